@@ -1,4 +1,4 @@
-"""Plans as text in, placements and graphs as people would sketch them out."""
+"""Placements and graphs from plans as text, and graphs as readable sketches."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAIN
 def graph_of(
     targets: Iterable[Target], facts: Mapping[str, str] | None = None, *, together: bool = False
 ) -> BuildGraph:
-    """The graph of a run of `targets` on nodes that reported `facts`."""
+    """Return the graph of a run of `targets` on nodes with these `facts`."""
     everything = with_dependencies(targets)
     known = facts_of(facts or {})
     return build_graph(everything, {target: place(target, known).pieces for target in everything}, together=together)
 
 
 def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
-    """The graph of a run of the plan's targets called `names`, or of all of them."""
+    """Return the graph of a run of the plan's targets called `names`, or of all targets."""
     plan = resolve_text(toml)
     return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)
 
@@ -63,28 +63,28 @@ def sketch(graph: BuildGraph) -> str:
 
 
 def sorted_steps(graph: BuildGraph, steps: Iterable[Step]) -> list[Step]:
-    """`steps` in the graph's order."""
+    """Return `steps` in the graph's order."""
     place_of = {step: index for index, step in enumerate(graph.steps)}
     return sorted(steps, key=place_of.__getitem__)
 
 
 def steps_of(graph: BuildGraph, target: Target) -> list[Step]:
-    """The steps of a target, those of a shared piece included."""
+    """Return the steps of a target, including shared pieces."""
     return [step for step in graph.steps if not isinstance(step, BootstrapNode) and step.target is target]
 
 
 def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
-    """The first piece of a target."""
+    """Return the first piece of a target."""
     return next(step for step in graph.steps if isinstance(step, BuildPiece) and step.target.name == target)
 
 
 PLATFORMS = st.sampled_from([(), parse_platforms(["linux/amd64"]), parse_platforms(["linux/arm64"])])
-"""Those of a piece, or what a node says that it builds."""
+"""The platforms of a piece, or those that a node reports."""
 
 
 @st.composite
 def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
-    """Any graph of pieces on two nodes, or on either, of checks of theirs, and of steps that need no node.
+    """Generate a graph of pieces on one or two nodes, of their checks, and of steps without a node.
 
     The first node may be required. The others, and a third, may be spare nodes of pieces that are not theirs.
     Each waits for some of those before it, a check for its piece; shared pieces are for pieces of the same nodes only.
@@ -128,7 +128,7 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
 
 
 def _may_follow(step: Step, other: Step) -> bool:
-    """Whether `step` may wait for `other`: for a shared piece only what is built on its nodes."""
+    """Whether `step` may wait for `other`. Only pieces on the same nodes may wait for a shared piece."""
     if not isinstance(other, BuildPiece) or not other.shared:
         return not (isinstance(step, BuildPiece) and step.shared)
     return isinstance(step, BuildPiece) and {*step.nodes} == {*other.nodes}

@@ -121,7 +121,7 @@ def chosen_from(names: tuple[str, ...], platforms: tuple[Platform, ...] = (ARM64
 
 
 def narrow(*names: str, platforms: tuple[Platform, ...] = (ARM64,)) -> dict[str, str]:
-    """What is built for which platforms when these are chosen."""
+    """Return the platforms of each target of a selection."""
     chosen = chosen_from(names, platforms)
     pieces = {target: place(target, {}, chosen.only.get(target, ())).pieces for target in chosen.targets}
     return {
@@ -600,7 +600,7 @@ BUILDER = Builder(
 
 @st.composite
 def plans(draw: st.DrawFn) -> list[Target]:
-    """Targets of which each needs and links to some of those before it."""
+    """Generate targets that need and link to some of the targets before them."""
     targets: list[Target] = []
     for index in range(draw(st.integers(min_value=1, max_value=12))):
         some = st.lists(st.sampled_from(targets), max_size=3, unique=True) if targets else st.just([])
@@ -646,7 +646,7 @@ def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.Da
 
 
 def many(number: int) -> list[Target]:
-    """Targets of two platforms that push; each tenth needs the one before and all link to one base."""
+    """Return pushing targets of two platforms: every tenth needs the one before it, and all link to one base."""
     base = Target(name="base", builder=BUILDER)
     targets: list[Target] = []
     for index in range(number):
@@ -745,7 +745,7 @@ ARCHIVED = """
 
 @pytest.mark.parametrize(("push", "last"), [("true", "verify web"), ("false", "join web")])
 def test_a_target_is_done_when_its_archive_is_joined(push: str, last: str) -> None:
-    """Neither do its tags move before, nor does what needs it start."""
+    """Before that, its tags do not move, and its dependents do not start."""
     graph = graph_of_text(ARCHIVED.replace("push = true", f"push = {push}"))
     by_key = {step.key: step for step in graph.steps}
     assert [key for key in by_key if key.startswith("join")] == ["join web"], "one piece has the whole archive"

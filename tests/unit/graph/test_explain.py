@@ -1,4 +1,4 @@
-"""Why a platform is built where it is."""
+"""Explanations of placements."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_before_anybody_was_asked() -> None:
 
 
 def rows(shown: str, platform: str) -> list[str]:
-    """The rows below a platform, their columns parted by bars."""
+    """Return the rows below a platform, with bars between the columns."""
     block = next(block for block in shown.split("\n\n") if block.startswith(f"{platform}\n"))
     return [re.sub(" {2,}", " | ", line.strip()) for line in block.splitlines()[1:]]
 

@@ -1,4 +1,4 @@
-"""Which platforms are built on which nodes, and why."""
+"""Placement: which nodes build which platforms."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.plans import resolve_text, target_of_text, text
 
 
 def shown(placement: Placement) -> str:
-    """Pieces, then warnings, then problems: one line each."""
+    """Return a line for each piece, warning and problem."""
     pieces = [
         ", ".join(f"{placed.platform} {placed.execution}" for placed in piece.platforms)
         + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
@@ -32,7 +32,7 @@ def shown(placement: Placement) -> str:
 
 
 def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported: str) -> str:
-    """Where the `platforms` go with these `nodes` (name = platforms declared); keywords are what nodes reported."""
+    """Return where `platforms` are placed on `nodes` (name = declared platforms). Keywords are reports of nodes."""
     tables = tables_of(nodes)
     lines = "\n".join(more)
     plan = f"\n[targets.web]\nbuilder = 'x'\nplatforms = {_list(platforms)}\n{lines}\n[builders.x]\n{builder}\n{tables}"
@@ -42,7 +42,7 @@ def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported
 
 
 def tables_of(nodes: str) -> str:
-    """The tables of `nodes` (name = platforms declared)."""
+    """Return the tables of `nodes` (name = declared platforms)."""
     return "\n".join(
         f'nodes.{name.strip()} = {{ endpoint = "tcp://{name.strip()}", platforms = {_list(declared)}, {TLS} }}'
         for name, _, declared in (line.partition("=") for line in nodes.strip().splitlines())
@@ -54,7 +54,7 @@ def _list(names: str) -> str:
 
 
 def reported(names: str) -> str:
-    """`amd64 386` in full."""
+    """Expand names such as `amd64 386` to platforms."""
     return " ".join(f"linux/{name}" for name in names.split())
 
 
@@ -74,31 +74,31 @@ SLOW = "warning: web: linux/amd64 emulated on x/b: 5 to 10 times slower than nat
 @pytest.mark.parametrize(
     ("nodes", "reports", "where"),
     [
-        # a declaration counts, whatever else runs the platform natively
+        # a declared node comes first, even if another runs the platform natively
         ("a =\nb = amd64", {"a": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # the hardware's own comes before what is not known, and that before emulation
+        # a native node comes before an unknown node, and that before emulation
         ("a =\nb =", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
         ("a =\nb =", {"b": "arm64 amd64"}, "linux/amd64 not known yet on a: KEEP, one of 1"),
-        # the first platform that a node reports is its own
+        # the first platform that a node reports is native
         ("a =\nb =", {"a": "arm64 amd64", "b": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # a node that declares something else is not taken, unless it says that it can
+        # a node that declares another platform is chosen only if it reports this one
         ("a = arm64\nb = amd64", {}, "linux/amd64 native on b: KEEP, one of 1"),
-        # whatever it says: the plan as printed, before anybody was asked, is the plan that is run
+        # a declared node stays chosen whatever it reports: the run follows the plan as printed
         ("a = arm64\nb = amd64", {"a": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
         ("a = arm64\nb = amd64", {"a": "amd64 arm64", "b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # it is as good as one that declares nothing: the order of the plan decides
+        # it equals a node that declares nothing: the order of the plan decides
         ("a = arm64\nb =", {"a": "amd64", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
         ("a =\nb = arm64", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
         ("a = arm64\nb =", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
-        # and better than one that is not known
+        # and it comes before an unknown node
         ("a =\nb = arm64", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # what does not answer comes after what emulates, and is better than nothing
+        # an unreachable node comes after nodes that emulate, and is better than none
         ("a =\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 emulated on b: KEEP, one of 1\n" + SLOW),
         ("a =\nb =", {"a": "", "b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
         ("a =\nb =\nc =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 not known yet on c: KEEP, one of 1"),
         ("a =\nb =", {"a": "", "b": "s390x"}, "linux/amd64 not known yet on a: KEEP, one of 1"),
         ("a =\nb =", {"a": "", "b": ""}, "linux/amd64 not known yet on a or b: KEEP, one of 1"),
-        # but what it declares holds: it may be back, and it is not quietly emulated elsewhere
+        # but its declaration counts: it may answer later, and mpbake does not silently emulate elsewhere
         ("a = amd64\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
     ],
 )
@@ -270,7 +270,7 @@ def test_nodes_that_reported_the_same_are_equal_when_equally_native() -> None:
 
 
 def equal_nodes(names: str) -> dict[str, str]:
-    """The preferred one of these equal nodes for each of 200 targets."""
+    """Return the preferred node of 200 targets among these equal nodes."""
     nodes = "\n".join(
         f'nodes.{name} = {{ endpoint = "tcp://{name}", platforms = ["linux/amd64"], tls = {{ ca = "ca.crt" }} }}'
         for name in names
@@ -498,7 +498,7 @@ def platforms_of(*names: str) -> tuple[Platform, ...]:
         ("amd64 386", "amd64", "amd64"),
         ("amd64 386", "arm64", ""),
         ("amd64 386", "", "amd64 386"),
-        # BuildKit looks for exactly the platform, and else for an image called like the context
+        # BuildKit looks for exactly this platform, or else for an image with the name of the context
         ("arm/v6 amd64", "arm/v7", ""),
         ("386 arm64", "amd64", ""),
     ],
@@ -718,7 +718,7 @@ def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
 
 
 def test_a_long_chain_of_links_is_walked_once_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether something differs on the way is known of each."""
+    """Each target knows whether one of its linked targets varies."""
     chain = "".join(f'[targets.t{n}]\ncontexts = {{ base = "target:t{n - 1}" }}\n' for n in range(1, 50))
     targets = resolve_text(f"[targets.t0]\n{chain}").targets
     assert not any(target.varies for target in targets.values())
@@ -781,7 +781,7 @@ def test_nobody_is_asked_about_what_is_forbidden_whatever_they_say(nodes: str, a
 
 @pytest.mark.parametrize("emulation", ["warn", "allow", "forbid"])
 def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -> None:
-    """Only where that matters: nobody builds 386 on a."""
+    """The conflict counts only for platforms that are built there: node a does not build 386."""
     reports = {"a": reported("amd64 arm64"), "b": reported("amd64")}
     message = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
     ending = {

@@ -62,9 +62,9 @@ CHAIN = """
 
 
 class FakeRunner:
-    """Ends each step as `script` says by its key or its target's name.
+    """Ends each step as `script` says for its key or the name of its target.
 
-    That is with an outcome, an error to raise, or what a function does.
+    An entry is an outcome, an error to raise, or a function to call.
     """
 
     def __init__(self, script: Mapping[str, Outcome | Exception | Callable[[], Outcome]] | None = None) -> None:
@@ -148,7 +148,7 @@ def result_line(result: StepResult) -> str:
 def executed(
     graph: BuildGraph, runner: FakeRunner, reporter: Recorder, *, stop: StopRequest | None = None
 ) -> list[str]:
-    """The results of an execution, one piece at a time, with a clock that gains a second at each look."""
+    """Return the results of an execution, one piece at a time, with a clock that advances at each call."""
     schedule = Schedule(graph, {"default/local": 1})
     clock = map(float, itertools.count()).__next__
     results = Executor(
@@ -331,7 +331,7 @@ POOL = """
 
 
 def failing(times: int, error: MpbakeError) -> Callable[[], Outcome]:
-    """What a step does that fails so often."""
+    """Return a function that fails that many times."""
     left = iter(range(times))
 
     def run() -> Outcome:
@@ -361,7 +361,7 @@ def test_a_node_that_cannot_be_had_is_put_off_where_there_is_an_equal_one() -> N
 
 
 def test_a_base_that_was_built_for_itself_is_what_its_users_are_built_upon() -> None:
-    """On its own node it is not built again for those who share it there: nothing came of that."""
+    """Its users on the same node do not build it again."""
     plan = (
         POOL
         + """
@@ -593,7 +593,7 @@ def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -
 # --- outcomes that the schedule gets, and how long the executor waits -------------------------------------------------
 
 
-class Told(Schedule):
+class OutcomeRecorder(Schedule):
     """Records the outcomes of the steps that are over."""
 
     def finish(self, step: Step, status: StepStatus, outcome: Outcome | None = None) -> Any:
@@ -604,7 +604,7 @@ class Told(Schedule):
 def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
     amd64 = parse_platforms(["linux/amd64"])
     graph = graph_of_text("[targets.a]")
-    schedule = Told(graph)
+    schedule = OutcomeRecorder(graph)
     outcomes = {
         "bootstrap default/local": Outcome(slots=7, weight=3, platforms=amd64),
         "build a native on default/local": Outcome(uploaded="r/a@sha256:1"),
@@ -637,7 +637,7 @@ def test_when_the_last_step_was_node_failed_nothing_is_waited_for() -> None:
 
 
 def waits_of(schedule: Any) -> list[float | None]:
-    """How long a result is waited for, at ten o'clock."""
+    """Return how long the executor waits for a result, at second 10."""
     waits: list[float | None] = []
 
     class Empty:
@@ -670,7 +670,7 @@ SHORT = """
 
 
 def in_calls(runner: FakeRunner, reporter: Recorder, stop: StopRequest | None = None) -> list[str]:
-    """A run of three short pieces on one node."""
+    """Run three short pieces on one node."""
     graph = graph_of_text(SHORT)
     recorded = {f"w{n}": {"native": [1.0]} for n in (1, 2, 3)}
     schedule = Schedule(graph, estimates=Estimates(recorded=recorded))
@@ -805,7 +805,7 @@ def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
 
 
 def test_a_signal_while_an_action_is_noted_calls_it_once() -> None:
-    """Twice would count as a second Ctrl-C, which kills."""
+    """Two calls would count as a second Ctrl-C, which kills."""
     stop, calls = StopRequest(), list[str]()
 
     class Interrupted(list[Any]):
@@ -858,7 +858,7 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
 
 
 def _was_in_a_batch(result: StepResult) -> bool:
-    """Whether a piece is skipped that began at the same time as what comes before it, which failed."""
+    """Whether a skipped piece began in the same call as its dependency, which failed."""
     return result.status is SKIPPED and isinstance(result.step, BuildPiece)
 
 
@@ -878,7 +878,7 @@ def name_of(step: Step) -> str:
 
 
 def results_of(*errors: MpbakeError | None, kind: type[Step] = BuildPiece) -> list[StepResult]:
-    """A result for each error, of a step of one kind of a target of its own; None is success."""
+    """Return a result for each error: steps of one kind, each of its own target. None means success."""
     plan = "".join(
         f"""
     [targets.t{number}]

@@ -66,7 +66,7 @@ class Silent:
 def runner_with(
     docker: FakeDocker, folder: Path, *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
-    """A runner whose folders are all `folder`."""
+    """Return a runner with `folder` as each of its folders."""
     docker.scratch = folder
     nodes, state = (
         ReadyNodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"),

@@ -1,4 +1,4 @@
-"""What Dockerfiles are built from."""
+"""The images that Dockerfiles build from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is probably not meant."""
+"""Warnings about probable mistakes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.plans import read_text, text
 
 
 def warned(toml: str) -> str:
-    """The key and code of each warning of a plan, a line for each."""
+    """Return a line for each warning of a plan: its key and code."""
     document, spec = read_text(toml)
     warnings = lint_warnings(document, resolve(document, spec, Inputs()))
     places = [(warning.code, warning.location) for warning in warnings]

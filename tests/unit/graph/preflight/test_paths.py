@@ -1,4 +1,4 @@
-"""Folders and files that a plan names and that are not there."""
+"""Folders and files that a plan names and that do not exist."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HINT = "  = correct the path: it is relative to the folder of the file that stat
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
-    """What is missing for the targets called `names`, or for all; paths below `folder` without it."""
+    """Return the problems of the targets called `names`, or of all, with paths relative to `folder`."""
     (folder / "build.toml").write_text("version = 1\n" + text(toml))
     document, plan = load_plan(SourceOptions(), world(folder))
     try:
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
         "contexts = { a = 'empty', b = 'docker-image://alpine', c = 'https://example.com/x.git' }",
         "secret = ['id=a,src=file', 'id=b,env=NOPE', 'id=file', 'type=env,id=d,src=nope']",
         "ssh = ['default', 'key=file']",
-        # these are made, or may be missing
+        # buildx creates these paths, or they may be missing
         "output = ['nope']\ncache-from = ['type=local,src=nope']\ncache-to = ['type=local,dest=nope']",
     ],
 )

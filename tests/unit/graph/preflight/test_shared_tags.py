@@ -1,4 +1,4 @@
-"""Tags that move together."""
+"""Runs whose tags move together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Certificates and configurations that a run would need, checked before it starts, and by `mpbake check`."""
+"""Certificates and configurations of nodes, checked before a run and by `mpbake check`."""
 
 from __future__ import annotations
 

@@ -80,12 +80,12 @@ class Run:
         return next(step for step in self.schedule.running if shown(step).startswith(name))
 
     def end(self, name: str, status: StepStatus = DONE, *, uploaded: bool = False) -> list[str]:
-        """End a step, and start what can start then."""
+        """End a step, and return the steps that start then."""
         self.schedule.finish(self.step(name), status, outcome_of(uploaded=uploaded))
         return self.start()
 
     def lose(self, name: str) -> bool:
-        """The node of a step goes away."""
+        """Lose the node of a step, and return whether the step is retried."""
         return self.schedule.retry(self.step(name), self.now, lost=True)
 
 
@@ -136,7 +136,7 @@ def test_nothing_to_do_is_finished_at_once() -> None:
 
 
 def booted(graph: BuildGraph, **settings: Any) -> Schedule:
-    """A schedule whose first bootstrap is done."""
+    """Return a schedule whose first bootstrap is done."""
     schedule = Schedule(graph, **settings)
     (bootstrap,) = schedule.start()
     schedule.finish(bootstrap, DONE)
@@ -199,7 +199,7 @@ CROWD = """
 
 
 def crowd(slots: dict[str, int] | None = None, toml: str = CROWD) -> Schedule:
-    """Six pieces on one node and two on the other, all ready."""
+    """Return a schedule with six ready pieces on one node and two on the other."""
     schedule = Schedule(graph_of_text(toml), slots)
     for step in schedule.start():
         schedule.finish(step, DONE, Outcome(slots=3))
@@ -318,7 +318,7 @@ POOL = """
     nodes.c = { endpoint = "unix:///c", platforms = ["linux/amd64"] }
     """
 PREFERENCES = {"pie1": "a", "pie2": "a", "pie3": "a", "pie4": "c", "pie5": "b", "pie6": "a"}
-"""Which of the nodes of `POOL` each of its targets prefers."""
+"""The preferred node of each target of `POOL`."""
 
 
 def test_a_piece_that_goes_back_to_its_node_has_moved_nowhere_yet() -> None:
@@ -354,7 +354,7 @@ def test_without_a_record_nothing_is_worth_waiting_for() -> None:
 
 
 def test_the_nodes_of_what_waits_are_made_ready_at_the_same_time() -> None:
-    """They all prefer the first; nobody knows yet how long that will be busy."""
+    """They all prefer the first node, and it is unknown how long that will be busy."""
     boots = Schedule(graph_of_text(POOL, "pie1", "pie2", "pie3")).start()
     assert keys(boots) == ["bootstrap x/a", "bootstrap x/b", "bootstrap x/c"]
 
@@ -543,9 +543,9 @@ MIXED = """
 def mixed(
     known: float | None, toml: str = MIXED, *, reports: str = "linux/amd64 linux/arm64", number: int = 10
 ) -> list[str]:
-    """What a run of so many pieces starts once both nodes are up and the Intel one is free again.
+    """Return what a run starts when both nodes are up and the Intel node is free again.
 
-    Each piece is `known` to take so many seconds.
+    The run has `number` pieces, each of which took `known` seconds before.
     """
     toml = toml.replace("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", str(list(range(1, number + 1))))
     seconds = {f"w{n}": {"linux/arm64": [known] * 2} for n in range(1, number + 1)} if known else {}
@@ -565,7 +565,7 @@ def dead(
     retries: int = 0,
     reports: str = "linux/amd64 linux/arm64",
 ) -> Run:
-    """A run whose ARM node cannot be had the first time, and whose Intel one, if it is asked, says what it builds."""
+    """Return a run whose ARM node is unreachable at first, and whose Intel node reports its platforms if probed."""
     toml = toml.replace('builder = "x"', f'builder = "x"\n    retries = {retries}')
     seconds = {name: {"linux/arm64": [known] * 2} for name in names} if known else {}
     run = Run(toml, *names)
@@ -731,7 +731,7 @@ MANY = """
 
 
 def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str]]:
-    """The calls of several pieces with which a run begins."""
+    """Return the calls of several pieces that a run starts first."""
     run = Run(toml, seconds=seconds, a=2)
     (bootstrap,) = run.schedule.start()
     run.schedule.finish(bootstrap, DONE)
@@ -817,7 +817,7 @@ class Unlimited(Run):
     """A run whose nodes have no slots."""
 
     def calls(self) -> list[list[str]]:
-        """The names of the pieces of each call that starts now, once the nodes are up."""
+        """Return the names of the pieces of each call that starts when the nodes are up."""
         for step in self.schedule.start(self.now):
             if isinstance(step, BootstrapNode):
                 self.schedule.finish(step, DONE)
@@ -828,7 +828,7 @@ class Unlimited(Run):
 def calls_without_slots(
     toml: str = MANY, *names: str, seconds: Mapping[str, float] = MappingProxyType({})
 ) -> list[list[str]]:
-    """The calls with which a run on a node without slots begins; each piece took so many `seconds` the last time."""
+    """Return the first calls on a node without slots. `seconds` are the last durations of pieces."""
     return Unlimited(toml, *names, seconds={name: [duration] for name, duration in seconds.items()}).calls()
 
 
@@ -1196,7 +1196,7 @@ def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
 
 
 def test_a_piece_that_notices_late_that_its_node_was_lost_does_not_lose_it_again() -> None:
-    """Each has its own clock: one may hang, and say so, long after another did, while the node is made ready again."""
+    """A piece may report the loss long after another one did, while the node is already starting again."""
     plan = POOL.replace("nodes.b", "#").replace("nodes.c", "#").replace("[targets._t]", "[targets._t]\n    retries = 3")
     run = Run(plan, "pie1", "pie2", "pie3", "pie4", a=4)
     run.start()
@@ -1334,7 +1334,7 @@ ALONE = CHECKED.replace("nodes.b", "#").replace("nodes.c", "#")
 
 
 def checking(plan: str = CHECKED, *, uploaded: bool = True, retries: int = 0) -> Run:
-    """A run whose only piece has been built on node a, and is being checked there."""
+    """Return a run whose only piece has been built on node a, and is being checked there."""
     run = Run(plan.replace("RETRIES", str(retries)), "pie1")
     assert run.start() == ["pie1 on a"]
     assert run.end("pie1", uploaded=uploaded) == ["check pie1 on a"]
@@ -1570,7 +1570,7 @@ LAST = """
 
 @pytest.mark.parametrize("required", [True, False])
 def test_what_still_runs_on_a_node_that_is_given_up_is_not_tried_again(*, required: bool) -> None:
-    """However it ends: nothing would ever start it."""
+    """However it ends, nothing would start it again."""
     for disturbed in (True, False):
         run = Run(LAST + ("required = true\n" if required else ""), "p", "q", a=2)
         assert run.start() == ["p on a", "q on a"]
@@ -1650,14 +1650,14 @@ def test_every_run_comes_to_an_end_in_order(graph: BuildGraph, data: st.DataObje
 
 
 def _busy(schedule: Schedule, node: str) -> int:
-    """How many pieces a node builds."""
+    """Return the number of pieces that a node builds."""
     return sum(isinstance(step, BuildPiece) and step.node.id == node for step in schedule.running)
 
 
 def _may_begin_after(
     before: Step, step: Step, begun: list[Step], schedule: Schedule, ended: Mapping[Step, StepStatus]
 ) -> bool:
-    """Whether `step` may begin: what comes `before` is done, or it links to that, and both have `begun` together."""
+    """Whether `step` may begin: `before` is done, or `step` links to it and both have `begun` together."""
     if step_is_shared(before) or ended.get(schedule.origin(before)) is DONE:
         return True
     linked = isinstance(step, BuildPiece) and isinstance(before, BuildPiece) and before.target in step.target.every_link
@@ -1665,19 +1665,19 @@ def _may_begin_after(
 
 
 def _is_possible(schedule: Schedule, step: BuildPiece) -> bool:
-    """Whether a piece was started on one of its nodes, or on one that says that it emulates it."""
+    """Whether a piece was started on one of its nodes, or on a spare node that reports that it can emulate it."""
     origin = schedule.origin(step)
     assert isinstance(origin, BuildPiece)
     return step.node in origin.nodes or (step.node in origin.spare and _says(schedule, step.node, origin))
 
 
 def _was_ready(graph: BuildGraph, step: Step, ended: Mapping[Step, StepStatus]) -> bool:
-    """Whether all that comes before a step is done."""
+    """Whether all dependencies of a step are done."""
     return all(ended.get(other) is DONE for other in graph.before[step] if not step_is_shared(other))
 
 
 def _is_impossible(schedule: Schedule, piece: Step) -> bool:
-    """Whether a piece has lost a required node, or every node that is left says that it cannot build it."""
+    """Whether a piece has lost a required node, or all remaining nodes report that they cannot build it."""
     if not isinstance(piece, BuildPiece):
         return True
     gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.node(node).status is NodeStatus.FAILED}
@@ -1687,7 +1687,7 @@ def _is_impossible(schedule: Schedule, piece: Step) -> bool:
 
 
 def _says(schedule: Schedule, node: Node, piece: BuildPiece) -> bool:
-    """Whether a node says that it builds a piece, or has not been asked."""
+    """Whether a node reports that it builds a piece, or has not been probed."""
     reported = schedule._fleet.node(node).platforms
     return reported is None or all(placed.platform in reported for placed in piece.platforms)
 
@@ -1697,6 +1697,6 @@ def step_is_shared(step: Step) -> bool:
 
 
 def new(steps: tuple[Step, ...], ended: dict[Step, StepStatus], schedule: Schedule) -> tuple[Step, ...]:
-    """`steps` that are given up: none of them has run or runs."""
+    """Return skipped `steps`, of which none may run or have run."""
     assert not set(steps) & (set(ended) | set(map(schedule.origin, schedule.running)))
     return steps

@@ -1,4 +1,4 @@
-"""The folder beside the plan."""
+"""The state directory."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_no_run_is_held_off_while_one_works(tmp_path: Path) -> None:
 
 
 def test_no_run_starts_while_it_is_held_off(tmp_path: Path) -> None:
-    """Also where no run has been before, and where the number of an earlier run stands in the lock."""
+    """This holds for a plan without earlier runs, and if the lock names the process of an earlier run."""
     for _ in range(2):
         with block_runs(tmp_path), block_runs(tmp_path):
             with pytest.raises(LockHeld) as caught, open_state(tmp_path, NOON):

@@ -1,4 +1,4 @@
-"""What is kept for later runs, whoever wrote it."""
+"""Files of JSON entries, valid and damaged."""
 
 from __future__ import annotations
 

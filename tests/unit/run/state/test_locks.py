@@ -1,4 +1,4 @@
-"""Locks: whoever comes second waits."""
+"""Locks between processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was published is remembered."""
+"""The record of published images."""
 
 from __future__ import annotations
 
