@@ -50,7 +50,6 @@ _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
         ),
     }
 )
-
 """Messages and hints for a certificate of the node, by OpenSSL's error code: X509_V_ERR_…."""
 
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
@@ -153,7 +152,7 @@ def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[
     except ssl.SSLCertVerificationError as error:
         raise _untrusted(node, name, error) from None
     except ssl.SSLError as error:
-        raise _refusal(node, _words(error)) from None
+        raise _refusal(node, _reason(error)) from None
     if is_refused:
         raise _closed_connection(node)
     ends = end_warning(read_der(own), now(), node.certificate_days)
@@ -169,11 +168,11 @@ def _untrusted(node: Node, name: str, error: ssl.SSLCertVerificationError) -> Us
     return UsageError(f"the certificate of node {node.id} {problem.format(name=one_line(name))}", hint=hint)
 
 
-def _refusal(node: Node, words: str) -> UsageError:
-    known = (explanation for alert, explanation in _ALERTS.items() if words.endswith(alert))
+def _refusal(node: Node, reason: str) -> UsageError:
+    known = (explanation for alert, explanation in _ALERTS.items() if reason.endswith(alert))
     problem, hint = next(known, ("refuses the TLS connection", _CLIENT))
     flags = "--tlsverify, " if _is_engine(node) else ""
-    return UsageError(f"node {node.id} {problem} ({words})", hint=hint.format(daemon=_daemon(node), flags=flags))
+    return UsageError(f"node {node.id} {problem} ({reason})", hint=hint.format(daemon=_daemon(node), flags=flags))
 
 
 def _closed_connection(node: Node) -> UsageError:
@@ -197,7 +196,7 @@ def _context(node: Node) -> ssl.SSLContext:
         if tls.cert and tls.key:
             context.load_cert_chain(tls.cert, tls.key, password="")  # never ask at the terminal: buildx takes none
     except ssl.SSLError as error:
-        message = f"the certificates for node {node.id} cannot be used: {_words(error)}"
+        message = f"the certificates for node {node.id} cannot be used: {_reason(error)}"
         raise UsageError(message, hint="use the tls.key of tls.cert, and PEM files") from None
     if not _is_engine(node):  # docker speaks HTTP/1.1 with an engine, which it does not announce
         context.set_alpn_protocols(["h2"])
@@ -206,6 +205,6 @@ def _context(node: Node) -> ssl.SSLContext:
     return context
 
 
-def _words(error: ssl.SSLError) -> str:
+def _reason(error: ssl.SSLError) -> str:
     """Return OpenSSL's reason in words: `TLSV13_ALERT_CERTIFICATE_REQUIRED` is "tlsv13 alert certificate required"."""
     return (error.reason or str(error)).lower().replace("_", " ")

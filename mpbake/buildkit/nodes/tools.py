@@ -127,7 +127,7 @@ def start_node(instances: Instances, keeper: Keeper, instance: ReadyNode, start:
 
 def _with_log(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
     """Return `error` with the last lines of the log of `node`, if there are any, and a hint about them."""
-    log = "" if is_paused(error.message) else keeper.last_words(node)
+    log = "" if is_paused(error.message) else keeper.end_of_log(node)
     if not log:
         return error
     return Unreachable(f"{error.message}\n{log}", hint=hint_from_log(node, log) or error.hint)

@@ -66,7 +66,7 @@ class Keeper(Protocol):
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the cache of `node`, if mpbake made it."""
 
-    def last_words(self, node: Node) -> str:
+    def end_of_log(self, node: Node) -> str:
         """Return the end of the log of `node`, or why it does not run; empty if nothing is known."""
 
 

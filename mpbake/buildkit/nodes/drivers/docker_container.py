@@ -196,7 +196,7 @@ class Containers:
             return None
         raise unreachable_by(_causes, node, inspected)
 
-    def last_words(self, node: Node) -> str:
+    def end_of_log(self, node: Node) -> str:
         """Return the end of the container's log; empty if there is none."""
         logs = self._run(node, "container", "logs", "--tail", str(_LAST_LINES), container_name(node))
         if logs.returncode:

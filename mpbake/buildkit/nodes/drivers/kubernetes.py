@@ -164,7 +164,7 @@ class Deployments:
         """Remove nothing: the cache went with the pods, and the cluster itself handles volumes of claims."""
         return CacheRemoval.NOTHING
 
-    def last_words(self, node: Node) -> str:
+    def end_of_log(self, node: Node) -> str:
         """Return why the pods of `node` do not run, or else the end of their log; empty if nothing is known."""
         try:
             troubles = [trouble for pod in self._pods(node) for trouble in _troubles(pod)]

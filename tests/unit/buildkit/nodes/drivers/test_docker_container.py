@@ -62,7 +62,7 @@ def test_nobody_answers() -> None:
             ask(NODE)
     with pytest.raises(Unreachable, match="no route to host"):
         this.stop(NODE, FOUND)
-    assert this.last_words(NODE) == ""
+    assert this.end_of_log(NODE) == ""
 
 
 def test_an_end_in_order() -> None:
@@ -183,7 +183,7 @@ def test_commands_that_have_ended_are_told_by_the_processes(top: Completed, *, u
 def test_last_words() -> None:
     output = "\n".join(f"line {number}" for number in range(30))
     this, _ = containers(container_logs=done(stderr=f"{output}\n\x1b[31mbad\x1b[0m flag\n"))
-    lines = this.last_words(NODE).splitlines()
+    lines = this.end_of_log(NODE).splitlines()
     assert (lines[:2], lines[-1]) == (["its log ends with:", "  line 21"], "  bad flag")
 
 
