@@ -192,7 +192,7 @@ def test_an_engine_behind_tls_that_never_answers_leaves_nothing(
     before = own(testbed_env)
     for command in (("builders", "up"), ("run", "web")):
         said = mpbake(*command, code=5).stderr
-        assert "node never/far does not answer at tcp://127.0.0.1:9: [Errno 111] Connection refused\n" in said
+        assert "node never/far does not answer at tcp://127.0.0.1:9: Connection refused\n" in said
         assert own(testbed_env) == before
     assert mpbake("builders", "rm").stderr == ""
     assert mpbake("builders", "prune").stdout == "nothing to do\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -190,8 +189,8 @@ def test_an_engine_that_does_not_answer(tmp_path: Path, driver: Driver) -> None:
     node = replace(LOCAL, driver=driver, endpoint="tcp://127.0.0.1:9", options=())
     _, _, errors = brought_up(tmp_path, engine, Builder(name="ci", driver=driver, nodes=(node,)))
     assert errors == [
-        text(f"""
-            node ci/local does not answer at tcp://127.0.0.1:9: [Errno {errno.ECONNREFUSED}] Connection refused
+        text("""
+            node ci/local does not answer at tcp://127.0.0.1:9: Connection refused
               = check that dockerd runs there, and that the port is open to this machine
             """)
     ]

@@ -65,7 +65,7 @@ def test_nobody_listens() -> None:
     with pytest.raises(Unreachable) as caught:
         check_connection(node_at(port))
     assert re.fullmatch(
-        rf"node release/arm does not answer at tcp://127\.0\.0\.1:{port}: \[Errno \d+\] Connection refused\n"
+        rf"node release/arm does not answer at tcp://127\.0\.0\.1:{port}: Connection refused\n"
         + re.escape(IS_IT_THERE),
         str(caught.value),
     )
@@ -77,7 +77,7 @@ def test_a_node_on_a_socket(tmp_path: Path) -> None:
     with pytest.raises(Unreachable) as caught:
         check_connection(node)
     assert str(caught.value) == text(f"""
-        node release/arm does not answer at unix://{path}: [Errno 2] No such file or directory
+        node release/arm does not answer at unix://{path}: No such file or directory
           = start buildkitd there: it makes the socket
         """)
     with socket.socket(socket.AF_UNIX) as server:
