@@ -156,9 +156,12 @@ class FakeDocker(Docker):
             answers.append(self.run(command, given=stdin, **settings))
             return answers[-1]
 
-        with answered(answer) as client, contextlib.suppress(DockerException):
-            list(request(client))
-        return answers[-1]
+        with answered(answer) as client:
+            try:
+                stdout = "".join(request(client))
+            except DockerException:
+                return answers[-1]
+        return replace(answers[-1], stdout=stdout)
 
     def pause(self, seconds: float) -> None:
         """Return at once."""

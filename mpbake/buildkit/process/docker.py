@@ -14,8 +14,10 @@ starts docker directly.
 | name an image in an engine | `image.tag` | |
 | digests of an image in an engine | `image.inspect` | |
 | push from an engine's image store | `image.push_quietly`, an extension | `push` starts one more process |
-| create a builder entry | `buildx.create_node`, an extension | `create` lacks `--node` and calls `buildx ls` |
-| ask or start a builder | `buildx.describe`, an extension | `inspect` calls `buildx ls` and drops options |
+| create a builder entry | not yet: `buildx.create_node`, an extension | `create` lacks `--node` and calls `buildx ls` |
+| ask or start a builder | not yet: `buildx.describe`, an extension | `inspect` calls `buildx ls`, drops options |
+| stop, unpause, remove a container | not yet: `container.stop`, `.unpause`, `.remove` | |
+| create, remove a volume; remove a context | not yet: `volume.create`, `.remove`, `context.remove` | |
 | list builders | no, mpbake reads the store | `ls` waits for every node of every builder |
 | remove a builder entry | no, mpbake writes the store | `remove` also removes the container and its cache |
 | read an image in a registry | no, own HTTP client | `imagetools.inspect` drops digests and bytes |
