@@ -99,12 +99,12 @@ def check_connection(
                 connection.settimeout(_TIMEOUT)
                 connection.connect(url.path)
     except (OSError, ValueError) as error:
-        message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {_reason(error)}"
+        message = f"node {node.id} does not answer at {one_line(node.endpoint)}: {_system_reason(error)}"
         raise Unreachable(message, hint=_connection_hint(node, error)) from None
     return ()
 
 
-def _reason(error: OSError | ValueError) -> str:
+def _system_reason(error: OSError | ValueError) -> str:
     """Return what the system says, without the number of the error: `Connection refused`."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return one_line(text)

@@ -89,7 +89,7 @@ def test_what_is_passed_over_on_the_way_is_told_and_why(tmp_path: Path) -> None:
     assert find_plan(tmp_path / "a" / "b").passed_over == {
         tmp_path / "a" / "b" / "build.toml": "is a folder",
         tmp_path / "a" / "build.toml": "has neither version = 1 nor any other key of a plan",
-        tmp_path / "a" / "mpbake.toml": "is a link that leads nowhere",
+        tmp_path / "a" / "mpbake.toml": "is a broken symlink",
     }
 
 
@@ -135,6 +135,4 @@ def test_what_is_in_the_way_of_a_plan_is_named(tmp_path: Path) -> None:
     (tmp_path / "mpbake.toml").symlink_to("nowhere")
     with pytest.raises(PlanError) as caught:
         find_plan(tmp_path)
-    assert f"{tmp_path}/build.toml is a folder, {tmp_path}/mpbake.toml is a link that leads nowhere" in str(
-        caught.value
-    )
+    assert f"{tmp_path}/build.toml is a folder, {tmp_path}/mpbake.toml is a broken symlink" in str(caught.value)

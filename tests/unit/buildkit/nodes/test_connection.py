@@ -108,7 +108,7 @@ def test_ways_not_to_be_reached(monkeypatch: pytest.MonkeyPatch, error: OSError,
     monkeypatch.setattr(socket, "create_connection", refuse)
     with pytest.raises(Unreachable) as caught:
         check_connection(node_at(1))
-    assert caught.value.message == f"node release/arm does not answer at tcp://127.0.0.1:1: {error}"
+    assert caught.value.message == f"node release/arm does not answer at tcp://127.0.0.1:1: {error.strerror or error}"
     assert caught.value.hint.startswith(remedy)
 
 

@@ -193,7 +193,7 @@ def test_what_a_newer_mpbake_kept_is_told_and_stays(tmp_path: Path) -> None:
     assert this.execute() == 0
     assert this.errors == (
         f"warning: {tmp_path / PUBLISHED} was written by a newer mpbake and stays as it is: "
-        "what was published counts as not known\n"
+        "what earlier runs published is not known\n"
     ), "the warning about durations goes to the reporter, which is quiet here"
     assert [(tmp_path / name).read_text() for name in (PUBLISHED, DURATIONS)] == [newer, newer]
 

@@ -230,4 +230,4 @@ def test_a_damaged_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch)
     answers(monkeypatch, {"": MANY})
     here = world(folder)
     assert call(verify.main, here, names=("web",)) == 0
-    assert "is damaged: what was published counts as not known" in written(here.stderr)
+    assert "is damaged: what earlier runs published is not known" in written(here.stderr)

@@ -236,7 +236,7 @@ def test_nodes_of_a_kubernetes_builder_share_the_cluster() -> None:
         (
             "docker",
             'servername = ""',
-            'the docker driver does not support tls\n  = remove it, or use driver = "remote" or "docker-container"',
+            'the docker driver does not support tls\n  = remove it, or use driver = "docker-container" or "remote"',
         ),
     ],
 )

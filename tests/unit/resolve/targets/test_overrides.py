@@ -157,7 +157,7 @@ def test_what_is_no_text(written: str) -> None:
         parse_overrides([written])
     shown = written.replace("\udcff", "\\udcff").replace("\ud800", "\\ud800")
     hint = "use UTF-8: a plan contains only text"
-    assert str(caught.value) == f"--set {shown}: bytes in it are not UTF-8\n  = {hint}"
+    assert str(caught.value) == f"--set {shown}: it contains bytes that are not UTF-8\n  = {hint}"
 
 
 # --- matching ---------------------------------------------------------------------------------------------------------
@@ -515,7 +515,7 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
         ("web.timeout=soon", '"soon" is not a duration: write 90s, 30m, 1h or 1h30m'),
         ("web.builder=nope", 'unknown builder "nope"\n  = known builders: default'),
         ("web.needs=nope", 'unknown target "nope"\n  = known targets: web'),
-        ("web.checks=[{ run = [] }]", 'run is empty\n  = for example { run = ["php", "-v"] }'),
+        ("web.checks=[{ run = [] }]", 'run is empty\n  = name a command: { run = ["php", "-v"] }'),
         ("web.output=type=registry", "pushes, but has no tags\n  = add `tags`: they name where the image is pushed"),
     ],
 )

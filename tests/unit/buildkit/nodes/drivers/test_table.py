@@ -105,7 +105,7 @@ def test_a_driver_is_added_by_its_objects_alone(
     (tmp_path / "build.toml").write_text(PLAN)
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     site, _ = site_with(tmp_path, FakeDocker({}))
-    monkeypatch.setattr(builders, "_opened", lambda *_: contextlib.nullcontext(site))
+    monkeypatch.setattr(builders, "_open_workspace", lambda *_: contextlib.nullcontext(site))
     user = world(tmp_path)
     assert (call(main, user, **options), written(user.stderr)) == (0, "")
     assert line in written(user.stdout)
