@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.base.references import parse_fields, parse_reference
-from mpbake.buildkit.bake.archives import form_in, join_archives
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
 from mpbake.buildkit.bake.definition import PART, archive_part
-from mpbake.buildkit.bake.engine_images import EngineImages
-from mpbake.buildkit.bake.image_forms import ImageForms, form_of
-from mpbake.buildkit.nodes.contexts import engine_of
+from mpbake.buildkit.bake.images.archives import form_in, join_archives
+from mpbake.buildkit.bake.images.engine_images import EngineImages
+from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
+from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.tools import side_by_side
 from mpbake.buildkit.process.docker import CommandFailed, Docker
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.base.platforms import Platform
-    from mpbake.buildkit.bake.image_forms import ImageForm
-    from mpbake.buildkit.nodes.instances import ReadyNode
+    from mpbake.buildkit.bake.images.image_forms import ImageForm
+    from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.buildkit.registry.client import Client
     from mpbake.model.plan import Driver, Node, Plan, Target
     from mpbake.model.steps import StepResult

@@ -15,9 +15,9 @@ from mpbake.cli.options import OverrideOptions
 from mpbake.cli.selection import chosen_platforms
 from mpbake.resolve import Inputs, Overrides, PartialPlan, given_secrets, parse_overrides, resolve_partially
 from mpbake.resolve.git import Repository
-from mpbake.spec.discovery import find_plan
-from mpbake.spec.loader import read_plan
-from mpbake.spec.toml_values import read_values
+from mpbake.spec.files.discovery import find_plan
+from mpbake.spec.files.loader import read_plan
+from mpbake.spec.files.toml_values import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from mpbake.cli.world import World
     from mpbake.model.node_state import StoredBuilder
     from mpbake.model.plan import Plan
-    from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.files.plan_files import PlanFiles
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 NO_OVERRIDES = OverrideOptions()
 
@@ -122,7 +122,7 @@ def resolution_inputs(
 
 def _stored_builder(environment: Mapping[str, str], name: str) -> StoredBuilder | None:
     """Return the entry of a builder in the user's buildx store."""
-    from mpbake.buildkit.nodes.buildx_store import stored_entry  # noqa: PLC0415 - slow to import, and few plans need it
+    from mpbake.buildkit.nodes.instances.buildx_store import stored_entry  # noqa: PLC0415 - slow to import, and few plans need it
 
     return stored_entry(environment, name)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, system_error
 from mpbake.base.text import one_line
-from mpbake.report.metadata import write_metadata
-from mpbake.report.summary import errors_text, summary_text, unkept_results_text
+from mpbake.report.progress.metadata import write_metadata
+from mpbake.report.progress.summary import errors_text, summary_text, unkept_results_text
 from mpbake.run.state.directory import FOLDER, write_durations
 from mpbake.run.state.published import published_by, remember_published
 

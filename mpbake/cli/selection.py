@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mpbake.graph.node_facts import NodeFacts
     from mpbake.graph.placement import Placement
     from mpbake.model.plan import Plan, Target
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
 
 _MOST_USERS = 12
 """Targets that a message lists."""

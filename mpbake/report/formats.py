@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Plan, Target
-    from mpbake.report.check_report import CheckReport
+    from mpbake.report.diagnostics.check_report import CheckReport
     from mpbake.run.events import Reporter
 
     PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
@@ -69,22 +69,26 @@ def _table(*implementations: Implementation[Function]) -> Mapping[str, Implement
 
 
 PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _table(
-    Implementation(name="text", about="for review", module="mpbake.report.plan_text", function="plan_text"),
-    Implementation(name="json", about="for programs", module="mpbake.report.plan_json", function="plan_json"),
+    Implementation(name="text", about="for review", module="mpbake.report.plan.plan_text", function="plan_text"),
+    Implementation(name="json", about="for programs", module="mpbake.report.plan.plan_json", function="plan_json"),
 )
 DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _table(
-    Implementation(name="text", about="for people", module="mpbake.report.diagnostics_text", function="report_text"),
-    Implementation(name="json", about="for programs", module="mpbake.report.diagnostics_json", function="report_json"),
+    Implementation(
+        name="text", about="for people", module="mpbake.report.diagnostics.diagnostics_text", function="report_text"
+    ),
+    Implementation(
+        name="json", about="for programs", module="mpbake.report.diagnostics.diagnostics_json", function="report_json"
+    ),
     Implementation(
         name="github",
         about="annotations of a GitHub workflow",
-        module="mpbake.report.diagnostics_github",
+        module="mpbake.report.diagnostics.diagnostics_github",
         function="report_github",
     ),
 )
 EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _table(
     Implementation(
-        name="bake", about="JSON for docker buildx bake", module="mpbake.report.bake_definition", function="export"
+        name="bake", about="JSON for docker buildx bake", module="mpbake.report.plan.bake_definition", function="export"
     ),
 )
 SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _table(
@@ -100,9 +104,11 @@ SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _table(
     ),
 )
 REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _table(
-    Implementation(name="live", about="redraws running steps", module="mpbake.report.live", function="live_reporter"),
     Implementation(
-        name="plain", about="a line for each event", module="mpbake.report.plain", function="plain_reporter"
+        name="live", about="redraws running steps", module="mpbake.report.progress.live", function="live_reporter"
+    ),
+    Implementation(
+        name="plain", about="a line for each event", module="mpbake.report.progress.plain", function="plain_reporter"
     ),
 )
 

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Target
-    from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.files.plan_files import PlanFiles
     from mpbake.spec.problem import Problem
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 __all__ = [
     "DEFAULT_BUILDER",

@@ -11,7 +11,7 @@ from mpbake.base.text import abbreviated, did_you_mean, one_line
 from mpbake.model.plan import Group, Plan, Target
 from mpbake.resolve.names import UnknownReferences, key_below, name_problem, topological_order
 from mpbake.spec.problem import Problem
-from mpbake.spec.value_types import NAME
+from mpbake.spec.tables.value_types import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.resolve.targets.drafts import TargetDraft
     from mpbake.resolve.values import ValueRenderer
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 
 def resolve_groups(

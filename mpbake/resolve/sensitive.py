@@ -11,16 +11,16 @@ from mpbake.base.redaction import MASK, Redactor, credentials_in, passwords_in, 
 from mpbake.base.text import one_line
 from mpbake.model.bake_fields import Paths, paths_of
 from mpbake.resolve.template import TemplateProblem
-from mpbake.spec.attributes import Exposure
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.attributes import Exposure
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
     from mpbake.resolve.template import Renderer
-    from mpbake.spec.plan_tables import VariableSpec
+    from mpbake.spec.tables.plan_tables import VariableSpec
 
 _VISIBLE_PATHS = "local paths are passed as arguments"
 _USE_IN_ATTRIBUTES = "use it only in these attributes of a target: " + ", ".join(

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.model.plan import Target
-    from mpbake.spec.plan_tables import PlanSpec
     from mpbake.spec.problem import Problem
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 _INDEPENDENT_TABLES = ("groups", "targets")
 """Tables whose problems concern only themselves; a problem in any other table may concern every target."""

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from mpbake.base.codes import Code
 from mpbake.resolve.sensitive import SensitiveGuard, TextUse
 from mpbake.resolve.template import Renderer, TemplateProblem
-from mpbake.spec.builder_tables import BuilderSpec
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import PlatformSpec, TargetSpec
-from mpbake.spec.validation import problems_of
+from mpbake.spec.tables.builder_tables import BuilderSpec
+from mpbake.spec.tables.target_tables import PlatformSpec, TargetSpec
+from mpbake.spec.tables.validation import problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

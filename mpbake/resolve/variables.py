@@ -14,9 +14,9 @@ from mpbake.model.plan import Variable
 from mpbake.resolve.names import key_below, strings_in, topological_order
 from mpbake.resolve.template import RESERVED, Renderer
 from mpbake.resolve.values import drop_empty_strings
+from mpbake.spec.files.toml_values import WrittenFloat, read_value
 from mpbake.spec.problem import Problem
-from mpbake.spec.toml_values import WrittenFloat, read_value
-from mpbake.spec.value_types import VariableType
+from mpbake.spec.tables.value_types import VariableType
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.inputs import Inputs
     from mpbake.resolve.sensitive import Place
     from mpbake.resolve.values import ValueRenderer
-    from mpbake.spec.plan_tables import PlanSpec, VariableSpec
+    from mpbake.spec.tables.plan_tables import PlanSpec, VariableSpec
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code, Severity
-from mpbake.spec.toml_values import parse_toml
+from mpbake.spec.files.toml_values import parse_toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from mpbake.model.bake_fields import Paths
-from mpbake.spec.attributes import Merge, version_text
-from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.schema import TEMPLATE, plan_schema, table_name, table_of
-from mpbake.spec.target_tables import attributes_of
+from mpbake.spec.tables.attributes import Merge, version_text
+from mpbake.spec.tables.plan_tables import PlanSpec
+from mpbake.spec.tables.target_tables import attributes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mpbake.spec.attributes import Attribute
+    from mpbake.spec.tables.attributes import Attribute
 
 _INTRODUCTION = """\
 # Reference of build.toml

@@ -6,8 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from mpbake.spec.plan_tables import PlanSpec
-from mpbake.spec.value_types import TEMPLATE_SCHEMA
+from mpbake.spec.tables.plan_tables import PlanSpec
+from mpbake.spec.tables.value_types import TEMPLATE_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

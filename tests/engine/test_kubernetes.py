@@ -14,7 +14,7 @@ from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.registry_client import platforms_of
 
 from mpbake.model.plan import Driver
-from mpbake.spec.builder_tables import OPTIONS, SINCE
+from mpbake.spec.tables.builder_tables import OPTIONS, SINCE
 from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from jsonschema import Draft7Validator
 from mpbake.base.errors import PlanError, key_path_text
 from mpbake.base.text import one_line, printable
 from mpbake.resolve import Inputs, Overrides, parse_overrides, resolve, resolve_partially
-from mpbake.spec.loader import read_plan
+from mpbake.spec.files.loader import read_plan
 from mpbake.spec.schema import plan_schema
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Plan, Target
-    from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.files.plan_files import PlanFiles
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 ROOT = Path("/plan")
 """The pretended folder of every plan in the tests."""

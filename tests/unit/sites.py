@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
-from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.tools import services_for
 from mpbake.model.marks import MARK, VOLUME_LABEL
 from mpbake.model.node_state import ADDED_FLAG
 from mpbake.model.plan import Builder, Driver, Node
-from mpbake.report.builder_text import changes_text
+from mpbake.report.plan.builder_text import changes_text
 from tests.unit.dockers import FakeDocker, container, done, failed
 from tests.unit.plans import text
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import system_error
 from mpbake.buildkit.bake.definition import entitlements, grants
 from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, target_of
-from mpbake.report.bake_definition import bake_json
+from mpbake.report.plan.bake_definition import bake_json
 from mpbake.run.events import StepOutput, StepProgressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import Unreachable
-    from mpbake.buildkit.nodes.instances import ReadyNode
+    from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.buildkit.process.docker import Client, Completed, Docker, Watch
     from mpbake.model.steps import Step
     from mpbake.run.events import Reporter

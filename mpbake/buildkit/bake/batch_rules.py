@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import BatchFailed
 from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BuildPiece
-from mpbake.spec.attributes import Role
-from mpbake.spec.target_tables import attributes_for
+from mpbake.spec.tables.attributes import Role
+from mpbake.spec.tables.target_tables import attributes_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -19,8 +19,8 @@ from mpbake.buildkit.bake.definition import (
     names_tags,
 )
 from mpbake.buildkit.bake.failures import is_image_failure
-from mpbake.buildkit.bake.loaded_platforms import load_decision
-from mpbake.buildkit.bake.published_bases import published_contexts
+from mpbake.buildkit.bake.images.loaded_platforms import load_decision
+from mpbake.buildkit.bake.images.published_bases import published_contexts
 from mpbake.buildkit.bake.stall_watch import StallWatch
 from mpbake.graph.links import linked_targets
 from mpbake.graph.node_facts import declaration_conflicts
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mpbake.buildkit.bake.bake_call import Bake
-    from mpbake.buildkit.bake.engine_images import EngineImages
-    from mpbake.buildkit.bake.image_forms import ImageForms
-    from mpbake.buildkit.bake.loaded_platforms import LoadDecision
-    from mpbake.buildkit.nodes.instances import ReadyNode
+    from mpbake.buildkit.bake.images.engine_images import EngineImages
+    from mpbake.buildkit.bake.images.image_forms import ImageForms
+    from mpbake.buildkit.bake.images.loaded_platforms import LoadDecision
+    from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
     from mpbake.buildkit.registry.registries import Registries
     from mpbake.model.plan import Node, Target

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.bake.bake_call import BakeCall
     from mpbake.buildkit.bake.definition import DefinitionContext
-    from mpbake.buildkit.bake.loaded_platforms import LoadDecision
+    from mpbake.buildkit.bake.images.loaded_platforms import LoadDecision
     from mpbake.model.steps import BuildPiece
     from mpbake.run.events import Reporter
 

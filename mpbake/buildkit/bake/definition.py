@@ -9,15 +9,15 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.references import format_fields, is_local_context, parse_fields
-from mpbake.buildkit.bake.image_forms import in_common_form
+from mpbake.buildkit.bake.images.image_forms import in_common_form
 from mpbake.graph.delivery import archives, repositories, upload_tags
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
 from mpbake.model.annotations import annotated_platform, parse_annotations, split_by_level
 from mpbake.model.bake_fields import PathAccess, deletes, enforced_policies, paths_of
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, Delivery
-from mpbake.spec.attributes import Role
-from mpbake.spec.target_tables import ATTRIBUTES, attributes_for
+from mpbake.spec.tables.attributes import Role
+from mpbake.spec.tables.target_tables import ATTRIBUTES, attributes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

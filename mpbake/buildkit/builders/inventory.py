@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.builders.survey import BuilderState
-    from mpbake.buildkit.nodes.instances import ReadyNode
+    from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.buildkit.nodes.tools import NodeServices
     from mpbake.model.node_state import NodeState
     from mpbake.model.plan import Builder, Node

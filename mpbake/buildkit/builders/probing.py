@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Unreachable
 from mpbake.buildkit.builders.inventory import inventory, unusable_row
-from mpbake.buildkit.nodes.engine import Engines
+from mpbake.buildkit.nodes.engines.engine import Engines
 from mpbake.graph.node_facts import NodeFacts
 
 if TYPE_CHECKING:

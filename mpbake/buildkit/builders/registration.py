@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
-from mpbake.buildkit.nodes.buildx_store import BuildxStore, entry_of, merged_entry
 from mpbake.buildkit.nodes.causes import is_refused
-from mpbake.buildkit.nodes.inspect_output import parse_nodes
+from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, entry_of, merged_entry
+from mpbake.buildkit.nodes.instances.inspect_output import parse_nodes
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.tools import errors_of, side_by_side
 

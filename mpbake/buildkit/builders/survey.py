@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
 from mpbake.buildkit.builders.changes import builder_changes
-from mpbake.buildkit.nodes.buildx_store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.nodes.connection import check_node
-from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.buildkit.nodes.instances.buildx_store import declared_node, entry_of, stored_entry
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.tools import side_by_side
 from mpbake.model.node_resources import context_name
 from mpbake.model.node_state import NodeState, StoredBuilder
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.nodes.drivers.back_end import Keeper
-    from mpbake.buildkit.nodes.endpoints import Endpoints
+    from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.tools import NodeServices
     from mpbake.model.node_state import Change, StoredNode
     from mpbake.model.plan import Builder, Node

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.buildkit.nodes.connection import check_node
-from mpbake.buildkit.nodes.contexts import Contexts
-from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.drivers.table import back_end_of
-from mpbake.buildkit.nodes.engine import Engines, ask_engine
+from mpbake.buildkit.nodes.engines.contexts import Contexts
+from mpbake.buildkit.nodes.engines.engine import Engines, ask_engine
 from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
-from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+from mpbake.buildkit.nodes.instances.declaration import declare
+from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
 from mpbake.buildkit.nodes.tools import find_own_resource, start_node
 from mpbake.graph.preflight.certificates import utc_now

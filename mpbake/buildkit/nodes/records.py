@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.files import is_file, read_bounded, write_whole
 from mpbake.base.json_text import parse_json
 from mpbake.base.text import one_line
-from mpbake.buildkit.nodes.contexts import engine_of
 from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.model.node_resources import context_name
 from mpbake.model.plan import Driver, Node
 from mpbake.run.state.locks import wait_for

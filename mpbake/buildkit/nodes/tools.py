@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.base.limits import affordable_threads
-from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.causes import is_no_buildkit, is_paused
-from mpbake.buildkit.nodes.contexts import Contexts
 from mpbake.buildkit.nodes.drivers.table import back_end_of
-from mpbake.buildkit.nodes.instances import Instances
+from mpbake.buildkit.nodes.engines.contexts import Contexts
+from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
+from mpbake.buildkit.nodes.instances.instances import Instances
 from mpbake.buildkit.nodes.node_errors import hint_from_log
 from mpbake.buildkit.nodes.records import Records, records_folder
 from mpbake.buildkit.process.docker import Docker
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.nodes.instances import ReadyNode
+    from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 

@@ -14,7 +14,7 @@ from mpbake.base.errors import BuildFailed, Unreachable
 from mpbake.base.files import read_bounded
 from mpbake.base.json_text import parse_json
 from mpbake.base.text import one_line
-from mpbake.buildkit.nodes.buildx_store import store_folder
+from mpbake.buildkit.nodes.instances.buildx_store import store_folder
 from mpbake.buildkit.registry.hosts import DOCKER_HUB, HUB_HOST
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError
-from mpbake.buildkit.nodes.buildx_store import BuildxStore, store_folder
-from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
 from mpbake.buildkit.registry.credentials import Credentials

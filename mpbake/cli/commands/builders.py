@@ -17,8 +17,8 @@ from mpbake.buildkit.nodes.tools import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
 from mpbake.cli.loading import load_plan
 from mpbake.graph.preflight.buildx_versions import check_builders
-from mpbake.report.builder_text import DEFAULT_BUILDER_TEXT, changes_summary, changes_text, inventory_text
-from mpbake.report.pace import Pace
+from mpbake.report.plan.builder_text import DEFAULT_BUILDER_TEXT, changes_summary, changes_text, inventory_text
+from mpbake.report.progress.pace import Pace
 from mpbake.resolve import DEFAULT_BUILDER
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import block_runs

@@ -11,7 +11,7 @@ from mpbake.graph.placement import place
 from mpbake.graph.preflight.checks import PreflightInput, Stage, preflight_problems
 from mpbake.graph.preflight.lint import lint_warnings
 from mpbake.model.plan import PublishMode
-from mpbake.report.check_report import CheckReport
+from mpbake.report.diagnostics.check_report import CheckReport
 from mpbake.report.formats import DIAGNOSTICS_FORMATS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mpbake.cli.world import World
     from mpbake.model.plan import Plan, Target
     from mpbake.resolve import PartialPlan
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
 
 
 def main(options: CheckOptions, world: World) -> int:

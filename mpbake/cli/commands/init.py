@@ -13,7 +13,7 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.text import columns, count, one_line
 from mpbake.cli.folder import folder_of
 from mpbake.model.dockerfiles import images_from
-from mpbake.spec.discovery import FILE_NAMES, find_plan
+from mpbake.spec.files.discovery import FILE_NAMES, find_plan
 from mpbake.spec.schema import schema_text
 from mpbake.spec.starter import SCHEMA, is_dockerfile, is_searched, links_among, starter_text, target_names
 

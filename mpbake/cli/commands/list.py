@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.cli.loading import load_plan
-from mpbake.report.list_text import list_text
+from mpbake.report.plan.list_text import list_text
 
 if TYPE_CHECKING:
     from mpbake.cli.options import ListOptions

@@ -25,7 +25,7 @@ from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.graph.preflight.paths import unset_secret_warnings
 from mpbake.model.steps import BootstrapNode
-from mpbake.report.metadata import metadata_file
+from mpbake.report.progress.metadata import metadata_file
 from mpbake.run.events import NodeProbeStarted, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node, Plan, Target
     from mpbake.run.executor import StopRequest
     from mpbake.run.state.directory import State
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
 
 
 def main(options: RunOptions, world: World) -> int:

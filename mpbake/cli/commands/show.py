@@ -9,13 +9,13 @@ from mpbake.base.errors import key_path_text
 from mpbake.base.text import one_line
 from mpbake.cli.loading import load_plan
 from mpbake.cli.selection import named_targets
-from mpbake.report.target_text import target_text
+from mpbake.report.plan.target_text import target_text
 
 if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.cli.options import OverrideOptions, ShowOptions
     from mpbake.cli.world import World
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
 
 
 def main(options: ShowOptions, world: World) -> int:

@@ -13,7 +13,7 @@ from mpbake.buildkit import open_verification
 from mpbake.cli.loading import NO_OVERRIDES, load_plan
 from mpbake.cli.selection import select_for
 from mpbake.model.expected_images import expected_of
-from mpbake.report.event_lines import short_digest
+from mpbake.report.progress.event_lines import short_digest
 from mpbake.resolve import has_default_group
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import FOLDER

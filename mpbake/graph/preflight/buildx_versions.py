@@ -9,18 +9,18 @@ from mpbake.base.errors import PlanError
 from mpbake.graph.links import linked_targets
 from mpbake.model.bake_fields import deletes
 from mpbake.model.plan import AUTOMATIC_DRIVER, Driver
-from mpbake.spec.attributes import version_text
-from mpbake.spec.builder_tables import SINCE
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.attributes import version_text
+from mpbake.spec.tables.builder_tables import SINCE
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from mpbake.base.errors import KeyPath
     from mpbake.model.plan import Builder, Node, Target
-    from mpbake.spec.attributes import Version
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
+    from mpbake.spec.tables.attributes import Version
 
 
 _OUTPUT_DELETE_SINCE: Version = (0, 35)

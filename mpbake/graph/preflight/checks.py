@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.graph.placement import Placement
     from mpbake.model.plan import Node, Target
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
     from mpbake.spec.problem import Problem
 
 

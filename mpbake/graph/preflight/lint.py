@@ -12,8 +12,8 @@ from mpbake.base.text import count, one_line
 from mpbake.resolve.names import strings_in
 from mpbake.resolve.template import Renderer
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES
-from mpbake.spec.value_types import BAKE_TEMPLATE, MARKER
+from mpbake.spec.tables.target_tables import ATTRIBUTES
+from mpbake.spec.tables.value_types import BAKE_TEMPLATE, MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic, KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Plan
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
 
 
 def lint_warnings(document: PlanFiles, plan: Plan) -> tuple[Diagnostic, ...]:

@@ -15,9 +15,9 @@ from mpbake.graph.links import linked_platforms, linked_targets
 from mpbake.graph.preflight.deletions import deletion_problems
 from mpbake.graph.preflight.tls import certificate_problems
 from mpbake.model.bake_fields import PathAccess, Paths, paths_of, secret_source
-from mpbake.spec.plan_files import SETTING
+from mpbake.spec.files.plan_files import SETTING
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.graph.dag import Selection
     from mpbake.model.plan import PlatformVariant, Target
-    from mpbake.spec.plan_files import PlanFiles
+    from mpbake.spec.files.plan_files import PlanFiles
 
 
 def check_files(document: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:

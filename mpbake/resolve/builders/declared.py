@@ -34,9 +34,9 @@ from mpbake.resolve.builders.node_options import (
 from mpbake.resolve.builders.tls import tls_problems
 from mpbake.resolve.names import key_below, name_problem
 from mpbake.resolve.values import drop_empty_strings
-from mpbake.spec.builder_tables import BuilderSpec, NodeSpec, TlsSpec
 from mpbake.spec.problem import Problem
-from mpbake.spec.value_types import NAME
+from mpbake.spec.tables.builder_tables import BuilderSpec, NodeSpec, TlsSpec
+from mpbake.spec.tables.value_types import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.model.node_state import StoredBuilder
     from mpbake.resolve.values import ValueRenderer
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 DEFAULT_BUILDER = "default"
 DEFAULT_NODE = "local"

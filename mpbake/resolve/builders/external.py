@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.model.node_state import StoredBuilder
-    from mpbake.spec.builder_tables import BuilderSpec
+    from mpbake.spec.tables.builder_tables import BuilderSpec
 
 _ALLOWED_KEYS = ("external", "emulation", "slots")
 _ENGINE_BUILDER = "default"

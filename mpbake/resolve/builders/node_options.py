@@ -12,9 +12,9 @@ from mpbake.base.text import did_you_mean, one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.model.drivers.rules import Ability
 from mpbake.resolve.names import key_below
-from mpbake.spec.attributes import OptionForm
-from mpbake.spec.builder_tables import OPTIONS
 from mpbake.spec.problem import Problem
+from mpbake.spec.tables.attributes import OptionForm
+from mpbake.spec.tables.builder_tables import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mpbake.base.errors import KeyPath
-    from mpbake.spec.builder_tables import NodeSpec
+    from mpbake.spec.tables.builder_tables import NodeSpec
 
 
 def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:

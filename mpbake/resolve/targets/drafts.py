@@ -21,10 +21,10 @@ from mpbake.resolve.targets.matrix import matrix_rows
 from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.values import drop_empty_strings
-from mpbake.spec.attributes import Merge, Scope
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, PlatformSpec, TargetSpec
-from mpbake.spec.value_types import MARKER, NAME
+from mpbake.spec.tables.attributes import Merge, Scope
+from mpbake.spec.tables.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, PlatformSpec, TargetSpec
+from mpbake.spec.tables.value_types import MARKER, NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mpbake.resolve.inputs import Inputs, Overrides
     from mpbake.resolve.targets.overrides import SetOverride
     from mpbake.resolve.values import ValueRenderer
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 
 Values = TypeVar("Values", TargetSpec, PlatformSpec)

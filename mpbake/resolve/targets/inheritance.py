@@ -10,9 +10,9 @@ from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
 from mpbake.resolve.names import UnknownReferences, topological_order
 from mpbake.resolve.targets.merging import WrittenValue, merge_attributes, merge_values
-from mpbake.spec.attributes import Merge
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.attributes import Merge
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.resolve.targets.overrides import SetOverride
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 _BY_PLATFORM = "platform"
 _LONE_TEMPLATE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)

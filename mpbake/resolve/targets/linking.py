@@ -16,14 +16,14 @@ from mpbake.resolve.names import UnknownReferences, topological_order
 from mpbake.resolve.targets.drafts import PlatformPart, TargetDraft
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES, TargetSpec
+from mpbake.spec.tables.target_tables import ATTRIBUTES, TargetSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import KeyPath
-    from mpbake.spec.plan_files import PlanFiles
-    from mpbake.spec.plan_tables import PlanSpec
+    from mpbake.spec.files.plan_files import PlanFiles
+    from mpbake.spec.tables.plan_tables import PlanSpec
 
 
 _LINK = "target:"

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.references import parse_fields
-from mpbake.spec.attributes import Attribute, Merge
-from mpbake.spec.plan_files import SETTING
-from mpbake.spec.target_tables import ATTRIBUTES
-from mpbake.spec.value_types import MARKER
+from mpbake.spec.files.plan_files import SETTING
+from mpbake.spec.tables.attributes import Attribute, Merge
+from mpbake.spec.tables.target_tables import ATTRIBUTES
+from mpbake.spec.tables.value_types import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

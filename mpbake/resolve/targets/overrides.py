@@ -10,10 +10,10 @@ from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platform
 from mpbake.base.redaction import Redactor, credentials_in
 from mpbake.base.text import NOT_UTF_8, did_you_mean, is_unicode, one_line
-from mpbake.spec.attributes import Merge
-from mpbake.spec.plan_files import SETTING
-from mpbake.spec.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, ValueKind, value_kind
-from mpbake.spec.toml_values import read_key, read_value
+from mpbake.spec.files.plan_files import SETTING
+from mpbake.spec.files.toml_values import read_key, read_value
+from mpbake.spec.tables.attributes import Merge
+from mpbake.spec.tables.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, ValueKind, value_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

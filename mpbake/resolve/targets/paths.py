@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.references import format_fields
 from mpbake.model.bake_fields import is_folder_output, map_paths
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

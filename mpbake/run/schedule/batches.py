@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from mpbake.graph.links import linked_targets
 from mpbake.model.steps import BuildPiece
 from mpbake.run.schedule.scheduled_node import MAX_BATCH_SIZE, MAX_CALLS, USUAL_CALLS
-from mpbake.spec.attributes import Role
-from mpbake.spec.target_tables import attributes_for
+from mpbake.spec.tables.attributes import Role
+from mpbake.spec.tables.target_tables import attributes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

@@ -16,7 +16,7 @@ from mpbake.base import redaction as redactor
 from mpbake.base.redaction import MASK, SHORTEST, Redactor, credentials_in, passwords_in, redacting_stream, scalars_in
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line, printable
-from mpbake.report.bake_definition import bake_json
+from mpbake.report.plan.bake_definition import bake_json
 from tests.checkout import DOCS
 
 SECRETS = st.text(min_size=SHORTEST, max_size=30).filter(

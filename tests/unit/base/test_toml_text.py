@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mpbake.base.text import printable
 from mpbake.base.toml_text import toml_document, toml_key, toml_value
-from mpbake.spec.toml_values import read_value
+from mpbake.spec.files.toml_values import read_value
 from tests.unit.plans import text
 
 

@@ -26,9 +26,9 @@ from mpbake.cli.selection import make_graph, place_targets, preflight_input, sel
 from mpbake.graph import dag as graph
 from mpbake.graph.dag import select_with_dependencies
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
-from mpbake.report import plan_text
+from mpbake.report.plan import plan_text
 from mpbake.run.events import Warned
-from mpbake.spec.plan_tables import PlanSpec
+from mpbake.spec.tables.plan_tables import PlanSpec
 from tests.checkout import CHECKOUT
 from tests.unit.graphs import TWO_NODES, facts_of, graph_of_text, piece_of
 from tests.unit.plans import in_short, text

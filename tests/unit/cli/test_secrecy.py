@@ -153,7 +153,7 @@ def test_a_file_of_values_that_is_no_toml_is_not_quoted(tmp_path: Path) -> None:
 
 
 def test_a_bug_is_told_without_secrets() -> None:
-    with mock.patch("mpbake.report.plan_text.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
+    with mock.patch("mpbake.report.plan.plan_text.plan_text", side_effect=RuntimeError("hunter2 and pass-word")):
         printed = typed(PLAN, "plan", TOKEN="hunter2")
     assert printed == ("error: mpbake itself failed: RuntimeError: *** and ***\n  = please report this as a bug\n")
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location
-from mpbake.report.diagnostics_github import diagnostics_github
-from mpbake.report.diagnostics_json import FORMAT, diagnostics_json
-from mpbake.report.diagnostics_text import diagnostics_text
+from mpbake.report.diagnostics.diagnostics_github import diagnostics_github
+from mpbake.report.diagnostics.diagnostics_json import FORMAT, diagnostics_json
+from mpbake.report.diagnostics.diagnostics_text import diagnostics_text
 from tests.checkout import DOCS
 
 _DOCS = DOCS / "diagnostics.md"

@@ -18,10 +18,10 @@ from mpbake.base.tag_moves import TagMoves
 from mpbake.graph.dag import BuildGraph, build_graph
 from mpbake.graph.placement import place
 from mpbake.model.steps import BuildPiece, CheckPiece, Outcome, StepResult, StepStatus
-from mpbake.report.event_lines import short_digest, start_line
-from mpbake.report.live import LiveReporter
-from mpbake.report.plain import PlainReporter
-from mpbake.report.summary import errors_text, summary_text, unkept_results_text
+from mpbake.report.progress.event_lines import short_digest, start_line
+from mpbake.report.progress.live import LiveReporter
+from mpbake.report.progress.plain import PlainReporter
+from mpbake.report.progress.summary import errors_text, summary_text, unkept_results_text
 from mpbake.run.events import (
     EngineProbeStarted,
     Event,

@@ -19,14 +19,14 @@ from mpbake.base.references import is_local_context
 from mpbake.graph.placement import place
 from mpbake.graph.preflight.lint import lint_warnings
 from mpbake.model.plan import Driver
-from mpbake.report.bake_definition import bake_text
-from mpbake.report.diagnostics_github import diagnostics_github
-from mpbake.report.diagnostics_json import diagnostics_json
-from mpbake.report.diagnostics_text import diagnostics_text
-from mpbake.report.target_text import target_text
+from mpbake.report.diagnostics.diagnostics_github import diagnostics_github
+from mpbake.report.diagnostics.diagnostics_json import diagnostics_json
+from mpbake.report.diagnostics.diagnostics_text import diagnostics_text
+from mpbake.report.plan.bake_definition import bake_text
+from mpbake.report.plan.target_text import target_text
 from mpbake.resolve import Inputs, Overrides, resolve, select_targets
-from mpbake.spec.target_tables import ATTRIBUTES, TargetSpec
-from mpbake.spec.value_types import NAME
+from mpbake.spec.tables.target_tables import ATTRIBUTES, TargetSpec
+from mpbake.spec.tables.value_types import NAME
 from tests.unit.plans import ROOT, problems_of_text, read_text, resolve_text, text
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from mpbake.base.errors import PlanError, UsageError
 from mpbake.base.redaction import Redactor
 from mpbake.resolve.sensitive import SensitiveGuard, redacted_problem
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 from tests.unit.plans import problems_of_text, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from mpbake.base.codes import Code
 from mpbake.resolve.names import key_below
 from mpbake.resolve.template import Renderer
 from mpbake.resolve.values import ValueRenderer, drop_empty_strings
-from mpbake.spec.builder_tables import BuilderSpec
 from mpbake.spec.problem import Problem
-from mpbake.spec.target_tables import TargetSpec
+from mpbake.spec.tables.builder_tables import BuilderSpec
+from mpbake.spec.tables.target_tables import TargetSpec
 from tests.unit.plans import problems_of_text, target_of_text, text
 
 if TYPE_CHECKING:

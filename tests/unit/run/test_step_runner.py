@@ -16,14 +16,14 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.base.references import parse_fields
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
-from mpbake.buildkit.bake.engine_images import EngineImages
-from mpbake.buildkit.bake.image_forms import ImageForms
+from mpbake.buildkit.bake.images.engine_images import EngineImages
+from mpbake.buildkit.bake.images.image_forms import ImageForms
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.runner import BuildKitRunner, buildx_version, settle_default
 from mpbake.model.plan import Driver, Node, TlsFiles
 from mpbake.model.steps import BuildPiece, Outcome, StepResult, StepStatus
 from mpbake.run.state.directory import State
-from tests.unit.buildkit.bake.test_archives import part
+from tests.unit.buildkit.bake.images.test_archives import part
 from tests.unit.dockers import Baker, FakeDocker, container, context_in_use, done, failed
 from tests.unit.graphs import graph_of_text
 from tests.unit.plans import target_of_text

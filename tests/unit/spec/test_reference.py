@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.cli.commands import schema as command
-from mpbake.spec.attributes import version_text
-from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.attributes import version_text
+from mpbake.spec.tables.plan_tables import PlanSpec
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 from tests.checkout import CHECKOUT
 from tests.unit.worlds import call, world, written
 

@@ -16,12 +16,12 @@ from jsonschema import Draft7Validator
 from pydantic import Field
 
 from mpbake.cli.commands import schema as command
-from mpbake.spec.attributes import Attribute, Merge, Role
-from mpbake.spec.plan_tables import PlanSpec
 from mpbake.spec.reference import reference_text
 from mpbake.spec.schema import plan_schema, schema_text
-from mpbake.spec.target_tables import TargetSpec, attributes_of
-from mpbake.spec.value_types import Texts  # noqa: TC001 - pydantic reads annotations
+from mpbake.spec.tables.attributes import Attribute, Merge, Role
+from mpbake.spec.tables.plan_tables import PlanSpec
+from mpbake.spec.tables.target_tables import TargetSpec, attributes_of
+from mpbake.spec.tables.value_types import Texts  # noqa: TC001 - pydantic reads annotations
 from tests.checkout import CHECKOUT
 from tests.unit.plans import refusals, text
 from tests.unit.worlds import call, world, written
@@ -216,7 +216,7 @@ FIELD = """
 def package(tmp_path: Path) -> Path:
     """A copy of mpbake with an additional attribute and no other change."""
     shutil.copytree(CHECKOUT / "mpbake", tmp_path / "mpbake", ignore=shutil.ignore_patterns("__pycache__"))
-    tables = tmp_path / "mpbake" / "spec" / "target_tables.py"
+    tables = tmp_path / "mpbake" / "spec" / "tables" / "target_tables.py"
     before, class_, after = tables.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")
     header, blank, fields = after.partition('"""\n\n')
     tables.write_text(before + class_ + header + blank + FIELD + fields, encoding="utf-8")

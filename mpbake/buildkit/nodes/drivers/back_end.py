@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.nodes.causes import Causes
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+    from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
     from mpbake.buildkit.process.docker import Docker
     from mpbake.model.node_state import CacheRemoval, NodeResource
     from mpbake.model.plan import Node

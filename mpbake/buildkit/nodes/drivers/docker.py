@@ -11,7 +11,7 @@ from mpbake.buildkit.nodes.drivers.external import external_causes
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Cause
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+    from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
     from mpbake.model.plan import Node
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import ImageUnavailable, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
 from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, engine_causes
-from mpbake.buildkit.nodes.contexts import engine_of
 from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, ask_nothing, boot_instance
+from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import (
     docker_command,
     hides_missing_engine,

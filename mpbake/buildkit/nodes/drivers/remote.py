@@ -15,7 +15,7 @@ from mpbake.buildkit.nodes.failure_causes import unreachable_by
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Cause
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+    from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
     from mpbake.model.plan import Node
 
 _REMOTE = cause(r"", "", "check the address, and that BuildKit runs there")

@@ -15,8 +15,8 @@ import pytest
 from mpbake.base.errors import BatchFailed, BuildFailed, MpbakeError, NodeLost, Unreachable, UsageError
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
-from mpbake.buildkit.bake.engine_images import EngineImages
-from mpbake.buildkit.bake.image_forms import ImageForms
+from mpbake.buildkit.bake.images.engine_images import EngineImages
+from mpbake.buildkit.bake.images.image_forms import ImageForms
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.process.docker import Completed
 from mpbake.buildkit.registry.authorization import Authorization

@@ -24,8 +24,8 @@ from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import Paths
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, CheckPiece
-from mpbake.report.bake_definition import bake_json
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.report.plan.bake_definition import bake_json
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, piece_of
 from tests.unit.plans import target_of_text
 

@@ -10,7 +10,7 @@ import pytest
 
 from mpbake.buildkit.builders.apply import stop
 from mpbake.buildkit.builders.removal import remove
-from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.model.plan import Builder, Driver, Node
 from tests.unit.dockers import done, failed
 from tests.unit.plans import text

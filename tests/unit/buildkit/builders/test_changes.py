@@ -10,7 +10,7 @@ import pytest
 from mpbake.buildkit.builders.changes import builder_changes
 from mpbake.model.node_state import Action, NodeResource, NodeState, ResourceKind, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node, TlsFiles
-from mpbake.report.builder_text import changes_text
+from mpbake.report.plan.builder_text import changes_text
 from tests.unit.plans import text
 
 LOCAL = Node(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.model.plan import Builder, Driver, Node
-from mpbake.report.builder_text import inventory_text
+from mpbake.report.plan.builder_text import inventory_text
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.sites import CI, LOCAL, NO_CONTEXT, WANTS_CERTIFICATE, Engine, brought_up, secured, site_with
 from tests.unit.tls import serving

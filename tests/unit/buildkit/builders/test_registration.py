@@ -13,9 +13,9 @@ import pytest
 from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import remove
-from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.model.plan import Builder, Driver, Node
-from mpbake.report.builder_text import changes_text
+from mpbake.report.plan.builder_text import changes_text
 from tests.unit.dockers import done, failed
 from tests.unit.plans import text
 from tests.unit.sites import CI, INSPECTED, LOCAL, Engine, brought_up, site_with, two_plans

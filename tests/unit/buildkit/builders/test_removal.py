@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.removal import prune, remove
-from mpbake.buildkit.nodes.declaration import declare
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.records import record_of
 from mpbake.model.plan import Builder, Driver, Node
 from tests.unit.dockers import done

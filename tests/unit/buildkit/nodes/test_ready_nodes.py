@@ -17,9 +17,9 @@ import pytest
 
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
-from mpbake.buildkit.nodes.declaration import declare
-from mpbake.buildkit.nodes.inspect_output import parse_inspect
-from mpbake.buildkit.nodes.instances import Instances, ReadyNode
+from mpbake.buildkit.nodes.instances.declaration import declare
+from mpbake.buildkit.nodes.instances.inspect_output import parse_inspect
+from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records

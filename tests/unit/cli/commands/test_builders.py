@@ -21,7 +21,7 @@ from mpbake.cli.commands import builders as command
 from mpbake.cli.options import BuildersOptions
 from mpbake.model.node_state import Action, Change, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
-from mpbake.report.builder_text import DEFAULT_BUILDER_TEXT
+from mpbake.report.plan.builder_text import DEFAULT_BUILDER_TEXT
 from mpbake.run.executor import StopRequest
 from mpbake.run.state.directory import open_state
 from tests.unit.cli.test_app import Called, plain_environment, typed

@@ -21,7 +21,7 @@ from mpbake.cli.run_events import RunEvents, slow_engine_notice
 from mpbake.cli.selection import place_targets, select_for
 from mpbake.graph.dag import Selection
 from mpbake.model.steps import Outcome
-from mpbake.report.plain import PlainReporter
+from mpbake.report.progress.plain import PlainReporter
 from mpbake.run.events import Warned
 from mpbake.run.executor import StopRequest
 from mpbake.run.state.directory import State, read_durations

@@ -8,8 +8,8 @@ from mpbake.base.errors import PlanError
 from mpbake.graph.preflight.buildx_versions import check_builders, check_buildx
 from mpbake.model.plan import Driver
 from mpbake.resolve import Inputs, resolve
-from mpbake.spec.builder_tables import OPTIONS, SINCE
-from mpbake.spec.target_tables import ATTRIBUTES, ValueKind, value_kind
+from mpbake.spec.tables.builder_tables import OPTIONS, SINCE
+from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 from tests.unit.plans import in_short, read_text, text
 
 PLAN = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mpbake.model.plan import Driver, Node
-from mpbake.spec.builder_tables import OPTIONS
+from mpbake.spec.tables.builder_tables import OPTIONS
 from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
 
 

@@ -9,8 +9,8 @@ import pytest
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.resolve.targets import matrix
-from mpbake.spec.attributes import Merge
-from mpbake.spec.target_tables import ATTRIBUTES
+from mpbake.spec.tables.attributes import Merge
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 from tests.unit.plans import problems_of_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from mpbake.resolve.template.filters import (
     source_date,
     timestamp,
 )
-from mpbake.spec.toml_values import WrittenFloat
+from mpbake.spec.files.toml_values import WrittenFloat
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from mpbake.base.codes import Code
 from mpbake.base.platforms import PlatformText, parse_platform
 from mpbake.resolve.template import RESERVED, Renderer, TemplateProblem
 from mpbake.resolve.template.filters import GIT_FACTS, FilterError, GitFact
-from mpbake.spec.toml_values import WrittenFloat
+from mpbake.spec.files.toml_values import WrittenFloat
 from tests.checkout import DOCS
 from tests.unit.resolve.template.scope import SCOPE
 

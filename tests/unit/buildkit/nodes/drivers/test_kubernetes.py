@@ -11,13 +11,13 @@ import pytest
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
-from mpbake.buildkit.nodes.declaration import declare
 from mpbake.buildkit.nodes.drivers.kubernetes import Deployments
+from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.process.docker import Completed
 from mpbake.model.marks import ANNOTATION
 from mpbake.model.node_state import NodeResource
 from mpbake.model.plan import Builder, Driver, Node
-from mpbake.report.builder_text import inventory_text
+from mpbake.report.plan.builder_text import inventory_text
 from tests.unit import sites
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text

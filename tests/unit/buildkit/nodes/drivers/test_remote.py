@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.base.errors import Unreachable
 from mpbake.buildkit.nodes.drivers.remote import REMOTE
-from mpbake.buildkit.nodes.instances import Instances
+from mpbake.buildkit.nodes.instances.instances import Instances
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, done, failed
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAMING_DRIVERS = {
     "model/plan.py",  # the names, and the drivers of builders that name none
-    "spec/builder_tables.py",  # the options of drivers
+    "spec/tables/builder_tables.py",  # the options of drivers
     "resolve/builders/external.py",  # the drivers of builders that buildx's store does not describe
     "buildkit/nodes/drivers/table.py",  # the back ends
 }

@@ -1,0 +1,1 @@
+"""Docker engines: how to reach them, and what they are."""

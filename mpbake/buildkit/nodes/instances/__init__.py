@@ -1,0 +1,1 @@
+"""buildx instances: declared, stored, created and inspected."""

@@ -1,0 +1,106 @@
+"""The declaration of a node for buildx: driver options, flags, configuration, and the mark of all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.errors import UsageError
+from mpbake.base.files import is_file, read_bounded
+from mpbake.base.references import format_fields
+from mpbake.base.text import one_line
+from mpbake.base.toml_text import toml_document
+from mpbake.resolve.builders.node_options import absolute_paths, named_files
+from mpbake.spec.files.toml_values import read_values
+from mpbake.spec.tables.builder_tables import OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from mpbake.model.plan import Node
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declaration:
+    """The values of a node for buildx. `config` is the text of its buildkitd.toml.
+
+    `mark` is empty if mpbake makes nothing for the node.
+    """
+
+    options: Mapping[str, str]
+    flags: tuple[str, ...]
+    config: str
+    mark: str
+
+
+def declare(node: Node) -> Declaration:
+    """Return the declaration of `node`. Raises UsageError if a file that it names cannot be read."""
+    config, files = _config(node)
+    options = node.driver.rules.tls_options(node) | dict(node.options)
+    rules = node.driver.rules.resource
+    mark = _mark(node, config, files) if rules else ""
+    if rules:
+        rules.add_mark(options, mark)
+    return Declaration(options=options, flags=node.flags, config=config, mark=mark)
+
+
+def create_arguments(declaration: Declaration, config: Path) -> list[str]:
+    """Return the arguments of `buildx create` for a node. Write its configuration, if any, to the file `config`."""
+    options = declaration.options.items()
+    arguments = [part for name, value in options for part in ("--driver-opt", format_fields({name: value}))]
+    if declaration.flags:
+        arguments += ["--buildkitd-flags", shlex.join(declaration.flags)]
+    if declaration.config:
+        config.write_text(declaration.config, encoding="utf-8")
+        arguments += ["--buildkitd-config", str(config)]
+    return arguments
+
+
+def _mark(node: Node, config: str, files: Iterable[Path]) -> str:
+    """Return the mark of a node. Options that only the client uses are not part of it."""
+    values: dict[str, Any] = {name: value for name, value in node.options if not _is_of_client(name)}
+    values["driver"] = node.driver
+    if node.flags:
+        values["flags"] = node.flags
+    if config:
+        values["config"] = [config, *(_digest(_content(node, path)) for path in files)]
+    return ";".join(f"{name}={_digest(json.dumps(value).encode())}" for name, value in sorted(values.items()))
+
+
+def _is_of_client(option: str) -> bool:
+    return OPTIONS[option.partition(".")[0]].of_client
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:8]
+
+
+def _config(node: Node) -> tuple[str, tuple[Path, ...]]:
+    """Return the configuration of a node, and the existing files that it names. Raises UsageError."""
+    text, files = node.config, node.config_names
+    if node.config_file is not None:
+        _check_exists(node, "config", node.config_file)
+        folder = node.config_file.parent
+        table = absolute_paths(read_values(node.config_file, shown=str(node.config_file)), lambda _: folder)
+        text, files = toml_document(table), named_files(table)
+    for path in files:
+        _check_exists(node, "registry", path)
+    return text, files
+
+
+def _content(node: Node, path: Path) -> bytes:
+    try:
+        return read_bounded(path, pipe=False)
+    except OSError as error:
+        message = f"{node.id}: registry: {one_line(str(path))} cannot be read: {error.strerror}"
+        raise UsageError(message, hint="make it a file that this user can read") from None
+
+
+def _check_exists(node: Node, key: str, path: Path) -> None:
+    if not is_file(path):
+        message = f"{node.id}: {key}: there is no file {one_line(str(path))}"
+        raise UsageError(message, hint="paths count from the folder of the file that states them")

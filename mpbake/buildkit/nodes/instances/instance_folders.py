@@ -1,0 +1,188 @@
+"""The folders of buildx instances: their entries, the configuration of BuildKit, and the user's logins.
+
+An instance is a private buildx store that lists one node. It may have come with a checkout, so mpbake compares every
+value in it with the declaration before it lets buildx use it.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import stat
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.files import read_bounded
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
+from mpbake.buildkit.nodes.engines.endpoints import Endpoints
+from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
+from mpbake.buildkit.nodes.instances.declaration import create_arguments, declare
+from mpbake.buildkit.nodes.node_errors import unusable
+from mpbake.model.node_state import ADDED_FLAG
+from mpbake.spec.files.toml_values import same_values
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from mpbake.buildkit.process.docker import Docker
+    from mpbake.model.plan import Node
+
+_DEFAULT_CONFIG = "buildkitd.default.toml"
+_CONFIG = "buildkitd.toml"
+_LOGINS = "config"
+_CLIENT = ".buildNodeID"
+"""The file with a client number that buildx makes once.
+
+BuildKit gets only the changes in a folder since the last upload by the same client.
+"""
+
+
+class InstanceFolders:
+    """The folders of instances below `folder`. Several threads may use it, each for nodes of its own."""
+
+    def __init__(self, docker: Docker, folder: Path, environment: Mapping[str, str]) -> None:
+        self.endpoints = Endpoints(docker, environment)
+        self._docker = docker
+        self._folder = folder
+        self._environment = environment
+        self._cleaned: set[Path] = set()
+
+    def open(self, node: Node, *kept: str) -> Path:
+        """Return the folder of `node`, without the files of earlier runs except those that are `kept`.
+
+        The folder may have come with a checkout, and buildx reads many files. Files of this run stay, since other
+        threads may be using them.
+        """
+        path = self._folder / node.folder_name
+        if path not in self._cleaned:
+            if not _is_real_folder(path):
+                path.unlink(missing_ok=True)
+            path.mkdir(mode=0o700, exist_ok=True)
+            _clear(path, {path / name for name in (_CLIENT, *kept)})
+            self._link_logins(path)
+            self._cleaned.add(path)
+        return path
+
+    def open_instance(self, node: Node) -> Path:
+        """Return the folder of the instance of `node`, with the entry of an earlier run, which may be wrong."""
+        return self.open(node, f"instances/{node.buildx_name}")
+
+    def write(self, node: Node, store: Path, endpoint: str, environment: Mapping[str, str]) -> None:
+        """Write the entry of `node` into its `store`, unless the store holds just this entry. The node is not asked."""
+        if node.driver.rules.connects_on_create:
+            # buildx has nothing to add, and would connect twice before it writes the entry.
+            BuildxStore(folder=store).put(node.buildx_name, _entry(node, endpoint))
+        elif not self._is_right(node, store, endpoint):
+            self._create(node, store, endpoint, environment)
+
+    def config(self, node: Node) -> str:
+        """Return the configuration of buildkitd that `node` is made with, as far as this machine knows it."""
+        declared = declare(node).config
+        takes_default = node.driver.rules.takes_default_config and not node.external
+        default = self._default_config() if takes_default and not declared else None
+        return default.read_text(encoding="utf-8", errors="replace") if default else declared
+
+    def _is_right(self, node: Node, store: Path, endpoint: str) -> bool:
+        """Whether the entry on disk is just what the plan declares, as buildx reads it.
+
+        Go accepts `endpoint` for `Endpoint`, and merges the values of a repeated name, so the entry may have neither.
+        buildx itself adds flags, and rewrites the configuration. It also replaces the endpoint `default` by its URL,
+        and the user may have changed from a context to DOCKER_HOST: endpoints are equal if they lead to one engine.
+        """
+        path = store / "instances" / node.buildx_name
+        try:
+            stored = json.loads(read_bounded(path, pipe=False, link=False).decode(), object_pairs_hook=_unique_names)
+            (single,) = stored["Nodes"]
+            flags, files = list(single["Flags"] or ()), dict(single["Files"] or {})
+            if self.endpoints.same(str(single["Endpoint"]), endpoint):
+                endpoint = single["Endpoint"]
+            is_configured = self._is_configured(node, files)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return False
+        declared = _entry(node, endpoint, flags, files)
+        return (
+            is_configured
+            and [flag for flag in flags if flag != ADDED_FLAG] == list(declare(node).flags)
+            and _as_text({"Dynamic": False, **stored}) == _as_text(declared)
+        )
+
+    def _is_configured(self, node: Node, files: Mapping[str, str]) -> bool:
+        """Whether `files` are buildx's copy of the configuration of `node`.
+
+        buildx writes it in its own way, and renames the files that it names: then the answer is no.
+        """
+        config = self.config(node)
+        if not config or files.keys() != {_CONFIG}:
+            return not config and not files
+        return same_values(base64.b64decode(files[_CONFIG], validate=True).decode(), config)
+
+    def _default_config(self) -> Path | None:
+        """Return the user's default configuration of BuildKit containers; None if there is none."""
+        path = store_folder(self._environment) / _DEFAULT_CONFIG
+        return path if path.is_file() else None
+
+    def _create(self, node: Node, store: Path, endpoint: str, environment: Mapping[str, str]) -> None:
+        """Have buildx write the entry anew. The container or Deployment that it refers to does not change."""
+        _clear(store, {store / _CLIENT})
+        self._link_logins(store)
+        config = self._default_config()
+        if config is not None:
+            shutil.copyfile(config, store / _DEFAULT_CONFIG)
+        command = ["buildx", "create", "--name", node.buildx_name, "--node", node.buildx_name]
+        command += ["--driver", str(node.driver)]
+        command += create_arguments(declare(node), store / _CONFIG)
+        command += [endpoint] if endpoint else []
+        created = self._docker.run(command, environment=environment, timeout=INSPECT_TIMEOUT)
+        if created.returncode:
+            raise unusable(node, created)
+
+    def _link_logins(self, store: Path) -> None:
+        """Link the user's logins for single repositories, which buildx looks for beside its builders."""
+        logins = store_folder(self._environment) / _LOGINS
+        if logins.is_dir():
+            (store / _LOGINS).symlink_to(logins.absolute())
+
+
+def _entry(
+    node: Node, endpoint: str, flags: Sequence[str] = (), files: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return buildx's entry of a builder with this single node, in the form of every version since 0.13."""
+    single = {
+        "Name": node.buildx_name,
+        "Endpoint": endpoint,
+        "Platforms": None,
+        "DriverOpts": dict(declare(node).options) or None,
+        "Flags": list(flags) or None,
+        "Files": files or None,
+    }
+    return {"Name": node.buildx_name, "Driver": str(node.driver), "Nodes": [single], "Dynamic": False}
+
+
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises ValueError if a name occurs twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise ValueError(pairs)
+    return values
+
+
+def _as_text(entry: Mapping[str, Any]) -> str:
+    """Return the entry as text, so that equal entries are equal to buildx too: in Python False equals 0."""
+    return json.dumps(entry, sort_keys=True)
+
+
+def _clear(folder: Path, kept: Collection[Path]) -> None:
+    """Remove everything below `folder` except regular files that are `kept`. No symlink is followed."""
+    for path in folder.iterdir():
+        if not _is_real_folder(path):
+            if path not in kept or not stat.S_ISREG(path.lstat().st_mode):
+                path.unlink()
+        elif any(path in file.parents for file in kept):
+            _clear(path, kept)
+        else:
+            shutil.rmtree(path)
+
+
+def _is_real_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()

@@ -1,0 +1,1 @@
+"""Problems of a plan, as text, JSON or workflow commands."""

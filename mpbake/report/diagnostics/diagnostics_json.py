@@ -1,0 +1,42 @@
+"""Diagnostics as JSON for programs. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.text import LONGEST_MESSAGE, json_lines, shortened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from mpbake.base.errors import Diagnostic
+    from mpbake.report.diagnostics.check_report import CheckReport
+
+FORMAT = 1
+"""Version of the format: it rises when a field is removed or changes its meaning. New fields may appear at any time."""
+
+_NO_LOCATION: Mapping[str, Any] = {"file": "", "line": 0, "column": 0, "length": 0, "key": [], "excerpt": ""}
+
+
+def report_json(report: CheckReport) -> str:
+    """Return the diagnostics of a plan as JSON."""
+    return diagnostics_json(report.diagnostics)
+
+
+def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return the fields that `docs/diagnostics.md` lists, one line for each diagnostic; only ASCII."""
+    return f'{{\n"format": {FORMAT},\n"diagnostics": {json_lines(map(_fields, diagnostics))}\n}}\n'
+
+
+def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
+    location = diagnostic.location
+    fields = {name: getattr(location, name) for name in _NO_LOCATION} if location else _NO_LOCATION
+    return {
+        "code": diagnostic.code,
+        "severity": diagnostic.severity,
+        "message": diagnostic.message,
+        "hint": diagnostic.hint,
+        **fields,
+        # A long line with many problems would otherwise appear in full in each of them.
+        "excerpt": shortened(fields["excerpt"], LONGEST_MESSAGE),
+    }

@@ -1,0 +1,56 @@
+"""Diagnostics as text for people. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mpbake.base.codes import Severity
+from mpbake.base.errors import key_path_text
+from mpbake.base.text import count, shared_names, split_subject
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from mpbake.base.errors import Diagnostic
+    from mpbake.report.diagnostics.check_report import CheckReport
+
+
+def report_text(report: CheckReport) -> str:
+    """Return the diagnostics of a plan, and a last line that counts them."""
+    subject = f"{report.file}: {count(report.targets, 'target')}, " if report.complete else ""
+    these = "this" if len(report.diagnostics) == 1 else "these"
+    advice = "" if report.complete else f"; fix {these} and run mpbake check again: there may be more"
+    return f"{diagnostics_text(report.diagnostics)}{subject}{_verdict(report.diagnostics)}{advice}\n"
+
+
+def _verdict(diagnostics: Sequence[Diagnostic]) -> str:
+    """Return `no problems`, `1 error`, `2 errors, 1 warning`."""
+    severities = [diagnostic.severity for diagnostic in diagnostics]
+    counts = {severity: severities.count(severity) for severity in Severity}
+    return ", ".join(count(number, severity) for severity, number in counts.items() if number) or "no problems"
+
+
+def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:
+    """Return diagnostics as errors are printed.
+
+    A warning that several targets share appears once, with the names of the others below it.
+    """
+    shared: dict[Hashable, list[Diagnostic]] = {}
+    for index, diagnostic in enumerate(diagnostics):
+        key: Hashable = index
+        if diagnostic.severity is Severity.WARNING:
+            key = (diagnostic.code, split_subject(diagnostic.message)[1], diagnostic.hint)
+        shared.setdefault(key, []).append(diagnostic)
+    return "".join(f"{first}\n{_other_names(others)}" for first, *others in shared.values())
+
+
+def _other_names(diagnostics: Sequence[Diagnostic]) -> str:
+    """Return a line with the names of further targets that have the warning above it; empty if there are none."""
+    names = dict.fromkeys(map(_name, diagnostics))
+    return f"    the same: {shared_names(tuple(names))}\n" if names else ""
+
+
+def _name(diagnostic: Diagnostic) -> str:
+    """Return the name that the message of a diagnostic begins with, else its key."""
+    key = key_path_text(diagnostic.location.key) if diagnostic.location else ""
+    return split_subject(diagnostic.message)[0] or key

@@ -1,0 +1,1 @@
+"""A plan, its targets and its builders, as text, JSON or a bake file."""

@@ -1,0 +1,165 @@
+"""A reporter for terminals: it redraws the running steps below lines for the finished ones."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, TextIO, assert_never
+
+from mpbake.base.text import count, duration
+from mpbake.model.steps import BootstrapNode, BuildPiece, StepStatus, platform_list
+from mpbake.report.progress import event_lines as lines
+from mpbake.report.progress.pace import Pace
+from mpbake.run.events import (
+    EngineProbeStarted,
+    NodeProbeStarted,
+    NodeProgressed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+    StepProgressed,
+    StepRetried,
+    StepStarted,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from rich.console import RenderableType
+
+    from mpbake.model.plan import Node
+    from mpbake.model.steps import Step, StepResult
+    from mpbake.report.formats import ReportStyle
+    from mpbake.run.events import Event
+
+_STYLES = {StepStatus.DONE: "green", StepStatus.FAILED: "bold red", StepStatus.SKIPPED: "yellow"}
+_REFRESH = 8
+"""Redraws each second."""
+
+
+def live_reporter(stream: TextIO, clock: Callable[[], float], style: ReportStyle) -> LiveReporter:
+    """Return a live reporter for the table of reporters."""
+    return LiveReporter(stream, clock, verbose=style.verbose, colour=style.colour)
+
+
+class LiveReporter:
+    """Redraws the running steps in place until the run ends; `verbose` prints the builds' own output above them."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float], *, verbose: bool, colour: bool) -> None:
+        from rich.console import Console  # noqa: PLC0415 - 50 ms that a log or pipe does not need
+        from rich.live import Live  # noqa: PLC0415
+
+        self._console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
+        self._clock = clock
+        self._verbose = verbose
+        self._lock = threading.RLock()
+        self._pace = Pace(clock)
+        self._running: dict[Step, tuple[float, str]] = {}
+        self._ends: dict[Hashable, StepStatus] = {}
+        self._steps = 0
+        # This comes last: rich asks for the view at once.
+        self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
+
+    def handle(self, event: Event) -> None:
+        """Update the view, and print the lines that stay on the screen."""
+        with self._lock:
+            self._update(event)
+        # Without the lock: rich holds its own lock while it asks for the view, and needs it to print.
+        self._show(event)
+
+    def _update(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._steps = len(set(map(_planned, event.graph.steps)))
+            case StepStarted():
+                self._running[event.step] = (self._clock(), "")
+            case StepProgressed():
+                began, _ = self._running.get(event.step, (self._clock(), ""))
+                self._running[event.step] = (began, event.activity)
+            case NodeProgressed():
+                for step in self._bootstraps(event.node):
+                    self._running[step] = (self._running[step][0], event.activity)
+            case StepRetried():
+                for step in (event.step, *event.others):
+                    self._running.pop(step, None)
+            case StepFinished():
+                self._end(event.result)
+            case _:
+                pass
+
+    def _bootstraps(self, node: Node) -> list[Step]:
+        """Return the running steps that start `node`."""
+        return [step for step in self._running if isinstance(step, BootstrapNode) and step.node.id == node.id]
+
+    def _end(self, result: StepResult) -> None:
+        self._running.pop(result.step, None)
+        step = _planned(result.step)
+        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # a step that failed on one node has failed
+            self._ends[step] = result.status
+
+    def _show(self, event: Event) -> None:
+        match event:
+            case EngineProbeStarted() | NodeProbeStarted():
+                self._print(lines.opening_line(event))
+            case NodeProgressed():
+                self._show_advance(event)
+            case RunStarted():
+                self._live.start()
+            case StepOutput():
+                if self._verbose:
+                    prefix = lines.short_step_label(event.step)
+                    self._print("\n".join(f"{prefix}: {line}" for line in event.text.split("\n")))
+            case StepRetried() | Warned():
+                self._print(lines.warning_line(event), "yellow")
+            case StepFinished():
+                if event.result.status is not StepStatus.CANCELLED:
+                    self._print(lines.finish_line(event.result), _STYLES.get(event.result.status, ""))
+            case RunFinished():
+                self._live.stop()
+            case StepStarted() | StepProgressed():
+                pass  # the next view shows it
+            case _:
+                assert_never(event)
+
+    def _show_advance(self, event: NodeProgressed) -> None:
+        """Print the progress of a node that starts, unless the view shows it."""
+        if not self._bootstraps(event.node) and self._pace.is_due(event.node.id):
+            self._print(lines.progress_line(event))
+
+    def _print(self, text: str, style: str = "") -> None:
+        """Print `text` so that it stays on the screen."""
+        from rich.text import Text  # noqa: PLC0415
+
+        self._console.print(Text(text, style=style))  # the `style` of print would colour the view as well
+
+    def _view(self) -> RenderableType:
+        """Return one line for each running step, as many as the screen has room for."""
+        from rich.console import Group  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        with self._lock:
+            now = self._clock()
+            room = max(self._console.height - 3, 1)
+            shown = list(self._running.items())[:room]
+            rows = [self._row(step, now - began, activity) for step, (began, activity) in shown]
+            hidden = len(self._running) - len(shown)
+            head = self._head()
+        texts = [head, *rows, *([f"  … and {hidden} more"] if hidden else [])]
+        return Group(*(Text(text, no_wrap=True, overflow="ellipsis") for text in texts))
+
+    def _head(self) -> str:
+        """Return the numbers of steps that are done, that ended otherwise, and that run."""
+        ends = Counter(self._ends.values())
+        done = f"{ends[StepStatus.DONE]} of {count(self._steps, 'step')} done"
+        others = [status for status in StepStatus if ends[status] and status is not StepStatus.DONE]
+        return ", ".join([done, *(f"{ends[status]} {status}" for status in others), f"{len(self._running)} running"])
+
+    def _row(self, step: Step, seconds: float, activity: str) -> str:
+        return f"  {duration(seconds):>7}  {lines.start_line(step)}{f'  {activity}' if activity else ''}"
+
+
+def _planned(step: Step) -> Hashable:
+    """Return what identifies `step` in the plan: a shared piece is one step, on however many nodes it is built."""
+    return (step.target.name, platform_list(step)) if isinstance(step, BuildPiece) and step.shared else step

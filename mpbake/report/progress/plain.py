@@ -1,0 +1,90 @@
+"""A reporter that writes plain lines, for logs and pipes."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, TextIO, assert_never
+
+from mpbake.base.text import shortened
+from mpbake.model.steps import StepStatus
+from mpbake.report.progress import event_lines as lines
+from mpbake.report.progress.pace import Pace
+from mpbake.run.events import (
+    EngineProbeStarted,
+    NodeProbeStarted,
+    NodeProgressed,
+    RunFinished,
+    RunStarted,
+    StepFinished,
+    StepOutput,
+    StepProgressed,
+    StepRetried,
+    StepStarted,
+    Warned,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mpbake.report.formats import ReportStyle
+    from mpbake.run.events import Event
+
+_ACTIVITY_LENGTH = 100
+
+
+def plain_reporter(stream: TextIO, clock: Callable[[], float], style: ReportStyle) -> PlainReporter:
+    """Return a plain reporter for the table of reporters. It has no colours."""
+    return PlainReporter(stream, clock, verbose=style.verbose, quiet=style.quiet)
+
+
+class PlainReporter:
+    """Writes a line for each event, with the seconds since the start. `verbose` adds the builds' own output."""
+
+    def __init__(
+        self, stream: TextIO, clock: Callable[[], float], *, verbose: bool = False, quiet: bool = False
+    ) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._verbose = verbose
+        self._quiet = quiet
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._pace = Pace(clock)
+
+    def handle(self, event: Event) -> None:
+        """Write the lines of an event."""
+        if self._quiet:
+            return
+        for line in self._lines(event):
+            self._write(line)
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case StepStarted():
+                return [lines.start_line(event.step)]
+            case StepProgressed():
+                line = f"{lines.short_step_label(event.step)}: {event.activity}"
+                return [] if self._verbose else [shortened(line, _ACTIVITY_LENGTH)]
+            case StepOutput():
+                prefix = lines.short_step_label(event.step)
+                return [f"{prefix}: {line}" for line in event.text.split("\n")] if self._verbose else []
+            case StepRetried() | Warned():
+                return [lines.warning_line(event)]
+            case StepFinished():
+                is_cancelled = event.result.status is StepStatus.CANCELLED
+                return [] if is_cancelled else [lines.finish_line(event.result)]
+            case NodeProgressed():
+                line = lines.progress_line(event)
+                return [line] if self._pace.is_due(event.node.id) else []
+            case EngineProbeStarted() | NodeProbeStarted():
+                return [lines.opening_line(event)]
+            case RunStarted() | RunFinished():
+                return []
+            case _:
+                assert_never(event)
+
+    def _write(self, line: str) -> None:
+        seconds = self._clock() - self._began
+        with self._lock:
+            self._stream.write(f"{seconds:7.1f}s  {line}\n")
+            self._stream.flush()

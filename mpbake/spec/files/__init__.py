@@ -1,0 +1,1 @@
+"""The files of a plan: found, read as TOML, and mapped to lines and columns."""

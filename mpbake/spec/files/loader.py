@@ -1,0 +1,150 @@
+"""Read the files of a plan, with the files that they include, and check them against the tables of a plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from mpbake import __version__
+from mpbake.base.codes import Code
+from mpbake.base.errors import Diagnostic, PlanError
+from mpbake.base.files import Kind, access_error, kind_of
+from mpbake.base.text import one_line
+from mpbake.spec.files.plan_files import PlanFile, PlanFiles
+from mpbake.spec.files.toml_values import parse_toml, read_text
+from mpbake.spec.problem import Problem
+from mpbake.spec.tables.plan_tables import PlanSpec, version_range
+from mpbake.spec.tables.validation import problems_of
+from mpbake.spec.tables.value_types import AS_WRITTEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+_MAX_DEPTH = 50
+"""How many files may include each other, one within the other."""
+
+
+def read_plan(
+    paths: Sequence[Path], *, show: Callable[[Path], str] = str, settings: Sequence[str] = ()
+) -> tuple[PlanFiles, PlanSpec]:
+    """Read and check the files of a plan and the files that they include. Values of later files win.
+
+    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. Raises PlanError
+    with every problem of the files' form.
+    """
+    reader = _Reader(paths[0].parent, show)
+    for path in paths:
+        reader.read(path)
+    files = reader.finish()
+    main = next(file for file in files if file.path == paths[0])
+    document = PlanFiles(main=main, sources=files, settings=tuple(settings))
+    try:
+        return document, PlanSpec.model_validate(document.data, context=dict(AS_WRITTEN))
+    except ValidationError as error:
+        raise PlanError(document.diagnose(problem) for problem in problems_of(error, PlanSpec)) from None
+
+
+class _Reader:
+    """Reads each file once, after the files that it includes. `folder` is the folder of the plan."""
+
+    def __init__(self, folder: Path, show: Callable[[Path], str]) -> None:
+        self._folder = folder
+        self._show = show
+        self._open: dict[str, Path] = {}
+        self._files: dict[str, PlanFile] = {}
+        self._problems: list[Diagnostic] = []
+
+    def read(self, path: Path) -> None:
+        """Read `path` and the files that it includes, and keep their problems."""
+        real_path = os.path.realpath(path)  # several symlinks to a file are the same file, and cannot make a cycle
+        if real_path in self._files:
+            return
+        try:
+            file = self._read_file(path)
+        except PlanError as error:
+            self._problems += error.diagnostics
+            return
+        self._open[real_path] = path
+        for index, name in _included(file):
+            self._include(file, index, name)
+        del self._open[real_path]
+        self._files[real_path] = file
+
+    def finish(self) -> tuple[PlanFile, ...]:
+        """Return the files; later ones override earlier ones. Raises PlanError with all problems."""
+        files = tuple(self._files.values())
+        for file in files:
+            self._check_requirement(file)
+            if len(files) > 1:
+                self._check_head(file)
+        if self._problems:
+            raise PlanError(self._problems)
+        return files
+
+    def _read_file(self, path: Path) -> PlanFile:
+        shown = self._show(path)
+        own = not self._open or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._folder))
+        data = parse_toml(text := read_text(path, shown), shown, quotable=own)
+        # A plan can include any file of the machine: mpbake shows lines of plan files only.
+        return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
+
+    def _include(self, file: PlanFile, index: int, name: str) -> None:
+        path = Path(os.path.normpath(file.path.parent / name))
+        kind = kind_of(path)
+        code, message, hint = Code.BAD_INCLUDE, "", "write the path relative to the file that includes it"
+        real_path = os.path.realpath(path) if kind is Kind.FILE else ""
+        if real_path in self._open:
+            cycle = [*self._open][[*self._open].index(real_path) :]
+            names = [self._show(self._open[part]) for part in (*cycle, real_path)]
+            code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "remove one of the includes"
+        elif len(self._open) > _MAX_DEPTH:
+            code, message, hint = Code.TOO_DEEP, f"files include each other more than {_MAX_DEPTH} levels deep", ""
+        elif reason := access_error(path):
+            message, hint = f"{one_line(self._show(path))} cannot be read: {reason}", ""
+        elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
+            message = f"there is no file {one_line(self._show(path))}"
+        elif kind is not Kind.FILE:
+            message = f"{one_line(self._show(path))} is not a file"
+        else:
+            self.read(path)
+            return
+        self._report(file, Problem(code=code, key=("include", index), message=message, hint=hint))
+
+    def _check_requirement(self, file: PlanFile) -> None:
+        """Check that this mpbake understands the file: otherwise its other problems would mislead."""
+        required = file.data.get("requires")
+        if isinstance(required, str) and not _is_met(required):
+            message = f"requires mpbake {one_line(required)}, but this is {__version__}"
+            hint = f"install mpbake {one_line(required)}"
+            self._report(file, Problem(code=Code.OTHER_MPBAKE, key=("requires",), message=message, hint=hint))
+
+    def _check_head(self, file: PlanFile) -> None:
+        """Check the keys at the top of each file: in the merged plan only those of the last file are visible."""
+        head = {name: file.data[name] for name in ("version", "requires", "include") if name in file.data}
+        try:
+            PlanSpec.model_validate(head, context=dict(AS_WRITTEN))
+        except ValidationError as error:
+            for problem in problems_of(error, PlanSpec):
+                self._report(file, problem)
+
+    def _report(self, file: PlanFile, problem: Problem) -> None:
+        self._problems.append(PlanFiles(main=file, sources=(file,)).diagnose(problem))
+
+
+def _is_met(required: str) -> bool:
+    """Return whether this mpbake is in the range. True for an invalid range, which is a problem of its own."""
+    try:
+        return version_range(required).contains(__version__, prereleases=True)
+    except ValueError:
+        return True
+
+
+def _included(file: PlanFile) -> Iterator[tuple[int, str]]:
+    """Yield the valid entries of `include`, with their index; the validation of the file reports the others."""
+    include = file.data.get("include", [])
+    for index, name in enumerate(include if isinstance(include, list) else []):
+        if isinstance(name, str) and name and "://" not in name:
+            yield index, name

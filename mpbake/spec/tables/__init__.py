@@ -1,0 +1,1 @@
+"""The tables of a plan: their keys, types, merge rules and validation."""

@@ -1,0 +1,108 @@
+"""The table of a whole plan, and the tables of variables, groups and defaults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from mpbake.base.codes import Code
+from mpbake.base.text import one_line
+from mpbake.spec.tables.builder_tables import BuilderDefaultsSpec, BuilderSpec
+from mpbake.spec.tables.table import Table
+from mpbake.spec.tables.target_tables import TargetDefaultsSpec, TargetSpec
+from mpbake.spec.tables.value_types import (
+    VALUE_SCHEMA,
+    PublishingName,
+    ShortForm,
+    Text,
+    Texts,
+    VariableTypeName,
+    check_variable_value,
+    checked,
+)
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
+
+
+class VariableSpec(Table):
+    """A variable for templates. The default also defines its type; other sources can set its value."""
+
+    default: Annotated[Any, AfterValidator(check_variable_value), VALUE_SCHEMA] = Field(
+        default=None, description="value if no other source sets one; can refer to other variables"
+    )
+    type: VariableTypeName = Field(default="", description="type of the value; default: the type of `default`")
+    env: Text = Field(default="", description="environment variable that can set the value")
+    description: Text = Field(default="", description="text for `mpbake list` and for reviewers")
+    sensitive: bool = Field(default=False, description="the value is secret: mpbake prints it as ***")
+    required: bool = Field(default=False, description="the value must not be empty")
+    choices: list[Any] = Field(default_factory=list, description="the allowed values")
+    pattern: Text = Field(default="", description="regular expression (RE2) that must match some part of the text")
+    min: int | float | None = Field(default=None, description="smallest allowed number")
+    max: int | float | None = Field(default=None, description="largest allowed number")
+
+
+class GroupSpec(Table):
+    """A name for several targets."""
+
+    targets: Texts = Field(description="targets, groups and patterns such as php-*")
+    description: Text = Field(default="", description="text for `mpbake list`")
+
+
+class DefaultsSpec(Table):
+    """Defaults for other tables."""
+
+    builder: BuilderDefaultsSpec = Field(default_factory=BuilderDefaultsSpec, description="defaults for every builder")
+    target: TargetDefaultsSpec = Field(default_factory=TargetDefaultsSpec, description="defaults for every target")
+
+
+def _check_local(path: str) -> None:
+    if not path or "://" in path:
+        msg = f'"{one_line(path)}" is not a local file'
+        raise ValueError(msg)
+
+
+def version_range(text: str) -> SpecifierSet:
+    """Return the range of versions that `text` describes: `>=0.1,<2`. Raises ValueError with a message for users."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # noqa: PLC0415 - few plans have `requires`
+
+    try:
+        return SpecifierSet(text)
+    except InvalidSpecifier:
+        msg = f'"{one_line(text)}" is not a range of versions\nwrite a range: requires = ">=0.1,<2"'
+        raise ValueError(msg) from None
+
+
+def _whole_number(value: Any) -> Any:
+    """Return a whole number as `int`, and any other value as text: for Python, true and 1.0 equal 1."""
+    return int(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+class PlanSpec(Table):
+    """A plan: variables, builders with their nodes, groups and targets."""
+
+    version: Annotated[Literal[1], BeforeValidator(_whole_number)] = Field(description="version of the plan format")
+    requires: Annotated[Text, checked(version_range, Code.BAD_REQUIREMENT, templates=False)] = Field(
+        default="", description="versions of mpbake that support the plan, such as >=0.1,<2"
+    )
+    include: list[Annotated[str, checked(_check_local, Code.BAD_INCLUDE, templates=False, empty=False)]] = Field(
+        default_factory=list,
+        description="other files of the plan, relative to this file; values of this file take precedence",
+    )
+    publish: PublishingName = Field(
+        default="",
+        description="when tags move: `each` as soon as its target is finished, `together` once all targets are built",
+        json_schema_extra={"default": "each"},
+    )
+    variables: dict[str, Annotated[VariableSpec, ShortForm("default")]] = Field(
+        default_factory=dict, description="values for templates"
+    )
+    defaults: DefaultsSpec = Field(default_factory=DefaultsSpec, description="defaults for other tables")
+    builders: dict[str, BuilderSpec] = Field(default_factory=dict, description="builders by name")
+    groups: dict[str, Annotated[GroupSpec, ShortForm("targets")]] = Field(
+        default_factory=dict, description="groups by name"
+    )
+    targets: dict[str, TargetSpec] = Field(
+        default_factory=dict, description="targets by name; a name with a leading underscore is a template"
+    )
