@@ -120,7 +120,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "",
             "DOCKER_HOST=unix:///no.sock",
             (
-                "the Docker engine on mpbake-node does not run (Cannot connect to the Docker daemon at unix:///no.sock"
+                "the Docker engine on mpbake-node is not running (Cannot connect to the Docker daemon at unix:///no.sock"
                 ". Is the docker daemon running?)\n"
                 "  = start it there; try: ssh mpbake-node docker info\n"
             ),
@@ -299,7 +299,7 @@ def test_a_machine_that_is_gone_can_be_forgotten(
         assert said.endswith("; if it is gone for good, run: mpbake builders prune --forget\n")
         assert f"{name}-local" not in docker("ps", "--all")
         prune(code=5)
-        assert f"may be left: container buildx_buildkit_{name}-far, volume" in prune("--forget", code=0)
+        assert f"may still have: container buildx_buildkit_{name}-far, volume" in prune("--forget", code=0)
         assert prune(code=0) == "nothing to do\n"
     finally:
         docker("rm", "--force", "--volumes", f"buildx_buildkit_{name}-far")
