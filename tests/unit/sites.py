@@ -104,7 +104,7 @@ class Engine(FakeDocker):
                 self.volume = {VOLUME_LABEL: "ci/local"}
             case _ if self.volume is None:
                 return failed("no such volume")
-            case "rm":
+            case "remove":
                 self.volume = None
         return done(json.dumps(self.volume))
 
@@ -136,7 +136,7 @@ class Contexts(Engine):
         match list(arguments[:2]):
             case ["context", "create"]:
                 self.kept = True
-            case ["context", "rm"]:
+            case ["context", "remove"]:
                 self.kept = False
             case ["context", "inspect"] if not self.kept:
                 return failed("not found")

@@ -65,9 +65,11 @@ def _verify(workspace: BuilderWorkspace, builder: Builder, entry: Mapping[str, A
     """Have buildx read an entry in a private store. Raises MpbakeError if buildx reads it as anything else."""
     with tempfile.TemporaryDirectory(dir=workspace.tools.scratch) as folder:
         BuildxStore(folder=Path(folder)).put(builder.name, entry)
-        command = ["buildx", "inspect", builder.name.lower()]
-        private = {"BUILDX_CONFIG": folder}
-        inspected = workspace.tools.docker.run(command, environment=private, timeout=_CHECK_TIMEOUT)
+        inspected = workspace.tools.docker.follow(
+            lambda client: client.buildx.describe(builder.name.lower()),
+            environment={"BUILDX_CONFIG": folder},
+            timeout=_CHECK_TIMEOUT,
+        )
     nodes = parse_nodes(inspected.stdout)
     not_taken = f"{builder.name}: buildx does not accept it as declared: {{}}; its store is unchanged"
     refused = next((node["error"] for node in nodes if is_refused(node.get("error", ""))), "")

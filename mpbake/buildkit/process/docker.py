@@ -14,20 +14,22 @@ starts docker directly.
 | name an image in an engine | `image.tag` | |
 | digests of an image in an engine | `image.inspect` | |
 | push from an engine's image store | `image.push_quietly`, an extension | `push` starts one more process |
-| create a builder entry | not yet: `buildx.create_node`, an extension | `create` lacks `--node` and calls `buildx ls` |
-| ask or start a builder | not yet: `buildx.describe`, an extension | `inspect` calls `buildx ls`, drops options |
-| stop, unpause, remove a container | not yet: `container.stop`, `.unpause`, `.remove` | |
-| create, remove a volume; remove a context | not yet: `volume.create`, `.remove`, `context.remove` | |
+| create a builder entry | `buildx.create_node`, an extension | `create` lacks `--node` and calls `buildx ls` |
+| ask or start a builder | `buildx.describe`, an extension | `inspect` calls `buildx ls`, drops options |
+| stop, unpause, remove a container | `container.stop`, `.unpause`, `.remove` | |
+| remove a volume, remove a context | `volume.remove`, `context.remove` | |
 | list builders | no, mpbake reads the store | `ls` waits for every node of every builder |
 | remove a builder entry | no, mpbake writes the store | `remove` also removes the container and its cache |
 | read an image in a registry | no, own HTTP client | `imagetools.inspect` drops digests and bytes |
 | give tags | no, own HTTP client | `imagetools.create` moves several tags without saying how far it came |
 | remove images of a run that ends | no, `clean` | must run after `cancel`, and stop after a short time |
 | pull of a node's image | no, `run` | its progress is drawn on a terminal |
+| whether an engine has a node's image | no, `run` | `image.exists` lacks `--`, and fails on an answer it cannot read |
 | container, volume, context inspect | no, `run` | the models drop or refuse what older and newer engines say |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
 | container logs | no, `run` | both streams are needed |
+| volume create | no, `run` | `create` starts one more process, `volume inspect` |
 | context create | no, `run` | `create` does not quote commas in paths |
 | kubectl, ssh, credential helpers | no, `run_program` | not docker |
 """
@@ -357,6 +359,8 @@ def _answer(request: Callable[[Client], Iterable[str]], client: Client, pipe: Er
         lines.extend(request(client))
     except DockerException as error:
         return error.return_code, error.stdout or "".join(lines)
+    except UnicodeDecodeError as error:  # python-on-whales, about the output of a command that failed
+        return 1, error.object.decode(errors="replace")
     finally:
         pipe.release()
     return 0, "".join(lines)

@@ -24,6 +24,7 @@ from mpbake.buildkit.nodes.failure_causes import (
 )
 from mpbake.buildkit.nodes.first_start import PullProgress
 from mpbake.buildkit.nodes.ownership import check_volume, owned_resource
+from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.drivers.docker_container import container_name
 from mpbake.model.marks import MARK, VOLUME_LABEL
 from mpbake.model.node_resources import volume_name
@@ -31,15 +32,18 @@ from mpbake.model.node_state import CacheRemoval, NodeResource
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mpbake.buildkit.nodes.causes import Cause
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.buildkit.process.docker import Client, Completed, Docker
     from mpbake.model.plan import Node
 
 _PAUSED = "paused"
 """The status of a container that was paused by hand, which buildx does not start."""
 _RUNNING = frozenset({"running", "restarting", _PAUSED})
-_STOP_TIMEOUT = 60.0
+_CHANGE_TIMEOUT = 60.0
+"""Seconds for a command that changes or removes a container or a volume."""
 _DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
 """The image that buildx uses for a container if none is declared."""
 _LAST_LINES = 10
@@ -147,18 +151,18 @@ class Containers:
     def resume(self, node: Node, made: NodeResource) -> None:
         """Resume a container that somebody has paused."""
         if made.status == _PAUSED:
-            self._must(node, "container", "unpause", made.id)
+            self._must(node, lambda client: client.container.unpause(made.id))
 
     def stop(self, node: Node, made: NodeResource) -> None:
         """Stop the container. BuildKit gets the time to write its state to disk."""
         self.resume(node, made)
-        self._must(node, "container", "stop", made.id)
+        self._must(node, lambda client: client.container.stop(made.id))
 
     def remove(self, node: Node, made: NodeResource) -> None:
         """Stop and remove the container by its id, so another one of its name stays. The cache stays in its volume."""
         if made.status in {"running", _PAUSED}:
             self.stop(node, made)
-        self._must(node, "container", "rm", "--force", made.id)
+        self._must(node, lambda client: client.container.remove(made.id, force=True))
 
     def check_new(self, node: Node) -> None:
         """Check that mpbake can make a container for `node`, with a cache of its own.
@@ -175,7 +179,10 @@ class Containers:
         labels = self._labels_of_volume(node)
         check_volume(node, labels)
         if labels is None:
-            self._must(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_name(node))
+            command = ["volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", volume_name(node)]
+            created = self._run(node, *command, timeout=_CHANGE_TIMEOUT)
+            if created.returncode:
+                raise unreachable_by(_causes, node, created)
 
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the volume with the cache of `node`, if mpbake made it."""
@@ -184,7 +191,7 @@ class Containers:
             return CacheRemoval.NOTHING
         if VOLUME_LABEL not in labels:
             return CacheRemoval.FOREIGN
-        self._must(node, "volume", "rm", volume_name(node))
+        self._must(node, lambda client: client.volume.remove(volume_name(node)))
         return CacheRemoval.REMOVED
 
     def _labels_of_volume(self, node: Node) -> dict[str, str] | None:
@@ -204,10 +211,12 @@ class Containers:
         lines = without_colour(f"{logs.stdout}{logs.stderr}").strip().splitlines()
         return log_paragraph("its log ends with", "\n".join(lines[-_LAST_LINES:]))
 
-    def _must(self, node: Node, *command: str) -> None:
-        completed = self._run(node, *command, timeout=_STOP_TIMEOUT)
-        if completed.returncode:
-            raise unreachable_by(_causes, node, completed)
+    def _must(self, node: Node, request: Callable[[Client], None]) -> None:
+        """Make a typed call to the engine of `node`. Raises Unreachable if the command fails."""
+        try:
+            self.docker.call(request, endpoint=engine_of(node), timeout=_CHANGE_TIMEOUT)
+        except CommandFailed as failure:
+            raise unreachable_by(_causes, node, failure.completed) from None
 
     def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout)

@@ -11,6 +11,7 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import format_fields
 from mpbake.base.text import without_colour
 from mpbake.buildkit.nodes.engines.engine import engine_unreachable
+from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.node_resources import context_name
 
 if TYPE_CHECKING:
@@ -76,7 +77,11 @@ class Contexts:
         if not context:
             return False
         _check_owner(node, context)
-        return not self.docker.run(["context", "rm", "--force", context["Name"]], timeout=_TIMEOUT).returncode
+        try:
+            self.docker.call(lambda client: client.context.remove(context["Name"], force=True), timeout=_TIMEOUT)
+        except CommandFailed:
+            return False
+        return True
 
     def _find(self, name: str) -> dict[str, Any]:
         """Return docker's description of a context; empty if there is none."""

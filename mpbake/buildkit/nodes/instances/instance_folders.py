@@ -18,6 +18,7 @@ from mpbake.buildkit.nodes.engines.endpoints import Endpoints
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.instances.declaration import create_arguments, declare
 from mpbake.buildkit.nodes.node_errors import unusable
+from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.node_state import ADDED_FLAG
 from mpbake.spec.files.toml_values import same_values
 
@@ -129,13 +130,16 @@ class InstanceFolders:
         config = self._default_config()
         if config is not None:
             shutil.copyfile(config, store / _DEFAULT_CONFIG)
-        command = ["buildx", "create", "--name", node.buildx_name, "--node", node.buildx_name]
-        command += ["--driver", str(node.driver)]
-        command += create_arguments(declare(node), store / _CONFIG)
-        command += [endpoint] if endpoint else []
-        created = self._docker.run(command, environment=environment, timeout=INSPECT_TIMEOUT)
-        if created.returncode:
-            raise unusable(node, created)
+        name = node.buildx_name
+        flags = create_arguments(declare(node), store / _CONFIG)
+        try:
+            self._docker.call(
+                lambda client: client.buildx.create_node(name, name, str(node.driver), *flags, endpoint=endpoint),
+                environment=environment,
+                timeout=INSPECT_TIMEOUT,
+            )
+        except CommandFailed as failure:
+            raise unusable(node, failure.completed) from None
 
     def _link_logins(self, store: Path) -> None:
         """Link the user's logins for single repositories, which buildx looks for beside its builders."""

@@ -147,7 +147,7 @@ class Instances:
         Raises Unreachable, or UsageError if buildx rejects the declared options.
         """
         progress = BootProgress(lambda step: start.tell(self.docker.redact(step)))
-        inspected, lines = self._inspect(ready, "--bootstrap", timeout=start.seconds, on_stderr=progress.feed)
+        inspected, lines = self._inspect(ready, bootstrap=True, timeout=start.seconds, on_stderr=progress.feed)
         if inspected.timed_out:
             raise _start_timed_out(ready.node, self.docker.redact(progress.step))
         if not inspected.returncode and not lines.get("platforms"):
@@ -225,14 +225,18 @@ class Instances:
     def _inspect(
         self,
         ready: ReadyNode,
-        *flags: str,
+        *,
+        bootstrap: bool = False,
         timeout: float = INSPECT_TIMEOUT,
         on_stderr: Callable[[bytes], None] | None = None,
     ) -> tuple[Completed, dict[str, str]]:
         """Return the result of `buildx inspect` for a builder, and its lines by key."""
-        command = ["buildx", "inspect", ready.builder, *flags]
-        inspected = self.docker.run(
-            command, endpoint=ready.endpoint, environment=ready.environment, timeout=timeout, on_stderr=on_stderr
+        inspected = self.docker.follow(
+            lambda client: client.buildx.describe(ready.builder, bootstrap=bootstrap),
+            endpoint=ready.endpoint,
+            environment=ready.environment,
+            timeout=timeout,
+            on_stderr=on_stderr,
         )
         parse = parse_as_one_node if ready.node.driver.rules.is_placed_by_buildx else parse_inspect
         return inspected, parse(inspected.stdout)

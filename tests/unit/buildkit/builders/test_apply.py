@@ -60,7 +60,7 @@ def test_drift_is_corrected_by_the_containers_own_id(tmp_path: Path) -> None:
     assert messages[0] == "ci/local: recreated with its cache, and answers"
     assert errors == []
     assert "container rm --force c0ffee" in engine.commands
-    assert not [command for command in engine.commands if command.startswith("volume rm")], "its cache stays"
+    assert not [command for command in engine.commands if command.startswith("volume remove")], "its cache stays"
 
 
 @pytest.mark.parametrize("image", ["", "registry.example.com/none:1"])

@@ -44,8 +44,8 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
         f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
         "ci: removed from buildx's store",
     ]
-    volumes = [command for command in engine.commands if command.startswith("volume rm")]
-    assert volumes == ([] if keep else ["volume rm buildx_buildkit_ci-local_state"])
+    volumes = [command for command in engine.commands if command.startswith("volume remove")]
+    assert volumes == ([] if keep else ["volume remove buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
     assert (site.tools.records.read("ci", site.plan) is not None) == keep
     messages.clear()
@@ -144,7 +144,7 @@ def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> 
         else:
             respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
             assert prune(site, record_of(CI, site.plan, None), {"ci": respelled}) == []
-    assert not [command for command in engine.commands if command.startswith("volume rm")]
+    assert not [command for command in engine.commands if command.startswith("volume remove")]
     assert GONE not in messages
 
 
@@ -236,7 +236,7 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     site, messages = site_with(tmp_path, engine)
     record = record_of(declared, site.plan, record_of(CI, site.plan, None))
     assert prune(site, record, {declared.name: declared}) == []
-    assert not [command for command in engine.commands if command.startswith(("container rm", "volume rm"))]
+    assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = site.tools.records.read("ci", site.plan)
     assert left is not None
@@ -264,7 +264,7 @@ def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Pa
         before = record_of(replace(CI, nodes=(node,)), site.plan, None)
         assert [made.context for made in before.gone(renamed)] == ["mpbake-ci-local"]
         assert prune(site, before, {"ci": renamed}) == []
-    assert not [command for command in engine.commands if command.startswith("context rm")]
+    assert not [command for command in engine.commands if command.startswith("context remove")]
     assert messages[0] == "ci/local: its container stays, since ci/Local uses it"
 
 
@@ -298,7 +298,7 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
     (record,) = other.tools.records.of_plan(other.plan)
     assert prune(other, record, declared) == []
     assert set(messages) == {f"ci/{name}: stays, since it was made for {one.plan} too" for name in gone}
-    assert not [command for command in engine.commands if command.startswith(("container rm", "volume rm"))]
+    assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = other.tools.records.read("ci", other.plan)
     assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
@@ -337,6 +337,6 @@ def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> 
     assert remove(site, one, keep_state=False) == []
     assert prune(site, replace(before, nodes=before.nodes[:1]), {}) == []
     assert messages == [stays, stays]
-    assert not [command for command in engine.commands if command.startswith(("container rm", "volume rm"))]
+    assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
     assert remove(site, default, keep_state=False) == []
     assert "default/far: container removed, and its cache" in messages, "others of such a builder are the plan's own"

@@ -494,7 +494,7 @@ def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: st
             """)
     else:
         assert nodes.ready(CONTAINER).note == "created"
-    assert not [command for command in docker.commands if command.startswith(("volume create", "volume rm"))]
+    assert not [command for command in docker.commands if command.startswith(("volume create", "volume remove"))]
     assert any(command.startswith("buildx") for command in docker.commands) is not foreign
 
 

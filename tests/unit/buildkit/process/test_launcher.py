@@ -71,6 +71,9 @@ def test_a_typed_call_that_fails(docker: Shell) -> None:
 def test_bytes_that_are_no_text(docker: Shell) -> None:
     with pytest.raises(CommandFailed, match="bad \ufffd"):
         docker.call(shell(r"printf 'bad \377' >&2; exit 1"))
+    completed = docker.follow(shell(r"printf 'out \377'; printf 'bad \377' >&2; exit 1"))
+    assert (completed.returncode, completed.stdout, completed.stderr) == (1, "out \ufffd", "bad \ufffd")
+    assert docker.follow(shell(r"printf 'out \377'")).stdout == "out \ufffd"
 
 
 def test_an_answer_that_python_on_whales_cannot_read_is_not_left_in_a_file(

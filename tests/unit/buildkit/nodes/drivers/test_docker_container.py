@@ -66,7 +66,9 @@ def test_nobody_answers() -> None:
 
 
 def test_an_end_in_order() -> None:
-    this, docker = containers(container=done(), volume_inspect=done('{"mpbake-node": "ci/local"}'), volume_rm=done())
+    this, docker = containers(
+        container=done(), volume_inspect=done('{"mpbake-node": "ci/local"}'), volume_remove=done()
+    )
     this.remove(NODE, FOUND)
     this.remove(NODE, replace(FOUND, status="exited"))
     this.remove(NODE, replace(FOUND, status="paused"))
@@ -79,7 +81,7 @@ def test_an_end_in_order() -> None:
         "container stop c0ffee",
         "container rm --force c0ffee",
         "volume inspect --format {{json .Labels}} buildx_buildkit_ci-local_state",
-        "volume rm buildx_buildkit_ci-local_state",
+        "volume remove buildx_buildkit_ci-local_state",
     ]
 
 

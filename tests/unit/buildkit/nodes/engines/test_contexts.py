@@ -47,7 +47,7 @@ def kept(tmp_path: Path, certificates: Certificates) -> Path:
 
 
 def asked(answers: dict[str, Any], node: Node) -> list[str]:
-    docker = FakeDocker({"context create": done(), "context rm": done(), **answers})
+    docker = FakeDocker({"context create": done(), "context remove": done(), **answers})
     Contexts(docker=docker).ensure(node)
     return docker.commands
 
@@ -80,7 +80,7 @@ def test_a_right_one_is_kept(certificates: Certificates, kept: Path) -> None:
 
 
 def test_one_of_another_host_or_with_other_certificates_is_made_anew(certificates: Certificates, kept: Path) -> None:
-    anew = ["context rm --force mpbake-far-arm", create(certificates)]
+    anew = ["context remove --force mpbake-far-arm", create(certificates)]
     node = node_of(certificates.tls())
     assert asked({"context inspect": context(kept, host="tcp://10.0.0.8:2376")}, node)[-2:] == anew
     (kept / "docker/cert.pem").write_text("old")
@@ -112,9 +112,11 @@ def test_removing(certificates: Certificates, kept: Path) -> None:
     node = node_of(certificates.tls())
     gone = FakeDocker({"context inspect": failed("not found")})
     assert not Contexts(docker=gone).remove(node)
-    there = FakeDocker({"context inspect": context(kept), "context rm": done()})
+    there = FakeDocker({"context inspect": context(kept), "context remove": done()})
     assert Contexts(docker=there).remove(node)
-    assert there.commands[-1] == "context rm --force mpbake-far-arm"
+    assert there.commands[-1] == "context remove --force mpbake-far-arm"
+    stays = FakeDocker({"context inspect": context(kept), "context remove": failed("permission denied")})
+    assert not Contexts(docker=stays).remove(node)
 
 
 def test_paths_with_commas(certificates: Certificates, tmp_path: Path) -> None:
