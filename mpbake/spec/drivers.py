@@ -27,7 +27,7 @@ ROWS: Mapping[str, str] = MappingProxyType(
         "archives": "output `oci`",
         "folders": "outputs `local` and `tar`",
         "several_platforms": "image of several platforms",
-        "parts": "image pushed in pieces, of several nodes or of platforms that differ",
+        "parts": "push of an image with several build pieces (several nodes, or platforms that differ)",
         "configuration": "`buildkitd`, `config` and `flags`",
         "contexts": "docker context as `endpoint`",
     }

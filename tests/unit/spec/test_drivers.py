@@ -84,7 +84,7 @@ def test_the_table() -> None:
         | output `oci` | with the containerd image store | yes | yes | yes |
         | outputs `local` and `tar` | yes | yes | yes | yes |
         | image of several platforms | with the containerd image store | yes | yes | yes |
-        | image pushed in pieces, of several nodes or of platforms that differ | no | yes | yes | yes |
+        | push of an image with several build pieces (several nodes, or platforms that differ) | no | yes | yes | yes |
         | `buildkitd`, `config` and `flags` | no | yes | yes | where BuildKit is started |
         | docker context as `endpoint` | yes | yes | no | no |
         """)
