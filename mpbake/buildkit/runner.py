@@ -20,7 +20,7 @@ from mpbake.buildkit.bake.images.engine_images import EngineImages
 from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
-from mpbake.buildkit.nodes.tools import side_by_side
+from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.buildkit.process.docker import CommandFailed, Docker
 from mpbake.buildkit.process.environment import child_environment, telemetry_variables
 from mpbake.buildkit.registry.image_reader import ImageReader
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.buildkit.bake.images.image_forms import ImageForm
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.registry.client import Client
+    from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.model.plan import Driver, Node, Plan, Target
     from mpbake.model.steps import StepResult
     from mpbake.run.events import Reporter
@@ -256,7 +256,7 @@ class BuildKitRunner:
         node = next(iter(own)).node
         return node, self.nodes.instance(node)
 
-    def _client(self, target: Target) -> Client:
+    def _client(self, target: Target) -> RegistryClient:
         return self.registries.client(target.builder)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:

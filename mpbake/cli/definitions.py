@@ -290,7 +290,7 @@ COMMANDS = (
 # --- commands of `mpbake builders` ------------------------------------------------------------------------------------
 
 _BUILDER_NAMES = click.argument("names", nargs=-1, metavar="[BUILDER]...", shell_complete=complete_names("builders"))
-_FORGET = option("--forget", is_flag=True, help="Give up unreachable machines, and print what may be left on them.")
+_FORGET = option("--forget", is_flag=True, help="Forget unreachable nodes, and print what may be left on them.")
 
 
 def _builders_command(name: str, help_text: str, *parameters: Parameter) -> Command:

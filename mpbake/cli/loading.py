@@ -14,7 +14,7 @@ from mpbake.cli.folder import folder_of, plan_file
 from mpbake.cli.options import OverrideOptions
 from mpbake.cli.selection import chosen_platforms
 from mpbake.resolve import Inputs, Overrides, PartialPlan, given_secrets, parse_overrides, resolve_partially
-from mpbake.resolve.git import Repository
+from mpbake.resolve.git import GitRepository
 from mpbake.spec.files.discovery import find_plan
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.files.toml_values import read_values
@@ -116,7 +116,7 @@ def resolution_inputs(
             platforms=chosen_platforms(overrides),
         ),
         set_overrides=parse_overrides(source.settings),
-        git=Repository(root, world.environment).fact,
+        git=GitRepository(root, world.environment).fact,
     )
 
 

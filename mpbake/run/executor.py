@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
     from mpbake.model.steps import Step
     from mpbake.run.events import Event, Reporter
-    from mpbake.run.schedule import Call, Schedule
+    from mpbake.run.schedule import Schedule, StartedSteps
     from mpbake.run.step_runner import StepRunner
 
 WORKERS = 256
@@ -127,14 +127,14 @@ class _Execution:
             inputs = {other: self.results[other] for other in dependencies if other in self.results}
             workers.submit(self._work, call, inputs)
 
-    def _work(self, call: Call, inputs: Mapping[Step, StepResult]) -> None:
+    def _work(self, call: StartedSteps, inputs: Mapping[Step, StepResult]) -> None:
         """Run `call` in a worker thread. Whatever happens, it delivers exactly one result for each step of the call."""
         began = self._clock()
         outcomes = self._outcomes(call, inputs)
         seconds = (self._clock() - began) / len(call)
         self._mailbox.put([_result(step, outcomes[step], seconds) for step in call])
 
-    def _outcomes(self, call: Call, inputs: Mapping[Step, StepResult]) -> Mapping[Step, Outcome | MpbakeError]:
+    def _outcomes(self, call: StartedSteps, inputs: Mapping[Step, StepResult]) -> Mapping[Step, Outcome | MpbakeError]:
         """Run `call`, and return the outcome or the error of each step."""
         error: MpbakeError
         try:

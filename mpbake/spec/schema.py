@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # The newest dialect that both taplo and tombi read. It has `definitions`, and ignores keywords beside a `$ref`.
 DIALECT = "http://json-schema.org/draft-07/schema#"
-TEMPLATE = {"$ref": "#/definitions/template"}
+TEMPLATE_REFERENCE = {"$ref": "#/definitions/template"}
 
 _REFERENCE = "#/definitions/"
 _EMPTY_DEFAULTS: tuple[Any, ...] = ("", [], {}, None)
@@ -71,7 +71,7 @@ def _value(schema: Mapping[str, Any]) -> dict[str, Any]:
     reference: the table has its own description.
     """
     if schema == TEMPLATE_SCHEMA:
-        return dict(TEMPLATE)
+        return dict(TEMPLATE_REFERENCE)
     if "$ref" in schema:
         return {"$ref": _REFERENCE + table_name(schema["$ref"].removeprefix(_REFERENCE))}
     value = {name: schema[name] for name in ("description", "type") if name in schema}

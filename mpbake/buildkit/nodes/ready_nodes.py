@@ -19,7 +19,7 @@ from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
-from mpbake.buildkit.nodes.tools import find_own_resource, start_node
+from mpbake.buildkit.nodes.services import find_own_resource, start_node
 from mpbake.graph.preflight.certificates import utc_now
 from mpbake.model.marks import drifted_names
 from mpbake.model.node_resources import keeps_cache
@@ -235,7 +235,7 @@ def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
         return ()
     builder = ready.node.builder
     problem = "provenance names the workflow run that made its container, which may be an earlier one"
-    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then recreates it with its cache"
+    remedy = f"mpbake builders rm --keep-state {builder} before the run: the run recreates it with its cache"
     return (f"{ready.node.id}: {problem}; {remedy}",)
 
 

@@ -58,7 +58,7 @@ def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts)
 def _probe(targets: Sequence[Target], plan: Path, world: World, stop: StopRequest) -> tuple[Facts, tuple[str, ...]]:
     """Ask the nodes of `targets` what they build: the facts, and a warning for each node that does not answer."""
     from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, and most plans are printed without
-    from mpbake.buildkit.nodes.tools import open_services  # noqa: PLC0415
+    from mpbake.buildkit.nodes.services import open_services  # noqa: PLC0415
 
     with (
         stopped_by_signals(stop),

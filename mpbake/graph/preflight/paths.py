@@ -111,12 +111,12 @@ def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str])
         source = secret_source(entry)
         if source.or_file and source.variable not in environment and not is_file(root / source.variable):
             message = f"{target.name}: {source.variable} is neither a set variable nor a file in the plan's folder"
-            hint = "set the variable, or name the source of the secret: env=NAME or src=FILE"
+            hint = "set the variable, or set the source of the secret: env=NAME or src=FILE"
             key = target.where(("secret", index))
             yield Problem(code=Code.MISSING_FILE, key=key, message=one_line(message), hint=hint)
 
 
 def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
-    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that states it"
+    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that contains it"
     hint = f"correct the path: it is relative to {start} (a Dockerfile's to its context)"
     return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

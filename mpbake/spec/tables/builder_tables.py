@@ -11,7 +11,7 @@ from mpbake.model.plan import Driver
 from mpbake.spec.tables.attributes import Option, OptionForm, OptionSince
 from mpbake.spec.tables.table import Table, kebab
 from mpbake.spec.tables.value_types import (
-    TEMPLATE,
+    OR_TEMPLATE,
     BootDuration,
     DriverName,
     Duration,
@@ -48,11 +48,11 @@ _WHERE_CREATED = Option(drivers=_CREATED)
 _BY_CLIENT = Option(drivers=(*_CREATED, Driver.REMOTE), of_client=True)
 _CONTAINERS_BY_CLIENT = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
 _BUILDKITD = Option(drivers=_CREATED, to_driver=False)
-_Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, TEMPLATE]
-_Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, TEMPLATE]
-_Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, TEMPLATE]
-_Replicas = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, TEMPLATE]
-_Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, TEMPLATE]
+_Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, OR_TEMPLATE]
+_Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, OR_TEMPLATE]
+_Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, OR_TEMPLATE]
+_Replicas = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, OR_TEMPLATE]
+_Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, OR_TEMPLATE]
 
 
 class ResourcesSpec(Table):

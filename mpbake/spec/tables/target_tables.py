@@ -15,11 +15,10 @@ from mpbake.model.bake_fields import PathAccess, Paths, check_call, check_entitl
 from mpbake.spec.tables.attributes import Attribute, Exposure, Merge, Role, Scope
 from mpbake.spec.tables.table import Table, kebab
 from mpbake.spec.tables.value_types import (
-    TEMPLATE,
+    OR_TEMPLATE,
     Annotations,
     Attestations,
     Caches,
-    Call,
     Duration,
     Entitlements,
     FieldLists,
@@ -27,6 +26,7 @@ from mpbake.spec.tables.value_types import (
     InvalidValue,
     Matrix,
     Network,
+    Operation,
     Outputs,
     Platforms,
     Policies,
@@ -154,7 +154,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         default="5m",
         description="a node that does not answer counts as lost after this time without progress; 0s: never",
     )
-    retries: Annotated[Annotated[int, Field(ge=0, le=10), TEMPLATE], _PLAN] = Field(
+    retries: Annotated[Annotated[int, Field(ge=0, le=10), OR_TEMPLATE], _PLAN] = Field(
         default=0, description="number of retries of a failed build"
     )
     no_cache: Annotated[Flag, Attribute(merge=Merge.REPLACE, role=Role.NO_CACHE)] = Field(
@@ -190,7 +190,8 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         description="source policies, such as filename=extra.rego; paths are relative to the context",
     )
     call: Annotated[
-        Call, Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16))
+        Operation,
+        Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16)),
     ] = Field(default="", description="operation instead of a build: check, outline or targets")
 
 

@@ -261,7 +261,7 @@ def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest
 def test_a_name_that_means_nothing(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         call(plan.main, world(folder), names=("wen",))
-    assert str(caught.value) == 'no target or group "wen"\n  = did you mean "web"?'
+    assert str(caught.value) == 'unknown target or group "wen"\n  = did you mean "web"?'
 
 
 # --- show and export --------------------------------------------------------------------------------------------------
@@ -521,7 +521,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
     shown = output_of(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
     assert '"r/web:one"' in shown
     hint = '  = did you mean "tag"?'
-    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
+    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: unknown variable "tga"\n{hint}'
     assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
         "one.toml", "list.toml"
     )
@@ -535,7 +535,7 @@ def test_a_platform_that_looks_misspelt(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
 def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="no target or group"):
+    with pytest.raises(UsageError, match="unknown target or group"):
         call(plan.main, world(folder), names=("web", name))
 
 
@@ -983,6 +983,6 @@ def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> 
     assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]
-          = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)
+          = correct the path: it is relative to the folder of the file that contains it (a Dockerfile's to its context)
         """)
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

@@ -785,7 +785,7 @@ def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -
     reports = {"a": reported("amd64 arm64"), "b": reported("amd64")}
     message = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
     ending = {
-        "forbid": f'problem: web: {message} = correct the platforms of x/a; builder "x" says emulation = "forbid"'
+        "forbid": f'problem: web: {message} = correct the platforms of x/a; builder "x" sets emulation = "forbid"'
     }
     assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **reports) == text(
         f"""

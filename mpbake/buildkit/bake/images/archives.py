@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from mpbake.base.errors import BuildFailed
 from mpbake.base.files import whole_file
 from mpbake.buildkit.bake.images.image_forms import form_of
+from mpbake.buildkit.registry.client import INDEX, INDEXES
 from mpbake.buildkit.registry.manifests import is_attestation
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.bake.images.image_forms import ImageForm
 
-INDEX = "application/vnd.oci.image.index.v1+json"
-INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 

@@ -61,7 +61,7 @@ _NO_IMAGES = (
     ),
     cause(
         r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
-        "there is no such image",
+        "the image does not exist",
         _OTHER_IMAGE,
     ),
 )
@@ -266,7 +266,7 @@ def _is_shared(node: Node) -> bool:
     return node.buildx_name == f"{DEFAULT_BUILDER}-{DEFAULT_NODE}"
 
 
-DOCKER_CONTAINER = BackEnd(
+DOCKER_CONTAINER_BACK_END = BackEnd(
     causes=_causes,
     keeper=_keeper,
     survey=ask_nothing,

@@ -58,4 +58,4 @@ def _connect(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
     return boot_instance(instances, node, start)
 
 
-REMOTE = BackEnd(causes=_causes, keeper=no_keeper, survey=_check_container, ask=ask_instance, connect=_connect)
+REMOTE_BACK_END = BackEnd(causes=_causes, keeper=no_keeper, survey=_check_container, ask=ask_instance, connect=_connect)

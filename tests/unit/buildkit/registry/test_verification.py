@@ -72,7 +72,7 @@ def test_an_attestation_may_say_anything(manifest: object) -> None:
         mismatch.found for mismatch in checker.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))
     ]
     assert answers
-    assert all("could not be read back: its content is not an image: " in answer for answer in answers)
+    assert all("cannot be read: its content is not an image: " in answer for answer in answers)
 
 
 def test_a_registry_that_answers_late_is_asked_again() -> None:
@@ -95,7 +95,7 @@ def test_a_registry_is_not_asked_for_ever() -> None:
           r/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
           r/web:2: platforms: linux/amd64, not linux/amd64, linux/arm64
           s:5000/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
-          = run again: somebody else may have pushed the same tag meanwhile
+          = run again: another run may have pushed the same tags at the same time
         """)
     _, gone = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):

@@ -20,7 +20,7 @@ from tests.unit.worlds import NOON, world
 if TYPE_CHECKING:
     from pathlib import Path
 
-HINT = "  = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)"
+HINT = "  = correct the path: it is relative to the folder of the file that contains it (a Dockerfile's to its context)"
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
@@ -96,7 +96,7 @@ def test_a_secret_that_is_only_named(folder: Path, secret: str) -> None:
     assert checked(folder, plan) == text(f"""
         build.toml:3: targets.web.secret[1]: web: NAME is neither a set variable nor a file in the plan's folder
             secret = ['id=file', '{secret}']
-          = set the variable, or name the source of the secret: env=NAME or src=FILE
+          = set the variable, or set the source of the secret: env=NAME or src=FILE
         """)
     assert checked(folder, plan, NAME="") == ""
     (folder / "NAME").touch()

@@ -168,7 +168,7 @@ def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
         build.toml:3: defaults.target.builder: unknown builder "relase"
             builder = "relase"
           = known builders: default
-        build.toml:4: defaults.target.args.A: there is no variable "nope"
+        build.toml:4: defaults.target.args.A: unknown variable "nope"
             args = { A = "{{ nope }}" }
           = there are no variables
         """)
