@@ -222,7 +222,7 @@ class BuildKitRunner:
         digest = TagPublisher(client=self._client(step.target)).publish(step, self._sources(step.target, own))
         if ready_node.facts.driver.rules.is_engine and not step.target.load:
             built = next(iter(own.values())).outcome
-            self.images.name_later(step.target, built.digest or built.kept, ready_node, reporter)
+            self.images.name_later(step.target, built.digest or built.image_id, ready_node, reporter)
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
     def _sources(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> Mapping[str, Sequence[str]]:
@@ -249,7 +249,7 @@ class BuildKitRunner:
         built = next(iter(own.values())).outcome
         if not built.uploaded:
             with self.nodes.pushing(ready_node):
-                self.uploaded[target] = self.images.upload(target, built.kept, ready_node, self._client(target))
+                self.uploaded[target] = self.images.upload(target, built.image_id, ready_node, self._client(target))
 
     def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, ReadyNode]:
         """The node that built the first of the pieces, and its instance."""

@@ -47,8 +47,8 @@ def load_plan(
     With `relative`, relative paths of targets stay relative, and count from the folder of the plan. With `quiet`,
     nothing is printed about files that could be taken for the plan.
     """
-    document, partial_plan = load_partially(source, world, overrides, relative=relative, quiet=quiet)
-    return document, partial_plan.plan_or_raise()
+    plan_files, partial_plan = load_partially(source, world, overrides, relative=relative, quiet=quiet)
+    return plan_files, partial_plan.plan_or_raise()
 
 
 @paused_collector()
@@ -68,11 +68,13 @@ def load_partially(
     show = partial(_shown, folder=world.folder)
     named = [plan_file(folder, name) for name in source.files]
     paths = named or [_find(folder, show, world, quiet=quiet)]
-    document, spec = read_plan(paths, show=show, settings=source.settings)
-    document = replace(document, relative=relative)
-    partial_plan = resolve_partially(document, spec, resolution_inputs(source, overrides, world, document.root, spec))
+    plan_files, spec = read_plan(paths, show=show, settings=source.settings)
+    plan_files = replace(plan_files, relative=relative)
+    partial_plan = resolve_partially(
+        plan_files, spec, resolution_inputs(source, overrides, world, plan_files.root, spec)
+    )
     world.redactor.add(partial_plan.plan.sensitive)
-    return document, partial_plan
+    return plan_files, partial_plan
 
 
 def _find(folder: Path, show: Callable[[Path], str], world: World, *, quiet: bool) -> Path:

@@ -193,7 +193,7 @@ class _Execution:
     def _skipped(self, result: StepResult) -> StepResult | None:
         """Return the result of a piece as skipped if a base failed in its call: then it cannot link to the base."""
         failed = self._schedule.failed_dependency(result.step) if isinstance(result.step, BuildPiece) else None
-        return StepResult(step=result.step, status=StepStatus.SKIPPED, blame=failed) if failed else None
+        return StepResult(step=result.step, status=StepStatus.SKIPPED, blocked_by=failed) if failed else None
 
     def _take(self, result: StepResult) -> None:
         error = result.error
@@ -257,7 +257,7 @@ class _Execution:
         if cause.status is StepStatus.CANCELLED:
             self._record(StepResult(step=step, status=StepStatus.CANCELLED) for step in steps)
         else:
-            self._record(StepResult(step=step, status=StepStatus.SKIPPED, blame=cause.step) for step in steps)
+            self._record(StepResult(step=step, status=StepStatus.SKIPPED, blocked_by=cause.step) for step in steps)
 
     def _record(self, results: Iterable[StepResult]) -> None:
         for result in results:

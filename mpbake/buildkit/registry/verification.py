@@ -91,7 +91,7 @@ class Verification:
                 raise
             except MpbakeError as error:
                 answer = "no such tag" if isinstance(error, NoSuchTag) else error.message
-                yield Mismatch(tag=tag, what="answer", expected="an image", found=answer)
+                yield Mismatch(tag=tag, attribute="answer", expected="an image", actual=answer)
             else:
                 digest = digest or served.digest
                 yield from differences

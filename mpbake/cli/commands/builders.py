@@ -47,14 +47,14 @@ Result = TypeVar("Result")
 
 def main(options: BuildersOptions, world: World) -> int:
     """Do the action on the named builders; without a name, on all."""
-    document, plan = load_plan(options.source, world)
+    plan_files, plan = load_plan(options.source, world)
     chosen = _chosen(plan, options.names)
     runs_blocked = block_runs(plan.root) if options.action in _REMOVING else nullcontext()
 
     def work(request: StopRequest) -> int:
         with stopped_by_signals(request), runs_blocked, _open_workspace(plan, world, request) as workspace:
             if options.action in {"plan", "up"}:
-                check_builders(document, chosen, lambda: buildx_version(workspace.services.docker))
+                check_builders(plan_files, chosen, lambda: buildx_version(workspace.services.docker))
             return _act(workspace, plan, chosen, options, world)
 
     return stoppable(work)

@@ -76,7 +76,7 @@ def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeEr
         elif unsure := unsure_tags_text(result):
             yield unsure
         elif result.status is StepStatus.SKIPPED and is_worth_reporting(result):
-            cause = f": {causes[result.blame].message}" if result.blame in causes else ""
+            cause = f": {causes[result.blocked_by].message}" if result.blocked_by in causes else ""
             yield f"{finish_line(result)}{cause}"
 
 

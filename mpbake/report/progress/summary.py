@@ -79,7 +79,7 @@ def step_target(step: Step | None) -> Target | None:
 
 def is_worth_reporting(result: StepResult) -> bool:
     """Return whether it is worth telling that a step was not started: a build, or tags that wait for another target."""
-    same_target = step_target(result.blame) is step_target(result.step)
+    same_target = step_target(result.blocked_by) is step_target(result.step)
     return isinstance(result.step, BuildPiece) or (isinstance(result.step, Publish) and not same_target)
 
 

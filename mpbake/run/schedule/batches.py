@@ -134,7 +134,7 @@ class Batches:
 
     def unit(self, piece: BuildPiece, followers: Sequence[BuildPiece]) -> Unit:
         """Return `piece` and the `followers` that its call can build."""
-        if not followers or piece.of > 1 or not self._may_share(piece) or self._is_long(piece):
+        if not followers or piece.piece_count > 1 or not self._may_share(piece) or self._is_long(piece):
             return [piece]
         joining = [follower for follower in followers if self._can_join(piece, follower)]
         return [piece, *joining] if len(joining) < MAX_BATCH_SIZE else [piece]
@@ -142,7 +142,7 @@ class Batches:
     def _can_join(self, piece: BuildPiece, follower: BuildPiece) -> bool:
         same = _deadlines(piece) == _deadlines(follower) and piece.platforms == follower.platforms
         links = piece.target in linked_targets(follower.target)
-        return same and follower.of == 1 and self._may_share(follower) and links
+        return same and follower.piece_count == 1 and self._may_share(follower) and links
 
     # --- shared bases -------------------------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ def _call_key(piece: BuildPiece) -> Hashable:
     The call of a piece whose target is split waits until the nodes of the target's other pieces have been started: it
     has to know whether their images have one form. The pieces of other targets do not have to wait for that.
     """
-    return (_deadlines(piece), piece.of > 1)
+    return (_deadlines(piece), piece.piece_count > 1)
 
 
 def _deadlines(piece: BuildPiece) -> tuple[float, float]:

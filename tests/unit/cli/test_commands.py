@@ -235,8 +235,8 @@ def test_messages_call_the_plan_as_seen_from_where_people_are(
 
 
 def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
-    document, result = load_plan(SourceOptions(), world(folder / "below"))
-    assert (document.path, result.root) == (folder / "build.toml", folder)
+    plan_files, result = load_plan(SourceOptions(), world(folder / "below"))
+    assert (plan_files.path, result.root) == (folder / "build.toml", folder)
     assert result.targets["web"].attributes["context"] == str(folder)
 
 
@@ -774,12 +774,12 @@ def test_two_selected_targets_do_not_push_one_tag(tmp_path: Path, names: tuple[s
 
 def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
-    document, result = load_plan(SourceOptions(), world(tmp_path))
+    plan_files, result = load_plan(SourceOptions(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
     chosen = select_with_dependencies(tuple(result.targets.values()))
     placements = place_targets(chosen, facts)
     graph = make_graph(chosen, placements)
-    subject = preflight_input(document, chosen, placements.values(), world(tmp_path))
+    subject = preflight_input(plan_files, chosen, placements.values(), world(tmp_path))
     warnings = preflight_warnings(subject, Stage.RUN_PLACED)
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)

@@ -24,7 +24,7 @@ def shown(placement: Placement) -> str:
     """Return a line for each piece, warning and problem."""
     pieces = [
         ", ".join(f"{placed.platform} {placed.execution}" for placed in piece.platforms)
-        + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
+        + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.piece_count}"
         for piece in placement.pieces
     ]
     problems = [f"problem: {problem.message} = {problem.hint}" for problem in placement.problems]

@@ -558,7 +558,7 @@ def test_an_engine_with_the_containerd_store_pushes_what_it_builds(store: str, u
     result = docker.answers["system info"]
     docker.answers["system info"] = replace(result, stdout=result.stdout.replace("io.containerd.snapshotter.v1", store))
     end = built(tmp_path, docker, pieces_of("web"))["web"]
-    assert (end.digest, end.kept, end.uploaded) == ("sha256:1", "sha256:1", uploaded)
+    assert (end.digest, end.image_id, end.uploaded) == ("sha256:1", "sha256:1", uploaded)
     (output,) = json.loads(docker.calls[0]["given"])["target"]["web"]["output"]
     assert ("mpbake-upload" in output) == bool(uploaded)
 

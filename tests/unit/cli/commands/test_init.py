@@ -319,9 +319,9 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
             return
         output_of(root)
         here = world(root)
-        document, loaded = load_plan(SourceOptions(), here)
+        plan_files, loaded = load_plan(SourceOptions(), here)
         assert call(plan.main, here, push=True) == 0
-        check_files(document, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
+        check_files(plan_files, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
             for target in loaded.targets.values()

@@ -53,8 +53,8 @@ def folder(tmp_path: Path, certificates: Certificates) -> Path:
 
 def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
     (folder / "Dockerfile").touch()
-    document, plan = load_plan(SourceOptions(), world(folder))
-    check_files(document, select_for(plan, names, OverrideOptions(platforms=platforms)), {}, datetime.now(UTC))
+    plan_files, plan = load_plan(SourceOptions(), world(folder))
+    check_files(plan_files, select_for(plan, names, OverrideOptions(platforms=platforms)), {}, datetime.now(UTC))
 
 
 def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
