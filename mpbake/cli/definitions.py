@@ -157,7 +157,7 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
         raise UsageError("--explain cannot be combined with other names", hint=hint)
     if explained and values["format"] != "text" and is_typed(context, "format"):
         output = values["format"]
-        raise UsageError("--explain prints text only", hint=f"leave out --format {output}, or --explain")
+        raise UsageError("--explain prints text only", hint=f"remove --format {output} or --explain")
     return PLAN, values
 
 

@@ -153,6 +153,6 @@ def _assignment(number: int, text: str) -> tuple[str, str]:
         hint = "write --var NAME=VALUE; the text is not shown, since it may be a secret"
         raise UsageError(f"--var number {number} is not NAME=VALUE", hint=hint)
     if not is_unicode(value):
-        hint = "give the variable text; the value is not shown, since it may be a secret"
+        hint = "pass UTF-8 text; the value is not shown, since it may be a secret"
         raise UsageError(f"--var {one_line(name)}: {NOT_UTF_8}", hint=hint)
     return name, value

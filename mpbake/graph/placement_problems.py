@@ -118,7 +118,7 @@ def declaration_conflicts_of(pieces: Iterable[BuildPiece], facts: Mapping[str, N
                 continue
             (message,) = declaration_conflicts(node, node.platforms, facts[node.id])
             if is_forbidden:
-                hint = f'correct the platforms of {node.id}; builder "{node.builder}" sets emulation = "forbid"'
+                hint = f'correct the platforms of {node.id}: builder "{node.builder}" forbids emulation'
                 yield _problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint)
             else:
                 yield Problem(code=Code.EMULATED, key=target.source_key(("platforms",)), message=message)

@@ -197,7 +197,7 @@ def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
     docker("rm", "--force", f"buildx_buildkit_{name}-local")
     docker("volume", "rm", volume)
     docker("volume", "create", volume)
-    stays = f"{name}/local: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
+    stays = f"{name}/local: the volume {volume} stays: mpbake did not make it; to remove it: docker volume rm {volume}"
     assert stays in mpbake("builders", "rm").stderr
     docker("volume", "rm", volume)
 

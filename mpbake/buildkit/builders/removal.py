@@ -254,7 +254,7 @@ def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval
     if cache is CacheRemoval.FOREIGN:
         volume = volume_name(node)
         workspace.say(
-            f"{node.id}: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
+            f"{node.id}: the volume {volume} stays: mpbake did not make it; to remove it: docker volume rm {volume}"
         )
 
 
@@ -263,7 +263,7 @@ def _report_shared(workspace: BuilderWorkspace, node: Node) -> None:
     keeper = workspace.services.keeper(node)
     if keeper is not None and keeper.find(node) is not None:
         reason = "its container stays, since all plans without a builder share it"
-        workspace.say(f"{node.id}: {reason}; docker rm --force {resource_name(node)} removes it")
+        workspace.say(f"{node.id}: {reason}; to remove it: docker rm --force {resource_name(node)}")
 
 
 def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:

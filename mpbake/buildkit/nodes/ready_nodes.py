@@ -235,7 +235,7 @@ def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
         return ()
     builder = ready.node.builder
     problem = "provenance names the workflow run that made its container, which may be an earlier one"
-    remedy = f"mpbake builders rm --keep-state {builder} before the run: the run recreates it with its cache"
+    remedy = f"run `mpbake builders rm --keep-state {builder}` first, so that the run recreates it with its cache"
     return (f"{ready.node.id}: {problem}; {remedy}",)
 
 
@@ -244,5 +244,5 @@ def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
     changed = drifted_names(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()
-    remedy = f"mpbake builders up {node.builder} recreates it{', and its cache stays' if keeps_cache(node) else ''}"
+    remedy = f"run `mpbake builders up {node.builder}` to recreate it{' with its cache' if keeps_cache(node) else ''}"
     return (f"{node.id} runs with other options than the plan declares ({', '.join(changed)}); {remedy}",)

@@ -68,7 +68,7 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
         try:
             state = opened.enter_context(_opened(root / FOLDER, now))
         except OSError as error:
-            hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
+            hint = "free some disk space, or make the folder writable: mpbake keeps its logs and locks there"
             raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
         try:
             yield state

@@ -318,7 +318,7 @@ def test_wrong_command_lines(
         (
             "plan --explain web --format json",
             "--explain prints text only",
-            "leave out --format json, or --explain",
+            "remove --format json or --explain",
         ),
     ],
 )

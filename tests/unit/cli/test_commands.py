@@ -503,7 +503,7 @@ def test_a_value_that_is_no_text() -> None:
             Path("/"),
             PlanSpec(version=1),
         )
-    hint = "give the variable text; the value is not shown, since it may be a secret"
+    hint = "pass UTF-8 text; the value is not shown, since it may be a secret"
     assert str(caught.value) == f"--var tag: it contains bytes that are not UTF-8\n  = {hint}"
 
 

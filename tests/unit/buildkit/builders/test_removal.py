@@ -110,8 +110,8 @@ def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_he
 
 
 FOREIGN_STAYS = (
-    "ci/local: mpbake did not make the volume buildx_buildkit_ci-local_state, which stays; "
-    "docker volume rm buildx_buildkit_ci-local_state removes it"
+    "ci/local: the volume buildx_buildkit_ci-local_state stays: mpbake did not make it; to remove it: "
+    "docker volume rm buildx_buildkit_ci-local_state"
 )
 
 
@@ -331,7 +331,7 @@ def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> 
     before = record_of(default, workspace.plan, None)
     stays = (
         "default/local: its container stays, since all plans without a builder share it; "
-        "docker rm --force buildx_buildkit_default-local removes it"
+        "to remove it: docker rm --force buildx_buildkit_default-local"
     )
     one = replace(default, nodes=(SHARED,))
     assert remove(workspace, one, keep_state=False) == []

@@ -527,8 +527,8 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci recreates it, and its "
-        "cache stays"
+        "ci/Local runs with other options than the plan declares (image); run `mpbake builders up ci` to recreate it "
+        "with its cache"
     )
 
 
@@ -541,7 +541,7 @@ def test_a_container_may_name_an_earlier_workflow_run(
     nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
     told = (
         "ci/Local: provenance names the workflow run that made its container, which may be an earlier one; "
-        "mpbake builders rm --keep-state ci before the run: the run recreates it with its cache"
+        "run `mpbake builders rm --keep-state ci` first, so that the run recreates it with its cache"
     )
     assert nodes.ready(node).warnings == ((told,) if is_told else ())
 

@@ -133,7 +133,7 @@ def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None
     (shop / name).write_text(content)
     assert refused(shop) == text(f"""
         {shop} already has a {name}, which mpbake does not overwrite
-          = to see what mpbake would write, run: mpbake init --dry-run
+          = run `mpbake init --dry-run` to print the plan instead
         """)
     assert (shop / name).read_text() == content
     assert files(shop) == sorted(["api", name, "web"])
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written(shop: Path, monkeypatch: pytest.MonkeyP
         call(init.main, world(shop))
     assert str(caught.value) == text(f"""
         cannot write {shop}/build.schema.json: Permission denied
-          = to print the plan instead, run: mpbake init --dry-run
+          = run `mpbake init --dry-run` to print the plan instead
         """)
 
 
