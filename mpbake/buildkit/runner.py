@@ -110,7 +110,7 @@ class BuildKitRunner:
 
     @contextlib.contextmanager
     def _forgetting(self, node: Node) -> Iterator[None]:
-        """If `node` is lost during the block, make it ready anew before its next use."""
+        """If `node` is lost during the block, make it ready again before its next use."""
         try:
             yield
         except NodeLost:
@@ -128,7 +128,7 @@ class BuildKitRunner:
     def make_ready(self, nodes: Sequence[Node], reporter: Reporter) -> dict[str, NodeFacts]:
         """Make `nodes` ready, all at the same time, and return their facts by node ID.
 
-        An unreachable node counts as silent. A node with another error, which somebody must correct, has no facts: its
+        An unreachable node counts as silent. A node with another error, which the user must correct, has no facts: its
         own step will fail, and the steps that depend on it.
         """
         facts = {}

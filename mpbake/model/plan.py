@@ -34,9 +34,9 @@ class Driver(StrEnum):
     KUBERNETES = "kubernetes"
     REMOTE = "remote"
     AUTOMATIC = "automatic"
-    """The plan's default builder: the engine's own builder if the engine can do what is asked, else a container."""
+    """The default builder: the engine's own builder if the engine supports the options, else a container."""
     EXTERNAL = "external"
-    """A builder that somebody else made, with a driver that mpbake does not know, or that buildx does not list."""
+    """A builder that mpbake did not make, with a driver that mpbake does not know, or that buildx does not list."""
 
     @property
     def rules(self) -> DriverRules:

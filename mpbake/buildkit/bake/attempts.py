@@ -51,7 +51,7 @@ class Attempts:
         return completed, progress
 
     def push_failures(self, targets: Sequence[Target]) -> dict[str, RegistryFailure]:
-        """Ask the registries of some targets why they take no uploads at the moment; the answers by repository."""
+        """Ask the registries of some targets why they accept no uploads now; the answers by repository."""
         failures = {}
         for target in targets:
             client = self.registries.client(target.builder)
@@ -63,7 +63,7 @@ class Attempts:
     def _run_twice(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make a call, and repeat it once if it failed for a reason of BuildKit's own that does not come again.
 
-        A call without metadata only reads the cache: mpbake does not build its targets anew.
+        A call without metadata only reads the cache: mpbake does not build its targets again.
         """
         begun = time.monotonic()
         completed, progress = self.bake.run(call, reporter)

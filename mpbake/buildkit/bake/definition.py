@@ -159,7 +159,7 @@ def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str
 
 
 def _as_built(target: Target, platforms: tuple[Platform, ...], context: DefinitionContext) -> dict[str, dict[str, Any]]:
-    """A target and its links, which the node's cache holds: none of them is built anew or exported."""
+    """A target and its links, which the node's cache holds: none of them is built again or exported."""
     links = _linked(target, platforms)
     parts = {target.name: (target, platforms), **links.parts}
     context = replace(context, built={part for part, _ in parts.values()})

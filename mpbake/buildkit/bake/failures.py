@@ -73,7 +73,7 @@ _LONGEST = 2000
 """The number of characters of a line of output that an error shows."""
 _LOST_RESULT = re.compile(r"snapshot \S+ does not exist: not found$")
 _COLLIDED = re.compile(r'image "[^"]+": already exists$')
-_TARGET = re.compile(r"target (\S+): ")
+_TARGET_PREFIX = re.compile(r"target (\S+): ")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _COMMAND = re.compile(r"\s*(?:::|##\[)")
@@ -128,7 +128,7 @@ def _suspects(message: str, progress: Progress) -> Iterator[str]:
     First the target that buildx names, then the target of the failed operation. Otherwise it is the only target whose
     Dockerfile was read: targets that link to it wait for it.
     """
-    named, failed = _TARGET.match(message), progress.failed
+    named, failed = _TARGET_PREFIX.match(message), progress.failed
     yield from (named[1],) if named else ()
     yield from (operation_target(failed.name),) if failed else ()
     yield from map(operation_target, progress.reading) if len(progress.reading) == 1 else ()
@@ -224,5 +224,5 @@ def _first_line(text: str) -> str:
 
 
 def is_registry_error(message: str) -> bool:
-    """Return whether a registry, or a proxy before it, failed for a reason of its own, so that a retry may succeed."""
+    """Whether a registry, or a proxy in front of it, failed for a reason of its own, so that a retry may succeed."""
     return bool(_REGISTRY_ERROR.search(message))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
-_TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
+_TARGET_OPERATION = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
 """The start of an operation's name if the call builds several targets."""
 _READ = re.compile(r"internal\] load build definition")
 
@@ -184,7 +184,7 @@ class Progress:
 
 def operation_target(operation: str) -> str:
     """Return the target of an operation in a call with several targets; an empty string if it belongs to none."""
-    name = _TARGET.match(operation)
+    name = _TARGET_OPERATION.match(operation)
     return name[1] if name else ""
 
 

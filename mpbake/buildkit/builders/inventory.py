@@ -63,7 +63,7 @@ def _ask(services: NodeServices, node: Node) -> ReadyNode:
 
 
 def _drift(builder: BuilderState, node: Node) -> tuple[str, ...]:
-    """Return the names of what is not as declared: of the resource, the docker context, and buildx's entry."""
+    """Return what differs from the declaration: names of the resource, the docker context, and buildx's entry."""
     own = [change for change in builder.changes if change.node is node]
     names = [difference.name for change in own for difference in change.differences]
     names += [change.kind.value for change in own if change.kind is ResourceKind.CONTEXT]

@@ -37,7 +37,7 @@ class _Removal:
     """The nodes of a builder to remove, and how. Resources and contexts of the nodes that are `staying` stay.
 
     The `recorded` nodes were made from this machine, as far as the records know; the others may never have been made.
-    `forget` gives up nodes that do not answer; `command` is the command that does so.
+    `forget` forgets nodes that do not answer; `command` is the command line for it.
     """
 
     builder: str
@@ -49,7 +49,7 @@ class _Removal:
     forget: bool = False
 
     def with_forget_hint(self, error: Unreachable) -> Unreachable:
-        """Return the error of a node that does not answer, with a hint how to give up the node."""
+        """Return the error of a node that does not answer, with a hint how to forget the node."""
         hints = [hint for hint in (error.hint, f"if it is gone for good, run: mpbake builders {self.command}") if hint]
         return Unreachable(error.message, hint="; ".join(hints))
 
@@ -92,7 +92,7 @@ def remove(
 def prune(
     workspace: BuilderWorkspace, record: Record, declared: Mapping[str, Builder], *, forget: bool = False
 ) -> list[MpbakeError]:
-    """Remove what was made of the nodes of a record that are no longer `declared`.
+    """Remove the resources of the nodes of a record that are no longer `declared`.
 
     A node that does not answer is an error and stays in the record, unless `forget` is set.
     """

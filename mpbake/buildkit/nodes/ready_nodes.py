@@ -101,7 +101,7 @@ class ReadyNodes:
             return result
 
     def _try(self, node: Node, tell: Tell) -> ReadyNode | MpbakeError:
-        """Make `node` ready, and remember the result. A node that failed is not tried again until it is forgotten."""
+        """Make `node` ready, and remember the result. A failed node is not retried until it is forgotten."""
         result: ReadyNode | MpbakeError
         try:
             result = self._known[node.id] = self._make_ready(node, tell)
@@ -129,7 +129,7 @@ class ReadyNodes:
         return known.facts.version if isinstance(known, ReadyNode) else ""
 
     def forget(self, node: Node) -> None:
-        """Forget a lost `node`, so that it is made ready anew the next time it is needed.
+        """Forget a lost `node`, so that it is made ready again the next time it is needed.
 
         If another thread is making it ready, this call does not wait, and the result of that thread counts.
         """

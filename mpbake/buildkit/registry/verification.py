@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 VERIFY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds to wait before each retry when a registry does not serve the pushed image yet."""
 PATIENCE = 60.0
-"""Seconds after which an unreachable registry is not tried again; each request may take half of that time."""
+"""Seconds after which an unreachable registry is not retried; each request may take half of that time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class Verification:
     ) -> Served:
         """Compare, and again after each of `pauses`, until there is no difference; return the served image.
 
-        An unreachable registry is not tried again after `PATIENCE` seconds of `clock`. Raises BuildFailed with the
+        An unreachable registry is not retried after `PATIENCE` seconds of `clock`. Raises BuildFailed with the
         remaining differences or with the registry's error, and Unreachable.
         """
         deadline = clock() + PATIENCE

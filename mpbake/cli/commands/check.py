@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(options: CheckOptions, world: World) -> int:
-    """Print what is found. Returns 3 if there are errors; with `--strict`, for warnings too."""
+    """Print the diagnostics. Returns 3 if there are errors; with `--strict`, for warnings too."""
     report = _check(options, world)
     print_report = DIAGNOSTICS_FORMATS[options.format].load()
     world.stdout.write(print_report(report))

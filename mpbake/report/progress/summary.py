@@ -119,7 +119,7 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
 
 
 def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
-    """Return warnings of targets that are done, and whose results nobody gets; empty if there are none."""
+    """Return warnings of targets that are done, and whose results have no output; empty if there are none."""
     users = (*graph.targets, *linked_targets(*graph.targets))
     used = {target for user in users for target in (*user.needs, *user.every_link)}
     undone = {step_target(result.step) for result in finished.results if result.status is not StepStatus.DONE}

@@ -28,7 +28,7 @@ SHORT_BUILD = 5.0
 BATCHES_AFTER_FAILURE = 2
 """Batches that a piece may share after other pieces made its batch fail. After these it has a call of its own."""
 _REBUILDING_ATTRIBUTES = attributes_for(Role.NO_CACHE, Role.PULL)
-"""Attributes of a base that make BuildKit build it anew for each target that links to it."""
+"""Attributes of a base that make BuildKit build it again for each target that links to it."""
 
 Unit = Sequence[BuildPiece]
 """Pieces that belong in one call: a piece, and the pieces that link to it and wait for nothing else."""
@@ -178,7 +178,7 @@ class Batches:
         return last is not None and last > SHORT_BUILD
 
     def _pieces_waiting_for(self, piece: BuildPiece) -> frozenset[BuildPiece]:
-        """Return the pieces of other targets that wait for `piece`, directly or through steps that are no pieces."""
+        """Return the pieces of other targets that wait for `piece`, directly or through steps that are not pieces."""
         if not self._dependent_pieces:
             for step in reversed(self._graph.steps):
                 self._dependent_pieces[step] = self._next_pieces(step)

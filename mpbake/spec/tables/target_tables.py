@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _PLAN = Attribute(merge=Merge.REPLACE, role=Role.PLAN)
 _OWN = Attribute(merge=Merge.OWN, role=Role.PLAN)
 _ROWS = Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PLAN)
-_SOURCE = Attribute(merge=Merge.REPLACE, role=Role.SOURCE)
+_SOURCE_ATTRIBUTE = Attribute(merge=Merge.REPLACE, role=Role.SOURCE)
 _CACHE = partial(Attribute, paths=Paths.FIELDS, exposure=Exposure.PRIVATE, bake_variables=True)
 _CONTEXT = partial(Attribute, role=Role.SOURCE, paths=Paths.CONTEXT, exposure=Exposure.PRIVATE)
 
@@ -57,7 +57,7 @@ _CONTEXT = partial(Attribute, role=Role.SOURCE, paths=Paths.CONTEXT, exposure=Ex
 class PlatformSpec(Table):
     """Values of a target for one of its platforms: they replace or extend the values for all platforms."""
 
-    dockerfile: Annotated[Text, _SOURCE] = Field(
+    dockerfile: Annotated[Text, _SOURCE_ATTRIBUTE] = Field(
         default="", description="path of the Dockerfile, relative to the context"
     )
     contexts: Annotated[TextMap, _CONTEXT(merge=Merge.BY_KEY, refers=True, bake_variables=True)] = Field(
@@ -69,7 +69,7 @@ class PlatformSpec(Table):
     labels: Annotated[
         TextMap, Attribute(merge=Merge.BY_KEY, role=Role.SOURCE, exposure=Exposure.IMAGE, bake_variables=True)
     ] = Field(default_factory=dict, description="labels of the image")
-    target: Annotated[Text, _SOURCE] = Field(default="", description="stage of the Dockerfile to build")
+    target: Annotated[Text, _SOURCE_ATTRIBUTE] = Field(default="", description="stage of the Dockerfile to build")
     cache_from: Annotated[Caches, _CACHE(merge=Merge.APPEND, role=Role.SOURCE, access=PathAccess.READS)] = Field(
         default_factory=list, description="caches to read"
     )

@@ -198,7 +198,7 @@ def _text_schema(*examples: str) -> WithJsonSchema:
 
 
 OR_TEMPLATE = _OrTemplate(_template_or)
-_PLATFORM = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
+_PLATFORM_SCHEMA = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
 _TAG = _text_schema("registry.example.com/team/web:1.0")
 VALUE_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean", "array", "object"]})
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
@@ -222,7 +222,7 @@ Entitlements = Annotated[list[Annotated[Text, checked(check_entitlement, Code.BA
 Network = Annotated[Text, checked(check_network, Code.BAD_VALUE)]
 Operation = Annotated[Text, checked(check_call, Code.BAD_VALUE)]
 Size = Annotated[Text, checked(check_size, Code.BAD_SIZE)]
-Platforms = Annotated[list[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], OR_TEMPLATE]
+Platforms = Annotated[list[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM_SCHEMA]], OR_TEMPLATE]
 Tags = Annotated[list[Annotated[str, checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], OR_TEMPLATE]
 Matrix = Annotated[dict[str, Annotated[list[Any], OR_TEMPLATE]], _OrRows(_rows_or)]
 Resources = Annotated[

@@ -53,7 +53,7 @@ class _Layout:
 
 
 def form_in(part: Path) -> ImageForm:
-    """Return the form of the images in an archive. Raises BuildFailed if it is no layout, OSError."""
+    """Return the form of the images in an archive. Raises BuildFailed if it is not a layout, OSError."""
     try:
         with tarfile.open(part) as tar:
             layout = _Layout(tar=tar)
@@ -68,7 +68,7 @@ def join_archives(
     """Write one layout with the images of all `parts` to `dest`, a tar archive or a folder; return the index digest.
 
     `annotations` holds the annotations of the index and of its descriptor, under `index` and `index-descriptor`. An
-    archive appears whole or not at all. Raises BuildFailed if a part is no layout, OSError.
+    archive appears whole or not at all. Raises BuildFailed if a part is not a layout, OSError.
     """
     with ExitStack() as stack:
         try:

@@ -61,7 +61,7 @@ class EngineImages:
         self._taggers.shutdown(wait=True)
 
     def upload(self, target: Target, image: str, ready_node: ReadyNode, client: RegistryClient) -> dict[str, str]:
-        """Push `image` to each repository of `target`, under a tag that nobody uses; return its digest by repository.
+        """Push `image` to each repository of `target`, under an unused tag; return its digest by repository.
 
         This is for the classic image store, which pushes only by `docker push`. Raises BuildFailed, Unreachable.
         """

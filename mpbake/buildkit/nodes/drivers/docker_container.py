@@ -145,7 +145,7 @@ class Containers:
         return made.status not in _RUNNING
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume a container that somebody has paused."""
+        """Resume a paused container."""
         if made.status == _PAUSED:
             self._must(node, "container", "unpause", made.id)
 

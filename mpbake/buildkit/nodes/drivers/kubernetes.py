@@ -35,7 +35,7 @@ _LAST_LINES = 10
 _STARTING = {"", "ContainerCreating", "PodInitializing", "Completed"}
 """Reasons of a waiting or ended container in a pod that is starting normally."""
 _SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
-_CLUSTER = (
+_CLUSTER_CAUSES = (
     cause(
         r"\b(Err)?ImagePull|ErrImage|InvalidImageName",
         "",
@@ -80,7 +80,7 @@ _CLUSTER = (
 
 
 def _causes(_: Node, __: str) -> tuple[Cause, ...]:
-    return (REFUSED, *_CLUSTER)
+    return (REFUSED, *_CLUSTER_CAUSES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
