@@ -150,19 +150,19 @@ def _sort_key(location: Location | None) -> tuple[str, int, int]:
     return ("", 0, 0) if location is None else (location.file, location.line, location.column)
 
 
-_HINTS = {
+_HINTS_BY_ERRNO = {
     errno.ENOSPC: "free some disk space",
     errno.EDQUOT: "free some disk space",
     errno.EMFILE: "raise the limit of this process (ulimit -n 4096), or lower `slots` to run fewer builds at once",
     errno.ENFILE: "close other programs: all programs of this machine together have too many open files",
 }
-EXHAUSTED = frozenset(_HINTS)
+EXHAUSTED = frozenset(_HINTS_BY_ERRNO)
 """Error numbers of exhausted resources: disk space and open files."""
 
 
 def system_error(error: OSError, place: object) -> MpbakeError:
     """Return the error for an operation that the system refused at `place` (a path), with a hint."""
-    hint = _HINTS.get(error.errno or 0, "check the disk space and that this user may write there")
+    hint = _HINTS_BY_ERRNO.get(error.errno or 0, "check the disk space and that this user may write there")
     where = "" if error.errno in {errno.EMFILE, errno.ENFILE} else f"{place}: "
     return MpbakeError(f"{where}{error.strerror}", hint=hint)
 

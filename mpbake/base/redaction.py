@@ -33,7 +33,7 @@ _FIELD_OF_SOURCE = re.compile(
     rf"""(?<![\w-])(?:{"|".join(CREDENTIAL_FIELDS)})[ \t]*=[ \t\\"']*(?P<text>(?P<word>[^\s\\"',{{\[]+)[^\\"'\n]*)""",
     re.IGNORECASE,
 )
-_HEADER = re.compile(r"\n(?=\[)")
+_TABLE_START = re.compile(r"\n(?=\[)")
 _DEFAULT_OF_SOURCE = re.compile(r"""\bdefault[ \t]*=[ \t]*(?P<quote>["'])(?P<text>[^\n]*?)(?P=quote)""")
 _TOKEN_LENGTH = 16
 _BASIC = "x-oauth-basic"
@@ -41,9 +41,9 @@ _BASIC = "x-oauth-basic"
 
 _LONGEST_NUMBER = 14_000
 """The bits of the largest number that Python prints; larger numbers cannot appear in any output."""
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]")
+_UNESCAPED = re.compile(r"[A-Za-z0-9_.~-]")
 # Output folds, escapes and encodes white space in many ways.
-_BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})+"
+_ENCODED_BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})+"
 _SHELL_QUOTES = ("'\"'\"'", r"'\''")
 
 
@@ -86,11 +86,11 @@ def _parts(secret: str) -> Iterator[str]:
 
 def _in_any_form(secret: str) -> str:
     """Return a pattern for `secret`, verbatim and as JSON, URLs, shells, CSV and mpbake's own messages escape it."""
-    return "".join(_BLANK if part.isspace() else _forms(part) for part in re.findall(r"\s+|\S", secret))
+    return "".join(_ENCODED_BLANK if part.isspace() else _forms(part) for part in re.findall(r"\s+|\S", secret))
 
 
 def _forms(character: str) -> str:
-    if _PLAIN.fullmatch(character):
+    if _UNESCAPED.fullmatch(character):
         return re.escape(character)
     code = ord(character)
     escaped = f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
@@ -171,7 +171,7 @@ def credentials_in_source(line: str) -> set[str]:
 
 def sensitive_defaults_in_source(text: str) -> set[str]:
     """Return the `default` strings of a plan that cannot be parsed, from tables that contain the word `sensitive`."""
-    tables = (table for table in _HEADER.split(text) if "sensitive" in table)
+    tables = (table for table in _TABLE_START.split(text) if "sensitive" in table)
     return {default["text"] for table in tables for default in _DEFAULT_OF_SOURCE.finditer(table)}
 
 

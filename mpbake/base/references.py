@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-fA-F:]+\])(?::\d+)?"
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_REFERENCE = re.compile(
+_IMAGE_REFERENCE = re.compile(
     rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?",
 )
 _DOCKER_HUB = "docker.io"
 _FLAGS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
 )
-_REMOTE = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|target:)", re.IGNORECASE)
+_REMOTE_CONTEXT = re.compile(r"(?:[a-z][a-z0-9+.-]*://|git@|github\.com/|target:)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ class Reference:
 
 def parse_reference(text: str) -> Reference:
     """Parse the name of an image. Raises ValueError with a message for users."""
-    match = _REFERENCE.fullmatch(text)
+    match = _IMAGE_REFERENCE.fullmatch(text)
     if match is None:
         msg = (
             f'"{one_line(text)}" is not an image name: write [registry/]repository[:tag], the repository in lower case'
@@ -108,7 +108,7 @@ def has_host(url: str) -> bool:
 
 def is_local_context(context: str) -> bool:
     """Whether a build context is a folder on this machine (not git, http, an image, an OCI layout or a link)."""
-    return not _REMOTE.match(context)
+    return not _REMOTE_CONTEXT.match(context)
 
 
 def parse_fields(text: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 # Characters that JSON does not escape but that TOML forbids or that hide or reorder text on a screen.
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_ESCAPED_CHARACTERS = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def toml_key(name: str) -> str:
@@ -28,7 +28,9 @@ def toml_value(value: Any) -> str:
         case list() | tuple():
             return f"[{', '.join(map(toml_value, value))}]"
         case str():
-            return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", json.dumps(value, ensure_ascii=False))
+            return _ESCAPED_CHARACTERS.sub(
+                lambda match: f"\\u{ord(match.group()):04x}", json.dumps(value, ensure_ascii=False)
+            )
         case bool():
             return str(value).lower()
         case _:

@@ -20,7 +20,7 @@ from mpbake.buildkit.bake.images.engine_images import EngineImages
 from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
-from mpbake.buildkit.nodes.tools import side_by_side
+from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.buildkit.process.docker import CommandFailed, Docker
 from mpbake.buildkit.process.environment import child_environment, telemetry_variables
 from mpbake.buildkit.registry.image_reader import ImageReader
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.buildkit.bake.images.image_forms import ImageForm
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.registry.client import Client
+    from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.model.plan import Driver, Node, Plan, Target
     from mpbake.model.steps import StepResult
     from mpbake.run.events import Reporter
@@ -110,7 +110,7 @@ class BuildKitRunner:
 
     @contextlib.contextmanager
     def _forgetting(self, node: Node) -> Iterator[None]:
-        """If `node` is lost during the block, make it ready anew before its next use."""
+        """If `node` is lost during the block, make it ready again before its next use."""
         try:
             yield
         except NodeLost:
@@ -128,7 +128,7 @@ class BuildKitRunner:
     def make_ready(self, nodes: Sequence[Node], reporter: Reporter) -> dict[str, NodeFacts]:
         """Make `nodes` ready, all at the same time, and return their facts by node ID.
 
-        An unreachable node counts as silent. A node with another error, which somebody must correct, has no facts: its
+        An unreachable node counts as silent. A node with another error, which the user must correct, has no facts: its
         own step will fail, and the steps that depend on it.
         """
         facts = {}
@@ -222,7 +222,7 @@ class BuildKitRunner:
         digest = TagPublisher(client=self._client(step.target)).publish(step, self._sources(step.target, own))
         if ready_node.facts.driver.rules.is_engine and not step.target.load:
             built = next(iter(own.values())).outcome
-            self.images.name_later(step.target, built.digest or built.kept, ready_node, reporter)
+            self.images.name_later(step.target, built.digest or built.image_id, ready_node, reporter)
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
     def _sources(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> Mapping[str, Sequence[str]]:
@@ -249,14 +249,14 @@ class BuildKitRunner:
         built = next(iter(own.values())).outcome
         if not built.uploaded:
             with self.nodes.pushing(ready_node):
-                self.uploaded[target] = self.images.upload(target, built.kept, ready_node, self._client(target))
+                self.uploaded[target] = self.images.upload(target, built.image_id, ready_node, self._client(target))
 
     def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, ReadyNode]:
         """The node that built the first of the pieces, and its instance."""
         node = next(iter(own)).node
         return node, self.nodes.instance(node)
 
-    def _client(self, target: Target) -> Client:
+    def _client(self, target: Target) -> RegistryClient:
         return self.registries.client(target.builder)
 
     def _verify(self, step: Verify, inputs: Mapping[Step, StepResult]) -> Outcome:

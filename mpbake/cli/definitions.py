@@ -63,7 +63,7 @@ _DIRECTORY = option(
     help="Work as if started in DIR.",
     shell_complete=complete_paths("dir"),
 )
-_SOURCE = (
+_SOURCE_OPTIONS = (
     option(
         "-f",
         "--file",
@@ -95,7 +95,7 @@ _COLOUR_HELP = "No colours; NO_COLOR does the same."
 _NO_COLOR = option("--no-color", is_flag=True, help=_COLOUR_HELP)
 _NO_COLOR_ACCEPTED = option("--no-color", is_flag=True, expose_value=False, help=_COLOUR_HELP)
 """For commands that print no colours: one set of options fits all commands that read a plan."""
-_READ_PLAN = (*_SOURCE, _NO_COLOR_ACCEPTED)
+_READ_PLAN = (*_SOURCE_OPTIONS, _NO_COLOR_ACCEPTED)
 _NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=complete_names("targets"))
 _OVERRIDES = (
     option("--push/--no-push", default=None, help="Push every target that has tags, or none."),
@@ -157,7 +157,7 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
         raise UsageError("--explain cannot be combined with other names", hint=hint)
     if explained and values["format"] != "text" and is_typed(context, "format"):
         output = values["format"]
-        raise UsageError("--explain prints text only", hint=f"leave out --format {output}, or --explain")
+        raise UsageError("--explain prints text only", hint=f"remove --format {output} or --explain")
     return PLAN, values
 
 
@@ -169,7 +169,7 @@ RUN = Command(
     summary="Build, publish and verify targets.",
     parameters=(
         *_SELECTION,
-        *_SOURCE,
+        *_SOURCE_OPTIONS,
         _NO_COLOR,
         option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
         option("-v", "--verbose", is_flag=True, help="Print the builds' own output."),
@@ -256,7 +256,7 @@ COMMANDS = (
         options="ShowOptions",
         help="""Print resolved targets, in the form of a plan.
 
-        Paths count from the folder of the plan. Absolute paths of the plan stay absolute.
+        Paths are relative to the folder of the plan. Absolute paths of the plan stay absolute.
         """,
         summary="Print resolved targets, in the form of a plan.",
         parameters=(
@@ -272,7 +272,7 @@ COMMANDS = (
         options="ExportOptions",
         help="""Print resolved targets for another tool; without a name, all of them.
 
-        Run bake in the folder of the plan, since relative paths count from there: mpbake export | docker buildx bake
+        Run bake in the folder of the plan, since relative paths are resolved there: mpbake export | docker buildx bake
         -f -
         """,
         summary="Print resolved targets for another tool.",
@@ -290,7 +290,7 @@ COMMANDS = (
 # --- commands of `mpbake builders` ------------------------------------------------------------------------------------
 
 _BUILDER_NAMES = click.argument("names", nargs=-1, metavar="[BUILDER]...", shell_complete=complete_names("builders"))
-_FORGET = option("--forget", is_flag=True, help="Give up unreachable machines, and print what may be left on them.")
+_FORGET = option("--forget", is_flag=True, help="Forget unreachable nodes, and print what may be left on them.")
 
 
 def _builders_command(name: str, help_text: str, *parameters: Parameter) -> Command:

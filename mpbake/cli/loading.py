@@ -14,7 +14,7 @@ from mpbake.cli.folder import folder_of, plan_file
 from mpbake.cli.options import OverrideOptions
 from mpbake.cli.selection import chosen_platforms
 from mpbake.resolve import Inputs, Overrides, PartialPlan, given_secrets, parse_overrides, resolve_partially
-from mpbake.resolve.git import Repository
+from mpbake.resolve.git import GitRepository
 from mpbake.spec.files.discovery import find_plan
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.files.toml_values import read_values
@@ -47,8 +47,8 @@ def load_plan(
     With `relative`, relative paths of targets stay relative, and count from the folder of the plan. With `quiet`,
     nothing is printed about files that could be taken for the plan.
     """
-    document, partial_plan = load_partially(source, world, overrides, relative=relative, quiet=quiet)
-    return document, partial_plan.plan_or_raise()
+    plan_files, partial_plan = load_partially(source, world, overrides, relative=relative, quiet=quiet)
+    return plan_files, partial_plan.plan_or_raise()
 
 
 @paused_collector()
@@ -68,11 +68,13 @@ def load_partially(
     show = partial(_shown, folder=world.folder)
     named = [plan_file(folder, name) for name in source.files]
     paths = named or [_find(folder, show, world, quiet=quiet)]
-    document, spec = read_plan(paths, show=show, settings=source.settings)
-    document = replace(document, relative=relative)
-    partial_plan = resolve_partially(document, spec, resolution_inputs(source, overrides, world, document.root, spec))
+    plan_files, spec = read_plan(paths, show=show, settings=source.settings)
+    plan_files = replace(plan_files, relative=relative)
+    partial_plan = resolve_partially(
+        plan_files, spec, resolution_inputs(source, overrides, world, plan_files.root, spec)
+    )
     world.redactor.add(partial_plan.plan.sensitive)
-    return document, partial_plan
+    return plan_files, partial_plan
 
 
 def _find(folder: Path, show: Callable[[Path], str], world: World, *, quiet: bool) -> Path:
@@ -116,7 +118,7 @@ def resolution_inputs(
             platforms=chosen_platforms(overrides),
         ),
         set_overrides=parse_overrides(source.settings),
-        git=Repository(root, world.environment).fact,
+        git=GitRepository(root, world.environment).fact,
     )
 
 
@@ -151,6 +153,6 @@ def _assignment(number: int, text: str) -> tuple[str, str]:
         hint = "write --var NAME=VALUE; the text is not shown, since it may be a secret"
         raise UsageError(f"--var number {number} is not NAME=VALUE", hint=hint)
     if not is_unicode(value):
-        hint = "give the variable text; the value is not shown, since it may be a secret"
+        hint = "pass UTF-8 text; the value is not shown, since it may be a secret"
         raise UsageError(f"--var {one_line(name)}: {NOT_UTF_8}", hint=hint)
     return name, value

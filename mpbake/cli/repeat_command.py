@@ -20,7 +20,7 @@ def repeat_command(options: RunOptions, built: BuildPiece | Target) -> str:
     It never pushes or loads part of an image as if it were the whole.
     """
     if isinstance(built, BuildPiece):
-        is_part, name = built.of > 1 or built.shared, built.target.name
+        is_part, name = built.piece_count > 1 or built.shared, built.target.name
         narrowed = is_part or options.overrides.platforms
         platforms = tuple(str(placed.platform) for placed in built.platforms) if narrowed else ()
     else:

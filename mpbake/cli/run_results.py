@@ -57,7 +57,7 @@ class RunResults:
         return 0
 
     def _print_errors(self) -> int:
-        """Print every error, and before them warnings of results that nobody gets, unless `--no-push` asks for that."""
+        """Print every error, and before them warnings of results without output, unless `--no-push` is set."""
         quiet = self.options.quiet
         if not quiet and self.options.overrides.push is not False:
             self.world.stderr.write(unkept_results_text(self.graph, self.finished))

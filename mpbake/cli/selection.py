@@ -121,13 +121,13 @@ def make_graph(selection: Selection, placements: Mapping[Target, Placement]) -> 
 
 
 def preflight_input(
-    document: PlanFiles, selection: Selection, placements: Iterable[Placement], world: World
+    plan_files: PlanFiles, selection: Selection, placements: Iterable[Placement], world: World
 ) -> PreflightInput:
     """Return what the preflight checks look at before the selected targets are built."""
     placements = tuple(placements)
     pieces = (piece for placement in placements for piece in placement.pieces)
     return PreflightInput(
-        document=document,
+        plan_files=plan_files,
         targets={target.name: target for target in selection.targets},
         placements=placements,
         environment=world.environment,

@@ -54,4 +54,4 @@ def _working_folder() -> Path:
     try:
         return Path.cwd()
     except FileNotFoundError:
-        raise UsageError("the working folder does not exist any more", hint="change to another folder") from None
+        raise UsageError("the working folder no longer exists", hint="change to another folder") from None

@@ -79,7 +79,7 @@ def _pieces(
             group = (nodes, variant_key(target, (platform,)))
             groups.setdefault(group, []).append(PlacedPlatform(platform=platform, execution=execution))
     pieces = [
-        BuildPiece(target=target, nodes=nodes, platforms=tuple(placed), of=len(groups))
+        BuildPiece(target=target, nodes=nodes, platforms=tuple(placed), piece_count=len(groups))
         for (nodes, _), placed in groups.items()
     ]
     siblings = tuple(dict.fromkeys(piece.node for piece in pieces)) if len(pieces) > 1 else ()

@@ -31,7 +31,7 @@ _ONE_FILE_OUTPUTS = ("tar", "docker")
 
 
 def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
-    return Problem(code=code, key=target.where(path), message=f"{target.name}: {message}", hint=hint)
+    return Problem(code=code, key=target.source_key(path), message=f"{target.name}: {message}", hint=hint)
 
 
 # --- platforms that no node may build ---------------------------------------------------------------------------------
@@ -118,10 +118,10 @@ def declaration_conflicts_of(pieces: Iterable[BuildPiece], facts: Mapping[str, N
                 continue
             (message,) = declaration_conflicts(node, node.platforms, facts[node.id])
             if is_forbidden:
-                hint = f'correct the platforms of {node.id}; builder "{node.builder}" says emulation = "forbid"'
+                hint = f'correct the platforms of {node.id}: builder "{node.builder}" forbids emulation'
                 yield _problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint)
             else:
-                yield Problem(code=Code.EMULATED, key=target.where(("platforms",)), message=message)
+                yield Problem(code=Code.EMULATED, key=target.source_key(("platforms",)), message=message)
 
 
 def unsplittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterator[Problem]:

@@ -124,7 +124,7 @@ def check_secret(text: str) -> None:
             msg = f'unknown field "{short_name(key)}"\n{did_you_mean(key, _SECRET_FIELDS, kind="fields")}'
             raise ValueError(msg)
     if not fields.get("id"):
-        msg = "a secret needs an id\nwrite for example id=token,env=TOKEN"
+        msg = "a secret needs an id\nwrite it like id=token,env=TOKEN"
         raise ValueError(msg)
     if "type" in fields:
         _check_type(fields["type"], _SECRET_TYPES)
@@ -233,7 +233,7 @@ def check_policy(text: str) -> None:
         if key in _POLICY_FLAGS:
             _check_flag(key, value)
         if key == "filename" and not value:
-            msg = "filename is empty\nwrite for example filename=extra.rego"
+            msg = "filename is empty\nwrite it like filename=extra.rego"
             raise ValueError(msg)
 
 
@@ -266,7 +266,7 @@ def check_cache(text: str) -> None:
 def check_size(text: str) -> None:
     """Check an amount of memory, such as `512m` or `1.5g`."""
     if not _SIZE.fullmatch(text):
-        msg = f'"{short_name(text)}" is not a size\nwrite for example 512m or 2g'
+        msg = f'"{short_name(text)}" is not a size\nwrite it like 512m or 2g'
         raise ValueError(msg)
 
 
@@ -288,7 +288,7 @@ def check_entitlement(text: str, *, more: bool = True) -> None:
 def check_annotation(text: str) -> None:
     """Check an annotation, such as `index:org.example.key=value`."""
     if "=" not in text:
-        msg = f'"{short_name(text)}" is not key=value\nwrite for example org.opencontainers.image.title=web'
+        msg = f'"{short_name(text)}" is not key=value\nwrite it like org.opencontainers.image.title=web'
         raise ValueError(msg)
 
 
@@ -302,7 +302,7 @@ def check_limit(text: str) -> None:
     """Check a ulimit with its soft limit and, optionally, its hard limit, such as `nofile=1024:2048`."""
     match = _LIMIT.fullmatch(text)
     if match is None:
-        msg = f'"{short_name(text)}" is not a limit\nwrite for example nofile=1024:2048'
+        msg = f'"{short_name(text)}" is not a limit\nwrite it like nofile=1024:2048'
         raise ValueError(msg)
     if match["name"] not in _LIMITS:
         msg = f'unknown limit "{short_name(match["name"])}"\n{did_you_mean(match["name"], _LIMITS, kind="limits")}'
@@ -313,7 +313,7 @@ def _pairs(parts: Sequence[str], example: str) -> dict[str, str]:
     """Return the fields by key. Raises ValueError if a field has no value."""
     wrong = next((part for part in parts if "=" not in part), None)
     if wrong is not None:
-        msg = f'"{short_name(wrong)}" is not a key=value field\nwrite for example {example}'
+        msg = f'"{short_name(wrong)}" is not a key=value field\nwrite it like {example}'
         raise ValueError(msg)
     return named_fields(parts)
 
@@ -323,7 +323,7 @@ def _typed(parts: Sequence[str], example: str) -> dict[str, str]:
     fields = _pairs(parts, example)
     if not fields.get("type"):
         similar = next((key for key in fields if closest_name(key, ["type"])), "")
-        hint = did_you_mean(similar, ["type"]) if similar and similar != "type" else f"write for example {example}"
+        hint = did_you_mean(similar, ["type"]) if similar and similar != "type" else f"write it like {example}"
         msg = f"a type is missing\n{hint}"
         raise ValueError(msg)
     return fields

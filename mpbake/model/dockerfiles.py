@@ -7,7 +7,7 @@ import re
 _FROM = re.compile(r"[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(?P<image>\S+)(?:[ \t]+AS[ \t]+(?P<stage>\S+))?", re.IGNORECASE)
 _COMMENT = re.compile(r"[ \t]*#")
 _HEREDOC = re.compile(r"(?<!<)<<-?[\"']?([A-Za-z_]\w*)[\"']?")
-_PLATFORM = re.compile(r"\s--platform=", re.IGNORECASE)
+_PLATFORM_FLAG = re.compile(r"\s--platform=", re.IGNORECASE)
 _SYNTAX = re.compile(r"(?:#[^\n]*\n)*?#[ \t]*syntax[ \t]*=[ \t]*(?P<image>\S+)", re.IGNORECASE)
 _WITH_CONTEXTS = re.compile(
     r"(?:docker\.io/)?docker/dockerfile(?:-upstream)?"
@@ -40,7 +40,7 @@ def base_image(text: str, stage: str = "") -> str:
     names = [(instruction["stage"] or "").lower() for instruction in stages]
     current = _index_of(stage.lower(), names)
     while 0 <= current < len(stages):
-        if _PLATFORM.search(stages[current][0]):
+        if _PLATFORM_FLAG.search(stages[current][0]):
             return ""
         image = stages[current]["image"]
         earlier = [index for index, name in enumerate(names[:current]) if name == image.lower()]

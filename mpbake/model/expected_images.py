@@ -73,19 +73,19 @@ class Served:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mismatch:
-    """One difference between the expected and the served image: property `what` of `tag`.
+    """One difference between the expected and the served image: `attribute` of `tag`.
 
-    `found` is empty if the served image does not have the property.
+    `actual` is empty if the served image does not have the attribute.
     """
 
     tag: str
-    what: str
+    attribute: str
     expected: str
-    found: str
+    actual: str
 
     def __str__(self) -> str:
         """One line of a message: `TAG: platforms: linux/amd64, not linux/amd64, linux/arm64`."""
-        return f"{self.tag}: {self.what}: {self.found or 'nothing'}, not {self.expected}"
+        return f"{self.tag}: {self.attribute}: {self.actual or 'nothing'}, not {self.expected}"
 
 
 def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "") -> ExpectedImages:
@@ -104,12 +104,12 @@ def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "")
 
 def mismatches(expected: ExpectedImages, tag: str, served: Served, digest: str) -> Iterator[Mismatch]:
     """Yield the differences between the expected image and the image that `tag` names. All tags must have `digest`."""
-    for what, wanted, actual in _differences(expected, served, digest):
-        yield Mismatch(tag=tag, what=what, expected=wanted, found=actual)
+    for attribute, wanted, actual in _differences(expected, served, digest):
+        yield Mismatch(tag=tag, attribute=attribute, expected=wanted, actual=actual)
 
 
 _Difference = tuple[str, str, str]
-"""A property, its expected value, and its actual value."""
+"""An attribute, its expected value, and its actual value."""
 
 
 def _differences(expected: ExpectedImages, served: Served, digest: str) -> Iterator[_Difference]:
@@ -144,10 +144,10 @@ def _pairs(annotations: Iterable[Annotation]) -> dict[str, str]:
     return {annotation.key: annotation.value for annotation in annotations}
 
 
-def _differing(what: str, wanted: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[_Difference]:
+def _differing(attribute: str, wanted: Mapping[str, str], actual: Mapping[str, str]) -> Iterator[_Difference]:
     for key, value in wanted.items():
         if actual.get(key) != value:
-            yield f"{what} {key}", value or '""', actual.get(key, "")
+            yield f"{attribute} {key}", value or '""', actual.get(key, "")
 
 
 def _names(platforms: Iterable[Platform]) -> str:

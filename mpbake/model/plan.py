@@ -34,9 +34,9 @@ class Driver(StrEnum):
     KUBERNETES = "kubernetes"
     REMOTE = "remote"
     AUTOMATIC = "automatic"
-    """The plan's default builder: the engine's own builder if the engine can do what is asked, else a container."""
+    """The default builder: the engine's own builder if the engine supports the options, else a container."""
     EXTERNAL = "external"
-    """A builder that somebody else made, with a driver that mpbake does not know, or that buildx does not list."""
+    """A builder that mpbake did not make, with a driver that mpbake does not know, or that buildx does not list."""
 
     @property
     def rules(self) -> DriverRules:
@@ -166,11 +166,11 @@ class Builder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformVariant:
-    """The part of a target that can differ by platform: `attributes`, `links` and `where` as in `Target`."""
+    """The part of a target that can differ by platform: `attributes`, `links` and `source_key` as in `Target`."""
 
     attributes: Mapping[str, Any]
     links: Mapping[str, Target]
-    where: Callable[[KeyPath], KeyPath] = field(compare=False)
+    source_key: Callable[[KeyPath], KeyPath] = field(compare=False)
 
     @property
     def dockerfile(self) -> tuple[str, str]:
@@ -204,7 +204,7 @@ class Target:
     - `push_options`: further options of BuildKit's image exporter, such as a compression.
     - `timeout`, `stall_timeout`: in seconds; 0 means no limit.
     - `table`: the name of its table in the plan.
-    - `where`: a function that maps the path of a value in this target (an attribute and the keys below it) to the
+    - `source_key`: a function that maps the path of a value in this target (an attribute and the keys below it) to the
       path in the plan where the value was written.
 
     A target with attributes that differ by platform has one variant for each platform in `variants`; `attributes` and
@@ -232,7 +232,7 @@ class Target:
     retries: int = 0
     description: str = ""
     table: str = ""
-    where: Callable[[KeyPath], KeyPath] = tuple
+    source_key: Callable[[KeyPath], KeyPath] = tuple
     varies: bool = field(init=False)
     platforms_of_links: frozenset[tuple[Platform, ...]] = field(init=False)
 
@@ -245,7 +245,7 @@ class Target:
 
     def on(self, platforms: Sequence[Platform]) -> PlatformVariant:
         """Return the variant that is built for `platforms`, which must share one variant; empty: the first."""
-        own = PlatformVariant(attributes=self.attributes, links=self.links, where=self.where)
+        own = PlatformVariant(attributes=self.attributes, links=self.links, source_key=self.source_key)
         return self.variants.get(platforms[0], own) if platforms and self.variants else own
 
     def split_by_variant(self, platforms: Sequence[Platform]) -> list[tuple[PlatformVariant, tuple[Platform, ...]]]:

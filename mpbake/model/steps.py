@@ -63,7 +63,7 @@ class BuildPiece:
 
     - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule chooses one when the piece starts.
     - `platforms`: the platforms to build; empty means the node's own platform.
-    - `of`: the number of pieces of the target.
+    - `piece_count`: the number of pieces of the target.
     - `siblings`: the preferred nodes of all pieces of the target, if there are several pieces.
     - `shared`: the piece exists only for targets that link to this one. Each node that builds one of these targets
       builds the shared piece once.
@@ -75,7 +75,7 @@ class BuildPiece:
     nodes: tuple[Node, ...]
     platforms: tuple[PlacedPlatform, ...] = ()
     delivery: Delivery = Delivery.KEEP
-    of: int = 1
+    piece_count: int = 1
     siblings: tuple[Node, ...] = ()
     shared: bool = False
     spare: tuple[Node, ...] = ()
@@ -211,7 +211,7 @@ class Outcome:
     """What a runner reports about a step that succeeded. For a step that did not succeed, only `moves` is set.
 
     - `digest`: the digest of the built image, or of the image that the registry serves.
-    - `kept`: the id (by content) of the built image in the image store of an engine.
+    - `image_id`: the id (by content) of the built image in the image store of an engine.
     - `uploaded`: the reference by digest of an image that is in a registry without a tag.
     - `node`: the id of the node that did the step.
     - `tags`: the published tags.
@@ -226,7 +226,7 @@ class Outcome:
     """
 
     digest: str = ""
-    kept: str = ""
+    image_id: str = ""
     uploaded: str = ""
     node: str = ""
     tags: tuple[str, ...] = ()
@@ -245,7 +245,7 @@ class Outcome:
 class StepResult:
     """How a step ended, and how long it took in `seconds`.
 
-    `blame` is the failed step because of which a skipped step never started.
+    `blocked_by` is the failed step because of which a skipped step never started.
     """
 
     step: Step
@@ -253,7 +253,7 @@ class StepResult:
     seconds: float = 0.0
     outcome: Outcome = field(default_factory=Outcome)
     error: MpbakeError | None = None
-    blame: Step | None = None
+    blocked_by: Step | None = None
 
     @property
     def built(self) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # The variables with which git finds itself, its user's configuration and a repository. A test compares the list with
 # docs/environment.md.
-PASSED = (
+GIT_VARIABLES = (
     "DEVELOPER_DIR",
     "GIT_CEILING_DIRECTORIES",
     "GIT_CONFIG_GLOBAL",
@@ -96,7 +96,7 @@ class _GitResult:
         return self.stderr.decode(errors="replace").strip()
 
 
-class Repository:
+class GitRepository:
     """The git repository that a folder belongs to."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -184,7 +184,7 @@ class Repository:
         """
         settings = [f"{key}={value}" for key, value in {**_FIXED_CONFIGURATION, **(configuration or {})}.items()]
         options = [option for setting in settings for option in ("-c", setting)]
-        passed = {name: value for name, value in self._environment.items() if name in PASSED}
+        passed = {name: value for name, value in self._environment.items() if name in GIT_VARIABLES}
         command = [_git_program(passed.get("PATH", "")), "--no-pager", *options, *arguments]
         try:
             result = _run_program(command, self._folder, {**passed, **_FIXED_ENVIRONMENT}, max_output)

@@ -161,6 +161,6 @@ def _targets_named(plan: Plan, names: Sequence[str]) -> dict[str, Target]:
         if not matched and name not in plan.groups:
             known = [*plan.groups, *plan.targets]
             hint = did_you_mean(name, known, kind="groups and targets")
-            raise UsageError(f'no target or group "{one_line(name)}"', hint=hint)
+            raise UsageError(f'unknown target or group "{one_line(name)}"', hint=hint)
         selected |= {target.name: target for target in matched}
     return selected

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
 
-Table = TypeVar("Table", BuilderSpec, TargetSpec, PlatformSpec)
+Spec = TypeVar("Spec", BuilderSpec, TargetSpec, PlatformSpec)
 
 _MAX_DEPTH = 50
 
@@ -85,13 +85,11 @@ class ValueRenderer:
             self.problems.extend(self.guard.check(use, self.templates))
         return rendered
 
-    def validated(self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Table:
+    def validated(self, model: type[Spec], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Spec:
         """Validate rendered values, where templates are no longer allowed. Return an empty table if they are wrong."""
         return self.validated_or_none(model, rendered, key_of) or model()
 
-    def validated_or_none(
-        self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]
-    ) -> Table | None:
+    def validated_or_none(self, model: type[Spec], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Spec | None:
         """Validate rendered values as `validated` does, but return None if they are wrong.
 
         A key that has a problem already gets no second one, however many rows of a matrix share it.

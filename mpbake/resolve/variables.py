@@ -136,7 +136,7 @@ def _check_known(options: Mapping[str, str], spec: PlanSpec) -> None:
     if unknown:
         name = min(unknown)
         raise UsageError(
-            f'{options[name]}: the plan has no variable "{one_line(name)}"',
+            f'{options[name]}: unknown variable "{one_line(name)}"',
             hint=did_you_mean(name, spec.variables, kind="variables"),
         )
 

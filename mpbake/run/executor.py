@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
     from mpbake.model.steps import Step
     from mpbake.run.events import Event, Reporter
-    from mpbake.run.schedule import Call, Schedule
+    from mpbake.run.schedule import Schedule, StartedSteps
     from mpbake.run.step_runner import StepRunner
 
 WORKERS = 256
@@ -127,14 +127,14 @@ class _Execution:
             inputs = {other: self.results[other] for other in dependencies if other in self.results}
             workers.submit(self._work, call, inputs)
 
-    def _work(self, call: Call, inputs: Mapping[Step, StepResult]) -> None:
+    def _work(self, call: StartedSteps, inputs: Mapping[Step, StepResult]) -> None:
         """Run `call` in a worker thread. Whatever happens, it delivers exactly one result for each step of the call."""
         began = self._clock()
         outcomes = self._outcomes(call, inputs)
         seconds = (self._clock() - began) / len(call)
         self._mailbox.put([_result(step, outcomes[step], seconds) for step in call])
 
-    def _outcomes(self, call: Call, inputs: Mapping[Step, StepResult]) -> Mapping[Step, Outcome | MpbakeError]:
+    def _outcomes(self, call: StartedSteps, inputs: Mapping[Step, StepResult]) -> Mapping[Step, Outcome | MpbakeError]:
         """Run `call`, and return the outcome or the error of each step."""
         error: MpbakeError
         try:
@@ -193,7 +193,7 @@ class _Execution:
     def _skipped(self, result: StepResult) -> StepResult | None:
         """Return the result of a piece as skipped if a base failed in its call: then it cannot link to the base."""
         failed = self._schedule.failed_dependency(result.step) if isinstance(result.step, BuildPiece) else None
-        return StepResult(step=result.step, status=StepStatus.SKIPPED, blame=failed) if failed else None
+        return StepResult(step=result.step, status=StepStatus.SKIPPED, blocked_by=failed) if failed else None
 
     def _take(self, result: StepResult) -> None:
         error = result.error
@@ -257,7 +257,7 @@ class _Execution:
         if cause.status is StepStatus.CANCELLED:
             self._record(StepResult(step=step, status=StepStatus.CANCELLED) for step in steps)
         else:
-            self._record(StepResult(step=step, status=StepStatus.SKIPPED, blame=cause.step) for step in steps)
+            self._record(StepResult(step=step, status=StepStatus.SKIPPED, blocked_by=cause.step) for step in steps)
 
     def _record(self, results: Iterable[StepResult]) -> None:
         for result in results:

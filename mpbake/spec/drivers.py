@@ -83,11 +83,14 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
             )
             if node.missing:
                 message = f"{node.builder}: buildx's store has no such builder; a docker context builds in one piece"
-                hint = "docker buildx ls shows how yours are called"
+                hint = "run `docker buildx ls` to see its name"
             yield Problem(code=Code.PLACED_BY_BUILDX, key=(*key, "external"), message=message, hint=hint)
         if node.insecure and node.endpoint.startswith("tcp://") and not node.tls.is_set:
             subject = f"{node.id}: {one_line(node.endpoint)} has no TLS (insecure = true)"
-            message, hint = f"{subject}: whoever reaches its port can do anything there", "give tls = { ca, cert, key }"
+            message, hint = (
+                f"{subject}: anyone who can reach its port has full control of it",
+                "set tls = { ca, cert, key }",
+            )
             at = (*key, "nodes", node.name, "insecure")
             yield Problem(code=Code.INSECURE_NODE, key=at, message=message, hint=hint)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from mpbake.model.bake_fields import Paths
-from mpbake.spec.schema import TEMPLATE, plan_schema, table_name, table_of
+from mpbake.spec.schema import TEMPLATE_REFERENCE, plan_schema, table_name, table_of
 from mpbake.spec.tables.attributes import Merge, version_text
 from mpbake.spec.tables.plan_tables import PlanSpec
 from mpbake.spec.tables.target_tables import attributes_of
@@ -119,7 +119,9 @@ def _table_in(schema: Any) -> str:
     """Return the name of the table that a value is or can be; empty if none."""
     if not isinstance(schema, dict):
         return ""
-    references = (choice.get("$ref", "") for choice in (schema, *schema.get("anyOf", ())) if choice != TEMPLATE)
+    references = (
+        choice.get("$ref", "") for choice in (schema, *schema.get("anyOf", ())) if choice != TEMPLATE_REFERENCE
+    )
     return next((reference.rpartition("/")[2] for reference in references if reference), "")
 
 
@@ -145,7 +147,7 @@ def _type(schema: Mapping[str, Any]) -> str:
         case {"anyOf": choices}:
             return " or ".join(dict.fromkeys(_type(choice) for choice in choices))
         case {"$ref": _}:
-            return "template" if schema == TEMPLATE else "table"
+            return "template" if schema == TEMPLATE_REFERENCE else "table"
         case {"const": _} | {"enum": _}:
             return ", ".join(_code(value) for value in schema.get("enum", [schema.get("const")]))
         case {"items": dict(items)} if items:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 # The newest dialect that both taplo and tombi read. It has `definitions`, and ignores keywords beside a `$ref`.
 DIALECT = "http://json-schema.org/draft-07/schema#"
-TEMPLATE = {"$ref": "#/definitions/template"}
+TEMPLATE_REFERENCE = {"$ref": "#/definitions/template"}
 
-_REFERENCE = "#/definitions/"
+_DEFINITIONS = "#/definitions/"
 _EMPTY_DEFAULTS: tuple[Any, ...] = ("", [], {}, None)
 
 
@@ -27,7 +27,7 @@ def schema_text() -> str:
 
 def plan_schema(model: type[PlanSpec] = PlanSpec) -> dict[str, Any]:
     """Return the schema of a plan whose tables `model` describes."""
-    generated = model.model_json_schema(by_alias=True, ref_template=f"{_REFERENCE}{{model}}")
+    generated = model.model_json_schema(by_alias=True, ref_template=f"{_DEFINITIONS}{{model}}")
     definitions = {
         table_name(name): _table(schema, table_name(name)) for name, schema in sorted(generated["$defs"].items())
     }
@@ -43,7 +43,7 @@ def table_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str,
     """Return the table that a reference refers to; any other schema unchanged."""
     if "$ref" not in schema:
         return schema
-    table: Mapping[str, Any] = root["definitions"][schema["$ref"].removeprefix(_REFERENCE)]
+    table: Mapping[str, Any] = root["definitions"][schema["$ref"].removeprefix(_DEFINITIONS)]
     return table
 
 
@@ -71,9 +71,9 @@ def _value(schema: Mapping[str, Any]) -> dict[str, Any]:
     reference: the table has its own description.
     """
     if schema == TEMPLATE_SCHEMA:
-        return dict(TEMPLATE)
+        return dict(TEMPLATE_REFERENCE)
     if "$ref" in schema:
-        return {"$ref": _REFERENCE + table_name(schema["$ref"].removeprefix(_REFERENCE))}
+        return {"$ref": _DEFINITIONS + table_name(schema["$ref"].removeprefix(_DEFINITIONS))}
     value = {name: schema[name] for name in ("description", "type") if name in schema}
     value |= {name: keyword for name, keyword in schema.items() if name not in {"title", "default", "anyOf"}}
     for name in ("items", "additionalProperties"):

@@ -29,7 +29,7 @@ _NO_DOCKERFILES = frozenset(
 """Extensions after `Dockerfile.` of files that are not Dockerfiles: companions, backups and templates."""
 _THIRD_PARTY = frozenset({"__pycache__", "node_modules", "site-packages", "vendor", "venv"})
 """Folders with third-party files."""
-_PLAIN = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
+_PLAIN_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)*")
 _LONGEST_NAME = 60
 _WIDTH = 80
 """The line length at which the formatters of taplo and tombi fold lists."""
@@ -138,7 +138,7 @@ def _name(project: str, path: PurePosixPath, *, whole: bool) -> str:
 def _fit(text: str) -> str:
     """Return `text` with the characters that are valid in every name."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
-    return "-".join(_PLAIN.findall(plain))[-_LONGEST_NAME:].strip("-_") or "image"
+    return "-".join(_PLAIN_NAME.findall(plain))[-_LONGEST_NAME:].strip("-_") or "image"
 
 
 def _unused(name: str, taken: Collection[str]) -> str:

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 def _extras(listed: str) -> tuple[str, ...]:
     extras = tuple(filter(None, listed.split(",")))
     if unknown := set(extras).difference(get_args(Extra)):
-        message = f"there is no extra {', '.join(sorted(unknown))}"
+        message = f"unknown extra {', '.join(sorted(unknown))}"
         raise argparse.ArgumentTypeError(message)
     return extras
 

@@ -104,7 +104,7 @@ def can_fetch(place: Place) -> bool:
 def _buildx_path(environ: Mapping[str, str]) -> str | None:
     if named := environ.get("MPBAKE_TEST_BUILDX"):
         if not os.access(named, os.X_OK):
-            message = f"MPBAKE_TEST_BUILDX names {named}, which is no program."
+            message = f"MPBAKE_TEST_BUILDX names {named}, which is not a program."
             raise TestbedError(message)
         return named
     own = environ.get("DOCKER_CONFIG", f"{environ.get('HOME', '')}/.docker")

@@ -69,7 +69,7 @@ class Place:
         if self.sockets.parent != self.root:
             self.note("folder", str(self.sockets))
         if self.sockets.stat().st_uid != os.getuid():
-            message = f"{self.sockets} belongs to somebody else: remove it"
+            message = f"{self.sockets} belongs to another user: remove it"
             raise TestbedError(message)
 
     def port(self, name: str) -> int:

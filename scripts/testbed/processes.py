@@ -137,7 +137,7 @@ class Daemon:
     def _spawn(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
         program = find_tool(argv[0], env.get("PATH", ""))
         if program is None:
-            message = f"{self.name}: there is no program {argv[0]}"
+            message = f"{self.name}: unknown program {argv[0]}"
             raise TestbedError(message)
         self.folder.mkdir(parents=True, exist_ok=True)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND

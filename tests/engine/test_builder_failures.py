@@ -95,7 +95,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "-o HostName=no-such-host.invalid",
             "",
             (
-                "there is no host mpbake-node (ssh: Could not resolve hostname no-such-host.invalid: {unknown})\n"
+                "unknown host mpbake-node (ssh: Could not resolve hostname no-such-host.invalid: {unknown})\n"
                 "  = check the name in the endpoint, and in DNS or ~/.ssh/config\n"
             ),
         ),
@@ -103,7 +103,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "",
             "PATH=/nowhere;",
             (
-                "there is no docker command on mpbake-node (bash: line 1: docker: command not found)\n"
+                "the docker command was not found on mpbake-node (bash: line 1: docker: command not found)\n"
                 "  = install Docker there, or add it to the PATH of non-interactive shells: ssh mpbake-node "
                 "docker version\n"
             ),

@@ -182,7 +182,7 @@ def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
     volume = f"buildx_buildkit_{name}-local_state"
     docker("volume", "create", "--label", "theirs=yes", volume)
-    foreign = f"{name}/local: a volume {volume} exists that mpbake did not make; it is left as it is"
+    foreign = f"{name}/local: a volume {volume} exists that mpbake did not make; it stays unchanged"
     for command in (("builders", "plan"), ("builders", "up"), ("run", "web")):
         assert foreign in mpbake(*command, code=3).stderr
     assert foreign in mpbake("builders").stdout
@@ -197,7 +197,7 @@ def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
     docker("rm", "--force", f"buildx_buildkit_{name}-local")
     docker("volume", "rm", volume)
     docker("volume", "create", volume)
-    stays = f"{name}/local: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
+    stays = f"{name}/local: the volume {volume} stays: mpbake did not make it; to remove it: docker volume rm {volume}"
     assert stays in mpbake("builders", "rm").stderr
     docker("volume", "rm", volume)
 
@@ -368,7 +368,7 @@ def test_what_somebody_else_made_is_left_as_it_is(
         for command in ("plan", "up"):
             done = mpbake("builders", command, code=3)
             assert f"a container buildx_buildkit_{name}-local exists that mpbake did not make" in done.stderr
-            assert f"a builder {name} is in buildx's store that mpbake did not make; it is left as it is" in done.stderr
+            assert f"a builder {name} is in buildx's store that mpbake did not make; it stays unchanged" in done.stderr
         mpbake("builders", "stop", code=3)
         mpbake("builders", "rm", code=3)
         assert docker("inspect", f"buildx_buildkit_{name}-local") == before
@@ -408,7 +408,7 @@ def test_a_node_that_builds_is_not_replaced(
         assert build.stderr is not None
         assert any("RUN sleep" in line for line in build.stderr)
         done = mpbake("builders", "up", "-f", "other.toml", code=4)
-        said = f"{name}/local: a build runs in buildx_buildkit_{name}-local, so mpbake leaves it as it is"
+        said = f"{name}/local: a build runs in buildx_buildkit_{name}-local, so mpbake leaves it unchanged"
         assert said in done.stderr
         assert container_id(docker, name) == identity
         build.stderr.read()
@@ -648,7 +648,7 @@ def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed,
     (tmp_path / "build.toml").write_text(external_plan(testbed, name))
     said = mpbake("run", "web", code=5).stderr
     assert f'node {name}/{name} (docker, {name}) cannot be used: no builder "{name}" found\n' in said
-    assert "  = use the name that docker buildx ls shows; without external = true, mpbake makes a builder\n" in said
+    assert "  = run `docker buildx ls` to see its name; without external = true, mpbake makes a builder\n" in said
     assert f"warning: {name}: buildx's store has no such builder" in said
     assert "buildx itself places" not in said
 

@@ -133,7 +133,7 @@ def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
     (tmp_path / "build.toml").write_text(plan(testbed, name))
     for command, code in ((("builders", "up"), 3), (("run", "web"), 3), (("builders", "rm"), 3)):
         said = mpbake(*command, code=code).stderr
-        assert f"{name}/one: a Deployment {name}-one exists that mpbake did not make; it is left as it is" in said
+        assert f"{name}/one: a Deployment {name}-one exists that mpbake did not make; it stays unchanged" in said
         assert "= rename the builder or the node, use its builder (external = true), or remove it: " in said
         assert f" or remove it: kubectl delete deployment {name}-one\n" in said
     assert cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json") == before
@@ -161,7 +161,7 @@ def test_a_deployment_in_which_somebody_builds_stays(
             changed = tmp_path / "changed.toml"
             changed.write_text(plan(testbed, name, options="replicas = 2"))
             said = mpbake("builders", "up", "-f", str(changed), code=4).stderr
-            assert f"a build runs in {name}-one, so mpbake leaves it as it is" in said
+            assert f"a build runs in {name}-one, so mpbake leaves it unchanged" in said
             assert f"{name}-one" in objects(cluster)
         finally:
             run.terminate()
@@ -190,7 +190,7 @@ PATH={testbed_env["PATH"]} exec kubectl "$@"
         assert done.returncode == 5, done.stderr
         assert f"{name}/one: mpbake cannot tell whether a build runs in the pod {name}-one" in done.stderr
         assert ": this user may not do that in the cluster (" in done.stderr
-        assert f"if no build runs: kubectl delete deployment {name}-one" in done.stderr
+        assert f"if no build runs, run: kubectl delete deployment {name}-one" in done.stderr
     assert f"{name}-one" in objects(cluster)
 
 

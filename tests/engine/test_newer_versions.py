@@ -67,7 +67,7 @@ def test_a_folder_is_emptied_or_the_run_says_why_not(
         assert "an output with mode=delete needs buildx 0.35 or newer" in done.stderr
     elif not new_nodes:
         assert done.returncode == 1, done.stderr
-        assert "build on a node with BuildKit 0.31 or newer, or take mode=delete away" in done.stderr
+        assert "build on a node with BuildKit 0.31 or newer, or remove mode=delete" in done.stderr
     else:
         assert done.returncode == 0, done.stderr
         assert (tmp_path / "out/built").read_text() == "built\n"

@@ -233,7 +233,7 @@ def test_why_an_image_cannot_be_had(
 ) -> None:
     host = testbed.registry.host
     cases = {
-        f"{host}/no/such:1": "there is no such image (",
+        f"{host}/no/such:1": "the image does not exist (",
         f"{testbed.password_registry().host}/bk:1": "the registry denies the pull of its image (",
         "localhost:9/bk:1": "the registry of its image cannot be reached (",
         "no-such-registry.invalid/bk:1": "the registry of its image cannot be reached (",

@@ -93,7 +93,7 @@ def test_no_tag_moves_before_all_images_have_left_the_engine(
     assert done.returncode == 1, done.stderr
     assert f"push to {locked}/{unique}: {locked} answers 401 Unauthorized" in done.stderr
     assert "\nno tag has moved\n" in done.stderr
-    assert "check docker login and the repository's rights" in done.stderr
+    assert "check docker login and your rights in the repository" in done.stderr
     assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in ("base", "web", "tool"))
 
 

@@ -18,10 +18,10 @@ from python_on_whales import utils
 from mpbake.buildkit.process.docker import (
     UNREADABLE,
     UNREADABLE_TEXT,
-    Client,
     CommandFailed,
     Completed,
     Docker,
+    DockerCommands,
     DockerException,
     Watch,
     discard_answer,
@@ -71,12 +71,12 @@ _NUMBERS = itertools.count()
 
 
 @contextlib.contextmanager
-def answered(answer: Callable[[Sequence[str]], Completed]) -> Iterator[Client]:
+def answered(answer: Callable[[Sequence[str]], Completed]) -> Iterator[DockerCommands]:
     """A client of python-on-whales whose processes are answers."""
     name = f"answer-{next(_NUMBERS)}"
     _ANSWERS[name] = answer
     try:
-        yield Client(client_call=["/bin/sh", name])
+        yield DockerCommands(client_call=["/bin/sh", name])
     finally:
         del _ANSWERS[name]
 
@@ -126,7 +126,7 @@ class FakeDocker(Docker):
 
     def call(
         self,
-        request: Callable[[Client], T],
+        request: Callable[[DockerCommands], T],
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
@@ -148,7 +148,9 @@ class FakeDocker(Docker):
                 discard_answer(error)
                 raise CommandFailed(failed(UNREADABLE_TEXT)) from None
 
-    def follow(self, request: Callable[[Client], Iterable[str]], *, stdin: str = "", **settings: Any) -> Completed:
+    def follow(
+        self, request: Callable[[DockerCommands], Iterable[str]], *, stdin: str = "", **settings: Any
+    ) -> Completed:
         """Answer the command of a typed call as `run` answers it."""
         answers: list[Completed] = []
 

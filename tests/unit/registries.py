@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from mpbake.buildkit.registry.authorization import Authorization
-from mpbake.buildkit.registry.client import INDEX, MANIFEST, Client, Manifest
+from mpbake.buildkit.registry.client import INDEX, MANIFEST, Manifest, RegistryClient
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts
 from mpbake.buildkit.registry.manifests import image_entries, parse_served
@@ -130,10 +130,10 @@ def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Respo
     return answer
 
 
-def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> Client:
+def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> RegistryClient:
     """Return a client without logins that does not wait but appends each wait to `pauses`."""
     credentials = Credentials({"HOME": "/nowhere"}, lambda *_: failed("no helper"))
-    return Client(
+    return RegistryClient(
         transport=registry,
         authorization=Authorization(registry, credentials),
         hosts=Hosts(environment={}),
@@ -148,7 +148,7 @@ class MemoryRegistries(Registries):
         super().__init__(FakeDocker({}), {})
         self._memory = client_of(registry)
 
-    def client(self, builder: Builder) -> Client:
+    def client(self, builder: Builder) -> RegistryClient:
         """Return the same client for all builders."""
         del builder
         return self._memory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.buildkit.bake.definition import without_cache
 from mpbake.buildkit.bake.failures import has_lost_result, is_push_failure, is_store_collision
-from mpbake.buildkit.bake.progress import target_of
+from mpbake.buildkit.bake.progress import operation_target
 from mpbake.buildkit.registry.client import repository_of
 from mpbake.graph.delivery import repositories
 from mpbake.model.steps import BuildPiece
@@ -51,7 +51,7 @@ class Attempts:
         return completed, progress
 
     def push_failures(self, targets: Sequence[Target]) -> dict[str, RegistryFailure]:
-        """Ask the registries of some targets why they take no uploads at the moment; the answers by repository."""
+        """Ask the registries of some targets why they accept no uploads now; the answers by repository."""
         failures = {}
         for target in targets:
             client = self.registries.client(target.builder)
@@ -63,7 +63,7 @@ class Attempts:
     def _run_twice(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make a call, and repeat it once if it failed for a reason of BuildKit's own that does not come again.
 
-        A call without metadata only reads the cache: mpbake does not build its targets anew.
+        A call without metadata only reads the cache: mpbake does not build its targets again.
         """
         begun = time.monotonic()
         completed, progress = self.bake.run(call, reporter)
@@ -73,7 +73,7 @@ class Attempts:
             warning = "another build stored the same image at that moment: mpbake builds again"
         elif call.metadata is not None and has_lost_result(progress):
             warning = "BuildKit lost the result of another build: mpbake builds again without the cache"
-            at_fault = target_of(progress.failed.name) if progress.failed else ""
+            at_fault = operation_target(progress.failed.name) if progress.failed else ""
             names = [at_fault] if at_fault in call.steps else call.steps
             call = replace(call, definition=without_cache(call.definition, names))
         else:
@@ -95,7 +95,7 @@ class Attempts:
 def _pushed_targets(call: BakeCall, progress: Progress) -> list[Target]:
     """The targets whose push may have failed: the one that BuildKit names, or all of a call."""
     targets = {name: step.target for name, step in call.steps.items() if isinstance(step, BuildPiece)}
-    name = target_of(progress.failed.name) if progress.failed is not None else ""
+    name = operation_target(progress.failed.name) if progress.failed is not None else ""
     return [targets[name]] if name in targets else list(targets.values())
 
 

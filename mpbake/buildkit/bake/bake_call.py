@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import system_error
 from mpbake.buildkit.bake.definition import entitlements, grants
-from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, target_of
+from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, operation_target
 from mpbake.report.plan.bake_definition import bake_json
 from mpbake.run.events import StepOutput, StepProgressed
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Unreachable
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Client, Completed, Docker, Watch
+    from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands, Watch
     from mpbake.model.steps import Step
     from mpbake.run.events import Reporter
 
@@ -89,7 +89,7 @@ class Bake:
         return [*privileges, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
 
 
-def _request(call: BakeCall, allow: Sequence[str], client: Client) -> Iterable[str]:
+def _request(call: BakeCall, allow: Sequence[str], client: DockerCommands) -> Iterable[str]:
     """Build the targets of a call; the definition is on standard input."""
     lines: Iterable[str] = client.buildx.bake(
         [*call.steps],
@@ -154,4 +154,4 @@ class _Follower:
     def _step(self, operation: str) -> Step:
         if len(self._steps) == 1:
             return self._first
-        return self._steps.get(target_of(operation), self._first)
+        return self._steps.get(operation_target(operation), self._first)

@@ -262,7 +262,7 @@ class PieceBuilder:
         return DefinitionContext(driver=driver, bases=bases, built=built, classic=classic)
 
     def _still_ready(self, node: Node) -> ReadyNode:
-        """The state of a node that was ready before. Raises NodeLost if it does not answer any more."""
+        """The state of a node that was ready before. Raises NodeLost if it no longer answers."""
         try:
             return self.nodes.ready(node)
         except Unreachable as error:

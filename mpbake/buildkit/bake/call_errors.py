@@ -15,7 +15,7 @@ from mpbake.buildkit.bake.failures import (
     is_push_failure,
     is_store_collision,
 )
-from mpbake.buildkit.bake.progress import target_of
+from mpbake.buildkit.bake.progress import operation_target
 from mpbake.graph.links import linked_targets
 from mpbake.model.steps import CheckPiece
 
@@ -101,7 +101,7 @@ class CallErrors:
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
         if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE_SECONDS):
             first_line = error.message.partition("\n")[0]
-            return self._lost(piece, f"it does not answer any more: {first_line}", call.log)
+            return self._lost(piece, f"it no longer answers: {first_line}", call.log)
         return error
 
     def _push_error(self, error: MpbakeError, targets: Sequence[Target]) -> MpbakeError:
@@ -125,7 +125,7 @@ class CallErrors:
 
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
     """The piece whose operation failed first, or the only piece that links to the target of it; None if unknown."""
-    name = target_of(progress.failed.name) if progress.failed is not None else ""
+    name = operation_target(progress.failed.name) if progress.failed is not None else ""
     own = [piece for piece in pieces if piece.target.name == name]
     users = [piece for piece in pieces if any(link.name == name for link in linked_targets(piece.target))]
     return own[0] if own else users[0] if len(users) == 1 else None

@@ -51,7 +51,7 @@ def build_outcome(
     is_pushed = piece.delivery is Delivery.UNTAGGED and not context.classic
     return Outcome(
         digest=digest,
-        kept=image,
+        image_id=image,
         uploaded=parse_reference(piece.target.tags[0]).at(digest) if is_pushed and digest else "",
         node=piece.node.id,
         platforms=tuple(placed.platform for placed in piece.platforms) or call.ready_node.facts.platforms[:1],

@@ -117,9 +117,9 @@ def _main(
         main.pop("cache-to", None)
     elif context.classic or piece.delivery is Delivery.KEEP:
         main["tags"] = list(target.tags)
-    if piece.of > 1:
+    if piece.piece_count > 1:
         main["args"] = {**main.get("args", {}), **_PART_OF_MANY}
-    if piece.of > 1 or _is_plain(piece):
+    if piece.piece_count > 1 or _is_plain(piece):
         main["annotations"] = annotations_of_part(target, platforms)
     return main
 
@@ -159,7 +159,7 @@ def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str
 
 
 def _as_built(target: Target, platforms: tuple[Platform, ...], context: DefinitionContext) -> dict[str, dict[str, Any]]:
-    """A target and its links, which the node's cache holds: none of them is built anew or exported."""
+    """A target and its links, which the node's cache holds: none of them is built again or exported."""
     links = _linked(target, platforms)
     parts = {target.name: (target, platforms), **links.parts}
     context = replace(context, built={part for part, _ in parts.values()})
@@ -253,7 +253,7 @@ def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
 
 def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
     """The outputs on this machine. For an archive that is joined, it is this piece's part."""
-    joined = archives(piece.target) if piece.of > 1 else ()
+    joined = archives(piece.target) if piece.piece_count > 1 else ()
     part = {output: {"dest": archive_part(parts, number), "tar": "true"} for number, output in enumerate(joined)}
     return [
         format_fields({**parse_fields(output), **part[output]}) if output in part else output
@@ -293,7 +293,7 @@ def _pushed_by_digest(piece: BuildPiece) -> dict[str, str]:
     fields = {"type": "image", "name": ",".join(repositories(piece.target)), "push": "true"}
     # An engine's own image store would name the image too, and refuses two pieces that do so at once.
     fields |= {"push-by-digest": "true", "name-canonical": "true", "store": "false"}
-    return fields | ({"oci-mediatypes": "true"} if piece.of > 1 and _makes_oci_manifests(piece.target) else {})
+    return fields | ({"oci-mediatypes": "true"} if piece.piece_count > 1 and _makes_oci_manifests(piece.target) else {})
 
 
 def _makes_oci_manifests(target: Target) -> bool:

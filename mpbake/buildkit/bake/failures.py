@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
 from mpbake.base.text import one_line, shortened
 from mpbake.buildkit.bake.definition import CHECKED
-from mpbake.buildkit.bake.progress import target_of
+from mpbake.buildkit.bake.progress import operation_target
+from mpbake.buildkit.registry.hints import RIGHTS_HINT, SERVER_ERROR_HINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -54,7 +55,7 @@ _ATTRIBUTE_HINTS: Mapping[re.Pattern[str], str] = {
         "build on a node with BuildKit 0.27 or newer, or write strict=false to build without the policy on older nodes"
     ),
     re.compile("mode=delete requires a BuildKit"): (
-        "build on a node with BuildKit 0.31 or newer, or take mode=delete away"
+        "build on a node with BuildKit 0.31 or newer, or remove mode=delete"
     ),
     re.compile('cannot export attestations with "oci-mediatypes=false"'): (
         'remove oci-mediatypes=false, or add attest = ["type=provenance,disabled=true"]'
@@ -64,7 +65,7 @@ _ATTRIBUTE_HINTS: Mapping[re.Pattern[str], str] = {
         "BUILDX_DEFAULT_POLICY"
     ),
     re.compile("^policy file .* not found$"): (
-        "name the file relative to the build context, or as cwd://FILE relative to the plan's folder"
+        "write the path relative to the build context, or as cwd://FILE relative to the plan's folder"
     ),
 }
 """The hint for each message with which buildx or a node refuses an attribute."""
@@ -72,7 +73,7 @@ _LONGEST = 2000
 """The number of characters of a line of output that an error shows."""
 _LOST_RESULT = re.compile(r"snapshot \S+ does not exist: not found$")
 _COLLIDED = re.compile(r'image "[^"]+": already exists$')
-_TARGET = re.compile(r"target (\S+): ")
+_TARGET_PREFIX = re.compile(r"target (\S+): ")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _COMMAND = re.compile(r"\s*(?:::|##\[)")
@@ -127,10 +128,10 @@ def _suspects(message: str, progress: Progress) -> Iterator[str]:
     First the target that buildx names, then the target of the failed operation. Otherwise it is the only target whose
     Dockerfile was read: targets that link to it wait for it.
     """
-    named, failed = _TARGET.match(message), progress.failed
+    named, failed = _TARGET_PREFIX.match(message), progress.failed
     yield from (named[1],) if named else ()
-    yield from (target_of(failed.name),) if failed else ()
-    yield from map(target_of, progress.reading) if len(progress.reading) == 1 else ()
+    yield from (operation_target(failed.name),) if failed else ()
+    yield from map(operation_target, progress.reading) if len(progress.reading) == 1 else ()
 
 
 def _quoted(line: str) -> str:
@@ -189,17 +190,15 @@ def _kind(message: str, failed: FailedOperation | None) -> tuple[type[MpbakeErro
         return BuildFailed, hint
     if _is_push(message, failed):
         if _REFUSED.search(message):
-            return BuildFailed, "check docker login and your rights in the repository"
-        unanswered = "check that the registry is up, and that the node can reach its address"
+            return BuildFailed, RIGHTS_HINT
+        unanswered = "check that the registry is up and reachable from the node"
         return _registry_failure(message, unanswered)
     if _NODE_GONE.search(message):
         return NodeLost, "check that the node is up and reachable from this machine"
     if _RESOLVING.search(message):
         if _REFUSED.search(message):
-            return BuildFailed, "check the name of the base image, and docker login"
-        return _registry_failure(
-            message, "check that the registry of the base image is up, and that the node can reach it"
-        )
+            return BuildFailed, "check docker login and the name of the base image"
+        return _registry_failure(message, "check that the registry of the base image is up and reachable from the node")
     return BuildFailed, ""
 
 
@@ -210,7 +209,7 @@ def _registry_failure(message: str, unanswered: str) -> tuple[type[MpbakeError],
     if hint:
         return kind, hint
     if is_registry_error(message):
-        return kind, "try again later: the registry, or a proxy before it, fails at the moment"
+        return kind, SERVER_ERROR_HINT
     return kind, unanswered if kind is Unreachable else ""
 
 
@@ -225,5 +224,5 @@ def _first_line(text: str) -> str:
 
 
 def is_registry_error(message: str) -> bool:
-    """Return whether a registry, or a proxy before it, failed for a reason of its own, so that a retry may succeed."""
+    """Whether a registry, or a proxy in front of it, failed for a reason of its own, so that a retry may succeed."""
     return bool(_REGISTRY_ERROR.search(message))

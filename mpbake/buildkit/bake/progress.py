@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
-_TARGET = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
+_TARGET_OPERATION = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
 """The start of an operation's name if the call builds several targets."""
 _READ = re.compile(r"internal\] load build definition")
 
@@ -93,13 +93,15 @@ class Progress:
 
     def seconds_of(self, target: str) -> float:
         """Return the seconds in which at least one operation of `target` was running; 0 if that is not known."""
-        own = [vertex for vertex in self._vertexes.values() if target_of(vertex.name) == target]
+        own = [vertex for vertex in self._vertexes.values() if operation_target(vertex.name) == target]
         spans = [(_moment(vertex.began), _moment(vertex.ended)) for vertex in own if vertex.began and vertex.ended]
         return _covered(sorted((began.timestamp(), ended.timestamp()) for began, ended in spans))
 
     def unfinished(self) -> set[str]:
         """Return the targets with an operation that has begun and not ended."""
-        return {target_of(vertex.name) for vertex in self._vertexes.values() if vertex.started and not vertex.over}
+        return {
+            operation_target(vertex.name) for vertex in self._vertexes.values() if vertex.started and not vertex.over
+        }
 
     def feed(self, data: bytes) -> ProgressUpdate:
         """Process the next bytes and return the news in them."""
@@ -180,9 +182,9 @@ class Progress:
         return f"done {duration(_seconds(vertex['started'], vertex['completed']))}" if vertex.get("started") else "done"
 
 
-def target_of(operation: str) -> str:
+def operation_target(operation: str) -> str:
     """Return the target of an operation in a call with several targets; an empty string if it belongs to none."""
-    name = _TARGET.match(operation)
+    name = _TARGET_OPERATION.match(operation)
     return name[1] if name else ""
 
 

@@ -12,7 +12,7 @@ from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.first_start import NodeStart
-from mpbake.buildkit.nodes.tools import errors_of, find_own_resource, side_by_side, start_node
+from mpbake.buildkit.nodes.services import errors_of, find_own_resource, side_by_side, start_node
 from mpbake.model.node_resources import context_name, keeps_cache, resource_kind
 from mpbake.model.node_state import Action
 
@@ -33,7 +33,7 @@ def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[
     nothing left to do.
     """
     with workspace.locked(builder.name):
-        state = survey_builder(workspace.tools, builder, workspace.plan)
+        state = survey_builder(workspace.services, builder, workspace.plan)
         announce(state)
         if not state.changes:
             return state
@@ -70,14 +70,14 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
     replaced it.
     """
     node = state.node
-    keeper = workspace.tools.keeper(node)
+    keeper = workspace.services.keeper(node)
     if keeper is None:
         return ()
     if not any(change.node is node for change in changes):
         return _record(workspace, [node])
     with workspace.node_locked(node):
         start = NodeStart.of(node, lambda activity: workspace.progress(node.id, activity))
-        made = find_own_resource(workspace.tools.contexts, keeper, node)
+        made = find_own_resource(workspace.services.contexts, keeper, node)
         warnings = _record(workspace, [node])
         current = node_changes(replace(state, made=made))
         action = next((change.action for change in current if change.kind is resource_kind(node)), None)
@@ -89,8 +89,8 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
             _remove_idle(node, keeper)
         elif made is not None:
             keeper.resume(node, made)
-        instance = workspace.tools.instances.write(node)
-        start_node(workspace.tools.instances, keeper, instance, start)
+        instance = workspace.services.instances.write(node)
+        start_node(workspace.services.instances, keeper, instance, start)
     workspace.say(f"{node.id}: {_outcome(node, action)}")
     return warnings
 
@@ -104,13 +104,13 @@ def _remove_idle(node: Node, keeper: Keeper) -> None:
 
 def _record(workspace: BuilderWorkspace, nodes: Sequence[Node]) -> tuple[str, ...]:
     """Add `nodes` of one builder to the records, right before they are made. Return warnings if that fails."""
-    return workspace.tools.records.add(nodes[0].builder, nodes, workspace.plan) if nodes else ()
+    return workspace.services.records.add(nodes[0].builder, nodes, workspace.plan) if nodes else ()
 
 
 def _has_contexts(workspace: BuilderWorkspace, builder: Builder) -> bool:
     """Whether all docker contexts exist that lead to the nodes of `builder`."""
     names = (context_name(node) for node in builder.nodes)
-    return all(workspace.tools.contexts.has(name) for name in names if name)
+    return all(workspace.services.contexts.has(name) for name in names if name)
 
 
 def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
@@ -120,7 +120,7 @@ def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
 
 
 def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
-    keeper = workspace.tools.keeper(node)
+    keeper = workspace.services.keeper(node)
     if keeper is None or not keeper.can_stop:
         return
     made = idle_resource(node, keeper)

@@ -8,7 +8,7 @@ from mpbake.base.errors import Unreachable
 from mpbake.buildkit.builders.changes import entry_action
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.nodes.drivers.table import back_end_of
-from mpbake.buildkit.nodes.tools import side_by_side
+from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.model.node_resources import resource_kind
 from mpbake.model.node_state import Action, NodeRow, ResourceKind
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import NodeState
     from mpbake.model.plan import Builder, Node
 
@@ -26,10 +26,10 @@ _SHARED_DRIFT = {"driver", "order"}
 """Differences of an entry that concern all of its nodes."""
 
 
-def inventory(tools: NodeServices, builder: Builder, plan: Path) -> list[NodeRow]:
+def inventory(services: NodeServices, builder: Builder, plan: Path) -> list[NodeRow]:
     """Return a row for each node that the file `plan` declares of a builder. Nothing is started or changed."""
-    state = survey_builder(tools, builder, plan)
-    results = side_by_side(lambda node: _row(tools, state, node), state.nodes)
+    state = survey_builder(services, builder, plan)
+    results = side_by_side(lambda node: _row(services, state, node), state.nodes)
     return [
         result
         if isinstance(result, NodeRow)
@@ -38,7 +38,7 @@ def inventory(tools: NodeServices, builder: Builder, plan: Path) -> list[NodeRow
     ]
 
 
-def _row(tools: NodeServices, builder: BuilderState, state: NodeState) -> NodeRow:
+def _row(services: NodeServices, builder: BuilderState, state: NodeState) -> NodeRow:
     node = state.node
     drift = _drift(builder, node)
     if state.trouble:
@@ -47,7 +47,7 @@ def _row(tools: NodeServices, builder: BuilderState, state: NodeState) -> NodeRo
         status = state.made.status if state.made else "missing"
         if status != "running":
             return NodeRow(node=node, status=status, drift=drift)
-    ready = _ask(tools, node)
+    ready = _ask(services, node)
     return NodeRow(
         node=node, status=ready.note, version=ready.facts.version, reported=ready.facts.platforms, drift=drift
     )
@@ -58,12 +58,12 @@ def unusable_row(node: Node, trouble: str, *, silent: bool) -> NodeRow:
     return NodeRow(node=node, status=_UNUSABLE, trouble=trouble, silent=silent)
 
 
-def _ask(tools: NodeServices, node: Node) -> ReadyNode:
-    return tools.instances.ask_external(node) if node.external else back_end_of(node).ask(tools.instances, node)
+def _ask(services: NodeServices, node: Node) -> ReadyNode:
+    return services.instances.ask_external(node) if node.external else back_end_of(node).ask(services.instances, node)
 
 
 def _drift(builder: BuilderState, node: Node) -> tuple[str, ...]:
-    """Return the names of what is not as declared: of the resource, the docker context, and buildx's entry."""
+    """Return what differs from the declaration: names of the resource, the docker context, and buildx's entry."""
     own = [change for change in builder.changes if change.node is node]
     names = [difference.name for change in own for difference in change.differences]
     names += [change.kind.value for change in own if change.kind is ResourceKind.CONTEXT]

@@ -14,38 +14,38 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import NodeRow
     from mpbake.model.plan import Builder, Target
 
 
 def probe_nodes(
-    tools: NodeServices, targets: Sequence[Target], plan: Path
+    services: NodeServices, targets: Sequence[Target], plan: Path
 ) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
     """Return the facts of the nodes of `targets` by node id, and a note on each node that reports none.
 
     `plan` is the file that declares the nodes.
     """
     builders = dict.fromkeys(target.builder for target in targets)
-    rows = [row for builder in builders for row in _rows(tools, builder, targets, plan)]
+    rows = [row for builder in builders for row in _rows(services, builder, targets, plan)]
     facts = {row.node.id: _facts(row) for row in rows if row.reported or row.silent}
     return facts, tuple(_note(row) for row in rows if not row.reported)
 
 
-def _rows(tools: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
+def _rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
-        settled = _with_settled_driver(tools, builder, targets)
+        settled = _with_settled_driver(services, builder, targets)
     except Unreachable as error:  # only the engine can decide the driver of the default builder
         return [unusable_row(node, str(error), silent=True) for node in builder.nodes]
-    return inventory(tools, settled, plan)
+    return inventory(services, settled, plan)
 
 
-def _with_settled_driver(tools: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
+def _with_settled_driver(services: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
     """Return `builder` with the driver that a run would use if the engine decides it. Raises Unreachable."""
     if not builder.driver.rules.is_automatic:
         return builder
     own = [target for target in targets if target.builder is builder]
-    driver = tools.instances.default_driver(own, Engines(tools.docker).facts())
+    driver = services.instances.default_driver(own, Engines(services.docker).facts())
     return replace(builder, driver=driver, nodes=tuple(replace(node, driver=driver) for node in builder.nodes))
 
 

@@ -11,7 +11,7 @@ from mpbake.buildkit.nodes.causes import is_refused
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, entry_of, merged_entry
 from mpbake.buildkit.nodes.instances.inspect_output import parse_nodes
 from mpbake.buildkit.nodes.node_errors import explain
-from mpbake.buildkit.nodes.tools import errors_of, side_by_side
+from mpbake.buildkit.nodes.services import errors_of, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def register(workspace: BuilderWorkspace, builder: Builder, *, verify: bool) -> 
     try:
         if verify:
             _verify(workspace, builder, entry)
-        workspace.tools.store.put(builder.name, entry)
+        workspace.services.store.put(builder.name, entry)
     except MpbakeError as error:
         return [error]
     workspace.say(f"{builder.name}: in buildx's store, for docker buildx build --builder {builder.name.lower()}")
@@ -44,9 +44,9 @@ def register(workspace: BuilderWorkspace, builder: Builder, *, verify: bool) -> 
 
 def unregister(workspace: BuilderWorkspace, builder: str) -> None:
     """Remove the builder from the user's store, if mpbake added it."""
-    entry = workspace.tools.store.read(builder)
+    entry = workspace.services.store.read(builder)
     if entry is not None and entry_of(entry).is_ours:
-        workspace.tools.store.remove(builder)
+        workspace.services.store.remove(builder)
         workspace.say(f"{builder}: removed from buildx's store")
     elif entry is not None:
         workspace.say(f"{builder}: the builder of that name in buildx's store stays: mpbake did not make it")
@@ -54,7 +54,7 @@ def unregister(workspace: BuilderWorkspace, builder: str) -> None:
 
 def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
     """Return the entry that buildx itself writes for one node, in a store of its own."""
-    instance = workspace.tools.instances.write(node)
+    instance = workspace.services.instances.write(node)
     entry = BuildxStore(folder=instance.store).read(instance.builder)
     if entry is None:
         raise Unreachable(f"{node.id}: buildx did not write its entry")
@@ -63,9 +63,9 @@ def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
 
 def _verify(workspace: BuilderWorkspace, builder: Builder, entry: Mapping[str, Any]) -> None:
     """Have buildx read an entry in a private store. Raises MpbakeError if buildx reads it as anything else."""
-    with tempfile.TemporaryDirectory(dir=workspace.tools.scratch) as folder:
+    with tempfile.TemporaryDirectory(dir=workspace.services.scratch) as folder:
         BuildxStore(folder=Path(folder)).put(builder.name, entry)
-        inspected = workspace.tools.docker.follow(
+        inspected = workspace.services.docker.follow(
             lambda client: client.buildx.describe(builder.name.lower()),
             environment={"BUILDX_CONFIG": folder},
             timeout=_CHECK_TIMEOUT,

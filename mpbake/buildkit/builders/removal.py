@@ -13,7 +13,7 @@ from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.records import record_of
-from mpbake.buildkit.nodes.tools import side_by_side
+from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.model.node_resources import (
     context_name,
     keeps_cache,
@@ -37,7 +37,7 @@ class _Removal:
     """The nodes of a builder to remove, and how. Resources and contexts of the nodes that are `staying` stay.
 
     The `recorded` nodes were made from this machine, as far as the records know; the others may never have been made.
-    `forget` gives up nodes that do not answer; `command` is the command that does so.
+    `forget` forgets nodes that do not answer; `command` is the command line for it.
     """
 
     builder: str
@@ -49,7 +49,7 @@ class _Removal:
     forget: bool = False
 
     def with_forget_hint(self, error: Unreachable) -> Unreachable:
-        """Return the error of a node that does not answer, with a hint how to give up the node."""
+        """Return the error of a node that does not answer, with a hint how to forget the node."""
         hints = [hint for hint in (error.hint, f"if it is gone for good, run: mpbake builders {self.command}") if hint]
         return Unreachable(error.message, hint="; ".join(hints))
 
@@ -68,7 +68,7 @@ def remove(
     stays in the record too, since nothing else shows that the cache exists.
     """
     with workspace.locked(builder.name):
-        before = workspace.tools.records.read(builder.name, workspace.plan)
+        before = workspace.services.records.read(builder.name, workspace.plan)
         record = record_of(builder, workspace.plan, before)
         of_others = _also_made_for_others(workspace, record, record.gone(builder))
         nodes = tuple(made for made in record.nodes if resource_kind(made.node(builder.name)) and made not in of_others)
@@ -92,7 +92,7 @@ def remove(
 def prune(
     workspace: BuilderWorkspace, record: Record, declared: Mapping[str, Builder], *, forget: bool = False
 ) -> list[MpbakeError]:
-    """Remove what was made of the nodes of a record that are no longer `declared`.
+    """Remove the resources of the nodes of a record that are no longer `declared`.
 
     A node that does not answer is an error and stays in the record, unless `forget` is set.
     """
@@ -113,7 +113,7 @@ def prune(
         errors = list(failed.values())
         if not _entry_may_go(errors):
             return errors
-        if builder is None and not workspace.tools.records.of_others(record.builder, workspace.plan):
+        if builder is None and not workspace.services.records.of_others(record.builder, workspace.plan):
             unregister(workspace, record.builder)
         _drop(workspace, record, [made for made in gone if made not in failed], declared=builder is not None)
         return errors + (_correct_entry(workspace, builder) if builder else [])
@@ -122,21 +122,21 @@ def prune(
 def _record_kept(workspace: BuilderWorkspace, builder: Builder, names: Collection[str]) -> None:
     """Record the nodes of these names, which were made from another machine, and whose caches this one keeps."""
     nodes = [node for node in builder.nodes if node.name in names]
-    for warning in workspace.tools.records.add(builder.name, nodes, workspace.plan):
+    for warning in workspace.services.records.add(builder.name, nodes, workspace.plan):
         workspace.say(f"warning: {warning}")
 
 
 def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
     """Remove `nodes` from a record. An empty record is removed as a whole, unless its builder is `declared`."""
     if declared or set(record.nodes) - set(nodes):
-        workspace.tools.records.drop(record.builder, workspace.plan, nodes)
+        workspace.services.records.drop(record.builder, workspace.plan, nodes)
     else:
-        workspace.tools.records.remove(record.builder, workspace.plan)
+        workspace.services.records.remove(record.builder, workspace.plan)
 
 
 def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Correct the entry of `builder` in buildx's store, if there is one."""
-    match entry_action(survey_builder(workspace.tools, builder, workspace.plan).changes):
+    match entry_action(survey_builder(workspace.services, builder, workspace.plan).changes):
         case Action.CORRECT:
             return register(workspace, builder, verify=False)
         case Action.REMOVE:
@@ -146,7 +146,7 @@ def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[Mpbake
 
 def _also_made_for_others(workspace: BuilderWorkspace, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
     """Return the nodes `gone` from this plan that were also made for another plan, such as another checkout of it."""
-    others = workspace.tools.records.of_others(record.builder, workspace.plan)
+    others = workspace.services.records.of_others(record.builder, workspace.plan)
     plans = {made: other.plan for other in others for made in other.nodes if made in gone}
     for made, plan in plans.items():
         workspace.say(f"{record.builder}/{made.name}: stays, since it was made for {plan} too")
@@ -193,7 +193,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
         remains = ", ".join(_possible_remains(node))
         workspace.say(f"{node.id}: does not answer, and is forgotten; {where} may still have: {remains}")
         return
-    is_context_gone = bool(made.context) and not workspace.tools.contexts.has(made.context)
+    is_context_gone = bool(made.context) and not workspace.services.contexts.has(made.context)
     if made not in removal.recorded:
         _remove_context(workspace, made, removal)
         if is_context_gone:
@@ -207,13 +207,13 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
 def _remove_context(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal) -> None:
     """Remove the docker context that was made for a node, unless a staying node uses it."""
     node, contexts = made.node(removal.builder), {context_name(staying) for staying in removal.staying}
-    if made.context not in {"", *contexts} and workspace.tools.contexts.remove(node, made.context):
+    if made.context not in {"", *contexts} and workspace.services.contexts.remove(node, made.context):
         workspace.say(f"{node.id}: docker context {made.context} removed")
 
 
 def _same_resource(workspace: BuilderWorkspace, node: Node, namesakes: Collection[Node]) -> Node | None:
     """Return the one of its `namesakes` that has the same resource as `node`, perhaps through another endpoint."""
-    keeper = workspace.tools.keeper(node)
+    keeper = workspace.services.keeper(node)
     made = keeper.find(node) if keeper and namesakes else None
     if keeper is None or made is None:
         return None
@@ -229,7 +229,7 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
     if back_end_of(node).is_shared(node):
         _report_shared(workspace, node)
         return False
-    keeper = workspace.tools.keeper(node)
+    keeper = workspace.services.keeper(node)
     if keeper is None:
         return False
     word, made = resource_word(node), idle_resource(node, keeper)
@@ -254,16 +254,16 @@ def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval
     if cache is CacheRemoval.FOREIGN:
         volume = volume_name(node)
         workspace.say(
-            f"{node.id}: mpbake did not make the volume {volume}, which stays; docker volume rm {volume} removes it"
+            f"{node.id}: the volume {volume} stays: mpbake did not make it; to remove it: docker volume rm {volume}"
         )
 
 
 def _report_shared(workspace: BuilderWorkspace, node: Node) -> None:
     """Report why the container stays that plans without a builder share, if there is one."""
-    keeper = workspace.tools.keeper(node)
+    keeper = workspace.services.keeper(node)
     if keeper is not None and keeper.find(node) is not None:
         reason = "its container stays, since all plans without a builder share it"
-        workspace.say(f"{node.id}: {reason}; docker rm --force {resource_name(node)} removes it")
+        workspace.say(f"{node.id}: {reason}; to remove it: docker rm --force {resource_name(node)}")
 
 
 def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:

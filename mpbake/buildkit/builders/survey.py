@@ -11,7 +11,7 @@ from mpbake.buildkit.nodes.connection import check_node
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances.buildx_store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.nodes.instances.declaration import declare
-from mpbake.buildkit.nodes.tools import side_by_side
+from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.model.node_resources import context_name
 from mpbake.model.node_state import NodeState, StoredBuilder
 from mpbake.resolve import DEFAULT_BUILDER
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.nodes.drivers.back_end import Keeper
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
-    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import Change, StoredNode
     from mpbake.model.plan import Builder, Node
 
@@ -50,12 +50,12 @@ class _NodeSurvey:
     error: MpbakeError | None = None
 
 
-def survey_builder(tools: NodeServices, builder: Builder, plan: Path) -> BuilderState:
+def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> BuilderState:
     """Return the state of `builder`, which the file `plan` declares.
 
     An error in one part goes to `errors`, and the survey of the others goes on.
     """
-    results = side_by_side(lambda node: _survey_node(tools, node), builder.nodes)
+    results = side_by_side(lambda node: _survey_node(services, node), builder.nodes)
     surveys = [
         result if isinstance(result, _NodeSurvey) else _failed_survey(node, result)
         for node, result in zip(builder.nodes, results, strict=True)
@@ -64,7 +64,7 @@ def survey_builder(tools: NodeServices, builder: Builder, plan: Path) -> Builder
     unclear = [f"node {survey.state.node.id}" for survey in surveys if survey.error is not None]
     stored = declared = None
     try:
-        stored, declared = _entries(tools, builder, plan)
+        stored, declared = _entries(services, builder, plan)
     except MpbakeError as error:
         errors.append(error)
         unclear.append("its entry in buildx's store")
@@ -84,40 +84,40 @@ def _failed_survey(node: Node, error: MpbakeError) -> _NodeSurvey:
     return _NodeSurvey(state=state, error=error)
 
 
-def _survey_node(tools: NodeServices, node: Node) -> _NodeSurvey:
+def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
     """Return the state of one node. Raises the error that hides it."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
-    warnings = check_node(node, tools.now, tools.environment)
-    keeper = tools.keeper(node)
+    warnings = check_node(node, services.now, services.environment)
+    keeper = services.keeper(node)
     if keeper is None:
-        back_end_of(node).survey(tools.instances, node)
+        back_end_of(node).survey(services.instances, node)
         return _NodeSurvey(state=NodeState(node=node), warnings=warnings)
-    return _NodeSurvey(state=_survey_resource(tools, node, keeper), warnings=warnings)
+    return _NodeSurvey(state=_survey_resource(services, node, keeper), warnings=warnings)
 
 
-def _survey_resource(tools: NodeServices, node: Node, keeper: Keeper) -> NodeState:
-    is_right = tools.contexts.is_right(node) if context_name(node) else None
+def _survey_resource(services: NodeServices, node: Node, keeper: Keeper) -> NodeState:
+    is_right = services.contexts.is_right(node) if context_name(node) else None
     made = None if is_right is False else keeper.own(node)
     if made is None and is_right is not False:
         keeper.check_new(node)
     return NodeState(node=node, mark=declare(node).mark, made=made, context=is_right)
 
 
-def _entries(tools: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:
+def _entries(services: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:
     """Return the entry of `builder` in the user's store, and the declared entry.
 
     Raises UsageError if mpbake did not make the stored entry and it differs.
     """
     if not has_entry(builder):
-        return _leftover_entry(tools, builder, plan), None
-    nodes = [declared_node(node, tools.instances.endpoint(node), declare(node).options) for node in builder.nodes]
+        return _leftover_entry(services, builder, plan), None
+    nodes = [declared_node(node, services.instances.endpoint(node), declare(node).options) for node in builder.nodes]
     declared = StoredBuilder(driver=str(builder.driver), nodes=tuple(nodes))
-    entry = tools.store.read(builder.name)
+    entry = services.store.read(builder.name)
     if entry is None:
         return None, declared
     stored = entry_of(entry)
-    declared = replace(declared, nodes=_with_stored_endpoints(tools.instances.endpoints, declared, stored))
+    declared = replace(declared, nodes=_with_stored_endpoints(services.instances.endpoints, declared, stored))
     if stored != declared and not stored.is_ours:
         raise _foreign(builder)
     return stored, declared
@@ -134,12 +134,12 @@ def _with_stored_endpoints(
     )
 
 
-def _leftover_entry(tools: NodeServices, builder: Builder, plan: Path) -> StoredBuilder | None:
+def _leftover_entry(services: NodeServices, builder: Builder, plan: Path) -> StoredBuilder | None:
     """Return mpbake's entry of a builder that is the engine's own by now, unless another plan may need the entry."""
     if builder.external or not builder.driver.rules.is_engine or builder.name.lower() == DEFAULT_BUILDER:
         return None
-    stored = stored_entry(tools.environment, builder.name)
-    is_ours = stored is not None and stored.is_ours and not tools.records.of_others(builder.name, plan)
+    stored = stored_entry(services.environment, builder.name)
+    is_ours = stored is not None and stored.is_ours and not services.records.of_others(builder.name, plan)
     return stored if is_ours else None
 
 
@@ -151,7 +151,7 @@ def has_entry(builder: Builder) -> bool:
 def _foreign(builder: Builder) -> UsageError:
     name = builder.name.lower()
     return UsageError(
-        f"{builder.name}: a builder {name} is in buildx's store that mpbake did not make; it is left as it is",
+        f"{builder.name}: a builder {name} is in buildx's store that mpbake did not make; it stays unchanged",
         hint="rename yours, use that one (external = true), or remove it and keep what it uses: "
         f"docker buildx rm --keep-daemon {name}",
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.nodes.drivers.back_end import Keeper
-    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
@@ -31,7 +31,7 @@ class BuilderWorkspace:
     `progress` reports the current activity of a node that starts, by the id of the node; it may be called often.
     """
 
-    tools: NodeServices
+    services: NodeServices
     plan: Path
     say: Callable[[str], None]
     progress: Callable[[str, str], None]
@@ -40,7 +40,7 @@ class BuilderWorkspace:
     def locked(self, builder: str) -> AbstractContextManager[None]:
         """Keep other processes from changing a builder within a block."""
         return hold_lock(
-            self.tools.environment,
+            self.services.environment,
             f"builder-{builder}",
             waiting=lambda: self.say(f"{builder}: another mpbake works on it, waiting"),
             cancelled=self.cancelled,
@@ -49,7 +49,7 @@ class BuilderWorkspace:
     def node_locked(self, node: Node) -> AbstractContextManager[None]:
         """Keep other processes, including runs, from making or removing the resource of a node within a block."""
         return hold_node_lock(
-            self.tools.environment,
+            self.services.environment,
             node,
             waiting=lambda: self.say(f"{node.id}: {WAITING}"),
             cancelled=self.cancelled,
@@ -67,6 +67,6 @@ def idle_resource(node: Node, keeper: Keeper) -> NodeResource | None:
             return made
         time.sleep(_IDLE_PAUSE)
     raise LockHeld(
-        f"{node.id}: a build runs in {resource_name(node)}, so mpbake leaves it as it is",
-        hint="try again when it is idle",
+        f"{node.id}: a build runs in {resource_name(node)}, so mpbake leaves it unchanged",
+        hint="run again when it is idle",
     )

@@ -66,7 +66,7 @@ FAR = (
     ),
     cause(
         r"could not resolve hostname",
-        "there is no host {host}",
+        "unknown host {host}",
         "check the name in the endpoint, and in DNS or ~/.ssh/config",
     ),
     cause(
@@ -81,7 +81,7 @@ FAR = (
     ),
     cause(
         r"docker: (command )?not found|docker: no such file|exit status 127",
-        "there is no docker command on {host}",
+        "the docker command was not found on {host}",
         "install Docker there, or add it to the PATH of non-interactive shells: ssh {host} docker version",
     ),
     cause(

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import is_loopback
 from mpbake.base.text import one_line
-from mpbake.graph.preflight.certificates import check_certificates, end_warning, read_der, utc_now
+from mpbake.graph.preflight.certificates import RENEW_HINT, check_certificates, end_warning, read_der, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,27 +27,25 @@ _TIMEOUT = 5.0
 _REFUSAL_SECONDS = 1.0
 """Seconds to wait for a refusal of the client certificate: in TLS 1.3 it comes after the handshake."""
 
-_CLIENT = "set tls.cert to a client certificate that the node's own CA signed"
+_CLIENT_CERTIFICATE_HINT = "set tls.cert to a client certificate that the node's own CA signed"
 _NO_CERTIFICATE = ("it may require a client certificate", "set tls.cert and tls.key")
-_NEW = "issue a new one"
-_NO_TLS = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
-_NO_NAME = "use a name in the endpoint that it contains, or issue one with this name"
+_NO_TLS_HINT = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
+_OTHER_SERVER_NAME = "set tls.servername to a name in it, or issue a certificate with this {}"
+_OTHER_AUTHORITY = ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it")
+_ENGINE_NAME_HINT = "use a name in the endpoint that it contains, or issue a certificate with this name"
 """The hint for an engine, since docker does not support `servername`."""
 
 _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         9: ("is not valid yet", "check the clocks of both machines"),
-        10: ("has expired", _NEW),
-        18: ("is self-signed, not signed by tls.ca", "set tls.ca to that certificate, or issue another one"),
-        19: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
-        20: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
-        21: ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it"),
-        26: ("is not for servers", "issue one for servers: extendedKeyUsage = serverAuth"),
-        62: ("does not contain the name {name}", "set tls.servername to a name in it, or issue one with this name"),
-        64: (
-            "does not contain the address {name}",
-            "set tls.servername to a name in it, or issue one with this address",
-        ),
+        10: ("has expired", RENEW_HINT),
+        18: ("is self-signed, not signed by tls.ca", "set tls.ca to that certificate, or issue a new certificate"),
+        19: _OTHER_AUTHORITY,
+        20: _OTHER_AUTHORITY,
+        21: _OTHER_AUTHORITY,
+        26: ("is not for servers", "issue a certificate for servers: extendedKeyUsage = serverAuth"),
+        62: ("does not contain the name {name}", _OTHER_SERVER_NAME.format("name")),
+        64: ("does not contain the address {name}", _OTHER_SERVER_NAME.format("address")),
     }
 )
 """Messages and hints for a certificate of the node, by OpenSSL's error code: X509_V_ERR_…."""
@@ -58,13 +56,19 @@ _OTHER_NAME = (62, 64)
 _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "alert certificate required": ("requires a client certificate", "set tls.cert and tls.key"),
-        "alert handshake failure": ("requires a client certificate, or another version of TLS", _CLIENT),
-        "alert certificate expired": ("says that tls.cert has expired", f"{_NEW}; check the clocks of both machines"),
-        "alert unknown ca": ("does not know the authority that signed tls.cert", _CLIENT),
-        "alert bad certificate": ("does not accept tls.cert", _CLIENT),
-        "alert unsupported certificate": ("does not accept tls.cert for a client", _CLIENT),
-        "wrong version number": ("does not speak TLS at that port", _NO_TLS),
-        "record layer failure": ("does not speak TLS at that port", _NO_TLS),
+        "alert handshake failure": (
+            "requires a client certificate, or another version of TLS",
+            _CLIENT_CERTIFICATE_HINT,
+        ),
+        "alert certificate expired": (
+            "says that tls.cert has expired",
+            f"{RENEW_HINT}; check the clocks of both machines",
+        ),
+        "alert unknown ca": ("does not know the authority that signed tls.cert", _CLIENT_CERTIFICATE_HINT),
+        "alert bad certificate": ("does not accept tls.cert", _CLIENT_CERTIFICATE_HINT),
+        "alert unsupported certificate": ("does not accept tls.cert for a client", _CLIENT_CERTIFICATE_HINT),
+        "wrong version number": ("does not speak TLS at that port", _NO_TLS_HINT),
+        "record layer failure": ("does not speak TLS at that port", _NO_TLS_HINT),
     }
 )
 """Messages and hints for a node that refuses the client certificate.
@@ -166,24 +170,29 @@ def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[
 
 
 def _untrusted(node: Node, name: str, error: ssl.SSLCertVerificationError) -> UsageError:
-    problem, hint = _VERIFY.get(error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT))
+    problem, hint = _VERIFY.get(
+        error.verify_code, (f"is not accepted: {error.verify_message}", _CLIENT_CERTIFICATE_HINT)
+    )
     if error.verify_code in _UNKNOWN_AUTHORITY and not node.tls.ca:
-        problem, hint = "is signed by an authority that this machine does not know", "set tls.ca to that authority"
+        problem, hint = (
+            "is signed by an authority that this machine does not know",
+            "set tls.ca to the authority that signed it",
+        )
     if error.verify_code in _OTHER_NAME and _is_engine(node):
-        hint = _NO_NAME
+        hint = _ENGINE_NAME_HINT
     return UsageError(f"the certificate of node {node.id} {problem.format(name=one_line(name))}", hint=hint)
 
 
 def _refusal(node: Node, reason: str) -> UsageError:
     known = (explanation for alert, explanation in _ALERTS.items() if reason.endswith(alert))
-    problem, hint = next(known, ("refuses the TLS connection", _CLIENT))
+    problem, hint = next(known, ("refuses the TLS connection", _CLIENT_CERTIFICATE_HINT))
     flags = "--tlsverify, " if _is_engine(node) else ""
     return UsageError(f"node {node.id} {problem} ({reason})", hint=hint.format(daemon=_daemon(node), flags=flags))
 
 
 def _closed_connection(node: Node) -> UsageError:
     """Return the error of a node that closes the connection instead of naming the problem with a certificate."""
-    problem, hint = ("it may not trust tls.cert", _CLIENT) if node.tls.cert else _NO_CERTIFICATE
+    problem, hint = ("it may not trust tls.cert", _CLIENT_CERTIFICATE_HINT) if node.tls.cert else _NO_CERTIFICATE
     return UsageError(f"node {node.id} closes the TLS connection at once: {problem}", hint=hint)
 
 
@@ -203,7 +212,7 @@ def _context(node: Node) -> ssl.SSLContext:
             context.load_cert_chain(tls.cert, tls.key, password="")  # never ask at the terminal: buildx takes none
     except ssl.SSLError as error:
         message = f"the certificates for node {node.id} cannot be used: {_reason(error)}"
-        raise UsageError(message, hint="use the tls.key of tls.cert, and PEM files") from None
+        raise UsageError(message, hint="set tls.key to the key of tls.cert, and use PEM files") from None
     if not _is_engine(node):  # docker speaks HTTP/1.1 with an engine, which it does not announce
         context.set_alpn_protocols(["h2"])
     # Python checks certificates more strictly than Go, in which buildx is written.

@@ -19,7 +19,7 @@ from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
-from mpbake.buildkit.nodes.tools import find_own_resource, start_node
+from mpbake.buildkit.nodes.services import find_own_resource, start_node
 from mpbake.graph.preflight.certificates import utc_now
 from mpbake.model.marks import drifted_names
 from mpbake.model.node_resources import keeps_cache
@@ -101,7 +101,7 @@ class ReadyNodes:
             return result
 
     def _try(self, node: Node, tell: Tell) -> ReadyNode | MpbakeError:
-        """Make `node` ready, and remember the result. A node that failed is not tried again until it is forgotten."""
+        """Make `node` ready, and remember the result. A failed node is not retried until it is forgotten."""
         result: ReadyNode | MpbakeError
         try:
             result = self._known[node.id] = self._make_ready(node, tell)
@@ -129,7 +129,7 @@ class ReadyNodes:
         return known.facts.version if isinstance(known, ReadyNode) else ""
 
     def forget(self, node: Node) -> None:
-        """Forget a lost `node`, so that it is made ready anew the next time it is needed.
+        """Forget a lost `node`, so that it is made ready again the next time it is needed.
 
         If another thread is making it ready, this call does not wait, and the result of that thread counts.
         """
@@ -235,7 +235,7 @@ def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
         return ()
     builder = ready.node.builder
     problem = "provenance names the workflow run that made its container, which may be an earlier one"
-    remedy = f"mpbake builders rm --keep-state {builder} before the run, which then recreates it with its cache"
+    remedy = f"run `mpbake builders rm --keep-state {builder}` first, so that the run recreates it with its cache"
     return (f"{ready.node.id}: {problem}; {remedy}",)
 
 
@@ -244,5 +244,5 @@ def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
     changed = drifted_names(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()
-    remedy = f"mpbake builders up {node.builder} recreates it{', and its cache stays' if keeps_cache(node) else ''}"
+    remedy = f"run `mpbake builders up {node.builder}` to recreate it{' with its cache' if keeps_cache(node) else ''}"
     return (f"{node.id} runs with other options than the plan declares ({', '.join(changed)}); {remedy}",)

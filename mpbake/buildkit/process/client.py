@@ -18,7 +18,7 @@ from python_on_whales.utils import run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Client", "ClientNotFoundError", "DockerException", "ParsingError"]
+__all__ = ["ClientNotFoundError", "DockerCommands", "DockerException", "ParsingError"]
 
 # With it python-on-whales prints every command and the whole environment, secrets included.
 os.environ.pop("PYTHON_ON_WHALES_DEBUG", None)
@@ -68,7 +68,7 @@ class Images(ImageCLI):
         run([*self.docker_cmd, "image", "push", "--quiet", tag])
 
 
-class Client(DockerClient):
+class DockerCommands(DockerClient):
     """python-on-whales' client with the extended commands."""
 
     def __init__(self, **options: Any) -> None:

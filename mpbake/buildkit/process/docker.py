@@ -52,7 +52,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, Unreachable
-from mpbake.buildkit.process.client import Client, ClientNotFoundError, DockerException, ParsingError
+from mpbake.buildkit.process.client import ClientNotFoundError, DockerCommands, DockerException, ParsingError
 from mpbake.buildkit.process.launcher import UNREGISTERED
 from mpbake.buildkit.process.output import Watch, captured_stdout, captured_text, read_all
 from mpbake.buildkit.process.processes import Processes, deadline
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.process.launcher import ErrorPipe, Launch
 
-__all__ = ["Client", "CommandFailed", "Completed", "Docker", "DockerException", "Watch"]
+__all__ = ["CommandFailed", "Completed", "Docker", "DockerCommands", "DockerException", "Watch"]
 
 T = TypeVar("T")
 
@@ -124,7 +124,7 @@ class Docker:
 
     def call(
         self,
-        request: Callable[[Client], T],
+        request: Callable[[DockerCommands], T],
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
@@ -153,7 +153,7 @@ class Docker:
 
     def follow(  # noqa: PLR0913 - each is one facet of one process
         self,
-        request: Callable[[Client], Iterable[str]],
+        request: Callable[[DockerCommands], Iterable[str]],
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
@@ -330,7 +330,7 @@ class Docker:
     def _head(self, endpoint: str) -> list[str]:
         """The start of a command line: docker, and the context or host of `endpoint`. Raises Unreachable."""
         option = "host" if "://" in endpoint else "context"
-        client = Client(**{option: endpoint or None})
+        client = DockerCommands(**{option: endpoint or None})
         try:
             return [str(part) for part in client.client_config.docker_cmd]
         except ClientNotFoundError:
@@ -342,17 +342,19 @@ class Docker:
     @contextlib.contextmanager
     def _launch(
         self, endpoint: str, environment: Mapping[str, str] | None, stdin: str = "", cwd: Path | None = None
-    ) -> Iterator[tuple[Launch, Client]]:
+    ) -> Iterator[tuple[Launch, DockerCommands]]:
         """Yield a launch and the client whose processes it starts. They have ended when the block ends."""
         if self._cancelled:
             raise Cancelled("cancelled")
         head = self._head(endpoint)
         with self._processes.launch({**self._environment, **(environment or {})}, stdin, cwd) as launch:
             self._signal_latecomers()
-            yield launch, Client(client_call=[*launch.command, *head])
+            yield launch, DockerCommands(client_call=[*launch.command, *head])
 
 
-def _answer(request: Callable[[Client], Iterable[str]], client: Client, pipe: ErrorPipe) -> tuple[int, str]:
+def _answer(
+    request: Callable[[DockerCommands], Iterable[str]], client: DockerCommands, pipe: ErrorPipe
+) -> tuple[int, str]:
     """The exit code and the standard output of a call, which has ended then."""
     lines: deque[str] = deque()
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Variables by which docker finds programs, files, the engine, credentials and the network. A test compares them with
 # docs/environment.md.
-PASSED = (
+CHILD_VARIABLES = (
     "ACTIONS_CACHE_SERVICE_V2",
     "ACTIONS_CACHE_URL",
     "ACTIONS_RESULTS_URL",
@@ -113,7 +113,7 @@ _TELEMETRY = "OTEL_"
 
 def child_environment(environment: Mapping[str, str], targets: Iterable[Target]) -> dict[str, str]:
     """Return the part of `environment` that docker gets: the list above, and the variables of the targets' secrets."""
-    names = {*PASSED, *(name for target in targets for name in secret_variables(target))}
+    names = {*CHILD_VARIABLES, *(name for target in targets for name in secret_variables(target))}
     return {name: value for name, value in environment.items() if name in names}
 
 

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 PULL = ("pull",)
 PUSH = ("pull", "push")
-_CLIENT = "mpbake"
-_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
+_CLIENT_ID = "mpbake"
+_CHALLENGE_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,]+))')
 _SCHEME = re.compile(r"(?:^|,)\s*(?P<scheme>Bearer|Basic)\b", re.IGNORECASE)
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,8 +110,8 @@ def _realm(parameters: Mapping[str, str], login: Login, endpoint: Endpoint) -> s
 def _token_request(realm: str, query: Mapping[str, str], login: Login) -> Request:
     """Return the request for a token: an identity token goes into a form, a password into a header, as in docker."""
     if login.identity:
-        form = {**query, "grant_type": "refresh_token", "client_id": _CLIENT, "refresh_token": login.identity}
-        return Request(method="POST", url=realm, headers=_FORM, body=urlencode(form).encode())
+        form = {**query, "grant_type": "refresh_token", "client_id": _CLIENT_ID, "refresh_token": login.identity}
+        return Request(method="POST", url=realm, headers=_FORM_HEADERS, body=urlencode(form).encode())
     if login.basic:
         query = {**query, "account": login.name}
     url = f"{realm}{'&' if urlsplit(realm).query else '?'}{urlencode(query)}"
@@ -124,7 +124,7 @@ def parse_challenge(text: str) -> tuple[str, dict[str, str]]:
     challenges: list[tuple[str, dict[str, str]]] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):
         scheme, _, rest = text[start:end].partition(" ")
-        parameters = {match[1].lower(): match[2] or match[3] or "" for match in _PARAMETER.finditer(rest)}
+        parameters = {match[1].lower(): match[2] or match[3] or "" for match in _CHALLENGE_PARAMETER.finditer(rest)}
         challenges.append((scheme.strip(", ").lower(), parameters))
     bearer = [challenge for challenge in challenges if challenge[0] == "bearer"]
     return next(iter([*bearer, *challenges]), ("", {}))

@@ -17,6 +17,7 @@ from mpbake.base.references import parse_reference
 from mpbake.base.text import one_line, shortened
 from mpbake.buildkit.registry.authorization import PULL, PUSH, RegistryAccess, TokenRefused
 from mpbake.buildkit.registry.authorized_requests import AuthorizedRequests
+from mpbake.buildkit.registry.hints import RIGHTS_HINT, SERVER_ERROR_HINT
 from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Request, resolve_url
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ WRITE_TIMEOUT = 300.0
 """Seconds in which a registry must answer a request that changes something."""
 READ_TIMEOUT = 30.0
 """Seconds in which a registry must answer a request that only reads."""
-PAUSES = (0.5, 1.0, 2.0, 2.0)
+RETRY_PAUSES = (0.5, 1.0, 2.0, 2.0)
 """Seconds to wait before each retry."""
 LONGEST_WAIT = 60.0
 """The total number of seconds that a request waits because a registry limits the rate of requests."""
@@ -144,14 +145,14 @@ class RegistryFailure:
         if self.login_error is not None:
             return type(self.login_error)(message, hint=self.login_error.hint)
         if self.status in {401, 403}:
-            return BuildFailed(message, hint="check docker login and the repository's rights")
+            return BuildFailed(message, hint=RIGHTS_HINT)
         if self.status == _RATE_LIMITED:
-            return BuildFailed(message, hint="try again later: the registry limits the rate of requests")
+            return BuildFailed(message, hint="run again later: the registry limits the rate of requests")
         if self.status == 404:
             return NoSuchTag(message)
         if self.status in _RETRIED:
             kind = BuildFailed if self.status == 500 else Unreachable
-            return kind(message, hint="try again later: the registry, or a proxy in front of it, does not work")
+            return kind(message, hint=SERVER_ERROR_HINT)
         return BuildFailed(message)
 
 
@@ -165,7 +166,7 @@ class RequestFailed(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Client:
+class RegistryClient:
     """A client for registries that uses the user's logins; thread-safe.
 
     - `pause`: waits some seconds, or until the run is cancelled.
@@ -182,15 +183,15 @@ class Client:
     write_timeout: float = WRITE_TIMEOUT
     read_timeout: float = READ_TIMEOUT
     now: Callable[[], float] = time.time
-    pauses: tuple[float, ...] = PAUSES
+    pauses: tuple[float, ...] = RETRY_PAUSES
     redact: Callable[[str], str] = str
 
     @property
-    def without_retries(self) -> Client:
+    def without_retries(self) -> RegistryClient:
         """A copy of this client that does not retry."""
         return replace(self, pauses=())
 
-    def with_hosts(self, hosts: Hosts) -> Client:
+    def with_hosts(self, hosts: Hosts) -> RegistryClient:
         """Return a copy of this client with other host settings."""
         return replace(self, hosts=hosts)
 
@@ -357,9 +358,8 @@ def _connection_hint(lost: NoResponse) -> str:
     match lost.kind:
         case NoResponseKind.UNTRUSTED:
             return (
-                "name the CA of the registry's certificate, which this machine does not trust, with "
-                'buildkitd.registry."HOST".ca in the builder or with SSL_CERT_FILE, '
-                "or add it to the certificates of the system"
+                'set buildkitd.registry."HOST".ca in the builder, set SSL_CERT_FILE, or add the CA to the certificates '
+                "of the system: this machine does not trust the registry's certificate"
             )
         case NoResponseKind.PLAIN:
             return 'set buildkitd.registry."HOST".http = true in the builder: the registry does not speak TLS'

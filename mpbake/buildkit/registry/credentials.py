@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _HUB_KEY = "https://index.docker.io/v1/"
 _ALSO_HUB = ("dhi.io", "registry.scout.docker.com")
 """Hosts without a login of their own use the login to Docker Hub, as in buildx."""
-_CONFIG = "config.json"
+_DOCKER_CONFIG = "config.json"
 _FRESH = 290.0
 """Seconds for which a login is cached: a token from a helper may expire after five minutes."""
 _HELPER_SECONDS = 30.0
@@ -94,7 +94,7 @@ class Credentials:
         base = store_folder(self._environment) / "config"
         if not base.is_dir():
             return None
-        keys = {_scope_of(file.parent.relative_to(base)): file.parent for file in sorted(base.rglob(_CONFIG))}
+        keys = {_scope_of(file.parent.relative_to(base)): file.parent for file in sorted(base.rglob(_DOCKER_CONFIG))}
         fitting = [key for key in keys if key[0] == host and key[1] in {"", path} and set(key[2]) <= set(actions)]
         # As in buildx: a folder that names the repository comes first, then a folder that names more actions.
         return keys[min(fitting, key=lambda key: (key[1] == "", -len(key[2])))] if fitting else None
@@ -117,7 +117,7 @@ class Credentials:
 
     @staticmethod
     def _config(folder: Path) -> dict[str, Any]:
-        path = folder / _CONFIG
+        path = folder / _DOCKER_CONFIG
         try:
             return dict(parse_json(read_bounded(path, pipe=False)))
         except FileNotFoundError:
@@ -131,7 +131,7 @@ class Credentials:
         try:
             completed = self._run_helper((command, "get"), key)
         except Unreachable as error:
-            raise BuildFailed(error.message, hint=f"install it: docker's {_CONFIG} names it") from None
+            raise BuildFailed(error.message, hint=f"install it: docker's {_DOCKER_CONFIG} names it") from None
         if completed.returncode:
             if _NOT_FOUND in completed.stdout:
                 return Login()

@@ -11,7 +11,7 @@ from mpbake.buildkit.registry.client import RequestFailed, repository_of
 from mpbake.buildkit.registry.manifests import has_config, image_entries, parse_served, parsing
 
 if TYPE_CHECKING:
-    from mpbake.buildkit.registry.client import Client, Manifest, Repository
+    from mpbake.buildkit.registry.client import Manifest, RegistryClient, Repository
     from mpbake.model.expected_images import Served
 
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class ImageReader:
     """Reads images by tag. Every method raises BuildFailed, or Unreachable if the registry does not answer."""
 
-    client: Client
+    client: RegistryClient
 
     def manifest(self, tag: str) -> Manifest:
         """Return the manifest or index that a tag names. Raises NoSuchTag if the tag does not exist."""
@@ -27,7 +27,7 @@ class ImageReader:
         try:
             return self.client.manifest(repository_of(tag), name)
         except RequestFailed as error:
-            raise error.failure.error(f"{tag} could not be read back") from None
+            raise error.failure.error(f"{tag} cannot be read") from None
 
     def served(self, tag: str, manifest: Manifest) -> Served:
         """Return the images of a manifest or index; read the manifest and config of each."""
@@ -65,5 +65,5 @@ class ImageReader:
 
 def _incomplete(error: RequestFailed, reference: str) -> Exception:
     """Return the error for a part of an image that cannot be read; a missing part is not a missing tag."""
-    failure = error.failure.error(f"{reference} could not be read back")
+    failure = error.failure.error(f"{reference} cannot be read")
     return BuildFailed(failure.message) if isinstance(failure, NoSuchTag) else failure

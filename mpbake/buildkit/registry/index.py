@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DOCKER = "application/vnd.docker."
 _FIELDS = ("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
-_PLATFORM = ("architecture", "os", "os.version", "os.features", "variant")
+_PLATFORM_FIELDS = ("architecture", "os", "os.version", "os.features", "variant")
 # Go escapes these characters so that JSON can be embedded in HTML.
 _ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
@@ -66,7 +66,7 @@ def _ordered(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     others = [name for name in entry if name not in names]
     ordered = {name: entry[name] for name in (*names, *others) if entry.get(name)}
     if "platform" in ordered:
-        ordered["platform"] = _ordered(ordered["platform"], _PLATFORM)
+        ordered["platform"] = _ordered(ordered["platform"], _PLATFORM_FIELDS)
     if "annotations" in ordered:
         ordered["annotations"] = dict(sorted(ordered["annotations"].items()))
     return ordered

@@ -25,7 +25,7 @@ def parsing(reference: str) -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}"
-        raise BuildFailed(f"{reference} could not be read back: its content is not an image: {detail}") from error
+        raise BuildFailed(f"{reference} cannot be read: its content is not an image: {detail}") from error
 
 
 def parse_served(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.base.errors import MpbakeError
-    from mpbake.buildkit.registry.client import Client, Manifest, RegistryFailure, Repository
+    from mpbake.buildkit.registry.client import Manifest, RegistryClient, RegistryFailure, Repository
     from mpbake.model.plan import Target
     from mpbake.model.steps import Publish
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class TagPublisher:
     """Moves the tags of targets to their images."""
 
-    client: Client
+    client: RegistryClient
 
     def publish(self, step: Publish, sources: Mapping[str, Sequence[str]]) -> str:
         """Move the tags of a target to its image; return the image's digest.

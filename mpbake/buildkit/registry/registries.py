@@ -11,7 +11,7 @@ from mpbake.base.errors import MpbakeError
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.registry.authorization import Authorization
-from mpbake.buildkit.registry.client import READ_TIMEOUT, WRITE_TIMEOUT, Client
+from mpbake.buildkit.registry.client import READ_TIMEOUT, WRITE_TIMEOUT, RegistryClient
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.hosts import Hosts, registry_settings
 from mpbake.buildkit.registry.transport import Transport, import_urllib3
@@ -37,7 +37,7 @@ class Registries:
         transport = Transport(lambda: docker.cancelled)
         credentials = Credentials(environment, _helper(docker))
         self._transport = transport
-        self._client = Client(
+        self._client = RegistryClient(
             transport=transport,
             authorization=Authorization(transport, credentials),
             hosts=Hosts(environment=environment),
@@ -46,7 +46,7 @@ class Registries:
             write_timeout=WRITE_TIMEOUT,
             read_timeout=READ_TIMEOUT,
         )
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[str, RegistryClient] = {}
         self._lock = threading.Lock()
         self._is_imported = False
 
@@ -57,7 +57,7 @@ class Registries:
                 threading.Thread(target=import_urllib3, daemon=True).start()
             self._is_imported = True
 
-    def client(self, builder: Builder) -> Client:
+    def client(self, builder: Builder) -> RegistryClient:
         """Return a client with the registry settings of the builder's nodes. Raises UsageError as `declare` does."""
         with self._lock:
             if builder.name not in self._clients:

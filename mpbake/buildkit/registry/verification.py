@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, NoSuchTag, Unreachable
 from mpbake.base.references import parse_reference
+from mpbake.buildkit.registry.hints import OTHER_PUSH_HINT
 from mpbake.buildkit.registry.manifests import attestation_types, parsing
 from mpbake.model.expected_images import Mismatch, Served, mismatches
 
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from mpbake.buildkit.registry.image_reader import ImageReader
     from mpbake.model.expected_images import ExpectedImages, ServedImage
 
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+VERIFY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds to wait before each retry when a registry does not serve the pushed image yet."""
 PATIENCE = 60.0
-"""Seconds after which an unreachable registry is not tried again; each request may take half of that time."""
+"""Seconds after which an unreachable registry is not retried; each request may take half of that time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +35,12 @@ class Verification:
         self,
         expected: ExpectedImages,
         pause: Callable[[float], object],
-        pauses: Sequence[float] = PAUSES,
+        pauses: Sequence[float] = VERIFY_PAUSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> Served:
         """Compare, and again after each of `pauses`, until there is no difference; return the served image.
 
-        An unreachable registry is not tried again after `PATIENCE` seconds of `clock`. Raises BuildFailed with the
+        An unreachable registry is not retried after `PATIENCE` seconds of `clock`. Raises BuildFailed with the
         remaining differences or with the registry's error, and Unreachable.
         """
         deadline = clock() + PATIENCE
@@ -90,7 +91,7 @@ class Verification:
                 raise
             except MpbakeError as error:
                 answer = "no such tag" if isinstance(error, NoSuchTag) else error.message
-                yield Mismatch(tag=tag, what="answer", expected="an image", found=answer)
+                yield Mismatch(tag=tag, attribute="answer", expected="an image", actual=answer)
             else:
                 digest = digest or served.digest
                 yield from differences
@@ -117,5 +118,5 @@ def _failed(differences: Sequence[Mismatch]) -> BuildFailed:
     lines = "\n".join(f"  {difference}" for difference in differences)
     return BuildFailed(
         f"the registry does not serve the built image:\n{lines}",
-        hint="run again: somebody else may have pushed the same tag meanwhile",
+        hint=OTHER_PUSH_HINT,
     )

@@ -13,7 +13,7 @@ from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
-from mpbake.buildkit.nodes.tools import open_services, side_by_side
+from mpbake.buildkit.nodes.services import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
 from mpbake.cli.loading import load_plan
 from mpbake.graph.preflight.buildx_versions import check_builders
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.records import Record
-    from mpbake.buildkit.nodes.tools import NodeServices
+    from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.cli.options import BuildersOptions
     from mpbake.cli.world import World
     from mpbake.model.plan import Builder, Plan
@@ -47,14 +47,14 @@ Result = TypeVar("Result")
 
 def main(options: BuildersOptions, world: World) -> int:
     """Do the action on the named builders; without a name, on all."""
-    document, plan = load_plan(options.source, world)
+    plan_files, plan = load_plan(options.source, world)
     chosen = _chosen(plan, options.names)
     runs_blocked = block_runs(plan.root) if options.action in _REMOVING else nullcontext()
 
     def work(request: StopRequest) -> int:
         with stopped_by_signals(request), runs_blocked, _open_workspace(plan, world, request) as workspace:
             if options.action in {"plan", "up"}:
-                check_builders(document, chosen, lambda: buildx_version(workspace.tools.docker))
+                check_builders(plan_files, chosen, lambda: buildx_version(workspace.services.docker))
             return _act(workspace, plan, chosen, options, world)
 
     return stoppable(work)
@@ -65,13 +65,13 @@ def _act(
 ) -> int:
     match options.action:
         case "plan":
-            return _plan(workspace.tools, chosen, plan.file, options, world)
+            return _plan(workspace.services, chosen, plan.file, options, world)
         case "up" | "stop" | "rm":
             return _change(workspace, _own(chosen, options), options, world)
         case "prune":
             return _prune(workspace, plan, options, world)
         case _:
-            return _list(workspace.tools, chosen, plan.file, world)
+            return _list(workspace.services, chosen, plan.file, world)
 
 
 def _change(workspace: BuilderWorkspace, own: tuple[Builder, ...], options: BuildersOptions, world: World) -> int:
@@ -126,7 +126,7 @@ def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) 
 def _prune(workspace: BuilderWorkspace, plan: Plan, options: BuildersOptions, world: World) -> int:
     """Remove what the records of this plan list and the plan no longer declares."""
     _warn_of_unreadable_records(workspace, world)
-    records = workspace.tools.records.of_plan(plan.file)
+    records = workspace.services.records.of_plan(plan.file)
     stale = [record for record in records if _is_stale(record, record.declared_in(plan.builders))]
     if not stale:
         world.stdout.write(_NOTHING)
@@ -136,7 +136,7 @@ def _prune(workspace: BuilderWorkspace, plan: Plan, options: BuildersOptions, wo
 
 
 def _warn_of_unreadable_records(workspace: BuilderWorkspace, world: World) -> None:
-    world.stderr.writelines(f"warning: {warning}\n" for warning in workspace.tools.records.unreadable())
+    world.stderr.writelines(f"warning: {warning}\n" for warning in workspace.services.records.unreadable())
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
@@ -203,7 +203,7 @@ def _open_workspace(plan: Plan, world: World, request: StopRequest) -> Iterator[
 
     with open_services(world.environment, world.redactor.redact, world.now, request.then) as services:
         yield BuilderWorkspace(
-            tools=services,
+            services=services,
             plan=plan.file,
             say=lambda text: write(f"{text}\n"),
             progress=progress,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(options: CheckOptions, world: World) -> int:
-    """Print what is found. Returns 3 if there are errors; with `--strict`, for warnings too."""
+    """Print the diagnostics. Returns 3 if there are errors; with `--strict`, for warnings too."""
     report = _check(options, world)
     print_report = DIAGNOSTICS_FORMATS[options.format].load()
     world.stdout.write(print_report(report))
@@ -37,37 +37,37 @@ def main(options: CheckOptions, world: World) -> int:
 def _check(options: CheckOptions, world: World) -> CheckReport:
     """Check a plan as far as it can be read and resolved. The targets without errors are checked in any case."""
     try:
-        document, partial_plan = load_partially(options.source, world)
+        plan_files, partial_plan = load_partially(options.source, world)
         if partial_plan.problems:
-            return CheckReport(diagnostics=_check_sound_targets(document, partial_plan, world))
-        diagnostics = sorted_by_location((*partial_plan.clashes, *_check_plan(document, partial_plan.plan, world)))
+            return CheckReport(diagnostics=_check_sound_targets(plan_files, partial_plan, world))
+        diagnostics = sorted_by_location((*partial_plan.clashes, *_check_plan(plan_files, partial_plan.plan, world)))
     except PlanError as error:
         return CheckReport(diagnostics=error.diagnostics)
     targets = len(partial_plan.plan.targets)
-    return CheckReport(diagnostics=diagnostics, file=document.main.shown, targets=targets, complete=True)
+    return CheckReport(diagnostics=diagnostics, file=plan_files.main.shown, targets=targets, complete=True)
 
 
-def _check_sound_targets(document: PlanFiles, partial_plan: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
-    subject = _preflight_input(document, partial_plan.valid_targets, world)
+def _check_sound_targets(plan_files: PlanFiles, partial_plan: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
+    subject = _preflight_input(plan_files, partial_plan.valid_targets, world)
     problems = preflight_problems(subject, Stage.CHECK_TARGETS)
-    diagnostics = (document.diagnose(problem) for problem in problems)
+    diagnostics = (plan_files.diagnose(problem) for problem in problems)
     return sorted_by_location((*partial_plan.problems, *partial_plan.clashes, *diagnostics))
 
 
-def _check_plan(document: PlanFiles, plan: Plan, world: World) -> tuple[Diagnostic, ...]:
+def _check_plan(plan_files: PlanFiles, plan: Plan, world: World) -> tuple[Diagnostic, ...]:
     """Return what would stop a run of all targets, what such a run would warn of, and the warnings of the linter."""
-    subject = _preflight_input(document, plan.targets.values(), world, plan)
+    subject = _preflight_input(plan_files, plan.targets.values(), world, plan)
     problems = preflight_problems(subject, Stage.CHECK_TARGETS, Stage.CHECK_PLAN)
-    return (*(document.diagnose(problem) for problem in problems), *lint_warnings(document, plan))
+    return (*(plan_files.diagnose(problem) for problem in problems), *lint_warnings(plan_files, plan))
 
 
 def _preflight_input(
-    document: PlanFiles, targets: Collection[Target], world: World, plan: Plan | None = None
+    plan_files: PlanFiles, targets: Collection[Target], world: World, plan: Plan | None = None
 ) -> PreflightInput:
     """Return what the preflight checks look at; `plan` only if it has no errors."""
     builders = plan.builders.values() if plan else ()
     return PreflightInput(
-        document=document,
+        plan_files=plan_files,
         targets={target.name: target for target in targets},
         placements=tuple(place(target, {}) for target in targets),
         environment=world.environment,

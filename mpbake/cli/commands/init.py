@@ -27,6 +27,7 @@ DEPTH = 6
 MOST_FOLDERS = 20_000
 MOST_DOCKERFILES = 500
 _ELSEWHERE = "mpbake init -C DIR"
+_DRY_RUN = "run `mpbake init --dry-run` to print the plan instead"
 
 
 def main(options: InitOptions, world: World) -> int:
@@ -99,8 +100,7 @@ def _free_name(folder: Path) -> str:
 
 
 def _exists_already(path: Path) -> UsageError:
-    hint = "to see what mpbake would write, run: mpbake init --dry-run"
-    return UsageError(f"{path.parent} already has a {path.name}, which mpbake does not overwrite", hint=hint)
+    return UsageError(f"{path.parent} already has a {path.name}, which mpbake does not overwrite", hint=_DRY_RUN)
 
 
 def _add_schema(folder: Path) -> str:
@@ -124,9 +124,7 @@ def _create(path: Path, text: str) -> None:
     except FileExistsError:
         raise _exists_already(path) from None
     except OSError as error:
-        raise MpbakeError(
-            f"cannot write {path}: {error.strerror}", hint="to print the plan instead, run: mpbake init --dry-run"
-        ) from None
+        raise MpbakeError(f"cannot write {path}: {error.strerror}", hint=_DRY_RUN) from None
 
 
 def _report(directory: str, name: str, targets: Mapping[str, PurePosixPath], schema: str) -> list[str]:

@@ -33,7 +33,7 @@ def main(options: PlanOptions, world: World) -> int:
 
 
 def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
-    document, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
     facts, unanswered = _probe(selection.targets, plan.file, world, stop) if options.probe else ({}, ())
@@ -42,7 +42,7 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
         world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
         return 0
     placements = place_targets(selection, facts)
-    warnings = preflight_warnings(preflight_input(document, selection, placements.values(), world), Stage.PLAN)
+    warnings = preflight_warnings(preflight_input(plan_files, selection, placements.values(), world), Stage.PLAN)
     graph = make_graph(selection, placements)
     print_plan = PLAN_FORMATS[options.format].load()
     every_warning = dict.fromkeys((*selection.warnings, *warnings))
@@ -58,7 +58,7 @@ def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts)
 def _probe(targets: Sequence[Target], plan: Path, world: World, stop: StopRequest) -> tuple[Facts, tuple[str, ...]]:
     """Ask the nodes of `targets` what they build: the facts, and a warning for each node that does not answer."""
     from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, and most plans are printed without
-    from mpbake.buildkit.nodes.tools import open_services  # noqa: PLC0415
+    from mpbake.buildkit.nodes.services import open_services  # noqa: PLC0415
 
     with (
         stopped_by_signals(stop),

@@ -49,15 +49,15 @@ if TYPE_CHECKING:
 
 def main(options: RunOptions, world: World) -> int:
     """Run the named targets, and all their dependencies."""
-    document, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
     selection = select_for(plan, options.names, options.overrides)
     placements = place_targets(selection, {})
-    _check(document, selection, placements, world)
+    _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
     command = _RunCommand(
         options=options,
         world=world,
-        document=document,
+        plan_files=plan_files,
         plan=plan,
         selection=selection,
         placements=placements,
@@ -66,11 +66,11 @@ def main(options: RunOptions, world: World) -> int:
     return stoppable(command.execute)
 
 
-def _check(document: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
+def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
     """Make the checks that touch nothing; where nodes must be asked, placement is checked later. Raises PlanError."""
     open_builders = {node.builder for node in nodes_to_probe(placements)}
     settled = [placement for target, placement in placements.items() if target.builder.name not in open_builders]
-    preflight_warnings(preflight_input(document, selection, settled, world), Stage.RUN)
+    preflight_warnings(preflight_input(plan_files, selection, settled, world), Stage.RUN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +79,7 @@ class _RunCommand:
 
     options: RunOptions
     world: World
-    document: PlanFiles
+    plan_files: PlanFiles
     plan: Plan
     selection: Selection
     placements: Mapping[Target, Placement]
@@ -93,7 +93,7 @@ class _RunCommand:
             open_state(self.plan.root, self.world.now()) as state,
             self._open_runner(state, events, stop) as runner,
         ):
-            check_buildx(self.document, self.selection.targets, runner.buildx, runner.default)
+            check_buildx(self.plan_files, self.selection.targets, runner.buildx, runner.default)
             graph = self.prepare(runner, events)
             return self.build(graph, runner, state, events, stop)
 
@@ -117,7 +117,7 @@ class _RunCommand:
         facts = runner.make_ready(nodes, events)
         lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
         placements = place_targets(self.selection, facts, self.placements)
-        subject = preflight_input(self.document, self.selection, placements.values(), self.world)
+        subject = preflight_input(self.plan_files, self.selection, placements.values(), self.world)
         warnings = [*unset_secret_warnings(self.selection.targets, self.world.environment)]
         warnings += [*self.selection.warnings, *preflight_warnings(subject, Stage.RUN_PLACED)]
         graph = make_graph(self.selection, placements)

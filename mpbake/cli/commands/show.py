@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 def main(options: ShowOptions, world: World) -> int:
     """Print the named targets."""
-    document, plan = load_plan(options.source, world, options.overrides, relative=True)
+    plan_files, plan = load_plan(options.source, world, options.overrides, relative=True)
     targets, platforms = named_targets(plan, options.names, options.overrides)
     texts = []
     for target in targets:
         table = ("targets", target.table)
-        origin = partial(_origin, document, options.overrides, table) if options.origin else None
+        origin = partial(_origin, plan_files, options.overrides, table) if options.origin else None
         texts.append(target_text(target, origin, platforms))
     world.stdout.write("\n".join(texts))
     return 0
 
 
-def _origin(document: PlanFiles, overrides: OverrideOptions, table: KeyPath, key: KeyPath) -> str:
+def _origin(plan_files: PlanFiles, overrides: OverrideOptions, table: KeyPath, key: KeyPath) -> str:
     """Return the origin of the value at `key`: an option, `default`, or a file and line.
 
     If the line belongs to another table than `table`, that table follows in parentheses.
     """
     if option := _origin_option(overrides, key):
         return option
-    stated = document.stated(key)
+    stated = plan_files.stated(key)
     if not stated:
         return "default"
-    location = document.locate(stated)
+    location = plan_files.locate(stated)
     place = f"{location.file}:{location.line}" if location.line else location.file
     is_inherited = location.line and stated[:2] != table
     return one_line(f"{place} ({key_path_text(stated[:2])})" if is_inherited else place)

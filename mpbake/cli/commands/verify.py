@@ -139,7 +139,7 @@ def _text(comparisons: Sequence[_Comparison]) -> str:
     """Return a line for each target without differences, and a table of the differences."""
     matching = [comparison.expected for comparison in comparisons if not comparison.mismatches]
     rows = [
-        [comparison.expected.target, *map(one_line, (mismatch.tag, mismatch.what, *_sides(mismatch)))]
+        [comparison.expected.target, *map(one_line, (mismatch.tag, mismatch.attribute, *_sides(mismatch)))]
         for comparison in comparisons
         for mismatch in comparison.mismatches
     ]
@@ -150,9 +150,9 @@ def _text(comparisons: Sequence[_Comparison]) -> str:
 
 def _sides(mismatch: Mismatch) -> tuple[str, str]:
     """Return the expected and the found value; digests are short if the short ones differ."""
-    whole = (mismatch.expected, mismatch.found or "nothing")
+    whole = (mismatch.expected, mismatch.actual or "nothing")
     short = (short_digest(whole[0]), short_digest(whole[1]))
-    return short if mismatch.what == "digest" and short[0] != short[1] else whole
+    return short if mismatch.attribute == "digest" and short[0] != short[1] else whole
 
 
 def _source(expected: ExpectedImages) -> str:

@@ -84,7 +84,7 @@ def _image_name(context: str) -> str:
 def _unlinked(target: Target, variant: PlatformVariant, name: str) -> Problem:
     message = f'{target.name}: its Dockerfile says FROM {name}, but it does not link to the target "{name}"'
     hint = f'set contexts = {{ {name} = "target:{name}" }}; if you mean another image, write its full name'
-    key = variant.where(("contexts",))
+    key = variant.source_key(("contexts",))
     return Problem(code=Code.UNLINKED_BASE, key=key, message=message, hint=hint, culprit=name)
 
 
@@ -95,5 +95,5 @@ def _foreign(target: Target, variant: PlatformVariant, context: str, platforms: 
     message = f"{target.name}: its Dockerfile says FROM {context}{link_name}, which is built for {only} only: "
     message += f"the image for {names} has its programs"
     hint = f"add {names} to platforms of {link.name}"
-    key = variant.where(("contexts", context))
+    key = variant.source_key(("contexts", context))
     return Problem(code=Code.FOREIGN_BASE, key=key, message=message, hint=hint)

@@ -27,12 +27,12 @@ _OUTPUT_DELETE_SINCE: Version = (0, 35)
 """The first buildx that supports `mode=delete` of a local output."""
 
 
-def check_buildx(document: PlanFiles, targets: Iterable[Target], version: Version, default: Driver) -> None:
+def check_buildx(plan_files: PlanFiles, targets: Iterable[Target], version: Version, default: Driver) -> None:
     """Raise PlanError with the problems that `buildx_problems` returns."""
-    _raise_problems(document, buildx_problems(document, targets, version, default))
+    _raise_problems(plan_files, buildx_problems(plan_files, targets, version, default))
 
 
-def check_builders(document: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
+def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
     """Raise PlanError for options of declared `builders` that this buildx refuses.
 
     `buildx` returns the version of the installed buildx. It is called only if an option needs it.
@@ -40,11 +40,11 @@ def check_builders(document: PlanFiles, builders: Iterable[Builder], buildx: Cal
     builders = tuple(builders)
     if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):
         version = buildx()
-        _raise_problems(document, (p for builder in builders for p in _refused_options(document, builder, version)))
+        _raise_problems(plan_files, (p for builder in builders for p in _refused_options(plan_files, builder, version)))
 
 
 def buildx_problems(
-    document: PlanFiles, targets: Iterable[Target], version: Version, default: Driver
+    plan_files: PlanFiles, targets: Iterable[Target], version: Version, default: Driver
 ) -> Iterator[Problem]:
     """Yield the features of `targets`, their linked targets and their builders that buildx `version` lacks.
 
@@ -56,11 +56,11 @@ def buildx_problems(
     for target in targets:
         yield from _ignored_output_modes(target, version)
     for builder in dict.fromkeys(target.builder for target in targets):
-        yield from _refused_options(document, builder, version, default)
+        yield from _refused_options(plan_files, builder, version, default)
 
 
-def _raise_problems(document: PlanFiles, problems: Iterable[Problem]) -> None:
-    diagnostics = [document.diagnose(problem) for problem in dict.fromkeys(problems)]
+def _raise_problems(plan_files: PlanFiles, problems: Iterable[Problem]) -> None:
+    diagnostics = [plan_files.diagnose(problem) for problem in dict.fromkeys(problems)]
     if diagnostics:
         raise PlanError(diagnostics)
 
@@ -71,7 +71,7 @@ def _ignored_attributes(target: Target, version: Version) -> Iterator[Problem]:
         if since > version:
             needs = f"{target.name}: {name} needs buildx {version_text(since)} or newer"
             message = f"{needs}: buildx {version_text(version)} ignores it"
-            yield _problem(target.where((name,)), message, since, name)
+            yield _problem(target.source_key((name,)), message, since, name)
 
 
 def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]:
@@ -80,11 +80,11 @@ def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]
     if version < since and any(map(deletes, target.outputs)):
         needs = f"{target.name}: an output with mode=delete needs buildx {version_text(since)} or newer"
         message = f"{needs}: buildx {version_text(version)} deletes nothing"
-        yield _problem(target.where(("output",)), message, since, "mode=delete")
+        yield _problem(target.source_key(("output",)), message, since, "mode=delete")
 
 
 def _refused_options(
-    document: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
+    plan_files: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
 ) -> Iterator[Problem]:
     """Yield a problem for each option of a node of `builder` that is too new, once for each node that has it."""
     for node in builder.nodes:
@@ -92,7 +92,7 @@ def _refused_options(
         for name in _versioned_options(node, driver):
             since = SINCE[name].version
             if since > version:
-                owner, key = _option_source(document, node, name)
+                owner, key = _option_source(plan_files, node, name)
                 needs = f"{owner}: {name} of the {driver} driver needs buildx {version_text(since)} or newer"
                 message = f"{needs}: buildx {version_text(version)} refuses it"
                 yield _problem(key, message, since, name)
@@ -112,10 +112,10 @@ def _versioned_options(node: Node, driver: Driver) -> list[str]:
     return [name for name in versioned if any(option.startswith(f"{name}.") for option in options)]
 
 
-def _option_source(document: PlanFiles, node: Node, option: str) -> tuple[str, KeyPath]:
+def _option_source(plan_files: PlanFiles, node: Node, option: str) -> tuple[str, KeyPath]:
     """Return the owner of an option of `node` and its key in the plan: the node, its builder, or every builder."""
     builder: KeyPath = ("builders", node.builder)
     owners = {(*builder, "nodes", node.name): node.id, builder: node.builder, ("defaults", "builder"): node.builder}
     key = option.split(".")
-    table = next((table for table in owners if document.states((*table, key[0]))), builder)
+    table = next((table for table in owners if plan_files.states((*table, key[0]))), builder)
     return owners[table], (*table, *key)

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Node
 
-PATH_HINT = "correct the path: it is relative to the folder of the file that states it"
-_RENEW = "issue a new certificate"
+PATH_HINT = "correct the path: it is relative to the folder of the file that contains it"
+"""The hint for a file that does not exist."""
+RENEW_HINT = "issue a new certificate"
+"""The hint for a certificate that has expired, or soon expires."""
+UNREADABLE_HINT = "use a file that this user can read"
 _PEM = "use a PEM file: text that begins with -----BEGIN"
 
 
@@ -112,7 +115,7 @@ def _bytes(field: str, path: Path) -> bytes:
     try:
         return read_bounded(path, pipe=False)
     except OSError as error:
-        message, hint = f"{name} cannot be read: {error.strerror}", "use a file that this user may read"
+        message, hint = f"{name} cannot be read: {error.strerror}", UNREADABLE_HINT
         raise _unreadable(field, message, hint) from None
 
 
@@ -137,7 +140,7 @@ def _check_key(data: bytes, certificate: Certificate) -> None:
     except (ValueError, UnsupportedAlgorithm):
         raise _unreadable("key", "is not a private key", _PEM) from None
     if key.public_key() != certificate.public_key():
-        raise _unreadable("key", "does not belong to tls.cert", "name the key for which this certificate was issued")
+        raise _unreadable("key", "does not belong to tls.cert", "set tls.key to the key of tls.cert")
 
 
 # --- findings ---------------------------------------------------------------------------------------------------------
@@ -149,7 +152,7 @@ def _authority_faults(authorities: Iterable[Certificate], now: datetime) -> Iter
         if not _is_authority(certificate):
             message = f"{_subject(certificate)} is not a certificate authority"
             yield CertificateFinding(
-                field="ca", message=message, hint="name the certificate that signed the node's own"
+                field="ca", message=message, hint="set tls.ca to the certificate that signed the node's own"
             )
 
 
@@ -166,7 +169,7 @@ def _validity_faults(field: str, certificate: Certificate, now: datetime) -> Ite
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now >= end:
         message = f"{_subject(certificate)} expired on {end:%Y-%m-%d}"
-        yield CertificateFinding(field=field, message=message, hint=_RENEW)
+        yield CertificateFinding(field=field, message=message, hint=RENEW_HINT)
     elif now < begin:
         message = f"{_subject(certificate)} is not valid before {begin:%Y-%m-%d %H:%M} UTC"
         yield CertificateFinding(field=field, message=message, hint="check the clock of this machine")
@@ -179,10 +182,10 @@ def _doubts(
     for field, certificates in (("ca", authorities), ("cert", chain)):
         for certificate in certificates:
             for warning in end_warning(certificate, now, node.certificate_days):
-                yield doubt(field=field, message=f"{_subject(certificate)} {warning}", hint=_RENEW)
+                yield doubt(field=field, message=f"{_subject(certificate)} {warning}", hint=RENEW_HINT)
     if chain and authorities and not _leads_to(chain, authorities):
         message = "is not signed by tls.ca, so the node must trust another authority for its clients"
-        yield doubt(field="cert", message=message, hint="name a certificate that tls.ca signed")
+        yield doubt(field="cert", message=message, hint="set tls.cert to a certificate that tls.ca signed")
 
 
 def _leads_to(chain: list[Certificate], authorities: list[Certificate]) -> bool:

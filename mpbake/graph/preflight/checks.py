@@ -51,7 +51,7 @@ class PreflightInput:
     those of a target; `together` says that all tags move together.
     """
 
-    document: PlanFiles
+    plan_files: PlanFiles
     targets: Mapping[str, Target]
     placements: Sequence[Placement]
     environment: Mapping[str, str]
@@ -80,18 +80,18 @@ def _placement_problems(subject: PreflightInput) -> Iterator[Problem]:
 
 
 def _deletions_by_path(subject: PreflightInput) -> Iterator[Problem]:
-    return deletion_problems(subject.targets.values(), subject.document.root)
+    return deletion_problems(subject.targets.values(), subject.plan_files.root)
 
 
 def _deletions_by_link(subject: PreflightInput) -> Iterator[Problem]:
     """Find deletions through symlinks too, which only the file system shows."""
-    return deletion_problems(subject.targets.values(), subject.document.root, os.path.realpath)
+    return deletion_problems(subject.targets.values(), subject.plan_files.root, os.path.realpath)
 
 
 def _deletions_of_each(subject: PreflightInput) -> Iterator[Problem]:
     """Find deletions of each target by itself: targets that write the same folder may never be built in one run."""
     for target in subject.targets.values():
-        yield from deletion_problems([target], subject.document.root, os.path.realpath)
+        yield from deletion_problems([target], subject.plan_files.root, os.path.realpath)
 
 
 def _shared_tags(subject: PreflightInput) -> Iterable[Problem]:
@@ -99,7 +99,7 @@ def _shared_tags(subject: PreflightInput) -> Iterable[Problem]:
 
 
 def _missing_paths(subject: PreflightInput) -> Iterator[Problem]:
-    return missing_paths(subject.targets.values(), subject.document.root, subject.environment)
+    return missing_paths(subject.targets.values(), subject.plan_files.root, subject.environment)
 
 
 def _certificates(subject: PreflightInput) -> Iterator[Problem]:
@@ -139,5 +139,5 @@ def preflight_warnings(subject: PreflightInput, stage: Stage) -> tuple[str, ...]
     problems = list(preflight_problems(subject, stage))
     errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
     if errors:
-        raise PlanError(subject.document.diagnose(error) for error in errors)
+        raise PlanError(subject.plan_files.diagnose(error) for error in errors)
     return tuple(dict.fromkeys(problem.message for problem in problems))

@@ -40,7 +40,7 @@ def deletion_problems(
         if victim:
             yield Problem(
                 code=Code.OUTPUT_DELETES,
-                key=target.where(("output",)),
+                key=target.source_key(("output",)),
                 message=f"{target.name}: its output {one_line(entry)} would delete {one_line(victim)}",
                 hint="give it a folder of its own, or remove mode=delete",
             )

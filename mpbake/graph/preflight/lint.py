@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from mpbake.spec.files.plan_files import PlanFiles
 
 
-def lint_warnings(document: PlanFiles, plan: Plan) -> tuple[Diagnostic, ...]:
+def lint_warnings(plan_files: PlanFiles, plan: Plan) -> tuple[Diagnostic, ...]:
     """Return the warnings of `lint_problems`, in order of location."""
-    return sorted_by_location(document.diagnose(problem) for problem in lint_problems(document, plan))
+    return sorted_by_location(plan_files.diagnose(problem) for problem in lint_problems(plan_files, plan))
 
 
-def lint_problems(document: PlanFiles, plan: Plan) -> Iterator[Problem]:
-    """Yield warnings about a plan as written (`document`) and as resolved."""
-    data = document.data
+def lint_problems(plan_files: PlanFiles, plan: Plan) -> Iterator[Problem]:
+    """Yield warnings about a plan as written (`plan_files`) and as resolved."""
+    data = plan_files.data
     yield from _unused_variables(data)
     yield from _unused_templates(data)
     yield from _unused_results(plan)
     yield from _unrendered_templates(data)
     yield from _doubtful_values(data)
     # Platforms of the command line are not a fault of the plan.
-    if not any(".platforms" in setting for setting in document.settings):
+    if not any(".platforms" in setting for setting in plan_files.settings):
         yield from _unbuilt_platforms(data, plan)
 
 

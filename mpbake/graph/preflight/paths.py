@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from mpbake.spec.files.plan_files import PlanFiles
 
 
-def check_files(document: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
+def check_files(plan_files: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
     """Raise PlanError with the errors that `file_problems` returns."""
-    problems = file_problems(chosen, document.root, environment, now)
+    problems = file_problems(chosen, plan_files.root, environment, now)
     errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
     if errors:
-        raise PlanError(document.diagnose(error) for error in errors)
+        raise PlanError(plan_files.diagnose(error) for error in errors)
 
 
 def file_problems(chosen: Selection, root: Path, environment: Mapping[str, str], now: datetime) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def _missing_paths_of(target: Target) -> Iterator[Problem]:
         for name, value in variant.attributes.items():
             paths = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is PathAccess.NEEDS else Paths.NONE
             for place, path in paths_of(paths, value):
-                yield from _missing_path(target, variant.where((name, *place)), paths, path)
+                yield from _missing_path(target, variant.source_key((name, *place)), paths, path)
         yield from _missing_dockerfile(target, variant)
 
 
@@ -101,7 +101,7 @@ def _missing_dockerfile(target: Target, variant: PlatformVariant) -> Iterator[Pr
     """Yield a problem if the context exists but its Dockerfile does not."""
     inline, path = variant.dockerfile
     if path and not inline and is_folder(Path(variant.attributes["context"])) and not is_file(Path(path)):
-        key = variant.where(("dockerfile",))
+        key = variant.source_key(("dockerfile",))
         yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
 
 
@@ -111,12 +111,12 @@ def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str])
         source = secret_source(entry)
         if source.or_file and source.variable not in environment and not is_file(root / source.variable):
             message = f"{target.name}: {source.variable} is neither a set variable nor a file in the plan's folder"
-            hint = "set the variable, or name the source of the secret: env=NAME or src=FILE"
-            key = target.where(("secret", index))
+            hint = "set the variable, or set the source of the secret: env=NAME or src=FILE"
+            key = target.source_key(("secret", index))
             yield Problem(code=Code.MISSING_FILE, key=key, message=one_line(message), hint=hint)
 
 
 def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
-    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that states it"
+    start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that contains it"
     hint = f"correct the path: it is relative to {start} (a Dockerfile's to its context)"
     return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

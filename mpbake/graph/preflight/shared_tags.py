@@ -25,5 +25,5 @@ def dependencies_on_shared_tags(targets: Iterable[Target]) -> Iterator[Problem]:
                     f'{target.name}: needs "{name}", whose tags move only when all is built (publish = "together")'
                 )
                 hint = f'link to it instead: contexts = {{ NAME = "target:{name}" }}, and FROM NAME in the Dockerfile'
-                key = target.where(("needs",))
+                key = target.source_key(("needs",))
                 yield Problem(code=Code.NEEDS_TOGETHER, key=key, message=message, hint=hint, culprit=need.table)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.report.diagnostics.check_report import CheckReport
 
-FORMAT = 1
+DIAGNOSTICS_FORMAT = 1
 """Version of the format: it rises when a field is removed or changes its meaning. New fields may appear at any time."""
 
 _NO_LOCATION: Mapping[str, Any] = {"file": "", "line": 0, "column": 0, "length": 0, "key": [], "excerpt": ""}
@@ -25,7 +25,7 @@ def report_json(report: CheckReport) -> str:
 
 def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> str:
     """Return the fields that `docs/diagnostics.md` lists, one line for each diagnostic; only ASCII."""
-    return f'{{\n"format": {FORMAT},\n"diagnostics": {json_lines(map(_fields, diagnostics))}\n}}\n'
+    return f'{{\n"format": {DIAGNOSTICS_FORMAT},\n"diagnostics": {json_lines(map(_fields, diagnostics))}\n}}\n'
 
 
 def _fields(diagnostic: Diagnostic) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[
     for change in changes:
         lines.append(f"  {change.action.sign} {change.action} {change.kind.value} {change.name}: {change.reason}")
         lines += [f"      {difference}" for difference in change.differences]
-    lines += [f"  ? {part}: whether it is as declared is not known" for part in unclear]
+    lines += [f"  ? {part}: its actual state is not known" for part in unclear]
     if len(lines) == 1:
         lines.append("  as declared")
     return "\n".join(lines) + "\n"

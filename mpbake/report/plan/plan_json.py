@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node, PlatformVariant, Target
     from mpbake.model.steps import Step
 
-FORMAT = 1
+PLAN_FORMAT = 1
 """Version of the format: it rises when a field is removed or changes its meaning. New fields may appear at any time."""
 
 _SEPARATE = ("args", "labels", "contexts")
@@ -33,7 +33,7 @@ def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
         "steps": _steps(graph),
         "warnings": warnings,
     }
-    fields = [f'"format": {FORMAT}', *(f'"{name}": {json_lines(items)}' for name, items in lists.items())]
+    fields = [f'"format": {PLAN_FORMAT}', *(f'"{name}": {json_lines(items)}' for name, items in lists.items())]
     return "{\n" + ",\n".join(fields) + "\n}\n"
 
 

@@ -180,14 +180,14 @@ def _results(piece: BuildPiece) -> list[str]:
         lines += _pushes(piece)
     if target.load:
         lines.append(_load(piece))
-    joined = archives(target) if piece.of > 1 else ()
+    joined = archives(target) if piece.piece_count > 1 else ()
     lines += [f"output {one_line(output)}{' (a part)' if output in joined else ''}" for output in target.outputs]
     return lines or ["no output: stays in the build cache (push, load or output would keep it)"]
 
 
 def _pushes(piece: BuildPiece) -> list[str]:
     """Return how a build pushes. An engine's own builder builds whole targets only, and cannot push without a tag."""
-    uploads = possible_upload_tags(piece.target) if piece.of == 1 else []
+    uploads = possible_upload_tags(piece.target) if piece.piece_count == 1 else []
     if piece.target.builder.driver.rules.is_engine:
         return [f"push as {tag}" for tag in uploads]
     return [
@@ -197,7 +197,7 @@ def _pushes(piece: BuildPiece) -> list[str]:
 
 
 def _load(piece: BuildPiece) -> str:
-    if piece.of > 1:
+    if piece.piece_count > 1:
         return "load into the engine in use, if that has this platform"
     several = ": all platforms, or its own if it holds one at a time" if len(piece.platforms) > 1 else ""
     return f"load into the engine in use{several}"

@@ -37,10 +37,10 @@ def target_text(target: Target, origin: Origin | None = None, only: Sequence[Pla
     """
     platforms = tuple(only) or target.platforms
     common, by_platform = _split(target, platforms)
-    lines = list(_table(f"targets.{toml_key(target.name)}", common, target.on(platforms).where, origin))
+    lines = list(_table(f"targets.{toml_key(target.name)}", common, target.on(platforms).source_key, origin))
     for platform, values in by_platform.items():
         header = f"targets.{toml_key(target.name)}.platform.{toml_value(str(platform))}"
-        lines += ["", *_table(header, values, target.on((platform,)).where, origin)]
+        lines += ["", *_table(header, values, target.on((platform,)).source_key, origin)]
     return "\n".join(lines) + "\n"
 
 
@@ -125,11 +125,11 @@ def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
 
 
 def _table(
-    header: str, values: Mapping[str, Any], where: Callable[[KeyPath], KeyPath], origin: Origin | None
+    header: str, values: Mapping[str, Any], source_key: Callable[[KeyPath], KeyPath], origin: Origin | None
 ) -> Iterator[str]:
     yield f"[{header}]"
     for name, value in values.items():
-        yield from _Attribute(name=name, value=value, where=where, origin=origin).lines()
+        yield from _Attribute(name=name, value=value, source_key=source_key, origin=origin).lines()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +138,7 @@ class _Attribute:
 
     name: str
     value: Any
-    where: Callable[[KeyPath], KeyPath]
+    source_key: Callable[[KeyPath], KeyPath]
     origin: Origin | None
 
     def lines(self) -> Iterator[str]:
@@ -169,7 +169,7 @@ class _Attribute:
                 return ()
 
     def _origin(self, path: KeyPath) -> str:
-        return self.origin(self.where(path)) if self.origin else ""
+        return self.origin(self.source_key(path)) if self.origin else ""
 
     def _comment(self, line: str, origin: str) -> str:
         return f"{line.ljust(_ORIGIN_COLUMN)}  # {origin}" if origin else line

@@ -77,7 +77,7 @@ def finish_line(result: StepResult) -> str:
         case StepStatus.FAILED:
             return f"{label}: FAILED after {duration(result.seconds)}"
         case StepStatus.SKIPPED:
-            cause = f", since {step_label(result.blame)} failed" if result.blame is not None else ""
+            cause = f", since {step_label(result.blocked_by)} failed" if result.blocked_by is not None else ""
             return f"{label}: not started{cause}"
         case StepStatus.CANCELLED:
             return f"{label}: cancelled"

@@ -12,7 +12,7 @@ from mpbake.base.files import is_descriptor, write_named
 from mpbake.base.text import one_line, printable
 from mpbake.model.steps import BuildPiece, Publish, StepStatus, Verify
 from mpbake.report.progress.event_lines import finish_line
-from mpbake.report.progress.summary import is_own_step, is_worth_reporting, status_of, target_of, unsure_tags_text
+from mpbake.report.progress.summary import is_own_step, is_worth_reporting, status_of, step_target, unsure_tags_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str]
     """Return for each target the fields of bake, and under `mpbake` its result, as a whole and on each platform."""
     by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
-        target = target_of(result.step)
+        target = step_target(result.step)
         if target is not None and target in by_target and is_own_step(result.step):
             by_target[target].append(result)
     causes: dict[Step | None, MpbakeError] = {result.step: result.error for result in finished.results if result.error}
@@ -76,7 +76,7 @@ def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeEr
         elif unsure := unsure_tags_text(result):
             yield unsure
         elif result.status is StepStatus.SKIPPED and is_worth_reporting(result):
-            cause = f": {causes[result.blame].message}" if result.blame in causes else ""
+            cause = f": {causes[result.blocked_by].message}" if result.blocked_by in causes else ""
             yield f"{finish_line(result)}{cause}"
 
 

@@ -66,7 +66,7 @@ def _by_node(pieces: Iterable[StepResult]) -> list[list[str]]:
     return [[",".join(platforms) or "native", node] for node, platforms in by_node.items()]
 
 
-def target_of(step: Step | None) -> Target | None:
+def step_target(step: Step | None) -> Target | None:
     """Return the target of a step; None for a node's bootstrap, or without a step."""
     match step:
         case BootstrapNode() | None:
@@ -79,7 +79,7 @@ def target_of(step: Step | None) -> Target | None:
 
 def is_worth_reporting(result: StepResult) -> bool:
     """Return whether it is worth telling that a step was not started: a build, or tags that wait for another target."""
-    same_target = target_of(result.blame) is target_of(result.step)
+    same_target = step_target(result.blocked_by) is step_target(result.step)
     return isinstance(result.step, BuildPiece) or (isinstance(result.step, Publish) and not same_target)
 
 
@@ -89,7 +89,7 @@ def is_own_step(step: Step) -> bool:
 
 
 def _steps_of(target: Target, results: Sequence[StepResult]) -> list[StepResult]:
-    return [result for result in results if target_of(result.step) is target and is_own_step(result.step)]
+    return [result for result in results if step_target(result.step) is target and is_own_step(result.step)]
 
 
 def status_of(target: Target, results: Sequence[StepResult]) -> StepStatus:
@@ -119,10 +119,10 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
 
 
 def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
-    """Return warnings of targets that are done, and whose results nobody gets; empty if there are none."""
+    """Return warnings of targets that are done, and whose results have no output; empty if there are none."""
     users = (*graph.targets, *linked_targets(*graph.targets))
     used = {target for user in users for target in (*user.needs, *user.every_link)}
-    undone = {target_of(result.step) for result in finished.results if result.status is not StepStatus.DONE}
+    undone = {step_target(result.step) for result in finished.results if result.status is not StepStatus.DONE}
     unkept = [target for target in graph.targets if not (target.push or target.load or target.has_other_results)]
     unkept = [target for target in unkept if target not in used | undone]
     tagged = [target for target in unkept if target.tags]

@@ -183,7 +183,7 @@ class Linker:
             retries=values.retries,
             description=values.description,
             table=draft.table_name,
-            where=common.where,
+            source_key=common.source_key,
         )
 
     def _check_push(self, draft: TargetDraft, *, push: bool) -> None:
@@ -216,7 +216,7 @@ class Linker:
             own = _bake_attributes(part, resolver) if draft.by_platform else {}
             linked = {context: targets[name] for context, name in links.items() if name in targets}
             table = part.table.keep_items({"needs": needs}) if needs else part.table
-            variant = PlatformVariant(attributes=common | own, links=linked, where=table.key_of)
+            variant = PlatformVariant(attributes=common | own, links=linked, source_key=table.key_of)
             variants.append(next((earlier for earlier in variants if earlier == variant), variant))
         return variants
 
@@ -275,6 +275,6 @@ def tags_pushed_twice(targets: Iterable[Target]) -> Iterator[Problem]:
             owner = owners.setdefault(parse_reference(tag).canonical, target.name)
             if owner != target.name:
                 message = f'"{owner}" and "{target.name}" both push {tag}'
-                hint, key = "give each target its own tags", target.where(("tags",))
+                hint, key = "give each target its own tags", target.source_key(("tags",))
                 culprit = tag.removesuffix(":latest")
                 yield Problem(code=Code.TAG_TWICE, key=key, message=message, hint=hint, culprit=culprit)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
 
-_FORM = "write GLOB.KEY=VALUE, such as web.args.DEBUG=1, '*.platforms=[\"linux/arm64\"]' or web.tags+=NAME"
-_PLATFORM = "platform"
+_FORM_HINT = "write GLOB.KEY=VALUE, such as web.args.DEBUG=1, '*.platforms=[\"linux/arm64\"]' or web.tags+=NAME"
+_PLATFORM_KEY = "platform"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,17 +59,17 @@ def _parse(text: str, number: int) -> SetOverride:
     append = left.endswith("+")
     pattern, _, path = left.removesuffix("+").partition(".")
     if not (equals and pattern and path):
-        raise _usage_error(text, "is not GLOB.KEY=VALUE", _FORM)
+        raise _usage_error(text, "is not GLOB.KEY=VALUE", _FORM_HINT)
     attribute, *subkeys = _path_parts(text, path)
     platform = None
-    if attribute == _PLATFORM:
+    if attribute == _PLATFORM_KEY:
         platform, attribute, subkeys = _split_platform(text, subkeys)
     _check_attribute(text, attribute, PLATFORM_ATTRIBUTES if platform else _SETTABLE)
     kind = value_kind(attribute)
     if not all(subkeys):
-        raise _usage_error(text, "has an empty name", _FORM)
+        raise _usage_error(text, "has an empty name", _FORM_HINT)
     if subkeys and kind is not ValueKind.MAP:
-        raise _usage_error(text, f"{attribute} has no keys", _FORM)
+        raise _usage_error(text, f"{attribute} has no keys", _FORM_HINT)
     if append and (subkeys or kind not in {ValueKind.LIST, ValueKind.MAP}):
         raise _usage_error(text, "+= adds to lists and tables only", "use = instead")
     return SetOverride(
@@ -83,17 +83,19 @@ def _parse(text: str, number: int) -> SetOverride:
     )
 
 
-_SETTABLE = [name for name, attribute in ATTRIBUTES.items() if attribute.merge is not Merge.OWN and name != _PLATFORM]
+_SETTABLE = [
+    name for name, attribute in ATTRIBUTES.items() if attribute.merge is not Merge.OWN and name != _PLATFORM_KEY
+]
 
 
 def _path_parts(text: str, path: str) -> list[str]:
     """Split `args.X` at its first dots: `labels.org.example.title` has two parts. Quotes are TOML's."""
     if not {'"', "'"} & set(path):
-        return path.split(".", 3 if path.startswith(f"{_PLATFORM}.") else 1)
+        return path.split(".", 3 if path.startswith(f"{_PLATFORM_KEY}.") else 1)
     try:
         return read_key(path)
     except ValueError:
-        raise _usage_error(text, "has an invalid key", _FORM) from None
+        raise _usage_error(text, "has an invalid key", _FORM_HINT) from None
 
 
 def _split_platform(text: str, parts: list[str]) -> tuple[Platform, str, list[str]]:
@@ -123,7 +125,7 @@ def _typed_value(text: str, kind: ValueKind, value: str) -> Any:
         case _:
             parsed = read_value(value)
             if parsed is None and kind in {ValueKind.LIST, ValueKind.MAP}:
-                raise _usage_error(text, f"is not a {'list' if kind is ValueKind.LIST else 'table'}", _FORM)
+                raise _usage_error(text, f"is not a {'list' if kind is ValueKind.LIST else 'table'}", _FORM_HINT)
             return value if parsed is None else parsed
 
 

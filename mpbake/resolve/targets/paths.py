@@ -1,4 +1,4 @@
-"""Makes local paths absolute: they are relative to the folder of the file that states them."""
+"""Makes local paths absolute: they are relative to the folder of the file that contains them."""
 
 from __future__ import annotations
 

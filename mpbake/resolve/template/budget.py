@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2.exceptions import SecurityError
 from jinja2.sandbox import MAX_RANGE
 
-from mpbake.resolve.template.values import ITEM_WEIGHT, is_collection, is_lazy, weight
+from mpbake.resolve.template.values import ITEM_WEIGHT, is_collection, is_lazy_sequence, weight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -105,7 +105,7 @@ class Budget:
 
     def metered(self, value: Any, cost: int) -> Any:
         """Return `value`; each item of a lazy sequence counts when it is evaluated, with an additional `cost`."""
-        return self._metered_items(value, cost) if is_lazy(value) else value
+        return self._metered_items(value, cost) if is_lazy_sequence(value) else value
 
     def _metered_items(self, items: Iterable[Any], cost: int) -> Iterator[Any]:
         for item in items:

@@ -145,7 +145,7 @@ class Renderer:
             quoted = re.search('"(.+?)"', message)
             return TemplateProblem(message, Code.UNDEFINED_VARIABLE, culprit=quoted[1] if quoted else "")
         name = undefined_name[1]
-        text = f'there is no variable "{name}"\n{self._hint_for_unknown_variable(name, scope)}'
+        text = f'unknown variable "{name}"\n{self._hint_for_unknown_variable(name, scope)}'
         is_platform = name == "platform"
         return TemplateProblem(_PLATFORM_UNAVAILABLE if is_platform else text, Code.UNDEFINED_VARIABLE, culprit=name)
 
@@ -167,7 +167,7 @@ class Renderer:
         if name in REMOVED_FILTERS:
             explanation = f'the filter "{name}" is not available\nsee docs/templates.md for the filters of mpbake'
         else:
-            explanation = f'there is no {kind} "{name}"\n{self._hint_for_unknown_function(kind, name, text)}'
+            explanation = f'unknown {kind} "{name}"\n{self._hint_for_unknown_function(kind, name, text)}'
         return TemplateProblem(explanation, Code.UNKNOWN_FILTER, culprit=name)
 
     def _hint_for_unknown_function(self, kind: str, name: str, text: str) -> str:

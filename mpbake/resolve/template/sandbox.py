@@ -32,7 +32,7 @@ from mpbake.resolve.template.values import (
     UndefinedValue,
     check_value,
     is_collection,
-    is_lazy,
+    is_lazy_sequence,
     rendered_text,
     weight,
 )
@@ -81,7 +81,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         """
         if type(value) is Undefined:
             return ""  # the result of an `if` without `else`
-        evaluated = list(value) if is_lazy(value) else value
+        evaluated = list(value) if is_lazy_sequence(value) else value
         for item in self._budget.contents(evaluated):
             check_value(item)
         return str(evaluated) if isinstance(evaluated, SemanticVersion) else evaluated

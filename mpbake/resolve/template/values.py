@@ -146,6 +146,6 @@ def is_collection(value: Any) -> bool:
     return isinstance(value, Collection) and not isinstance(value, str | bytes | range | Undefined | Context)
 
 
-def is_lazy(value: Any) -> bool:
+def is_lazy_sequence(value: Any) -> bool:
     """Whether `value` is a lazy sequence, as filters such as `map` return."""
     return isinstance(value, Iterator) and not callable(value)

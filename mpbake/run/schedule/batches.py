@@ -28,7 +28,7 @@ SHORT_BUILD = 5.0
 BATCHES_AFTER_FAILURE = 2
 """Batches that a piece may share after other pieces made its batch fail. After these it has a call of its own."""
 _REBUILDING_ATTRIBUTES = attributes_for(Role.NO_CACHE, Role.PULL)
-"""Attributes of a base that make BuildKit build it anew for each target that links to it."""
+"""Attributes of a base that make BuildKit build it again for each target that links to it."""
 
 Unit = Sequence[BuildPiece]
 """Pieces that belong in one call: a piece, and the pieces that link to it and wait for nothing else."""
@@ -134,7 +134,7 @@ class Batches:
 
     def unit(self, piece: BuildPiece, followers: Sequence[BuildPiece]) -> Unit:
         """Return `piece` and the `followers` that its call can build."""
-        if not followers or piece.of > 1 or not self._may_share(piece) or self._is_long(piece):
+        if not followers or piece.piece_count > 1 or not self._may_share(piece) or self._is_long(piece):
             return [piece]
         joining = [follower for follower in followers if self._can_join(piece, follower)]
         return [piece, *joining] if len(joining) < MAX_BATCH_SIZE else [piece]
@@ -142,7 +142,7 @@ class Batches:
     def _can_join(self, piece: BuildPiece, follower: BuildPiece) -> bool:
         same = _deadlines(piece) == _deadlines(follower) and piece.platforms == follower.platforms
         links = piece.target in linked_targets(follower.target)
-        return same and follower.of == 1 and self._may_share(follower) and links
+        return same and follower.piece_count == 1 and self._may_share(follower) and links
 
     # --- shared bases -------------------------------------------------------------------------------------------------
 
@@ -178,7 +178,7 @@ class Batches:
         return last is not None and last > SHORT_BUILD
 
     def _pieces_waiting_for(self, piece: BuildPiece) -> frozenset[BuildPiece]:
-        """Return the pieces of other targets that wait for `piece`, directly or through steps that are no pieces."""
+        """Return the pieces of other targets that wait for `piece`, directly or through steps that are not pieces."""
         if not self._dependent_pieces:
             for step in reversed(self._graph.steps):
                 self._dependent_pieces[step] = self._next_pieces(step)
@@ -225,7 +225,7 @@ def _call_key(piece: BuildPiece) -> Hashable:
     The call of a piece whose target is split waits until the nodes of the target's other pieces have been started: it
     has to know whether their images have one form. The pieces of other targets do not have to wait for that.
     """
-    return (_deadlines(piece), piece.of > 1)
+    return (_deadlines(piece), piece.piece_count > 1)
 
 
 def _deadlines(piece: BuildPiece) -> tuple[float, float]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from mpbake.model.steps import BuildPiece
     from mpbake.run.schedule.fleet import Fleet
-    from mpbake.run.schedule.launcher import Call, Launcher
+    from mpbake.run.schedule.launcher import Launcher, StartedSteps
     from mpbake.run.schedule.node_selector import NodeSelector
     from mpbake.run.schedule.piece_queue import QueuedPiece
     from mpbake.run.schedule.pools import Pool
@@ -34,7 +34,7 @@ class Dispatcher:
         self._launcher = launcher
         self.reconsider_at: float | None = None
 
-    def dispatch(self, now: float) -> Iterator[Call]:
+    def dispatch(self, now: float) -> Iterator[StartedSteps]:
         """Start the queued pieces for which there is room: first on their own nodes, then on nodes that emulate."""
         self.reconsider_at = None
         heads = {pool: head for pool in self._fleet.pools if (head := pool.queue.first())}
@@ -44,7 +44,7 @@ class Dispatcher:
             yield from self._emulate(pool, now)
         yield from self._launcher.start_gathered(now)
 
-    def _fill(self, pool: Pool, now: float) -> Iterator[Call]:
+    def _fill(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
         """Assign pieces to the nodes of `pool` until it runs out of either."""
         set_aside: list[QueuedPiece] = []
         waiting_for: Counter[str] = Counter()
@@ -65,7 +65,7 @@ class Dispatcher:
                 yield call
         pool.queue.restore(set_aside)
 
-    def _emulate(self, pool: Pool, now: float) -> Iterator[Call]:
+    def _emulate(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
         """Emulate the least urgent pieces of `pool` where that is faster."""
         if not pool.usable:
             yield from self._emulate_without_native_nodes(pool, now)
@@ -74,7 +74,7 @@ class Dispatcher:
             if call := self._launcher.assign(last.piece, node, now):
                 yield call
 
-    def _emulate_without_native_nodes(self, pool: Pool, now: float) -> Iterator[Call]:
+    def _emulate_without_native_nodes(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
         """Emulate the pieces of `pool`, none of whose own nodes is usable."""
         if not any(node.has_room or node.building for node in pool.helpers):  # saves a look at each piece
             return
@@ -83,7 +83,7 @@ class Dispatcher:
             if faster and (call := self._start_on_spare_node(entry.piece, now)):
                 yield call
 
-    def _start_on_spare_node(self, piece: BuildPiece, now: float) -> Call:
+    def _start_on_spare_node(self, piece: BuildPiece, now: float) -> StartedSteps:
         """Assign `piece` to a spare node, or first bootstrap one to learn whether it can emulate.
 
         Returns the call that starts now, which may be empty.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mpbake.run.schedule.scheduled_node import ScheduledNode
     from mpbake.run.schedule.step_tracker import StepTracker
 
-Call = tuple[Step, ...]
+StartedSteps = tuple[Step, ...]
 """Steps that start together: one step, or several pieces of one node."""
 
 
@@ -42,14 +42,14 @@ class Launcher:
     _gathering: dict[ScheduledNode, None] = field(default_factory=dict, init=False)
     _call_numbers: Iterator[int] = field(default_factory=itertools.count, init=False)
 
-    def bootstrap(self, node: ScheduledNode) -> Call:
+    def bootstrap(self, node: ScheduledNode) -> StartedSteps:
         """Return the bootstrap of `node`, or an empty call if it runs already."""
         if node.status is NodeStatus.STARTING:
             return ()
         node.status = NodeStatus.STARTING
         return (self.bootstraps.setdefault(node.id, BootstrapNode(node=node.declared)),)
 
-    def assign(self, piece: BuildPiece, node: ScheduledNode, now: float) -> Call:
+    def assign(self, piece: BuildPiece, node: ScheduledNode, now: float) -> StartedSteps:
         """Assign `piece` to `node`, after the steps that must come first there.
 
         Returns the call that starts now. It is empty if `piece` has to wait, or will share a call of `gathered` pieces.
@@ -73,7 +73,7 @@ class Launcher:
         node.building.add(base)
         return self._call(node, [base], now)
 
-    def start_check(self, check: CheckPiece) -> Iterator[Call]:
+    def start_check(self, check: CheckPiece) -> Iterator[StartedSteps]:
         """Start `check`, or park it until a node that can run it is up."""
         node = self.check_placement.place(check)
         if node.status in {NodeStatus.UP, NodeStatus.FAILED}:  # on a failed node the check itself reports the problem
@@ -85,13 +85,13 @@ class Launcher:
 
     # --- nodes without slots ----------------------------------------------------------------------------------------
 
-    def start_gathered(self, now: float) -> Iterator[Call]:
+    def start_gathered(self, now: float) -> Iterator[StartedSteps]:
         """Start the pieces that nodes without slots have gathered, with the bases that they need there."""
         for node in self._gathering:
             yield from self._start_gathered_on(node, now)
         self._gathering.clear()
 
-    def _start_gathered_on(self, node: ScheduledNode, now: float) -> Iterator[Call]:
+    def _start_gathered_on(self, node: ScheduledNode, now: float) -> Iterator[StartedSteps]:
         gathered, node.gathered = node.gathered, []
         startable = []
         for piece in gathered:
@@ -108,7 +108,7 @@ class Launcher:
             yield self._call(node, [*bases, *batch], now)
         node.note_load()
 
-    def _start_base(self, base: BuildPiece, user: BuildPiece, node: ScheduledNode, now: float) -> Call:
+    def _start_base(self, base: BuildPiece, user: BuildPiece, node: ScheduledNode, now: float) -> StartedSteps:
         """Start `base` in its own call, and let `user` wait for it. Return the call, which is empty if none starts.
 
         If `node` has `MAX_CALLS` calls, `user` is queued again: the end of any of these calls wakes it.
@@ -138,7 +138,7 @@ class Launcher:
             units.append(self.batches.unit(piece, startable))
         return units
 
-    def _call(self, node: ScheduledNode, pieces: Sequence[BuildPiece], now: float) -> Call:
+    def _call(self, node: ScheduledNode, pieces: Sequence[BuildPiece], now: float) -> StartedSteps:
         """Have `node` build `pieces` in one call. It takes one slot, or one for each piece if the plan sets slots."""
         started = [self.tracker.piece_on(piece, node.declared) for piece in pieces]
         for piece, on_node in zip(pieces, started, strict=True):

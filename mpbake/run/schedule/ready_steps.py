@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, assert_never
 
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify
 from mpbake.run.schedule.piece_queue import QueuedPiece
-from mpbake.run.schedule.step_tracker import is_lazy
+from mpbake.run.schedule.step_tracker import is_on_demand
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +42,7 @@ class ReadySteps:
     def add(self, steps: Iterable[Step]) -> None:
         """Queue those of `steps` that wait for no other step and are not over."""
         for step in steps:
-            if self._tracker.is_over(step) or self._tracker.is_waiting(step) or is_lazy(step):
+            if self._tracker.is_over(step) or self._tracker.is_waiting(step) or is_on_demand(step):
                 continue
             match step:
                 case BuildPiece():

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.steps import Step
-    from mpbake.run.schedule.launcher import Call
+    from mpbake.run.schedule.launcher import StartedSteps
     from mpbake.run.schedule.scheduled_node import ScheduledNode
 
 
@@ -135,7 +135,7 @@ class Schedule:
 
     # --- start ------------------------------------------------------------------------------------------------------
 
-    def start(self, now: float = 0.0) -> list[Call]:
+    def start(self, now: float = 0.0) -> list[StartedSteps]:
         """Start the steps that can start now, and return their calls. Each piece names the one node that builds it."""
         for node in self._fleet.take_retried(now):
             self._ready.requeue_waiting_on(node)

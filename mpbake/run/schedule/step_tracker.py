@@ -35,8 +35,8 @@ class StepTracker:
     def __init__(self, graph: BuildGraph) -> None:
         self.place = {step: index for index, step in enumerate(graph.steps)}
         self._graph = graph
-        self._waits_for = {step: sum(not is_lazy(other) for other in graph.before[step]) for step in graph.steps}
-        self._unfinished = sum(not is_lazy(step) for step in graph.steps)
+        self._waits_for = {step: sum(not is_on_demand(other) for other in graph.before[step]) for step in graph.steps}
+        self._unfinished = sum(not is_on_demand(step) for step in graph.steps)
         self._running: dict[Step, None] = {}
         self._over: set[Step] = set()
         self._failed: set[Step] = set()
@@ -58,7 +58,7 @@ class StepTracker:
     @property
     def initially_ready(self) -> list[Step]:
         """The steps that wait for no other step, in the graph's order."""
-        return [step for step, count in self._waits_for.items() if not count and not is_lazy(step)]
+        return [step for step, count in self._waits_for.items() if not count and not is_on_demand(step)]
 
     # --- started steps and their origins --------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class StepTracker:
     def dependencies(self, step: Step) -> list[Step]:
         """Return the steps that had to be done before `step` could start, as they were started, without lazy steps."""
         before = self._graph.before.get(self.origin(step), ())
-        return [self.started_as(dependency) for dependency in before if not is_lazy(dependency)]
+        return [self.started_as(dependency) for dependency in before if not is_on_demand(dependency)]
 
     # --- start and end ----------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class StepTracker:
     def end(self, origin: Step, status: StepStatus) -> tuple[list[Step], tuple[Step, ...]]:
         """Record that `origin` is over for good. Return the steps that become ready, and the steps that never start."""
         self._over.add(origin)
-        self._unfinished -= not is_lazy(origin)
+        self._unfinished -= not is_on_demand(origin)
         dependents = self._graph.after[origin]
         if status is not StepStatus.DONE:
             self._failed.add(origin)
@@ -160,7 +160,7 @@ class StepTracker:
         return {self.origin(step) for step in self._running}
 
     def _without_lazy(self, steps: Iterable[Step]) -> tuple[Step, ...]:
-        visible = sorted((step for step in steps if not is_lazy(step)), key=self.place.__getitem__)
+        visible = sorted((step for step in steps if not is_on_demand(step)), key=self.place.__getitem__)
         self._unfinished -= len(visible)
         return tuple(visible)
 
@@ -184,7 +184,7 @@ class StepTracker:
         return self._waits_for[piece] == sum(dependency in others for dependency in self._graph.before[piece])
 
 
-def is_lazy(step: Step) -> bool:
+def is_on_demand(step: Step) -> bool:
     """Whether `step` runs only where and when a piece needs it."""
     match step:
         case BuildPiece():

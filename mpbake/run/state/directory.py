@@ -68,7 +68,7 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
         try:
             state = opened.enter_context(_opened(root / FOLDER, now))
         except OSError as error:
-            hint = "mpbake keeps its logs and locks there: free some space, or make the folder writable"
+            hint = "free some disk space, or make the folder writable: mpbake keeps its logs and locks there"
             raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
         try:
             yield state
@@ -141,7 +141,7 @@ def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def _real_folder(path: Path) -> Path:
-    """Return `path` as a folder that is no symlink, created if missing."""
+    """Return `path` as a folder that is not a symlink, created if missing."""
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise UsageError(f"{path} is not a folder", hint=_REMOVE_IT)
     path.mkdir(mode=0o700, exist_ok=True)
@@ -149,7 +149,7 @@ def _real_folder(path: Path) -> Path:
 
 
 def _real_file(path: Path) -> Path:
-    """Return `path`, which must be a file that is no symlink, or not exist."""
+    """Return `path`, which must be a file that is not a symlink, or not exist."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise UsageError(f"{path} is not a file", hint=_REMOVE_IT)
     return path

@@ -40,11 +40,11 @@ def read_plan(
         reader.read(path)
     files = reader.finish()
     main = next(file for file in files if file.path == paths[0])
-    document = PlanFiles(main=main, sources=files, settings=tuple(settings))
+    plan_files = PlanFiles(main=main, sources=files, settings=tuple(settings))
     try:
-        return document, PlanSpec.model_validate(document.data, context=dict(AS_WRITTEN))
+        return plan_files, PlanSpec.model_validate(plan_files.data, context=dict(AS_WRITTEN))
     except ValidationError as error:
-        raise PlanError(document.diagnose(problem) for problem in problems_of(error, PlanSpec)) from None
+        raise PlanError(plan_files.diagnose(problem) for problem in problems_of(error, PlanSpec)) from None
 
 
 class _Reader:

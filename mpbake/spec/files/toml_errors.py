@@ -21,7 +21,7 @@ _PAIR = re.compile(r"[\w.\"-]+[ \t]*=")
 _QUOTE = "put text in quotes"
 _MULTILINE = 'put text of several lines in three quotes: """'
 _CLOSE_QUOTES = "end the text with the quotes that it begins with"
-_HINTS = {
+_HINTS_BY_ERROR = {
     "Invalid value": f'{_QUOTE}: name = "web"; write true and false in small letters',
     "Expected '=' after a key": "write key = value",
     "Expected newline or end of document": f"write one key on each line; {_QUOTE}",
@@ -100,7 +100,7 @@ def _hint(error: tomli.TOMLDecodeError) -> str:
         if not _is_in_text(error):
             return "remove it: comments cannot contain this character"
         return f"write it as \\u{ord(character):04x} in double quotes, or remove it"
-    return next((hint for start, hint in _HINTS.items() if error.msg.startswith(start)), "")
+    return next((hint for start, hint in _HINTS_BY_ERROR.items() if error.msg.startswith(start)), "")
 
 
 def _is_in_text(error: tomli.TOMLDecodeError) -> bool:

@@ -11,7 +11,7 @@ from mpbake.model.plan import Driver
 from mpbake.spec.tables.attributes import Option, OptionForm, OptionSince
 from mpbake.spec.tables.table import Table, kebab
 from mpbake.spec.tables.value_types import (
-    TEMPLATE,
+    OR_TEMPLATE,
     BootDuration,
     DriverName,
     Duration,
@@ -39,20 +39,20 @@ class TlsSpec(Table):
     )
 
 
-_CREATED = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
+_CREATING_DRIVERS = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
 _CONTAINER = Option(drivers=(Driver.DOCKER_CONTAINER,))
-_CLUSTER = Option(drivers=(Driver.KUBERNETES,))
+_CLUSTER_OPTION = Option(drivers=(Driver.KUBERNETES,))
 _CLUSTER_PAIRS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.PAIRS)
 _CLUSTER_ROWS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.ROWS)
-_WHERE_CREATED = Option(drivers=_CREATED)
-_BY_CLIENT = Option(drivers=(*_CREATED, Driver.REMOTE), of_client=True)
+_WHERE_CREATED = Option(drivers=_CREATING_DRIVERS)
+_BY_CLIENT = Option(drivers=(*_CREATING_DRIVERS, Driver.REMOTE), of_client=True)
 _CONTAINERS_BY_CLIENT = Option(drivers=(Driver.DOCKER_CONTAINER,), of_client=True)
-_BUILDKITD = Option(drivers=_CREATED, to_driver=False)
-_Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, TEMPLATE]
-_Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, TEMPLATE]
-_Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, TEMPLATE]
-_Replicas = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, TEMPLATE]
-_Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, TEMPLATE]
+_BUILDKITD = Option(drivers=_CREATING_DRIVERS, to_driver=False)
+_Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, OR_TEMPLATE]
+_Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, OR_TEMPLATE]
+_Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, OR_TEMPLATE]
+_Replicas = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, OR_TEMPLATE]
+_Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, OR_TEMPLATE]
 
 
 class ResourcesSpec(Table):
@@ -138,20 +138,22 @@ class NodeOptionsSpec(Table):
     allow_untrusted_image: Annotated[Flag, _CONTAINERS_BY_CLIENT, OptionSince(version=(0, 36))] = Field(
         default=False, description="allow a BuildKit image that BUILDX_DEFAULT_POLICY=1 does not trust"
     )
-    namespace: Annotated[Text, _CLUSTER] = Field(default="", description="namespace of the Deployment")
-    replicas: Annotated[_Replicas, _CLUSTER] = Field(default=None, description="number of pods")
-    requests: Annotated[ResourcesSpec, _CLUSTER] = Field(
+    namespace: Annotated[Text, _CLUSTER_OPTION] = Field(default="", description="namespace of the Deployment")
+    replicas: Annotated[_Replicas, _CLUSTER_OPTION] = Field(default=None, description="number of pods")
+    requests: Annotated[ResourcesSpec, _CLUSTER_OPTION] = Field(
         default_factory=ResourcesSpec, description="resources that a pod requests"
     )
-    limits: Annotated[ResourcesSpec, _CLUSTER] = Field(default_factory=ResourcesSpec, description="limits of a pod")
-    persistent_volume_claim: Annotated[VolumeClaimSpec, _CLUSTER] = Field(
+    limits: Annotated[ResourcesSpec, _CLUSTER_OPTION] = Field(
+        default_factory=ResourcesSpec, description="limits of a pod"
+    )
+    persistent_volume_claim: Annotated[VolumeClaimSpec, _CLUSTER_OPTION] = Field(
         default_factory=VolumeClaimSpec, description="persistent volume for the state of BuildKit"
     )
-    rootless: Annotated[Flag, _CLUSTER] = Field(default=False, description="run BuildKit without privileges")
-    schedulername: Annotated[Text, _CLUSTER, OptionSince(version=(0, 14))] = Field(
+    rootless: Annotated[Flag, _CLUSTER_OPTION] = Field(default=False, description="run BuildKit without privileges")
+    schedulername: Annotated[Text, _CLUSTER_OPTION, OptionSince(version=(0, 14))] = Field(
         default="", description="scheduler of the pods"
     )
-    serviceaccount: Annotated[Text, _CLUSTER] = Field(default="", description="service account of the pods")
+    serviceaccount: Annotated[Text, _CLUSTER_OPTION] = Field(default="", description="service account of the pods")
     nodeselector: Annotated[TextMap, _CLUSTER_PAIRS] = Field(
         default_factory=dict, description="labels that select the machines of the cluster"
     )
@@ -164,14 +166,14 @@ class NodeOptionsSpec(Table):
     tolerations: Annotated[list[TolerationSpec], _CLUSTER_ROWS] = Field(
         default_factory=list, description="taints that the pods tolerate"
     )
-    loadbalance: Annotated[Text, _CLUSTER] = Field(
+    loadbalance: Annotated[Text, _CLUSTER_OPTION] = Field(
         default="", description="how buildx chooses a pod: sticky (by the folder of the build) or random"
     )
-    qemu: Annotated[QemuSpec, _CLUSTER] = Field(default_factory=QemuSpec, description="emulators in the pods")
-    buildkit_root_volume_memory: Annotated[Text, _CLUSTER, OptionSince(version=(0, 26))] = Field(
+    qemu: Annotated[QemuSpec, _CLUSTER_OPTION] = Field(default_factory=QemuSpec, description="emulators in the pods")
+    buildkit_root_volume_memory: Annotated[Text, _CLUSTER_OPTION, OptionSince(version=(0, 26))] = Field(
         default="", description="keep the state of BuildKit in memory, with this limit"
     )
-    timeout: Annotated[Duration, _CLUSTER, OptionSince(version=(0, 15))] = Field(
+    timeout: Annotated[Duration, _CLUSTER_OPTION, OptionSince(version=(0, 15))] = Field(
         default="", description="time limit for the start of the Deployment, such as 2m"
     )
 

@@ -15,11 +15,10 @@ from mpbake.model.bake_fields import PathAccess, Paths, check_call, check_entitl
 from mpbake.spec.tables.attributes import Attribute, Exposure, Merge, Role, Scope
 from mpbake.spec.tables.table import Table, kebab
 from mpbake.spec.tables.value_types import (
-    TEMPLATE,
+    OR_TEMPLATE,
     Annotations,
     Attestations,
     Caches,
-    Call,
     Duration,
     Entitlements,
     FieldLists,
@@ -27,6 +26,7 @@ from mpbake.spec.tables.value_types import (
     InvalidValue,
     Matrix,
     Network,
+    Operation,
     Outputs,
     Platforms,
     Policies,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _PLAN = Attribute(merge=Merge.REPLACE, role=Role.PLAN)
 _OWN = Attribute(merge=Merge.OWN, role=Role.PLAN)
 _ROWS = Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PLAN)
-_SOURCE = Attribute(merge=Merge.REPLACE, role=Role.SOURCE)
+_SOURCE_ATTRIBUTE = Attribute(merge=Merge.REPLACE, role=Role.SOURCE)
 _CACHE = partial(Attribute, paths=Paths.FIELDS, exposure=Exposure.PRIVATE, bake_variables=True)
 _CONTEXT = partial(Attribute, role=Role.SOURCE, paths=Paths.CONTEXT, exposure=Exposure.PRIVATE)
 
@@ -57,7 +57,7 @@ _CONTEXT = partial(Attribute, role=Role.SOURCE, paths=Paths.CONTEXT, exposure=Ex
 class PlatformSpec(Table):
     """Values of a target for one of its platforms: they replace or extend the values for all platforms."""
 
-    dockerfile: Annotated[Text, _SOURCE] = Field(
+    dockerfile: Annotated[Text, _SOURCE_ATTRIBUTE] = Field(
         default="", description="path of the Dockerfile, relative to the context"
     )
     contexts: Annotated[TextMap, _CONTEXT(merge=Merge.BY_KEY, refers=True, bake_variables=True)] = Field(
@@ -69,7 +69,7 @@ class PlatformSpec(Table):
     labels: Annotated[
         TextMap, Attribute(merge=Merge.BY_KEY, role=Role.SOURCE, exposure=Exposure.IMAGE, bake_variables=True)
     ] = Field(default_factory=dict, description="labels of the image")
-    target: Annotated[Text, _SOURCE] = Field(default="", description="stage of the Dockerfile to build")
+    target: Annotated[Text, _SOURCE_ATTRIBUTE] = Field(default="", description="stage of the Dockerfile to build")
     cache_from: Annotated[Caches, _CACHE(merge=Merge.APPEND, role=Role.SOURCE, access=PathAccess.READS)] = Field(
         default_factory=list, description="caches to read"
     )
@@ -154,7 +154,7 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         default="5m",
         description="a node that does not answer counts as lost after this time without progress; 0s: never",
     )
-    retries: Annotated[Annotated[int, Field(ge=0, le=10), TEMPLATE], _PLAN] = Field(
+    retries: Annotated[Annotated[int, Field(ge=0, le=10), OR_TEMPLATE], _PLAN] = Field(
         default=0, description="number of retries of a failed build"
     )
     no_cache: Annotated[Flag, Attribute(merge=Merge.REPLACE, role=Role.NO_CACHE)] = Field(
@@ -190,7 +190,8 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         description="source policies, such as filename=extra.rego; paths are relative to the context",
     )
     call: Annotated[
-        Call, Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16))
+        Operation,
+        Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16)),
     ] = Field(default="", description="operation instead of a build: check, outline or targets")
 
 

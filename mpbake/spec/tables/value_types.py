@@ -197,34 +197,34 @@ def _text_schema(*examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "examples": list(examples)})
 
 
-TEMPLATE = _OrTemplate(_template_or)
-_PLATFORM = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
+OR_TEMPLATE = _OrTemplate(_template_or)
+_PLATFORM_SCHEMA = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
 _TAG = _text_schema("registry.example.com/team/web:1.0")
 VALUE_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean", "array", "object"]})
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
-Flag = Annotated[bool, TEMPLATE]
-Texts = Annotated[list[Text], TEMPLATE]
-TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], TEMPLATE]
-FieldLists = Annotated[list[Annotated[Text, checked(parse_fields, Code.BAD_FIELDS)]], TEMPLATE]
-Secrets = Annotated[list[Annotated[Text, checked(check_secret, Code.BAD_FIELDS)]], TEMPLATE]
-Policies = Annotated[list[Annotated[Text, checked(check_policy, Code.BAD_FIELDS)]], TEMPLATE]
-Attestations = Annotated[list[Annotated[Text, checked(check_attestation, Code.BAD_FIELDS)]], TEMPLATE]
+Flag = Annotated[bool, OR_TEMPLATE]
+Texts = Annotated[list[Text], OR_TEMPLATE]
+TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], OR_TEMPLATE]
+FieldLists = Annotated[list[Annotated[Text, checked(parse_fields, Code.BAD_FIELDS)]], OR_TEMPLATE]
+Secrets = Annotated[list[Annotated[Text, checked(check_secret, Code.BAD_FIELDS)]], OR_TEMPLATE]
+Policies = Annotated[list[Annotated[Text, checked(check_policy, Code.BAD_FIELDS)]], OR_TEMPLATE]
+Attestations = Annotated[list[Annotated[Text, checked(check_attestation, Code.BAD_FIELDS)]], OR_TEMPLATE]
 Outputs = Annotated[
     list[
         Annotated[Text, checked(check_output, Code.BAD_FIELDS), checked(check_destination, Code.OUTPUT_NAMES_NO_FILE)]
     ],
-    TEMPLATE,
+    OR_TEMPLATE,
 ]
-Caches = Annotated[list[Annotated[Text, checked(check_cache, Code.BAD_FIELDS)]], TEMPLATE]
-Annotations = Annotated[list[Annotated[Text, checked(check_annotation, Code.BAD_VALUE)]], TEMPLATE]
-Ulimits = Annotated[list[Annotated[Text, checked(check_ulimit, Code.BAD_VALUE)]], TEMPLATE]
-Entitlements = Annotated[list[Annotated[Text, checked(check_entitlement, Code.BAD_VALUE)]], TEMPLATE]
+Caches = Annotated[list[Annotated[Text, checked(check_cache, Code.BAD_FIELDS)]], OR_TEMPLATE]
+Annotations = Annotated[list[Annotated[Text, checked(check_annotation, Code.BAD_VALUE)]], OR_TEMPLATE]
+Ulimits = Annotated[list[Annotated[Text, checked(check_ulimit, Code.BAD_VALUE)]], OR_TEMPLATE]
+Entitlements = Annotated[list[Annotated[Text, checked(check_entitlement, Code.BAD_VALUE)]], OR_TEMPLATE]
 Network = Annotated[Text, checked(check_network, Code.BAD_VALUE)]
-Call = Annotated[Text, checked(check_call, Code.BAD_VALUE)]
+Operation = Annotated[Text, checked(check_call, Code.BAD_VALUE)]
 Size = Annotated[Text, checked(check_size, Code.BAD_SIZE)]
-Platforms = Annotated[list[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM]], TEMPLATE]
-Tags = Annotated[list[Annotated[str, checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], TEMPLATE]
-Matrix = Annotated[dict[str, Annotated[list[Any], TEMPLATE]], _OrRows(_rows_or)]
+Platforms = Annotated[list[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM_SCHEMA]], OR_TEMPLATE]
+Tags = Annotated[list[Annotated[str, checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], OR_TEMPLATE]
+Matrix = Annotated[dict[str, Annotated[list[Any], OR_TEMPLATE]], _OrRows(_rows_or)]
 Resources = Annotated[
     dict[
         Annotated[
@@ -234,12 +234,12 @@ Resources = Annotated[
         ],
         int | str,
     ],
-    TEMPLATE,
+    OR_TEMPLATE,
 ]
 Duration = Annotated[Text, checked(parse_duration, Code.BAD_DURATION)]
 # Python cannot wait longer than 25 days for a process.
 BootDuration = Annotated[Text, checked(partial(parse_duration, hours_at_most=24), Code.BAD_DURATION)]
-Slots = Annotated[Annotated[int, Field(ge=1, le=1000)], TEMPLATE]
+Slots = Annotated[Annotated[int, Field(ge=1, le=1000)], OR_TEMPLATE]
 DriverName = Annotated[str, checked(one_of(Driver), Code.UNKNOWN_DRIVER, empty=False), _choice_schema(Driver)]
 VariableTypeName = Annotated[
     str,

@@ -165,9 +165,9 @@ def _object(request: Request) -> Object:
     try:
         value = json.loads(request.body)
     except ValueError as error:
-        raise bad_request(f"the body of the request is no JSON: {error}") from error
+        raise bad_request(f"the body of the request is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise bad_request("the body of the request is no object")
+        raise bad_request("the body of the request is not an object")
     return value
 
 

@@ -153,7 +153,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
 def decode(body: bytes) -> Object:
     """Return the object in the body of a request; ApiError if it has fields that are unknown here."""
     if not body.startswith(_MAGIC):
-        raise bad_request("the body of the request is no object in protobuf")
+        raise bad_request("the body of the request is not an object in protobuf")
     try:
         around = _message("Unknown", body[len(_MAGIC) :])
         kind = {"apiVersion": around["apiVersion"], "kind": around["kind"]}

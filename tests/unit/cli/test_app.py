@@ -318,7 +318,7 @@ def test_wrong_command_lines(
         (
             "plan --explain web --format json",
             "--explain prints text only",
-            "leave out --format json, or --explain",
+            "remove --format json or --explain",
         ),
     ],
 )
@@ -517,5 +517,5 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=gone, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         3,
-        "error: the working folder does not exist any more\n  = change to another folder\n",
+        "error: the working folder no longer exists\n  = change to another folder\n",
     )

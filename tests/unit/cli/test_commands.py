@@ -235,8 +235,8 @@ def test_messages_call_the_plan_as_seen_from_where_people_are(
 
 
 def test_paths_of_a_plan_count_from_its_folder(folder: Path) -> None:
-    document, result = load_plan(SourceOptions(), world(folder / "below"))
-    assert (document.path, result.root) == (folder / "build.toml", folder)
+    plan_files, result = load_plan(SourceOptions(), world(folder / "below"))
+    assert (plan_files.path, result.root) == (folder / "build.toml", folder)
     assert result.targets["web"].attributes["context"] == str(folder)
 
 
@@ -261,7 +261,7 @@ def test_a_folder_in_one_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest
 def test_a_name_that_means_nothing(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         call(plan.main, world(folder), names=("wen",))
-    assert str(caught.value) == 'no target or group "wen"\n  = did you mean "web"?'
+    assert str(caught.value) == 'unknown target or group "wen"\n  = did you mean "web"?'
 
 
 # --- show and export --------------------------------------------------------------------------------------------------
@@ -503,7 +503,7 @@ def test_a_value_that_is_no_text() -> None:
             Path("/"),
             PlanSpec(version=1),
         )
-    hint = "give the variable text; the value is not shown, since it may be a secret"
+    hint = "pass UTF-8 text; the value is not shown, since it may be a secret"
     assert str(caught.value) == f"--var tag: it contains bytes that are not UTF-8\n  = {hint}"
 
 
@@ -521,7 +521,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
     shown = output_of(show.main, world(folder), var_files=("one.toml", "two.toml", "one.toml"))
     assert '"r/web:one"' in shown
     hint = '  = did you mean "tag"?'
-    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: the plan has no variable "tga"\n{hint}'
+    assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: unknown variable "tga"\n{hint}'
     assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
         "one.toml", "list.toml"
     )
@@ -535,7 +535,7 @@ def test_a_platform_that_looks_misspelt(folder: Path) -> None:
 
 @pytest.mark.parametrize("name", ["\udcff", "!\udcff", "web\udcff*"])
 def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="no target or group"):
+    with pytest.raises(UsageError, match="unknown target or group"):
         call(plan.main, world(folder), names=("web", name))
 
 
@@ -774,12 +774,12 @@ def test_two_selected_targets_do_not_push_one_tag(tmp_path: Path, names: tuple[s
 
 def test_warnings_of_placement_come_with_the_graph(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatforms = ['linux/amd64', 'linux/arm64']\n")
-    document, result = load_plan(SourceOptions(), world(tmp_path))
+    plan_files, result = load_plan(SourceOptions(), world(tmp_path))
     facts = facts_of({"default/local": "linux/amd64 linux/arm64"})
     chosen = select_with_dependencies(tuple(result.targets.values()))
     placements = place_targets(chosen, facts)
     graph = make_graph(chosen, placements)
-    subject = preflight_input(document, chosen, placements.values(), world(tmp_path))
+    subject = preflight_input(plan_files, chosen, placements.values(), world(tmp_path))
     warnings = preflight_warnings(subject, Stage.RUN_PLACED)
     assert [step.key for step in graph.steps][1:] == ["build web linux/amd64,linux/arm64 on default/local"]
     assert warnings == ("web: linux/arm64 emulated on default/local: 5 to 10 times slower than native",)
@@ -983,6 +983,6 @@ def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> 
     assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]
-          = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)
+          = correct the path: it is relative to the folder of the file that contains it (a Dockerfile's to its context)
         """)
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

@@ -24,7 +24,7 @@ def shown(placement: Placement) -> str:
     """Return a line for each piece, warning and problem."""
     pieces = [
         ", ".join(f"{placed.platform} {placed.execution}" for placed in piece.platforms)
-        + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.of}"
+        + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.piece_count}"
         for piece in placement.pieces
     ]
     problems = [f"problem: {problem.message} = {problem.hint}" for problem in placement.problems]
@@ -784,9 +784,7 @@ def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -
     """The conflict counts only for platforms that are built there: node a does not build 386."""
     reports = {"a": reported("amd64 arm64"), "b": reported("amd64")}
     message = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
-    ending = {
-        "forbid": f'problem: web: {message} = correct the platforms of x/a; builder "x" says emulation = "forbid"'
-    }
+    ending = {"forbid": f'problem: web: {message} = correct the platforms of x/a: builder "x" forbids emulation'}
     assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **reports) == text(
         f"""
         linux/arm64 native on a: KEEP, one of 2

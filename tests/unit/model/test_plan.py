@@ -31,7 +31,7 @@ def test_names_of_nodes(node: Node, buildx_name: str, folder_name: str) -> None:
 
 def test_platforms_are_grouped_by_variant() -> None:
     common, special = (
-        PlatformVariant(attributes={"context": name}, links={}, where=tuple) for name in ("common", "special")
+        PlatformVariant(attributes={"context": name}, links={}, source_key=tuple) for name in ("common", "special")
     )
     variants = {AMD64: common, ARM64: special, S390X: common}
     target = target_of(platforms=(AMD64, ARM64, S390X), variants=variants)
@@ -82,4 +82,4 @@ def test_results_other_than_images(fields: dict[str, Any], *, expected: bool) ->
     ],
 )
 def test_the_dockerfile_of_a_variant(attributes: dict[str, str], dockerfile: tuple[str, str]) -> None:
-    assert PlatformVariant(attributes=attributes, links={}, where=tuple).dockerfile == dockerfile
+    assert PlatformVariant(attributes=attributes, links={}, source_key=tuple).dockerfile == dockerfile

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location
 from mpbake.report.diagnostics.diagnostics_github import diagnostics_github
-from mpbake.report.diagnostics.diagnostics_json import FORMAT, diagnostics_json
+from mpbake.report.diagnostics.diagnostics_json import DIAGNOSTICS_FORMAT, diagnostics_json
 from mpbake.report.diagnostics.diagnostics_text import diagnostics_text
 from tests.checkout import DOCS
 
@@ -62,7 +62,7 @@ def test_as_text() -> None:
 def parsed(*diagnostics: Diagnostic) -> list[dict[str, Any]]:
     data = json.loads(diagnostics_json(diagnostics))
     assert data.keys() == {"format", "diagnostics"}
-    assert data["format"] == FORMAT
+    assert data["format"] == DIAGNOSTICS_FORMAT
     listed: list[dict[str, Any]] = data["diagnostics"]
     return listed
 

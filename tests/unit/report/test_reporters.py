@@ -101,7 +101,7 @@ class Run:
             StepFinished(result=self.result("publish", outcome=Outcome(tags=("r/web:1", "r/web:latest")))),
             StepStarted(step=self.step("verify")),
             StepFinished(result=self.result("verify", outcome=verified)),
-            StepFinished(result=self.result("build tool", SKIPPED, blame=self.step("verify"))),
+            StepFinished(result=self.result("build tool", SKIPPED, blocked_by=self.step("verify"))),
             StepFinished(result=self.result("build tool", CANCELLED)),
             self.finished(),
         ]
@@ -493,9 +493,9 @@ def test_the_summary_of_a_bad_run() -> None:
     run = release()
     finished = run.finished(
         run.result("build web linux/arm64", FAILED, seconds=30.0, error=BuildFailed("no")),
-        run.result("publish", SKIPPED, seconds=0.0, blame=run.step("build web linux/arm64")),
-        run.result("verify", SKIPPED, seconds=0.0, blame=run.step("build web linux/arm64")),
-        run.result("build tool", SKIPPED, seconds=0.0, blame=run.step("build web linux/arm64")),
+        run.result("publish", SKIPPED, seconds=0.0, blocked_by=run.step("build web linux/arm64")),
+        run.result("verify", SKIPPED, seconds=0.0, blocked_by=run.step("build web linux/arm64")),
+        run.result("build tool", SKIPPED, seconds=0.0, blocked_by=run.step("build web linux/arm64")),
     )
     assert summary_text(run.graph, finished) == (
         "\n"
@@ -610,7 +610,7 @@ def test_links_have_no_row_but_their_failure_is_told() -> None:
         )
     )
     shared = run.step("build base")
-    skipped = [run.result(f"build {name} ", SKIPPED, seconds=0.0, blame=shared) for name in "ab"]
+    skipped = [run.result(f"build {name} ", SKIPPED, seconds=0.0, blocked_by=shared) for name in "ab"]
     finished = run.finished(run.result("build base", FAILED, error=BuildFailed("no", hint="fix it")), *skipped)
     assert summary_text(run.graph, finished) == (
         "\n"
@@ -767,7 +767,9 @@ def test_tags_that_wait_for_another_target_are_told() -> None:
     run = together()
     check = run.result("check tool", FAILED, error=BuildFailed("exit code: 1"))
     blame = check.step
-    finished = run.finished(check, *(run.result(f"publish {name}", SKIPPED, blame=blame) for name in ("base", "tool")))
+    finished = run.finished(
+        check, *(run.result(f"publish {name}", SKIPPED, blocked_by=blame) for name in ("base", "tool"))
+    )
     assert (
         errors_text(finished, with_skipped=True)
         == "\n"

@@ -18,7 +18,7 @@ from mpbake.base.errors import PlanError
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions
 from mpbake.resolve import git
-from mpbake.resolve.git import PASSED, Repository
+from mpbake.resolve.git import GIT_VARIABLES, GitRepository
 from mpbake.resolve.template.filters import GIT_FACTS, FilterError, GitFact
 from tests.checkout import CHECKOUT, DOCS
 from tests.unit.worlds import world
@@ -61,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
 
 def fact(folder: Path, name: GitFact, **environment: str) -> str | bool:
     """Return a fact about a repository."""
-    return Repository(folder, SYSTEM | environment).fact(name)
+    return GitRepository(folder, SYSTEM | environment).fact(name)
 
 
 def refusal(folder: Path, name: GitFact, **environment: str) -> str:
@@ -284,8 +284,8 @@ def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", 'echo "$$" >"$0.pid"\nkill -TERM "$PPID"\nexec sleep 60')
-    asked = f"Repository(Path({str(folder)!r}), {{'PATH': {path!r}}}).fact('commit')"
-    script = f"from pathlib import Path; from mpbake.resolve.git import Repository; {asked}"
+    asked = f"GitRepository(Path({str(folder)!r}), {{'PATH': {path!r}}}).fact('commit')"
+    script = f"from pathlib import Path; from mpbake.resolve.git import GitRepository; {asked}"
     done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
     assert done.returncode == -signal.SIGTERM
     for _ in range(50):
@@ -556,4 +556,4 @@ def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
 def test_the_documentation_lists_the_variables_that_are_passed() -> None:
     documentation = (DOCS / "environment.md").read_text(encoding="utf-8")
     _, _, section = documentation.partition("## Passed to git")
-    assert re.findall("`([A-Z_]+)`", section.partition("\n## ")[0]) == list(PASSED)
+    assert re.findall("`([A-Z_]+)`", section.partition("\n## ")[0]) == list(GIT_VARIABLES)

@@ -149,7 +149,7 @@ def test_every_problem_at_once_in_the_order_of_lines() -> None:
         build.toml:3: targets.web.inherits[0]: unknown target "_imgae"
             inherits = ["_imgae"]
           = did you mean "_image"?
-        build.toml:4: targets.web.context: there is no variable "contxt"
+        build.toml:4: targets.web.context: unknown variable "contxt"
             context = "{{{{ contxt }}}}"
           = did you mean "context"?
         build.toml:5: targets.web.needs[0]: unknown target "dbb"
@@ -212,13 +212,13 @@ def test_a_broken_target_draws_no_complaint_about_what_its_values_would_have_bee
         needs = ["nobody"]
         platforms = "{{ nope }}"
         """) == text("""
-        build.toml:3: targets.web.tags[0]: there is no variable "nope"
+        build.toml:3: targets.web.tags[0]: unknown variable "nope"
             tags = ["{{ nope }}"]
           = there are no variables
         build.toml:5: targets.web.needs[0]: unknown target "nobody"
             needs = ["nobody"]
           = known targets: web
-        build.toml:6: targets.web.platforms: there is no variable "nope"
+        build.toml:6: targets.web.platforms: unknown variable "nope"
             platforms = "{{ nope }}"
           = there are no variables
         """)
@@ -250,7 +250,7 @@ def test_references_are_looked_at_though_other_values_are_wrong() -> None:
         build.toml:8: targets.web.contexts.q: unknown target "qq"
             contexts = { q = "target:qq", r = "target:{{ nothing }}" }
           = known targets: web
-        build.toml:8: targets.web.contexts.r: there is no variable "nothing"
+        build.toml:8: targets.web.contexts.r: unknown variable "nothing"
             contexts = { q = "target:qq", r = "target:{{ nothing }}" }
           = there are no variables
         """)

@@ -402,8 +402,8 @@ def test_a_part_of_a_secret_is_not_quoted(rest: str, token: str, expected: str) 
     ("rest", "expected"),
     [
         ('targets.web.cache-to = ["type=regstry,ref=h/{{ token }}"]', 'unknown type "regstry"'),
-        ('targets.web.context = "https://{{ tken }}@{{ token }}"', 'there is no variable "tken"'),
-        ('targets.web.context = "https://{{ token | semvr }}"', 'there is no filter "semvr"'),
+        ('targets.web.context = "https://{{ tken }}@{{ token }}"', 'unknown variable "tken"'),
+        ('targets.web.context = "https://{{ token | semvr }}"', 'unknown filter "semvr"'),
     ],
 )
 def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, expected: str) -> None:
@@ -416,7 +416,7 @@ def test_what_the_plan_itself_says_beside_a_secret_is_quoted(rest: str, expected
 def test_a_value_of_a_variable_that_is_misspelt_is_not_shown() -> None:
     with pytest.raises(UsageError) as caught:
         plan_of("", variables={"tokem": "hunter2"})
-    assert str(caught.value) == '--var: the plan has no variable "tokem"\n  = did you mean "token"?'
+    assert str(caught.value) == '--var: unknown variable "tokem"\n  = did you mean "token"?'
 
 
 @pytest.mark.parametrize(

@@ -62,14 +62,14 @@ def test_every_template_that_fails_has_its_key() -> None:
         Problem(
             code=Code.UNDEFINED_VARIABLE,
             key=("targets", "web", "tags", 1),
-            message='there is no variable "x"',
+            message='unknown variable "x"',
             hint=hint,
             culprit="x",
         ),
         Problem(
             code=Code.UNDEFINED_VARIABLE,
             key=("targets", "web", "args", "A"),
-            message='there is no variable "y"',
+            message='unknown variable "y"',
             hint=hint,
             culprit="y",
         ),
@@ -160,8 +160,8 @@ def test_what_has_been_complained_of_is_not_complained_of_again(key: KeyPath) ->
             "secret = ['''{{ '\"x' }}''']",
             'secret[0]: ""x" is not a list of key=value fields separated by commas',
         ),
-        ('push = "{{ nope }}"', 'push: there is no variable "nope"\n  = there are no variables'),
-        ('tags = "{{ [nope] }}"', 'tags: there is no variable "nope"\n  = there are no variables'),
+        ('push = "{{ nope }}"', 'push: unknown variable "nope"\n  = there are no variables'),
+        ('tags = "{{ [nope] }}"', 'tags: unknown variable "nope"\n  = there are no variables'),
     ],
 )
 def test_a_template_that_gives_the_wrong_thing(written: str, problem: str) -> None:
@@ -191,7 +191,7 @@ def test_a_problem_stands_where_the_value_is_inherited_from() -> None:
         [targets.db]
         inherits = ["_image"]
         """) == text("""
-        build.toml:3: targets._image.labels.a: there is no variable "nope"
+        build.toml:3: targets._image.labels.a: unknown variable "nope"
             labels = { a = "{{ nope }}", b = "b" }
           = there are no variables
         build.toml:4: targets._image.push: must be true or false, not a number

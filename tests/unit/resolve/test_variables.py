@@ -148,9 +148,9 @@ def test_a_default_keeps_its_type_in_a_lone_expression() -> None:
 @pytest.mark.parametrize(
     ("variables", "message", "hint"),
     [
-        ("tag = 1", '--var: the plan has no variable "tga"', 'did you mean "tag"?'),
-        ("x = 1\ny = 1", '--var: the plan has no variable "tga"', "known variables: x, y"),
-        ("", '--var: the plan has no variable "tga"', "there are no variables"),
+        ("tag = 1", '--var: unknown variable "tga"', 'did you mean "tag"?'),
+        ("x = 1\ny = 1", '--var: unknown variable "tga"', "known variables: x, y"),
+        ("", '--var: unknown variable "tga"', "there are no variables"),
     ],
 )
 def test_a_variable_that_the_plan_does_not_have(variables: str, message: str, hint: str) -> None:
@@ -285,7 +285,7 @@ def test_a_file_of_values_wins_over_the_environment_and_keeps_its_types() -> Non
     assert shown("{ default = 1 }", values={"v": [1]}) == (
         'variable "v" cannot take "[1]" from --var-file: it is not a whole number'
     )
-    with pytest.raises(UsageError, match='--var-file: the plan has no variable "w"'):
+    with pytest.raises(UsageError, match='--var-file: unknown variable "w"'):
         shown(variable, values={"w": 1})
 
 

@@ -140,7 +140,7 @@ class Recorder:
 
 
 def result_line(result: StepResult) -> str:
-    blame = f" since {result.blame.key}" if result.blame is not None else ""
+    blame = f" since {result.blocked_by.key}" if result.blocked_by is not None else ""
     error = f": {result.error}" if result.error is not None else ""
     return f"{result.status} {result.step.key}{blame}{error}"
 

@@ -176,7 +176,7 @@ def test_an_engine_with_the_classic_store_pushes_after_the_build_under_a_tag_tha
     )
     docker = {"image push": done(), "image tag sha256:0 ": done(), "image rm": done(), "image inspect": done(listed)}
     published, verified = publish_and_verify(
-        tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1]
+        tmp_path, Driver.DOCKER, registry, docker, image_id="sha256:0", platforms=BOTH[:1]
     )
     assert (published.digest, verified.digest) == (image.digest, image.digest)
 
@@ -196,9 +196,9 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
     if tries == 1:
         registry.answer = lambda request, _: refusal(403) if request.method == "POST" else None
         with pytest.raises(BuildFailed, match=r"^cannot push web to r/web: unknown:: docker\.io answers 403 "):
-            publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
+            publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, image_id="sha256:0", platforms=BOTH[:1])
     else:
-        publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, kept="sha256:0", platforms=BOTH[:1])
+        publish_and_verify(tmp_path, Driver.DOCKER, registry, docker, image_id="sha256:0", platforms=BOTH[:1])
     assert not [request for request in registry.asked if "PUT" in request] or tries == 2
 
 

@@ -69,7 +69,7 @@ def test_nodes_in_the_clear_are_warned_of() -> None:
     (found,) = node_warnings(plan.builders["x"].nodes)
     assert (found.code, found.key) == (Code.INSECURE_NODE, ("builders", "x", "nodes", "open", "insecure"))
     assert found.message == (
-        "x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true): whoever reaches its port can do anything there"
+        "x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true): anyone who can reach its port has full control of it"
     )
 
 

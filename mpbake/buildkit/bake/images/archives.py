@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 from mpbake.base.errors import BuildFailed
 from mpbake.base.files import whole_file
 from mpbake.buildkit.bake.images.image_forms import form_of
+from mpbake.buildkit.registry.client import INDEX, INDEXES
 from mpbake.buildkit.registry.manifests import is_attestation
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.bake.images.image_forms import ImageForm
 
-INDEX = "application/vnd.oci.image.index.v1+json"
-INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 
@@ -54,7 +53,7 @@ class _Layout:
 
 
 def form_in(part: Path) -> ImageForm:
-    """Return the form of the images in an archive. Raises BuildFailed if it is no layout, OSError."""
+    """Return the form of the images in an archive. Raises BuildFailed if it is not a layout, OSError."""
     try:
         with tarfile.open(part) as tar:
             layout = _Layout(tar=tar)
@@ -69,7 +68,7 @@ def join_archives(
     """Write one layout with the images of all `parts` to `dest`, a tar archive or a folder; return the index digest.
 
     `annotations` holds the annotations of the index and of its descriptor, under `index` and `index-descriptor`. An
-    archive appears whole or not at all. Raises BuildFailed if a part is no layout, OSError.
+    archive appears whole or not at all. Raises BuildFailed if a part is not a layout, OSError.
     """
     with ExitStack() as stack:
         try:

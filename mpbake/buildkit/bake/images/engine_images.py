@@ -11,6 +11,7 @@ from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
 from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
+from mpbake.buildkit.registry.hints import OTHER_PUSH_HINT
 from mpbake.graph.delivery import upload_tags
 from mpbake.run.events import Warned
 
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Client, Docker
-    from mpbake.buildkit.registry.client import Client as RegistryClient
-    from mpbake.buildkit.registry.client import Repository
+    from mpbake.buildkit.process.docker import Docker, DockerCommands
+    from mpbake.buildkit.registry.client import RegistryClient, Repository
     from mpbake.model.plan import Target
     from mpbake.run.events import Reporter
 
@@ -61,7 +61,7 @@ class EngineImages:
         self._taggers.shutdown(wait=True)
 
     def upload(self, target: Target, image: str, ready_node: ReadyNode, client: RegistryClient) -> dict[str, str]:
-        """Push `image` to each repository of `target`, under a tag that nobody uses; return its digest by repository.
+        """Push `image` to each repository of `target`, under an unused tag; return its digest by repository.
 
         This is for the classic image store, which pushes only by `docker push`. Raises BuildFailed, Unreachable.
         """
@@ -135,7 +135,7 @@ class EngineImages:
         for digest in self._digests(image, repository, ready_node):
             with contextlib.suppress(RequestFailed):
                 return client.manifest(repository, digest).digest
-        hint = "run again: another run may have pushed to the same tags at the same moment"
+        hint = OTHER_PUSH_HINT
         raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
     def _digests(self, image: str, repository: Repository, ready_node: ReadyNode) -> list[str]:
@@ -150,7 +150,9 @@ class EngineImages:
     def _remove(self, names: Sequence[str], ready_node: ReadyNode) -> None:
         self._docker.clean(["image", "rm", *names], endpoint=ready_node.endpoint, environment=ready_node.environment)
 
-    def _call(self, request: Callable[[Client], T], ready_node: ReadyNode, timeout: float | None = _TIMEOUT) -> T:
+    def _call(
+        self, request: Callable[[DockerCommands], T], ready_node: ReadyNode, timeout: float | None = _TIMEOUT
+    ) -> T:
         return self._docker.call(
             request, endpoint=ready_node.endpoint, environment=ready_node.environment, timeout=timeout
         )

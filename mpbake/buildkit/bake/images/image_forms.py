@@ -92,7 +92,7 @@ class ImageForms:
 
         Waits until the preferred nodes of all pieces of the target have been started.
         """
-        if piece.of == 1 or piece.node.driver.rules.is_engine:
+        if piece.piece_count == 1 or piece.node.driver.rules.is_engine:
             return False
         if piece.target not in self._common:
             self._common.setdefault(piece.target, not self._have_same_release(piece.siblings))

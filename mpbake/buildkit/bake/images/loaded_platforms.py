@@ -25,7 +25,7 @@ def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
     """Decide what to load of `piece`; ask the engine in use only if its answer matters. Raises Unreachable."""
     if not piece.target.load or piece.shared:
         return LoadDecision()
-    if piece.of == 1 and len(piece.platforms) <= 1:
+    if piece.piece_count == 1 and len(piece.platforms) <= 1:
         return LoadDecision(whole=True)
     return load_of(piece, engines.facts())
 
@@ -35,7 +35,7 @@ def load_of(piece: BuildPiece, engine: EngineFacts) -> LoadDecision:
 
     An engine with the containerd image store loads all platforms of one solve. Any other engine loads its own platform.
     """
-    if piece.of == 1 and engine.containerd_store:
+    if piece.piece_count == 1 and engine.containerd_store:
         return LoadDecision(whole=True)
     built = [placed.platform for placed in piece.platforms]
     if engine.platform in built:

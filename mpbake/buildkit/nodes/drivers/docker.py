@@ -28,4 +28,4 @@ def _connect(instances: Instances, node: Node, _: NodeStart) -> ReadyNode:
     return instances.ask_engine(node)
 
 
-DOCKER = BackEnd(causes=_causes, keeper=no_keeper, survey=_ask, ask=_ask, connect=_connect)
+DOCKER_BACK_END = BackEnd(causes=_causes, keeper=no_keeper, survey=_ask, ask=_ask, connect=_connect)

@@ -65,7 +65,7 @@ _NO_IMAGES = (
     ),
     cause(
         r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
-        "there is no such image",
+        "the image does not exist",
         _OTHER_IMAGE,
     ),
 )
@@ -149,7 +149,7 @@ class Containers:
         return made.status not in _RUNNING
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume a container that somebody has paused."""
+        """Resume a paused container."""
         if made.status == _PAUSED:
             self._must(node, lambda client: client.container.unpause(made.id))
 
@@ -275,7 +275,7 @@ def _is_shared(node: Node) -> bool:
     return node.buildx_name == f"{DEFAULT_BUILDER}-{DEFAULT_NODE}"
 
 
-DOCKER_CONTAINER = BackEnd(
+DOCKER_CONTAINER_BACK_END = BackEnd(
     causes=_causes,
     keeper=_keeper,
     survey=ask_nothing,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _NO_BUILDER = cause(
     r"no builder \S+ found",
     "",
-    "use the name that docker buildx ls shows; without external = true, mpbake makes a builder",
+    "run `docker buildx ls` to see its name; without external = true, mpbake makes a builder",
 )
 
 
@@ -23,6 +23,6 @@ def external_causes(_: Node, __: str) -> tuple[Cause, ...]:
     return (_NO_BUILDER, PAUSED, *NEAR)
 
 
-EXTERNAL = BackEnd(
+EXTERNAL_BACK_END = BackEnd(
     causes=external_causes, keeper=no_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
 )

@@ -35,7 +35,7 @@ _LAST_LINES = 10
 _STARTING = {"", "ContainerCreating", "PodInitializing", "Completed"}
 """Reasons of a waiting or ended container in a pod that is starting normally."""
 _SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
-_CLUSTER = (
+_CLUSTER_CAUSES = (
     cause(
         r"\b(Err)?ImagePull|ErrImage|InvalidImageName",
         "",
@@ -63,7 +63,7 @@ _CLUSTER = (
     ),
     cause(
         r"namespaces? \S+ not found",
-        "there is no such namespace",
+        "the namespace does not exist",
         "create it (kubectl create namespace), or name another with `namespace`",
     ),
     cause(
@@ -80,7 +80,7 @@ _CLUSTER = (
 
 
 def _causes(_: Node, __: str) -> tuple[Cause, ...]:
-    return (REFUSED, *_CLUSTER)
+    return (REFUSED, *_CLUSTER_CAUSES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +115,7 @@ class Deployments:
             return False
         error = asked.stderr.strip().removesuffix(ended).strip()
         message, hint = explain_by(_causes, node, asked.error if asked.timed_out else error or asked.error)
-        by_hand = f"if no build runs: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
+        by_hand = f"if no build runs, run: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
         raise NodeMayBeInUse(
             f"{node.id}: mpbake cannot tell whether a build runs in the pod {pod}: {message}",
             hint="; or, ".join(filter(None, [hint, by_hand])),
@@ -281,4 +281,6 @@ def _keeper(docker: Docker) -> Deployments:
     return Deployments(docker=docker)
 
 
-KUBERNETES = BackEnd(causes=_causes, keeper=_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance)
+KUBERNETES_BACK_END = BackEnd(
+    causes=_causes, keeper=_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+)

@@ -1,4 +1,4 @@
-"""The back end of the remote driver: a BuildKit at an address, which somebody else starts."""
+"""The back end of the remote driver: a BuildKit at an address, which mpbake does not start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
     from mpbake.model.plan import Node
 
-_REMOTE = cause(r"", "", "check the address, and that BuildKit runs there")
+_ADDRESS_CAUSE = cause(r"", "", "check the address, and that BuildKit runs there")
 _POD = cause(r"", "no pod {host} answers", "check that the pod and BuildKit in it run; try: {look}")
 _REMOTE_TLS = cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
@@ -26,7 +26,7 @@ _REMOTE_TLS = cause(r"", "", "check the address, and that the certificates belon
 def _causes(node: Node, _: str) -> tuple[Cause, ...]:
     if node.endpoint.startswith("kube-pod://"):
         return (_POD,)
-    return (REFUSED, _REMOTE_TLS if node.tls.is_set else _REMOTE)
+    return (REFUSED, _REMOTE_TLS if node.tls.is_set else _ADDRESS_CAUSE)
 
 
 def _check_container(instances: Instances, node: Node) -> None:
@@ -58,4 +58,4 @@ def _connect(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
     return boot_instance(instances, node, start)
 
 
-REMOTE = BackEnd(causes=_causes, keeper=no_keeper, survey=_check_container, ask=ask_instance, connect=_connect)
+REMOTE_BACK_END = BackEnd(causes=_causes, keeper=no_keeper, survey=_check_container, ask=ask_instance, connect=_connect)

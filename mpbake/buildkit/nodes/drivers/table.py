@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.buildkit.nodes.drivers.docker import DOCKER
-from mpbake.buildkit.nodes.drivers.docker_container import DOCKER_CONTAINER
-from mpbake.buildkit.nodes.drivers.external import EXTERNAL
-from mpbake.buildkit.nodes.drivers.kubernetes import KUBERNETES
-from mpbake.buildkit.nodes.drivers.remote import REMOTE
+from mpbake.buildkit.nodes.drivers.docker import DOCKER_BACK_END
+from mpbake.buildkit.nodes.drivers.docker_container import DOCKER_CONTAINER_BACK_END
+from mpbake.buildkit.nodes.drivers.external import EXTERNAL_BACK_END
+from mpbake.buildkit.nodes.drivers.kubernetes import KUBERNETES_BACK_END
+from mpbake.buildkit.nodes.drivers.remote import REMOTE_BACK_END
 from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 BACK_ENDS: dict[Driver, BackEnd] = {
-    Driver.DOCKER: DOCKER,
-    Driver.DOCKER_CONTAINER: DOCKER_CONTAINER,
-    Driver.KUBERNETES: KUBERNETES,
-    Driver.REMOTE: REMOTE,
-    Driver.AUTOMATIC: DOCKER,  # until the engine in use has answered
-    Driver.EXTERNAL: EXTERNAL,
+    Driver.DOCKER: DOCKER_BACK_END,
+    Driver.DOCKER_CONTAINER: DOCKER_CONTAINER_BACK_END,
+    Driver.KUBERNETES: KUBERNETES_BACK_END,
+    Driver.REMOTE: REMOTE_BACK_END,
+    Driver.AUTOMATIC: DOCKER_BACK_END,  # until the engine in use has answered
+    Driver.EXTERNAL: EXTERNAL_BACK_END,
 }
 
 

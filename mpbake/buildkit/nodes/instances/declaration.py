@@ -13,6 +13,7 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
+from mpbake.graph.preflight.certificates import PATH_HINT, UNREADABLE_HINT
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
 from mpbake.spec.files.toml_values import read_values
 from mpbake.spec.tables.builder_tables import OPTIONS
@@ -97,10 +98,10 @@ def _content(node: Node, path: Path) -> bytes:
         return read_bounded(path, pipe=False)
     except OSError as error:
         message = f"{node.id}: registry: {one_line(str(path))} cannot be read: {error.strerror}"
-        raise UsageError(message, hint="make it a file that this user can read") from None
+        raise UsageError(message, hint=UNREADABLE_HINT) from None
 
 
 def _check_exists(node: Node, key: str, path: Path) -> None:
     if not is_file(path):
         message = f"{node.id}: {key}: there is no file {one_line(str(path))}"
-        raise UsageError(message, hint="paths count from the folder of the file that states them")
+        raise UsageError(message, hint=PATH_HINT)

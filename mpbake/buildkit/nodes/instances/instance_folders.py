@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 _DEFAULT_CONFIG = "buildkitd.default.toml"
-_CONFIG = "buildkitd.toml"
+_CONFIG_FILE = "buildkitd.toml"
 _LOGINS = "config"
-_CLIENT = ".buildNodeID"
+_CLIENT_ID_FILE = ".buildNodeID"
 """The file with a client number that buildx makes once.
 
 BuildKit gets only the changes in a folder since the last upload by the same client.
@@ -60,7 +60,7 @@ class InstanceFolders:
             if not _is_real_folder(path):
                 path.unlink(missing_ok=True)
             path.mkdir(mode=0o700, exist_ok=True)
-            _clear(path, {path / name for name in (_CLIENT, *kept)})
+            _clear(path, {path / name for name in (_CLIENT_ID_FILE, *kept)})
             self._link_logins(path)
             self._cleaned.add(path)
         return path
@@ -114,9 +114,9 @@ class InstanceFolders:
         buildx writes it in its own way, and renames the files that it names: then the answer is no.
         """
         config = self.config(node)
-        if not config or files.keys() != {_CONFIG}:
+        if not config or files.keys() != {_CONFIG_FILE}:
             return not config and not files
-        return same_values(base64.b64decode(files[_CONFIG], validate=True).decode(), config)
+        return same_values(base64.b64decode(files[_CONFIG_FILE], validate=True).decode(), config)
 
     def _default_config(self) -> Path | None:
         """Return the user's default configuration of BuildKit containers; None if there is none."""
@@ -124,14 +124,14 @@ class InstanceFolders:
         return path if path.is_file() else None
 
     def _create(self, node: Node, store: Path, endpoint: str, environment: Mapping[str, str]) -> None:
-        """Have buildx write the entry anew. The container or Deployment that it refers to does not change."""
-        _clear(store, {store / _CLIENT})
+        """Have buildx rewrite the entry. The container or Deployment that it refers to does not change."""
+        _clear(store, {store / _CLIENT_ID_FILE})
         self._link_logins(store)
         config = self._default_config()
         if config is not None:
             shutil.copyfile(config, store / _DEFAULT_CONFIG)
         name = node.buildx_name
-        flags = create_arguments(declare(node), store / _CONFIG)
+        flags = create_arguments(declare(node), store / _CONFIG_FILE)
         try:
             self._docker.call(
                 lambda client: client.buildx.create_node(name, name, str(node.driver), *flags, endpoint=endpoint),

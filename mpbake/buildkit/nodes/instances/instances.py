@@ -128,7 +128,7 @@ class Instances:
         )
 
     def write(self, node: Node) -> ReadyNode:
-        """Return the instance of `node` as declared, written anew unless it is right. The node itself is not asked."""
+        """Return the instance of `node` as declared, rewritten unless it is up to date. Does not ask the node."""
         ready = ReadyNode(
             node=node,
             facts=NodeFacts(driver=node.driver),

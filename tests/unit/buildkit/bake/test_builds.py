@@ -33,7 +33,7 @@ from tests.unit.registries import MemoryRegistries, MemoryRegistry, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mpbake.buildkit.registry.client import Client
+    from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.buildkit.registry.transport import Request
     from mpbake.model.plan import Builder
     from mpbake.model.steps import Step
@@ -301,7 +301,10 @@ GONE = b"ERROR: rpc error: code = Unavailable desc = EOF\n"
         (Baking(WORKING, LATE), "took longer than its timeout of 1m00s"),
         (Baking(WORKING, STALLED), "node x/local was lost: no progress"),
         (Baking(WORKING + GONE, failed("")), "node x/local was lost: rpc"),
-        (Baking(WORKING + b"ERROR: context canceled\n", failed(""), alive=False), "node x/local was lost: it does not"),
+        (
+            Baking(WORKING + b"ERROR: context canceled\n", failed(""), alive=False),
+            "node x/local was lost: it no longer answers",
+        ),
     ],
 )
 def test_a_build_that_was_stopped_says_nothing_of_tags(docker: Baking, line: str, tmp_path: Path) -> None:
@@ -378,7 +381,7 @@ class BrokenHelper(Credentials):
 class Logins(MemoryRegistries):
     """Reaches registries in memory with a broken credential helper."""
 
-    def client(self, builder: Builder) -> Client:
+    def client(self, builder: Builder) -> RegistryClient:
         """Return a client that cannot log in."""
         client = super().client(builder)
         return replace(client, authorization=Authorization(client.transport, BrokenHelper()))
@@ -421,7 +424,7 @@ def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None
         ),
         (
             lambda: Baking(b"ERROR: context canceled\n", failed(""), alive=False),
-            "node x/local was lost: it does not answer any more: context canceled",
+            "node x/local was lost: it no longer answers: context canceled",
         ),
         (
             lambda: Baking(b"ERROR: rpc error: code = Unavailable desc = EOF\n", failed("")),
@@ -555,7 +558,7 @@ def test_an_engine_with_the_containerd_store_pushes_what_it_builds(store: str, u
     result = docker.answers["system info"]
     docker.answers["system info"] = replace(result, stdout=result.stdout.replace("io.containerd.snapshotter.v1", store))
     end = built(tmp_path, docker, pieces_of("web"))["web"]
-    assert (end.digest, end.kept, end.uploaded) == ("sha256:1", "sha256:1", uploaded)
+    assert (end.digest, end.image_id, end.uploaded) == ("sha256:1", "sha256:1", uploaded)
     (output,) = json.loads(docker.calls[0]["given"])["target"]["web"]["output"]
     assert ("mpbake-upload" in output) == bool(uploaded)
 

@@ -217,7 +217,7 @@ UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
         (CONTAINER, "tags = ['r/web:1']\npush = true", [ONE_BY_DIGEST], None),
         (ENGINE, f"tags = ['r/web:1']\npush = true\n{PLAIN}", [UPLOAD], None),
         (CONTAINER, f"{SEVERAL}\npush = true", [BY_DIGEST], None),
-        # the docker driver cannot push by digest: it pushes under a tag that nobody uses
+        # the docker driver cannot push by digest: it pushes under an unused tag
         (ENGINE, "tags = ['r/web:1']\npush = true", [UPLOAD], None),
         (ENGINE, f"{SEVERAL}\npush = true", [UPLOADS], None),
         (

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PUSH_REFUSED = "check docker login and your rights in the repository"
-PUSH_UNANSWERED = "check that the registry is up, and that the node can reach its address"
-STUMBLED = "try again later: the registry, or a proxy before it, fails at the moment"
+PUSH_UNANSWERED = "check that the registry is up and reachable from the node"
+STUMBLED = "run again later: the registry, or a proxy in front of it, does not work"
 NODE_TRUSTS_NOT = (
     'set buildkitd.registry."HOST".ca in the builder, or where the node is created: the node does not trust the '
     "registry's certificate"
@@ -33,8 +33,8 @@ POLICY_DENIES = (
     "change the source, or the policy: `policy` of the target, the file .rego beside its Dockerfile, or "
     "BUILDX_DEFAULT_POLICY"
 )
-BASE_REFUSED = "check the name of the base image, and docker login"
-BASE_UNANSWERED = "check that the registry of the base image is up, and that the node can reach it"
+BASE_REFUSED = "check docker login and the name of the base image"
+BASE_UNANSWERED = "check that the registry of the base image is up and reachable from the node"
 
 
 def error_of(
@@ -113,7 +113,7 @@ repository does not exist or may require authorization: server message: insuffic
     ): """
         strict policy is not supported by the current BuildKit daemon, please upgrade to version v0.27+
         """,
-    (BuildFailed, "build on a node with BuildKit 0.31 or newer, or take mode=delete away"): """
+    (BuildFailed, "build on a node with BuildKit 0.31 or newer, or remove mode=delete"): """
         rpc error: code = Unknown desc = local exporter mode=delete requires a BuildKit daemon with multi-platform \
 local export support
         """,
@@ -126,7 +126,7 @@ due to policy: source "docker-image://localhost:5000/base:1" not allowed by poli
         failed to read dockerfile: failed to load LLB: error evaluating the source policy: source "local://dockerfile" \
 not allowed by policy: action DENY
         """,
-    (BuildFailed, "name the file relative to the build context, or as cwd://FILE relative to the plan's folder"): """
+    (BuildFailed, "write the path relative to the build context, or as cwd://FILE relative to the plan's folder"): """
         policy file absent.rego not found
         """,
     (BuildFailed, ""): """

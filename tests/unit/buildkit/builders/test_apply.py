@@ -14,7 +14,8 @@ from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.model.plan import Builder, Driver, Node
 from tests.unit.dockers import done, failed
 from tests.unit.plans import text
-from tests.unit.sites import (
+from tests.unit.tls import serving
+from tests.unit.workspaces import (
     CI,
     LOCAL,
     NO_CONTEXT,
@@ -24,9 +25,8 @@ from tests.unit.sites import (
     Engine,
     brought_up,
     secured,
-    site_with,
+    workspace_with,
 )
-from tests.unit.tls import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ def test_a_container_stays_where_the_new_image_cannot_be_had(tmp_path: Path, ima
     _, messages, errors = brought_up(tmp_path, engine, replace(CI, nodes=(replace(LOCAL, options=options),)))
     assert errors == [
         text("""
-            node ci/local (docker-container, ssh://far) cannot be used: there is no such image (x: manifest unknown)
+            node ci/local (docker-container, ssh://far) cannot be used: the image does not exist (x: manifest unknown)
               = set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled
             """)
     ]
@@ -102,8 +102,8 @@ def test_a_container_that_was_paused_goes_on(tmp_path: Path) -> None:
 
 def test_a_container_that_was_paused_is_stopped(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark, status="paused")
-    site, messages = site_with(tmp_path, engine)
-    assert stop(site, CI) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert stop(workspace, CI) == []
     assert messages == ["ci/local: stopped"]
     assert engine.commands[-2:] == ["container unpause c0ffee", "container stop c0ffee"]
 
@@ -156,7 +156,7 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
     assert "+ create container buildx_buildkit_ci-local: if it does not exist: only the context can show that\n" in plan
     assert errors == [
         text("""
-            ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
+            ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it stays unchanged
               = rename the builder or the node, use its builder (external = true), \
 or remove it: docker rm -f buildx_buildkit_ci-local
             """)
@@ -208,14 +208,14 @@ def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
 
 def test_stop(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
-    site, messages = site_with(tmp_path, engine)
-    assert stop(site, CI) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert stop(workspace, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
     engine.status = "exited"
-    assert stop(site, CI) == []
+    assert stop(workspace, CI) == []
     assert messages == ["ci/local: stopped", "ci/local: is not running"]
     engine.status = "restarting"
-    assert stop(site, CI) == []
+    assert stop(workspace, CI) == []
     assert engine.commands[-1] == "container stop c0ffee"
     assert messages[2:] == ["ci/local: stopped"], "it would start again and again"
 
@@ -224,10 +224,10 @@ def test_a_node_that_was_never_reached_is_not_noted(tmp_path: Path) -> None:
     engine = Engine()
     engine.unreachable = True
     assert OUT_OF_REACH in brought_up(tmp_path, engine)[2][0]
-    site, messages = site_with(tmp_path, engine)
-    assert site.tools.records.of_plan(site.plan) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert workspace.services.records.of_plan(workspace.plan) == []
     engine.unreachable = False
-    assert remove(site, CI, keep_state=False) == []
+    assert remove(workspace, CI, keep_state=False) == []
     assert messages == []
 
 
@@ -242,11 +242,11 @@ def test_a_docker_context_goes_again_that_leads_nowhere(tmp_path: Path, certific
     ]
     assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert not engine.kept
-    site, messages = site_with(tmp_path, engine)
-    assert site.tools.records.of_plan(site.plan) == []
-    assert remove(site, far, keep_state=False) == [], "there is nothing, and no way there"
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert workspace.services.records.of_plan(workspace.plan) == []
+    assert remove(workspace, far, keep_state=False) == [], "there is nothing, and no way there"
     engine.kept = True
-    assert len(remove(site, far, keep_state=False)) == 1, "another machine may have made it"
+    assert len(remove(workspace, far, keep_state=False)) == 1, "another machine may have made it"
     assert messages == ["ci/local: docker context mpbake-ci-local removed"]
 
 
@@ -256,11 +256,11 @@ def test_a_volume_that_somebody_else_made_is_not_taken_over(tmp_path: Path) -> N
     plans, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+            ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it stays unchanged
               = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
             """)
     ]
-    assert "? node ci/local: whether it is as declared is not known" in plans
+    assert "? node ci/local: its actual state is not known" in plans
     assert not engine.made
     assert engine.volume == {}
 

@@ -13,8 +13,8 @@ from mpbake.buildkit.builders.inventory import inventory
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import inventory_text
 from tests.unit.dockers import FakeDocker, done, failed
-from tests.unit.sites import CI, LOCAL, NO_CONTEXT, WANTS_CERTIFICATE, Engine, brought_up, secured, site_with
 from tests.unit.tls import serving
+from tests.unit.workspaces import CI, LOCAL, NO_CONTEXT, WANTS_CERTIFICATE, Engine, brought_up, secured, workspace_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 def test_an_inventory_of_an_engine_that_cannot_be_trusted(tmp_path: Path, certificates: Certificates) -> None:
     engine = Engine(**NO_CONTEXT)
-    site, _ = site_with(tmp_path, engine)
+    workspace, _ = workspace_with(tmp_path, engine)
     with serving(certificates.engine()) as port:
         node = secured(port, certificates, without="cert key")
-        (listed,) = inventory(site.tools, replace(CI, nodes=(node,)), site.plan)
+        (listed,) = inventory(workspace.services, replace(CI, nodes=(node,)), workspace.plan)
     assert (listed.status, listed.trouble) == ("unusable", WANTS_CERTIFICATE)
     assert engine.commands == []
 
@@ -38,9 +38,9 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
     path.write_text(json.dumps({"Name": "theirs", "Driver": "docker-container", "Nodes": [{"Name": "theirs0"}]}))
     docker = FakeDocker({"buildx inspect": done("Name: theirs0\nStatus: stopped\n")})
     node = Node(builder="theirs", name="theirs0", driver=Driver.DOCKER_CONTAINER, external=True)
-    site, _ = site_with(tmp_path, docker)
+    workspace, _ = workspace_with(tmp_path, docker)
     (listed,) = inventory(
-        site.tools, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True), site.plan
+        workspace.services, Builder(name="theirs", driver=node.driver, nodes=(node,), external=True), workspace.plan
     )
     assert (listed.status, listed.trouble) == ("stopped", "")
     assert docker.commands == ["buildx inspect theirs0"]
@@ -49,33 +49,36 @@ def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:
 def test_an_inventory_says_so_where_an_entry_has_other_nodes(tmp_path: Path) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
-    site, _ = site_with(tmp_path, engine)
+    workspace, _ = workspace_with(tmp_path, engine)
     renamed = replace(CI, nodes=(replace(LOCAL, name="near"),))
-    assert inventory(site.tools, renamed, site.plan)[0].drift == ("entry: node ci-local", "entry: node ci-near")
+    assert inventory(workspace.services, renamed, workspace.plan)[0].drift == (
+        "entry: node ci-local",
+        "entry: node ci-near",
+    )
 
 
 def test_an_inventory(tmp_path: Path) -> None:
     engine = Engine()
-    site, _ = site_with(tmp_path, engine)
-    assert "missing" in inventory_text([inventory(site.tools, CI, site.plan)])
+    workspace, _ = workspace_with(tmp_path, engine)
+    assert "missing" in inventory_text([inventory(workspace.services, CI, workspace.plan)])
     brought_up(tmp_path, engine)
-    (listed,) = inventory(site.tools, CI, site.plan)
+    (listed,) = inventory(workspace.services, CI, workspace.plan)
     assert (listed.status, listed.reported, listed.drift) == ("running", parse_platforms(["linux/arm64"]), ())
     engine.made = "driver=0"
     other = replace(CI, nodes=(replace(LOCAL, platforms=()),))
-    (listed,) = inventory(site.tools, other, site.plan)
+    (listed,) = inventory(workspace.services, other, workspace.plan)
     assert listed.drift == ("driver", "memory", "entry: platforms")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(tmp_path / "s"))
         server.listen()
         remote = replace(LOCAL, driver=Driver.REMOTE, endpoint=f"unix://{tmp_path}/s", options=())
-        (listed,) = inventory(site.tools, replace(CI, driver=Driver.REMOTE, nodes=(remote,)), site.plan)
+        (listed,) = inventory(workspace.services, replace(CI, driver=Driver.REMOTE, nodes=(remote,)), workspace.plan)
     assert listed.drift == ("entry: driver", "entry: mark", "entry: endpoint", "entry: memory")
     engine.status = "exited"
-    assert inventory(site.tools, CI, site.plan)[0].status == "exited"
+    assert inventory(workspace.services, CI, workspace.plan)[0].status == "exited"
     engine.answers["buildx inspect"] = failed("ERROR: no")
     engine.status = "running"
-    (listed,) = inventory(site.tools, CI, site.plan)
+    (listed,) = inventory(workspace.services, CI, workspace.plan)
     assert listed.status == "unusable"
     assert listed.trouble == (
         "node ci/local (docker-container, ssh://far) cannot be used: no\n  = try: docker -H ssh://far version"

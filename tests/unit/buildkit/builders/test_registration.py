@@ -18,7 +18,7 @@ from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import changes_text
 from tests.unit.dockers import done, failed
 from tests.unit.plans import text
-from tests.unit.sites import CI, INSPECTED, LOCAL, Engine, brought_up, site_with, two_plans
+from tests.unit.workspaces import CI, INSPECTED, LOCAL, Engine, brought_up, two_plans, workspace_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,14 +68,14 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     _, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci: a builder ci is in buildx's store that mpbake did not make; it is left as it is
+            ci: a builder ci is in buildx's store that mpbake did not make; it stays unchanged
               = rename yours, use that one (external = true), or remove it and keep what it uses: \
 docker buildx rm --keep-daemon ci
             """)
     ]
     assert json.loads(path.read_text()) == entry
-    site, messages = site_with(tmp_path, engine)
-    assert remove(site, replace(CI, nodes=(remote,)), keep_state=False) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert remove(workspace, replace(CI, nodes=(remote,)), keep_state=False) == []
     assert messages == ["ci: the builder of that name in buildx's store stays: mpbake did not make it"]
 
 
@@ -88,12 +88,14 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
     path.write_text(json.dumps({"Name": "ci", "Driver": str(driver), "Nodes": [node]}))
     before = path.read_text()
     engine = Engine()
-    site, messages = site_with(tmp_path, engine)
-    site.tools.records.add("ci", declared.nodes, site.plan)
+    workspace, messages = workspace_with(tmp_path, engine)
+    workspace.services.records.add("ci", declared.nodes, workspace.plan)
     for _ in range(2):
         _, _, errors = brought_up(tmp_path, engine, declared)
-        assert errors[-1].startswith("ci: a builder ci is in buildx's store that mpbake did not make; it is left as")
-    assert remove(site, declared, keep_state=False) == []
+        assert errors[-1].startswith(
+            "ci: a builder ci is in buildx's store that mpbake did not make; it stays unchanged"
+        )
+    assert remove(workspace, declared, keep_state=False) == []
     assert messages[-1] == "ci: the builder of that name in buildx's store stays: mpbake did not make it"
     assert path.read_text() == before
 
@@ -109,8 +111,8 @@ def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Pat
         plan, messages, errors = brought_up(tmp_path, Engine(), declared)
     assert "~ correct builder ci: buildx's store has other values" in plan
     assert (messages, errors) == (["ci: in buildx's store, for docker buildx build --builder ci"], [])
-    site, messages = site_with(tmp_path, Engine())
-    assert remove(site, declared, keep_state=False) == []
+    workspace, messages = workspace_with(tmp_path, Engine())
+    assert remove(workspace, declared, keep_state=False) == []
     assert messages == ["ci: removed from buildx's store"]
 
 
@@ -124,8 +126,8 @@ def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
     assert [error.partition("\n")[0] for error in errors] == ["ci/local: tls.key: does not belong to tls.cert"]
     assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert not (tmp_path / ".docker/buildx/instances").exists()
-    site, _ = site_with(tmp_path, Engine())
-    assert site.tools.records.of_plan(site.plan) == []
+    workspace, _ = workspace_with(tmp_path, Engine())
+    assert workspace.services.records.of_plan(workspace.plan) == []
 
 
 def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Path) -> None:
@@ -137,7 +139,7 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     one, other, messages = two_plans(tmp_path, engine)
     assert not reconcile(one, CI, lambda _: None).errors
     assert reconcile(other, declared, lambda _: None).changes == ()
-    (listed,) = inventory(one.tools, declared, one.plan)
+    (listed,) = inventory(one.services, declared, one.plan)
     assert listed.drift == ("entry: driver",)
     messages.clear()
     state = reconcile(one, declared, lambda _: None)
@@ -148,5 +150,5 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     ]
     assert messages == ["ci: removed from buildx's store"]
     assert reconcile(one, declared, lambda _: None).changes == ()
-    (record,) = one.tools.records.of_plan(one.plan)
+    (record,) = one.services.records.of_plan(one.plan)
     assert [made.name for made in record.gone(declared)] == ["local"], "prune still finds what was made"

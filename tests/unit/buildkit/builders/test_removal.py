@@ -14,7 +14,8 @@ from mpbake.buildkit.nodes.records import record_of
 from mpbake.model.plan import Builder, Driver, Node
 from tests.unit.dockers import done
 from tests.unit.plans import text
-from tests.unit.sites import (
+from tests.unit.tls import serving
+from tests.unit.workspaces import (
     CI,
     LOCAL,
     NO_CONTEXT,
@@ -23,10 +24,9 @@ from tests.unit.sites import (
     Engine,
     brought_up,
     secured,
-    site_with,
     two_plans,
+    workspace_with,
 )
-from tests.unit.tls import serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 def test_remove(tmp_path: Path, *, keep: bool) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
-    site, messages = site_with(tmp_path, engine)
-    assert remove(site, CI, keep_state=keep) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert remove(workspace, CI, keep_state=keep) == []
     assert messages == [
         f"ci/local: container removed, {'its cache stays' if keep else 'and its cache'}",
         "ci: removed from buildx's store",
@@ -47,9 +47,9 @@ def test_remove(tmp_path: Path, *, keep: bool) -> None:
     volumes = [command for command in engine.commands if command.startswith("volume remove")]
     assert volumes == ([] if keep else ["volume remove buildx_buildkit_ci-local_state"])
     assert not (tmp_path / ".docker/buildx/instances/ci").exists()
-    assert (site.tools.records.read("ci", site.plan) is not None) == keep
+    assert (workspace.services.records.read("ci", workspace.plan) is not None) == keep
     messages.clear()
-    assert remove(site, CI, keep_state=keep) == []
+    assert remove(workspace, CI, keep_state=keep) == []
     assert messages == [], "there is nothing more to remove"
 
 
@@ -66,16 +66,16 @@ def test_a_cache_that_was_kept_can_be_removed_later(
     if made == "here":
         brought_up(tmp_path, engine)
         engine.made = "" if by_hand else engine.made
-    site, messages = site_with(tmp_path, engine)
-    assert remove(site, CI, keep_state=True) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert remove(workspace, CI, keep_state=True) == []
     messages.clear()
     if declared:
-        assert remove(site, CI, keep_state=False) == []
+        assert remove(workspace, CI, keep_state=False) == []
     else:
-        (record,) = site.tools.records.of_plan(site.plan)
-        assert prune(site, record, {}) == []
+        (record,) = workspace.services.records.of_plan(workspace.plan)
+        assert prune(workspace, record, {}) == []
     assert messages == [GONE]
-    assert site.tools.records.of_plan(site.plan) == []
+    assert workspace.services.records.of_plan(workspace.plan) == []
 
 
 def test_the_docker_context_that_leads_to_a_kept_cache_stays(tmp_path: Path, certificates: Certificates) -> None:
@@ -83,11 +83,11 @@ def test_the_docker_context_that_leads_to_a_kept_cache_stays(tmp_path: Path, cer
     with serving(certificates.engine()) as port:
         far = replace(CI, nodes=(secured(port, certificates),))
         assert not brought_up(tmp_path, engine, far)[2]
-    site, messages = site_with(tmp_path, engine)
-    assert remove(site, far, keep_state=True) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert remove(workspace, far, keep_state=True) == []
     assert engine.kept
     messages.clear()
-    assert remove(site, far, keep_state=False) == []
+    assert remove(workspace, far, keep_state=False) == []
     assert messages == [GONE, "ci/local: docker context mpbake-ci-local removed"]
     assert not engine.kept
 
@@ -97,21 +97,21 @@ def test_the_cache_of_a_container_that_is_gone_is_removed_if_it_was_made_from_he
         engine = Engine()
         brought_up(tmp_path, engine)
         engine.made = ""
-        site, messages = site_with(tmp_path, engine)
+        workspace, messages = workspace_with(tmp_path, engine)
         if declared:
-            assert remove(site, CI, keep_state=False) == []
+            assert remove(workspace, CI, keep_state=False) == []
         else:
-            assert prune(site, record_of(CI, site.plan, None), {}) == []
+            assert prune(workspace, record_of(CI, workspace.plan, None), {}) == []
         assert messages == [GONE, "ci: removed from buildx's store"]
-        assert site.tools.records.read("ci", site.plan) is None
+        assert workspace.services.records.read("ci", workspace.plan) is None
         messages.clear()
-        assert remove(site, CI, keep_state=False) == []
+        assert remove(workspace, CI, keep_state=False) == []
         assert messages == []
 
 
 FOREIGN_STAYS = (
-    "ci/local: mpbake did not make the volume buildx_buildkit_ci-local_state, which stays; "
-    "docker volume rm buildx_buildkit_ci-local_state removes it"
+    "ci/local: the volume buildx_buildkit_ci-local_state stays: mpbake did not make it; to remove it: "
+    "docker volume rm buildx_buildkit_ci-local_state"
 )
 
 
@@ -122,28 +122,28 @@ def test_a_volume_that_somebody_else_made_stays(tmp_path: Path, *, gone: bool, d
     brought_up(tmp_path, engine)
     engine.volume = {}
     engine.made = "" if gone else engine.made
-    site, messages = site_with(tmp_path, engine)
+    workspace, messages = workspace_with(tmp_path, engine)
     if declared:
-        assert remove(site, CI, keep_state=False) == []
+        assert remove(workspace, CI, keep_state=False) == []
     else:
-        assert prune(site, record_of(CI, site.plan, None), {}) == []
+        assert prune(workspace, record_of(CI, workspace.plan, None), {}) == []
     removed = [] if gone else ["ci/local: container removed, its cache stays"]
     assert messages == [*removed, FOREIGN_STAYS, "ci: removed from buildx's store"]
     assert engine.volume is not None
-    assert site.tools.records.of_plan(site.plan) == [], "nothing of mpbake's is left"
+    assert workspace.services.records.of_plan(workspace.plan) == [], "nothing of mpbake's is left"
 
 
 def test_a_cache_stays_that_is_to_be_kept_or_may_be_anothers(tmp_path: Path) -> None:
     engine = Engine()
-    site, messages = site_with(tmp_path, engine)
-    assert remove(site, CI, keep_state=False) == [], "nothing was made from here"
+    workspace, messages = workspace_with(tmp_path, engine)
+    assert remove(workspace, CI, keep_state=False) == [], "nothing was made from here"
     for keep in (True, False):
-        site.tools.records.add("ci", CI.nodes, site.plan)
+        workspace.services.records.add("ci", CI.nodes, workspace.plan)
         if keep:
-            assert remove(site, CI, keep_state=True) == []
+            assert remove(workspace, CI, keep_state=True) == []
         else:
             respelled = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://far:22"),))
-            assert prune(site, record_of(CI, site.plan, None), {"ci": respelled}) == []
+            assert prune(workspace, record_of(CI, workspace.plan, None), {"ci": respelled}) == []
     assert not [command for command in engine.commands if command.startswith("volume remove")]
     assert GONE not in messages
 
@@ -160,24 +160,24 @@ def test_what_is_out_of_reach_holds_up_nothing_else_and_can_be_forgotten(tmp_pat
     engine = Engine()
     brought_up(tmp_path, engine)
     engine.unreachable = True
-    site, messages = site_with(tmp_path, engine)
-    record = site.tools.records.read("ci", site.plan)
+    workspace, messages = workspace_with(tmp_path, engine)
+    record = workspace.services.records.read("ci", workspace.plan)
     assert record is not None
 
     def taken_away(*, forget: bool = False) -> list[str]:
         if declared:
-            return [str(error) for error in remove(site, CI, keep_state=False, forget=forget)]
-        return [str(error) for error in prune(site, record, {}, forget=forget)]
+            return [str(error) for error in remove(workspace, CI, keep_state=False, forget=forget)]
+        return [str(error) for error in prune(workspace, record, {}, forget=forget)]
 
     command = "rm --forget ci" if declared else "prune --forget"
     error = f"{OUT_OF_REACH}\n  = {FIREWALL}; if it is gone for good, run: mpbake builders {command}"
     assert taken_away() == [error]
     assert messages == ["ci: removed from buildx's store"]
-    assert site.tools.records.read("ci", site.plan) == record
+    assert workspace.services.records.read("ci", workspace.plan) == record
     assert taken_away() == [error]
     assert taken_away(forget=True) == []
     assert messages[1:] == [FORGOTTEN]
-    assert site.tools.records.read("ci", site.plan) is None
+    assert workspace.services.records.read("ci", workspace.plan) is None
 
 
 def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach(
@@ -187,38 +187,38 @@ def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach
     with serving(certificates.engine()) as port:
         far = replace(CI, nodes=(secured(port, certificates),))
         assert not brought_up(tmp_path, engine, far)[2]
-    site, messages = site_with(tmp_path, engine)
+    workspace, messages = workspace_with(tmp_path, engine)
     engine.unreachable = True
-    assert len(remove(site, far, keep_state=False)) == 1
+    assert len(remove(workspace, far, keep_state=False)) == 1
     assert engine.kept
     engine.kept = False
-    assert [str(error) for error in remove(site, far, keep_state=False)] == [
+    assert [str(error) for error in remove(workspace, far, keep_state=False)] == [
         text("""
             ci/local: its resources cannot be reached: the docker context mpbake-ci-local is gone
               = if it is gone for good, run: mpbake builders rm --forget ci
             """)
     ]
     engine.kept = True
-    assert remove(site, far, keep_state=False, forget=True) == []
+    assert remove(workspace, far, keep_state=False, forget=True) == []
     assert "ci/local: docker context mpbake-ci-local removed" in messages
-    assert site.tools.records.of_plan(site.plan) == []
+    assert workspace.services.records.of_plan(workspace.plan) == []
 
 
 def test_prune(tmp_path: Path) -> None:
     engine = Engine()
     brought_up(tmp_path, engine)
-    site, messages = site_with(tmp_path, engine)
+    workspace, messages = workspace_with(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, name="other"),))
-    record = record_of(CI, site.plan, None)
-    assert prune(site, record, {"ci": moved}) == []
+    record = record_of(CI, workspace.plan, None)
+    assert prune(workspace, record, {"ci": moved}) == []
     assert messages[0] == "ci/local: container removed, and its cache"
     assert messages[1] == "ci: in buildx's store, for docker buildx build --builder ci"
-    left = site.tools.records.read("ci", site.plan)
+    left = workspace.services.records.read("ci", workspace.plan)
     assert left is not None
     assert left.nodes == ()
-    assert prune(site, record, {}) == []
+    assert prune(workspace, record, {}) == []
     assert messages[-1] == "ci: removed from buildx's store"
-    assert site.tools.records.read("ci", site.plan) is None
+    assert workspace.services.records.read("ci", workspace.plan) is None
 
 
 @pytest.mark.parametrize(
@@ -233,12 +233,12 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     engine = Engine()
     brought_up(tmp_path, engine)
     brought_up(tmp_path, engine, declared)
-    site, messages = site_with(tmp_path, engine)
-    record = record_of(declared, site.plan, record_of(CI, site.plan, None))
-    assert prune(site, record, {declared.name: declared}) == []
+    workspace, messages = workspace_with(tmp_path, engine)
+    record = record_of(declared, workspace.plan, record_of(CI, workspace.plan, None))
+    assert prune(workspace, record, {declared.name: declared}) == []
     assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
-    left = site.tools.records.read("ci", site.plan)
+    left = workspace.services.records.read("ci", workspace.plan)
     assert left is not None
     assert left.gone(declared) == ()
     assert not [message for message in messages if "removed" in message]
@@ -248,22 +248,22 @@ def test_a_node_that_went_to_another_engine_is_pruned_where_it_was(tmp_path: Pat
     engine = Engine()
     brought_up(tmp_path, engine)
     engine.other = "ssh://new"
-    site, messages = site_with(tmp_path, engine)
+    workspace, messages = workspace_with(tmp_path, engine)
     moved = replace(CI, nodes=(replace(LOCAL, endpoint="ssh://new"),))
-    assert prune(site, record_of(CI, site.plan, None), {"ci": moved}) == []
+    assert prune(workspace, record_of(CI, workspace.plan, None), {"ci": moved}) == []
     assert messages[0] == "ci/local: container removed, and its cache"
     assert "container rm --force c0ffee" in engine.commands
 
 
 def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Path, certificates: Certificates) -> None:
     engine = Engine(mark=declare(LOCAL).mark, **NO_CONTEXT)
-    site, messages = site_with(tmp_path, engine)
+    workspace, messages = workspace_with(tmp_path, engine)
     with serving(certificates.engine()) as port:
         node = secured(port, certificates)
         renamed = replace(CI, nodes=(replace(node, name="Local"),))
-        before = record_of(replace(CI, nodes=(node,)), site.plan, None)
+        before = record_of(replace(CI, nodes=(node,)), workspace.plan, None)
         assert [made.context for made in before.gone(renamed)] == ["mpbake-ci-local"]
-        assert prune(site, before, {"ci": renamed}) == []
+        assert prune(workspace, before, {"ci": renamed}) == []
     assert not [command for command in engine.commands if command.startswith("context remove")]
     assert messages[0] == "ci/local: its container stays, since ci/Local uses it"
 
@@ -274,14 +274,14 @@ ARM = replace(LOCAL, name="arm", endpoint="ssh://arm")
 def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path: Path) -> None:
     engine = Engine(mark=declare(LOCAL).mark)
     one, other, messages = two_plans(tmp_path, engine)
-    one.tools.records.add("ci", [LOCAL, ARM], one.plan)
+    one.services.records.add("ci", [LOCAL, ARM], one.plan)
     reconcile(other, CI, lambda _: None)
     messages.clear()
-    (record,) = other.tools.records.of_plan(other.plan)
+    (record,) = other.services.records.of_plan(other.plan)
     assert record.gone(CI) == ()
     assert remove(other, CI, keep_state=False) == []
     assert messages == ["ci/local: container removed, and its cache", "ci: removed from buildx's store"]
-    (record,) = one.tools.records.of_plan(one.plan)
+    (record,) = one.services.records.of_plan(one.plan)
     assert [made.name for made in record.gone(CI)] == ["arm"]
 
 
@@ -293,16 +293,16 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
     one, other, messages = two_plans(tmp_path, engine)
     reconcile(other, CI, lambda _: None)
     for workspace in (one, other):
-        workspace.tools.records.add("ci", [LOCAL, ARM], workspace.plan)
+        workspace.services.records.add("ci", [LOCAL, ARM], workspace.plan)
     messages.clear()
-    (record,) = other.tools.records.of_plan(other.plan)
+    (record,) = other.services.records.of_plan(other.plan)
     assert prune(other, record, declared) == []
     assert set(messages) == {f"ci/{name}: stays, since it was made for {one.plan} too" for name in gone}
     assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
-    left = other.tools.records.read("ci", other.plan)
+    left = other.services.records.read("ci", other.plan)
     assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
-    (record,) = one.tools.records.of_plan(one.plan)
+    (record,) = one.services.records.of_plan(one.plan)
     assert prune(one, record, {"ci": CI}) == []
     assert "ci/arm: container removed, and its cache" in messages
 
@@ -311,13 +311,13 @@ def test_removing_a_builder_spares_nodes_that_only_another_checkout_declares(tmp
     engine = Engine(mark=declare(LOCAL).mark)
     one, other, messages = two_plans(tmp_path, engine)
     for workspace in (one, other):
-        workspace.tools.records.add("ci", [LOCAL, ARM], workspace.plan)
+        workspace.services.records.add("ci", [LOCAL, ARM], workspace.plan)
     assert remove(other, CI, keep_state=False) == []
     assert messages == [
         f"ci/arm: stays, since it was made for {one.plan} too",
         "ci/local: container removed, and its cache",
     ]
-    assert other.tools.records.of_plan(other.plan) == []
+    assert other.services.records.of_plan(other.plan) == []
 
 
 SHARED = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
@@ -326,17 +326,17 @@ SHARED = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
 def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> None:
     """Whether the plan makes the builder, or declares it external."""
     engine = Engine(mark=declare(SHARED).mark)
-    site, messages = site_with(tmp_path, engine)
+    workspace, messages = workspace_with(tmp_path, engine)
     default = Builder(name="default", driver=Driver.DOCKER_CONTAINER, nodes=(SHARED, replace(SHARED, name="far")))
-    before = record_of(default, site.plan, None)
+    before = record_of(default, workspace.plan, None)
     stays = (
         "default/local: its container stays, since all plans without a builder share it; "
-        "docker rm --force buildx_buildkit_default-local removes it"
+        "to remove it: docker rm --force buildx_buildkit_default-local"
     )
     one = replace(default, nodes=(SHARED,))
-    assert remove(site, one, keep_state=False) == []
-    assert prune(site, replace(before, nodes=before.nodes[:1]), {}) == []
+    assert remove(workspace, one, keep_state=False) == []
+    assert prune(workspace, replace(before, nodes=before.nodes[:1]), {}) == []
     assert messages == [stays, stays]
     assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
-    assert remove(site, default, keep_state=False) == []
+    assert remove(workspace, default, keep_state=False) == []
     assert "default/far: container removed, and its cache" in messages, "others of such a builder are the plan's own"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.unit.plans import text
-from tests.unit.sites import Engine, brought_up
+from tests.unit.workspaces import Engine, brought_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,8 +19,8 @@ def test_a_container_in_use_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     _, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci/local: a build runs in buildx_buildkit_ci-local, so mpbake leaves it as it is
-              = try again when it is idle
+            ci/local: a build runs in buildx_buildkit_ci-local, so mpbake leaves it unchanged
+              = run again when it is idle
             """)
     ]
     assert not [command for command in engine.commands if command.startswith("container rm")]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 REMOTE = Node(builder="release", name="arm", driver=Driver.REMOTE)
 IS_IT_THERE = "  = check that buildkitd runs there, and that the port is open to this machine"
 CLIENT = "  = set tls.cert to a client certificate that the node's own CA signed"
-PAIR = "  = use the tls.key of tls.cert, and PEM files"
+PAIR = "  = set tls.key to the key of tls.cert, and use PEM files"
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_a_node_that_nobody_vouches_for(certificates: Certificates) -> None:
     with serving(certificates.server()) as port:
         assert refusal(port, certificates.tls(without="ca")) == text("""
             the certificate of node release/arm is signed by an authority that this machine does not know
-              = set tls.ca to that authority
+              = set tls.ca to the authority that signed it
             """)
 
 
@@ -178,11 +178,11 @@ def test_a_node_that_nobody_vouches_for(certificates: Certificates) -> None:
     [
         (
             "build",
-            "the name build\n  = set tls.servername to a name in it, or issue one with this name",
+            "the name build\n  = set tls.servername to a name in it, or issue a certificate with this name",
         ),
         (
             "10.0.0.5",
-            "the address 10.0.0.5\n  = set tls.servername to a name in it, or issue one with this address",
+            "the address 10.0.0.5\n  = set tls.servername to a name in it, or issue a certificate with this address",
         ),
     ],
 )
@@ -222,16 +222,16 @@ def test_a_client_certificate_that_has_expired(certificates: Certificates, tmp_p
     with serving(expired.server()) as port:
         assert refusal(port, expired.tls()) == text("""
             node release/arm says that tls.cert has expired (sslv3 alert certificate expired)
-              = issue a new one; check the clocks of both machines
+              = issue a new certificate; check the clocks of both machines
             """)
 
 
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = issue a new one"),
+        ((-9, -2), "server", "has expired\n  = issue a new certificate"),
         ((2, 9), "server", "is not valid yet\n  = check the clocks of both machines"),
-        ((-1, 9), "client", "is not for servers\n  = issue one for servers: extendedKeyUsage = serverAuth"),
+        ((-1, 9), "client", "is not for servers\n  = issue a certificate for servers: extendedKeyUsage = serverAuth"),
     ],
 )
 def test_a_node_whose_certificate_is_wrong(
@@ -323,8 +323,8 @@ def test_an_engine_of_another_authority(certificates: Certificates, strangers: C
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = issue a new one"),
-        ((-1, 9), "client", "is not for servers\n  = issue one for servers: extendedKeyUsage = serverAuth"),
+        ((-9, -2), "server", "has expired\n  = issue a new certificate"),
+        ((-1, 9), "client", "is not for servers\n  = issue a certificate for servers: extendedKeyUsage = serverAuth"),
     ],
 )
 def test_an_engine_whose_certificate_is_wrong(
@@ -348,7 +348,7 @@ def test_an_engine_of_another_name(monkeypatch: pytest.MonkeyPatch, certificates
         check_connection(engine_at(port, certificates.tls(), host="build.internal"))
     assert str(caught.value) == text("""
         the certificate of node release/arm does not contain the name build.internal
-          = use a name in the endpoint that it contains, or issue one with this name
+          = use a name in the endpoint that it contains, or issue a certificate with this name
         """)
 
 

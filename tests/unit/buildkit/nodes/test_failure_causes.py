@@ -56,7 +56,7 @@ DENIED = (
         (
             "sh: 1: docker: not found",
             127,
-            "there is no docker command on me@far:2222 (sh: 1: docker: not found)",
+            "the docker command was not found on me@far:2222 (sh: 1: docker: not found)",
         ),
         (DENIED, 1, f"the user on me@far:2222 may not use Docker there ({DENIED})"),
     ],
@@ -113,8 +113,11 @@ PULL = 'Error response from daemon: failed to resolve reference "r.example.com/b
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        (f"{PULL}r.example.com/bk:1: not found", "there is no such image"),
-        ("Error response from daemon: manifest for r.example.com/bk:1 not found: manifest unknown", "there is no such"),
+        (f"{PULL}r.example.com/bk:1: not found", "the image does not exist"),
+        (
+            "Error response from daemon: manifest for r.example.com/bk:1 not found: manifest unknown",
+            "the image does not exist",
+        ),
         (f"{PULL}pull access denied, repository does not exist: no basic auth credentials", "the registry denies"),
         (
             'Error response from daemon: Head "http://r.example.com/v2/x/manifests/1": no basic auth credentials',
@@ -185,7 +188,7 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
             "this user may not do that in the cluster",
         ),
         ("error: You must be logged in to the server (Unauthorized)", "the cluster does not know this user"),
-        ('Error from server (NotFound): namespaces "ci" not found', "there is no such namespace"),
+        ('Error from server (NotFound): namespaces "ci" not found', "the namespace does not exist"),
         ("Unable to connect to the server: dial tcp 10.0.0.9:6443: i/o timeout", "the cluster does not answer"),
         ("ERROR: expected 2 replicas to be ready, got 0", "its pods do not become ready"),
     ],
@@ -215,7 +218,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     node = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
     assert explain(node, 'ERROR: no builder "team" found\n') == (
         'no builder "team" found',
-        "use the name that docker buildx ls shows; without external = true, mpbake makes a builder",
+        "run `docker buildx ls` to see its name; without external = true, mpbake makes a builder",
     )
 
 
@@ -224,7 +227,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
     [
         (
             DOCKER.format(code=255, output="ssh: Could not resolve hostname far: Name or service not known"),
-            "there is no host far (ssh: Could not resolve hostname far: Name or service not known)",
+            "unknown host far (ssh: Could not resolve hostname far: Name or service not known)",
             "check the name in the endpoint, and in DNS or ~/.ssh/config",
         ),
         (

@@ -474,7 +474,7 @@ def test_a_buildkit_that_has_failed_is_not_waited_for(
 def test_an_image_that_cannot_be_pulled_leaves_nothing_behind(tmp_path: Path) -> None:
     answers = {"image inspect": failed("No such image"), "pull": failed("x: manifest unknown"), **starting(LATE)}
     nodes, docker = nodes_with(tmp_path, answers)
-    with pytest.raises(Unreachable, match="there is no such image"):
+    with pytest.raises(Unreachable, match="the image does not exist"):
         nodes.ready(CONTAINER)
     assert docker.commands[-1] == "pull -- moby/buildkit:v1"
     assert not (tmp_path / "state").exists(), "nothing was made"
@@ -489,7 +489,7 @@ def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: st
         with pytest.raises(UsageError) as caught:
             nodes.ready(CONTAINER)
         assert str(caught.value) == text("""
-            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it is left as it is
+            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it stays unchanged
               = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
             """)
     else:
@@ -527,8 +527,8 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares (image); mpbake builders up ci recreates it, and its "
-        "cache stays"
+        "ci/Local runs with other options than the plan declares (image); run `mpbake builders up ci` to recreate it "
+        "with its cache"
     )
 
 
@@ -541,7 +541,7 @@ def test_a_container_may_name_an_earlier_workflow_run(
     nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
     told = (
         "ci/Local: provenance names the workflow run that made its container, which may be an earlier one; "
-        "mpbake builders rm --keep-state ci before the run, which then recreates it with its cache"
+        "run `mpbake builders rm --keep-state ci` first, so that the run recreates it with its cache"
     )
     assert nodes.ready(node).warnings == ((told,) if is_told else ())
 
@@ -551,7 +551,7 @@ def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == text("""
-        ci/Local: a container buildx_buildkit_ci-local exists that mpbake did not make; it is left as it is
+        ci/Local: a container buildx_buildkit_ci-local exists that mpbake did not make; it stays unchanged
           = rename the builder or the node, use its builder (external = true), \
 or remove it: docker rm -f buildx_buildkit_ci-local
         """)
@@ -616,7 +616,7 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
         nodes.ready(CONTAINER)
     assert str(caught.value) == (
         "node ci/Local (docker-container, the engine in use) cannot be used: "
-        f"there is no such image (manifest unknown)\n  = {NO_IMAGE}"
+        f"the image does not exist (manifest unknown)\n  = {NO_IMAGE}"
     )
 
 
@@ -980,7 +980,7 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
         nodes.ready(REMOTE)
     assert str(caught.value) == (
         "release/arm: tls.ca: there is no file /c/ca.crt\n"
-        "  = correct the path: it is relative to the folder of the file that states it"
+        "  = correct the path: it is relative to the folder of the file that contains it"
     )
     assert docker.commands == []
 

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mpbake.buildkit.process.environment import (
-    PASSED,
+    CHILD_VARIABLES,
     WORKFLOW,
     child_environment,
     secret_variables,
@@ -56,16 +56,16 @@ def test_only_what_finds_things_is_passed() -> None:
 
 
 def test_the_list_is_in_order_and_changes_no_build() -> None:
-    assert list(PASSED) == sorted(set(PASSED))
-    doubtful = [name for name in PASSED if re.match(r"BUILDX_|BUILDKIT_|SOURCE_DATE|COMPOSE_|MPBAKE_", name)]
+    assert list(CHILD_VARIABLES) == sorted(set(CHILD_VARIABLES))
+    doubtful = [name for name in CHILD_VARIABLES if re.match(r"BUILDX_|BUILDKIT_|SOURCE_DATE|COMPOSE_|MPBAKE_", name)]
     assert doubtful == ["BUILDX_DEFAULT_POLICY"]  # which refuses sources, and changes none
-    assert list(WORKFLOW) == sorted(set(WORKFLOW) - set(PASSED))
+    assert list(WORKFLOW) == sorted(set(WORKFLOW) - set(CHILD_VARIABLES))
 
 
 def test_the_lists_stand_in_the_documentation() -> None:
     documentation = DOCS / "environment.md"
     listed = re.findall(r"^[A-Za-z_0-9]+$", documentation.read_text(encoding="utf-8"), re.MULTILINE)
-    assert listed == [*PASSED, *WORKFLOW]
+    assert listed == [*CHILD_VARIABLES, *WORKFLOW]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.checkout import CHECKOUT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mpbake.buildkit.process.client import Client
+    from mpbake.buildkit.process.client import DockerCommands
 
 pytestmark = pytest.mark.allow_subprocess
 
@@ -45,7 +45,7 @@ def docker(tmp_path: Path) -> Iterator[Shell]:
     shell.close()
 
 
-def shell(script: str) -> Callable[[Client], str]:
+def shell(script: str) -> Callable[[DockerCommands], str]:
     """A request that runs a shell script as python-on-whales runs docker."""
     return lambda client: run([*client.client_config.docker_cmd, script], return_stderr=False)
 
@@ -178,7 +178,7 @@ def test_deadlines(docker: Shell) -> None:
 def test_a_call_is_cancelled(docker: Shell, script: str) -> None:
     ended: list[type[BaseException]] = []
 
-    def wait(do: Callable[[Callable[[Client], str]], object]) -> None:
+    def wait(do: Callable[[Callable[[DockerCommands], str]], object]) -> None:
         try:
             do(shell(f"echo ready >&2; {script}"))
         except Cancelled as error:

@@ -17,7 +17,7 @@ from tests.unit.registries import MemoryRegistry, client_of, fails
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.buildkit.registry.client import Client
+    from mpbake.buildkit.registry.client import RegistryClient
 
 WEB = repository_of("r/web")
 IMAGE = Manifest(content=b'{"manifests": []}', media_type=INDEX)
@@ -92,12 +92,12 @@ class Known(Credentials):
 FOREIGN = Response(status=401, headers={"www-authenticate": 'Bearer realm="https://evil.example.com/token"'})
 
 
-def ask_for_blob(client: Client) -> None:
+def ask_for_blob(client: RegistryClient) -> None:
     with pytest.raises(RequestFailed, match="answers 401 Unauthorized"):
         client.blob(WEB, "sha256:1")
 
 
-def ask_for_upload(client: Client) -> None:
+def ask_for_upload(client: RegistryClient) -> None:
     assert client.probe(WEB) is None
 
 
@@ -109,7 +109,9 @@ def ask_for_upload(client: Client) -> None:
         (ask_for_upload, Response(status=202, headers={"location": "https://evil.example.com/upload"})),
     ],
 )
-def test_only_the_registry_itself_is_answered_with_a_login(ask: Callable[[Client], None], first: Response) -> None:
+def test_only_the_registry_itself_is_answered_with_a_login(
+    ask: Callable[[RegistryClient], None], first: Response
+) -> None:
     registry = MemoryRegistry(fails(first, FOREIGN))
     ask(replace(client_of(registry), authorization=Authorization(registry, Known())))
     assert len(registry.requests) == 2

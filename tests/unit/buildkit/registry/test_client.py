@@ -105,7 +105,7 @@ def test_a_limited_rate_is_not_waited_for_longer_than_a_minute(after: str, waite
     assert type(error) is BuildFailed
     assert str(error) == (
         "cannot move the tag r/web:1: docker.io answers 429 Too Many Requests: DENIED told to fail\n"
-        "  = try again later: the registry limits the rate of requests"
+        "  = run again later: the registry limits the rate of requests"
     )
 
 
@@ -157,8 +157,8 @@ def test_a_failure_says_whether_the_request_may_have_been_carried_out(
     assert caught.value.failure.settled is settled
 
 
-LOGIN = "check docker login and the repository's rights"
-FAILS = "try again later: the registry, or a proxy in front of it, does not work"
+LOGIN = "check docker login and your rights in the repository"
+FAILS = "run again later: the registry, or a proxy in front of it, does not work"
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,10 @@ def test_an_image_without_an_index_says_itself_what_it_is() -> None:
 
 
 def test_a_tag_that_is_not_there() -> None:
-    with pytest.raises(
-        NoSuchTag, match=r"^r/web:1 could not be read back: docker\.io answers 404 Not Found: MANIFEST_"
-    ):
+    with pytest.raises(NoSuchTag, match=r"^r/web:1 cannot be read: docker\.io answers 404 Not Found: MANIFEST_"):
         ImageReader(client=client_of(MemoryRegistry())).manifest("r/web:1")
     down = MemoryRegistry(lambda *_: refusal(503))
-    with pytest.raises(Unreachable, match=r"^r/web:1 could not be read back: docker\.io answers 503 "):
+    with pytest.raises(Unreachable, match=r"^r/web:1 cannot be read: docker\.io answers 503 "):
         ImageReader(client=client_of(down)).manifest("r/web:1")
 
 
@@ -52,7 +50,7 @@ def test_a_part_that_is_not_there_is_another_thing_than_a_tag(part: str) -> None
     else:
         registry.manifests = {name: manifest for name, manifest in registry.manifests.items() if manifest.is_index}
     reading = ImageReader(client=client_of(registry))
-    with pytest.raises(BuildFailed, match=r"^r/web@sha256:.* could not be read back: docker\.io answers 404") as caught:
+    with pytest.raises(BuildFailed, match=r"^r/web@sha256:.* cannot be read: docker\.io answers 404") as caught:
         reading.served("r/web:1", reading.manifest("r/web:1"))
     assert not isinstance(caught.value, NoSuchTag)
 

@@ -59,7 +59,7 @@ def test_a_manifest_and_its_descriptor_are_annotated_each_for_itself() -> None:
     _, checker = verification(described | {"own": {"annotations": {"a": "b"}}})
     assert checker.compare(declared)[0] == ()
     _, checker = verification(described)
-    assert [mismatch.what for mismatch in checker.compare(declared)[0]] == [
+    assert [mismatch.attribute for mismatch in checker.compare(declared)[0]] == [
         "linux/amd64: annotation of its manifest a"
     ] * 3
 
@@ -69,10 +69,10 @@ def test_an_attestation_may_say_anything(manifest: object) -> None:
     image = index(entry("amd64"), attestation(), image=config("amd64"))
     _, checker = verification(image, manifest)
     answers = [
-        mismatch.found for mismatch in checker.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))
+        mismatch.actual for mismatch in checker.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))
     ]
     assert answers
-    assert all("could not be read back: its content is not an image: " in answer for answer in answers)
+    assert all("cannot be read: its content is not an image: " in answer for answer in answers)
 
 
 def test_a_registry_that_answers_late_is_asked_again() -> None:
@@ -95,7 +95,7 @@ def test_a_registry_is_not_asked_for_ever() -> None:
           r/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
           r/web:2: platforms: linux/amd64, not linux/amd64, linux/arm64
           s:5000/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
-          = run again: somebody else may have pushed the same tag meanwhile
+          = run again: another run may have pushed the same tags at the same time
         """)
     _, gone = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
@@ -162,7 +162,7 @@ def test_a_tag_that_cannot_be_read_is_different_too() -> None:
     ):
         _, checker = verification(MANY, s=error)
         (mismatch,) = checker.compare_each_tag(expected_of(target_of_text(PLAN), BOTH))
-        assert (mismatch.tag, mismatch.what, mismatch.found) == ("s:5000/web:1", "answer", answer)
+        assert (mismatch.tag, mismatch.attribute, mismatch.actual) == ("s:5000/web:1", "answer", answer)
     _, gone = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
         list(gone.compare_each_tag(expected_of(target_of_text(PLAN), BOTH)))

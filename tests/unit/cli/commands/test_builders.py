@@ -88,7 +88,7 @@ def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, 
 
 
 @dataclass
-class _Tools:
+class _Services:
     """The services that are needed to ask for the version of buildx."""
 
     docker: FakeDocker
@@ -97,7 +97,7 @@ class _Tools:
 class _Pretended:
     """A workspace whose functions are never called."""
 
-    tools = bring_up = stop = remove = None
+    services = bring_up = stop = remove = None
 
 
 def test_the_plan_of_builders(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_the_plan_of_builders(tmp_path: Path) -> None:
 
 def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
     gone = BuilderState(builder=CI, nodes=(), unclear=("node ci/local",), errors=(Unreachable("gone"),))
-    unknown = "  ? node ci/local: whether it is as declared is not known\n"
+    unknown = "  ? node ci/local: its actual state is not known\n"
     assert shown(tmp_path, gone)[1] == f"ci (docker-container)\n{unknown}1 not known\n"
     some = replace(gone, changes=(START,))
     assert shown(tmp_path, some)[1] == (
@@ -212,7 +212,7 @@ def test_what_makes_builders_first_asks_what_buildx_knows(
     (tmp_path / "build.toml").write_text("version = 1\n[builders.old]\n[builders.new]\ndefault-load = true\n")
     docker = FakeDocker({"buildx version": done("github.com/docker/buildx v0.13.1 abc\n")})
     monkeypatch.setattr(
-        command, "_open_workspace", lambda *_: contextlib.nullcontext(SimpleNamespace(tools=_Tools(docker)))
+        command, "_open_workspace", lambda *_: contextlib.nullcontext(SimpleNamespace(services=_Services(docker)))
     )
     monkeypatch.setattr(command, "_act", lambda *_: 0)
     if asked:

@@ -225,5 +225,5 @@ def test_a_file_that_cannot_be_read_is_a_diagnostic_too(tmp_path: Path) -> None:
 
 
 def test_a_mistake_of_the_command_line_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match='the plan has no variable "tga"'):
+    with pytest.raises(UsageError, match='unknown variable "tga"'):
         checked(tmp_path, GOOD, variables=("tga=1",))

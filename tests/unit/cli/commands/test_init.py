@@ -133,7 +133,7 @@ def test_a_plan_is_not_written_over(shop: Path, name: str, content: str) -> None
     (shop / name).write_text(content)
     assert refused(shop) == text(f"""
         {shop} already has a {name}, which mpbake does not overwrite
-          = to see what mpbake would write, run: mpbake init --dry-run
+          = run `mpbake init --dry-run` to print the plan instead
         """)
     assert (shop / name).read_text() == content
     assert files(shop) == sorted(["api", name, "web"])
@@ -187,7 +187,7 @@ def test_a_folder_that_cannot_be_written(shop: Path, monkeypatch: pytest.MonkeyP
         call(init.main, world(shop))
     assert str(caught.value) == text(f"""
         cannot write {shop}/build.schema.json: Permission denied
-          = to print the plan instead, run: mpbake init --dry-run
+          = run `mpbake init --dry-run` to print the plan instead
         """)
 
 
@@ -319,9 +319,9 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
             return
         output_of(root)
         here = world(root)
-        document, loaded = load_plan(SourceOptions(), here)
+        plan_files, loaded = load_plan(SourceOptions(), here)
         assert call(plan.main, here, push=True) == 0
-        check_files(document, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
+        check_files(plan_files, select_with_dependencies(tuple(loaded.targets.values())), {}, here.now())
         dockerfiles = [
             Path(target.attributes["context"], target.attributes.get("dockerfile", "Dockerfile"))
             for target in loaded.targets.values()

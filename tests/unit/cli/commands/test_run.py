@@ -73,7 +73,7 @@ class Run:
         this = run._RunCommand(
             options=options or RunOptions(),
             world=self.world,
-            document=cast("Any", None),
+            plan_files=cast("Any", None),
             plan=plan,
             selection=Selection(targets=(), only={}),
             placements={},
@@ -229,7 +229,7 @@ def test_placement_errors_that_need_no_node_are_reported_before_a_run_touches_an
 def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(FORBIDDEN)
     here = world(tmp_path)
-    document, plan = load_plan(SourceOptions(), here)
+    plan_files, plan = load_plan(SourceOptions(), here)
     selection = select_for(plan, ("open",), NO_OVERRIDES)
     asked: list[list[str]] = []
 
@@ -243,7 +243,7 @@ def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
     this = run._RunCommand(
         options=RunOptions(),
         world=here,
-        document=document,
+        plan_files=plan_files,
         plan=plan,
         selection=selection,
         placements=place_targets(selection, {}),

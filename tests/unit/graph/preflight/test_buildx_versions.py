@@ -28,10 +28,10 @@ PLAN = """
 
 def complaints(toml: str, version: tuple[int, int], *names: str, default: Driver = Driver.DOCKER) -> str:
     """Return the problems of a run of the targets called `names` on this buildx, or nothing."""
-    document, spec = read_text(toml)
-    plan = resolve(document, spec, Inputs())
+    plan_files, spec = read_text(toml)
+    plan = resolve(plan_files, spec, Inputs())
     try:
-        check_buildx(document, [plan.targets[name] for name in names], version, default)
+        check_buildx(plan_files, [plan.targets[name] for name in names], version, default)
     except PlanError as error:
         return in_short(error)
     return ""
@@ -39,10 +39,10 @@ def complaints(toml: str, version: tuple[int, int], *names: str, default: Driver
 
 def complaints_of_builders(toml: str, version: tuple[int, int], *names: str) -> str:
     """Return the problems of the builders called `names` on this buildx, or nothing."""
-    document, spec = read_text(toml)
-    plan = resolve(document, spec, Inputs())
+    plan_files, spec = read_text(toml)
+    plan = resolve(plan_files, spec, Inputs())
     try:
-        check_builders(document, [plan.builders[name] for name in names], lambda: version)
+        check_builders(plan_files, [plan.builders[name] for name in names], lambda: version)
     except PlanError as error:
         return in_short(error)
     return ""
@@ -208,8 +208,8 @@ def test_buildx_is_not_asked_where_nothing_is_new() -> None:
         [builders.theirs]
         external = true
         """
-    document, spec = read_text(toml)
-    check_builders(document, resolve(document, spec, Inputs()).builders.values(), lambda: pytest.fail("asked"))
+    plan_files, spec = read_text(toml)
+    check_builders(plan_files, resolve(plan_files, spec, Inputs()).builders.values(), lambda: pytest.fail("asked"))
 
 
 VALUES = {

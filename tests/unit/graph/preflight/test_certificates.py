@@ -49,7 +49,7 @@ def test_all_is_well(certificates: Certificates) -> None:
 def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name: str) -> None:
     assert refusal(changed(certificates.tls(), name, tmp_path / "no\n")) == (
         f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n"
-        "  = correct the path: it is relative to the folder of the file that states it"
+        "  = correct the path: it is relative to the folder of the file that contains it"
     )
 
 
@@ -62,14 +62,14 @@ def test_a_file_without_end(certificates: Certificates, tmp_path: Path, name: st
     (tmp_path / "huge").touch()
     os.truncate(tmp_path / "huge", 1 << 40)
     assert refusal(changed(certificates.tls(), name, tmp_path / file)) == (
-        f"release/arm: tls.{name}: {tmp_path / file} cannot be read: {why}\n  = use a file that this user may read"
+        f"release/arm: tls.{name}: {tmp_path / file} cannot be read: {why}\n  = use a file that this user can read"
     )
 
 
 @pytest.mark.parametrize("name", ["ca", "cert", "key"])
 def test_a_file_that_cannot_be_read(certificates: Certificates, tmp_path: Path, name: str) -> None:
     assert refusal(changed(certificates.tls(), name, tmp_path)) == (
-        f"release/arm: tls.{name}: {tmp_path} cannot be read: Is a directory\n  = use a file that this user may read"
+        f"release/arm: tls.{name}: {tmp_path} cannot be read: Is a directory\n  = use a file that this user can read"
     )
 
 
@@ -87,7 +87,7 @@ def test_a_key_of_another_certificate(certificates: Certificates, tmp_path: Path
     ensure_certificates(tmp_path)
     assert refusal(replace(certificates.tls(), key=tmp_path / "client.key")) == text("""
         release/arm: tls.key: does not belong to tls.cert
-          = name the key for which this certificate was issued
+          = set tls.key to the key of tls.cert
         """)
 
 
@@ -134,7 +134,7 @@ def test_a_certificate_for_servers(certificates: Certificates, tmp_path: Path) -
 def test_an_authority_that_is_none(certificates: Certificates) -> None:
     assert refusal(replace(certificates.tls(), ca=certificates.folder / "server.crt")) == text("""
         release/arm: tls.ca: "CN=server" is not a certificate authority
-          = name the certificate that signed the node's own
+          = set tls.ca to the certificate that signed the node's own
         """)
 
 

@@ -49,9 +49,9 @@ context = "missing"
 def subject_of(folder: Path, plan: str = PLAN) -> PreflightInput:
     (folder / "build.toml").write_text(plan)
     here = world(folder)
-    document, loaded = load_plan(SourceOptions(), here)
+    plan_files, loaded = load_plan(SourceOptions(), here)
     selection = select_for(loaded, ("*",), NO_OVERRIDES)
-    return preflight_input(document, selection, place_targets(selection, {}).values(), here)
+    return preflight_input(plan_files, selection, place_targets(selection, {}).values(), here)
 
 
 def codes(subject: PreflightInput, *stages: Stage) -> list[Code]:

@@ -13,8 +13,8 @@ from tests.unit.plans import read_text, text
 
 def warned(toml: str) -> str:
     """Return a line for each warning of a plan: its key and code."""
-    document, spec = read_text(toml)
-    warnings = lint_warnings(document, resolve(document, spec, Inputs()))
+    plan_files, spec = read_text(toml)
+    warnings = lint_warnings(plan_files, resolve(plan_files, spec, Inputs()))
     places = [(warning.code, warning.location) for warning in warnings]
     return "\n".join(f"{place.line} {'.'.join(map(str, place.key))}: {code}" for code, place in places if place)
 
@@ -146,8 +146,10 @@ def test_templates_as_bake_writes_them() -> None:
 
 
 def test_the_name_of_the_variable_is_told() -> None:
-    document, spec = read_text('\n[variables]\nTag = "1"\n[targets.web]\nload = true\nargs = { A = "${TAG}{{ Tag }}" }')
-    (warning,) = lint_warnings(document, resolve(document, spec, Inputs()))
+    plan_files, spec = read_text(
+        '\n[variables]\nTag = "1"\n[targets.web]\nload = true\nargs = { A = "${TAG}{{ Tag }}" }'
+    )
+    (warning,) = lint_warnings(plan_files, resolve(plan_files, spec, Inputs()))
     assert (warning.message, warning.hint) == ("${TAG} is taken literally", "write {{ Tag }} for the variable")
 
 
@@ -190,9 +192,9 @@ def test_tables_for_platforms_that_may_be_built_for(written: str, instead: str) 
 
 def test_platforms_of_the_command_line_are_no_fault_of_the_plan() -> None:
     settings = ('web.platforms=["linux/amd64"]',)
-    document, spec = read_text(MISSPELT.replace("arm46", "arm64"), settings=settings)
-    plan = resolve(document, spec, Inputs(set_overrides=parse_overrides(settings)))
-    assert lint_warnings(document, plan) == ()
+    plan_files, spec = read_text(MISSPELT.replace("arm46", "arm64"), settings=settings)
+    plan = resolve(plan_files, spec, Inputs(set_overrides=parse_overrides(settings)))
+    assert lint_warnings(plan_files, plan) == ()
 
 
 def test_values_that_look_misspelt_or_that_nobody_knows() -> None:

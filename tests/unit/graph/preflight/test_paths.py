@@ -20,16 +20,16 @@ from tests.unit.worlds import NOON, world
 if TYPE_CHECKING:
     from pathlib import Path
 
-HINT = "  = correct the path: it is relative to the folder of the file that states it (a Dockerfile's to its context)"
+HINT = "  = correct the path: it is relative to the folder of the file that contains it (a Dockerfile's to its context)"
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
     """Return the problems of the targets called `names`, or of all, with paths relative to `folder`."""
     (folder / "build.toml").write_text("version = 1\n" + text(toml))
-    document, plan = load_plan(SourceOptions(), world(folder))
+    plan_files, plan = load_plan(SourceOptions(), world(folder))
     try:
         targets = tuple(plan.targets[name] for name in names or plan.targets)
-        check_files(document, Selection(targets=targets, only={}), environment, NOON)
+        check_files(plan_files, Selection(targets=targets, only={}), environment, NOON)
     except PlanError as error:
         return in_short(error).replace(f"{folder}/", "")
     return ""
@@ -96,7 +96,7 @@ def test_a_secret_that_is_only_named(folder: Path, secret: str) -> None:
     assert checked(folder, plan) == text(f"""
         build.toml:3: targets.web.secret[1]: web: NAME is neither a set variable nor a file in the plan's folder
             secret = ['id=file', '{secret}']
-          = set the variable, or name the source of the secret: env=NAME or src=FILE
+          = set the variable, or set the source of the secret: env=NAME or src=FILE
         """)
     assert checked(folder, plan, NAME="") == ""
     (folder / "NAME").touch()
@@ -241,9 +241,9 @@ def test_the_files_of_nodes_are_told_with_those_of_targets(folder: Path) -> None
 
 def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -> None:
     (folder / "build.toml").write_text("version = 1\n[targets.web]\n")
-    document, plan = load_plan(SourceOptions(settings=("web.context=nix",)), world(folder))
+    plan_files, plan = load_plan(SourceOptions(settings=("web.context=nix",)), world(folder))
     with pytest.raises(PlanError) as caught:
-        check_files(document, select_with_dependencies(tuple(plan.targets.values())), {}, NOON)
+        check_files(plan_files, select_with_dependencies(tuple(plan.targets.values())), {}, NOON)
     assert in_short(caught.value).endswith(
         "\n  = correct the path: it is relative to the plan's folder (a Dockerfile's to its context)"
     )

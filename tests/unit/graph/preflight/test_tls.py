@@ -53,8 +53,8 @@ def folder(tmp_path: Path, certificates: Certificates) -> Path:
 
 def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
     (folder / "Dockerfile").touch()
-    document, plan = load_plan(SourceOptions(), world(folder))
-    check_files(document, select_for(plan, names, OverrideOptions(platforms=platforms)), {}, datetime.now(UTC))
+    plan_files, plan = load_plan(SourceOptions(), world(folder))
+    check_files(plan_files, select_for(plan, names, OverrideOptions(platforms=platforms)), {}, datetime.now(UTC))
 
 
 def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
@@ -63,7 +63,7 @@ def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
     assert in_short(caught.value) == text(f"""
         build.toml:12: builders.x.nodes.arm.tls.cert: there is no file {folder}/gone.crt
             tls.cert = "gone.crt"
-          = correct the path: it is relative to the folder of the file that states it
+          = correct the path: it is relative to the folder of the file that contains it
         """)
 
 
@@ -110,7 +110,7 @@ def test_configurations_that_are_not_there(tmp_path: Path) -> None:
         name: text(f"""
             build.toml:{line}: {key}: there is no file {tmp_path}/{name}.toml
                 config = "{name}.toml"
-              = correct the path: it is relative to the folder of the file that states it
+              = correct the path: it is relative to the folder of the file that contains it
             """)
         for name, (line, key) in missing.items()
     }

@@ -240,7 +240,7 @@ def test_the_origin_of_what_holds_on_one_platform() -> None:
 def facts(target: Target) -> dict[str, Any]:
     """Return the fields of a target without locations; other targets by name."""
     values = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
-    for name in ("where", "table", "attributes", "links"):
+    for name in ("source_key", "table", "attributes", "links"):
         del values[name]
     values["builder"] = target.builder.name
     values["needs"] = [need.name for need in target.needs]

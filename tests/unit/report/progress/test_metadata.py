@@ -157,7 +157,9 @@ def test_what_was_not_started_says_why(tmp_path: Path) -> None:
     graph = plan("'linux/arm64'")
     boot = next(step for step in graph.steps if isinstance(step, BootstrapNode))
     results = [StepResult(step=boot, status=StepStatus.FAILED, error=Unreachable("the secret node is gone"))]
-    results += [StepResult(step=step, status=StepStatus.SKIPPED, blame=boot) for step in graph.steps if step != boot]
+    results += [
+        StepResult(step=step, status=StepStatus.SKIPPED, blocked_by=boot) for step in graph.steps if step != boot
+    ]
     path = tmp_path / "metadata.json"
     write_metadata(
         path, graph, RunFinished(results=tuple(results), seconds=1), lambda text: text.replace("secret", "*")
@@ -184,7 +186,7 @@ def test_tags_that_waited_for_another_target_say_so(tmp_path: Path) -> None:
         if step is failed:
             results.append(StepResult(step=step, status=StepStatus.FAILED, error=BuildFailed("exit code: 7")))
         elif isinstance(step, Publish | Verify):
-            results.append(StepResult(step=step, status=StepStatus.SKIPPED, blame=failed))
+            results.append(StepResult(step=step, status=StepStatus.SKIPPED, blocked_by=failed))
         else:
             outcome = outcome_of(step, tmp_path)
             results.append(StepResult(step=step, status=StepStatus.DONE, outcome=outcome))

@@ -366,7 +366,7 @@ def test_templates_of_a_builder_are_checked_after_rendering() -> None:
         build.toml:5: builders.x.driver: unknown value "dokker"
             driver = "{{ driver }}"
           = did you mean "docker"?
-        build.toml:6: builders.x.emulation: there is no variable "nope"
+        build.toml:6: builders.x.emulation: unknown variable "nope"
             emulation = "{{ nope }}"
           = known variables: driver
         build.toml:8: builders.x.nodes.y.endpoint: must be text in quotes, not a table

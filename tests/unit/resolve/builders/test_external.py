@@ -79,7 +79,7 @@ def test_one_that_is_not_there_may_be_a_docker_context() -> None:
     (warning,) = node_warnings(builder.nodes)
     assert (warning.message, warning.hint) == (
         "Theirs: buildx's store has no such builder; a docker context builds in one piece",
-        "docker buildx ls shows how yours are called",
+        "run `docker buildx ls` to see its name",
     )
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
 

@@ -287,7 +287,7 @@ def test_a_template_in_the_defaults_is_told_where_it_stands() -> None:
         [builders.b]
         memory = "1g"
         """) == text("""
-        build.toml:3: defaults.builder.image: there is no variable "nothing"
+        build.toml:3: defaults.builder.image: unknown variable "nothing"
             image = "{{ nothing }}"
           = there are no variables
         """)

@@ -329,7 +329,7 @@ def test_a_setting_for_all_platforms_overrules_a_template_among_what_one_differs
     [
         ("{{ 'A' }}", ": must be a table, not text"),
         ("{{ [] }}", ": must be a table, not a list"),
-        ("{{ nope }}", ': there is no variable "nope"'),
+        ("{{ nope }}", ': unknown variable "nope"'),
         ("{{ {'': 'x'} }}", '."": a name must not be empty'),
     ],
 )
@@ -619,8 +619,8 @@ def test_a_row_with_the_name_of_another_target(first: str) -> None:
         ("{ v = \"{{ 'text' }}\" }", "v: must be a list with at least one value"),
         ('{ v = "{{ 7 }}" }', "v: must be a list with at least one value"),
         ("{ taken = [1] }", 'taken: "taken" is also a variable of the plan\n  = rename one of them'),
-        ('{ v = ["{{ w }}"], w = [1] }', 'v[0]: there is no variable "w"\n  = known variables: taken'),
-        ('{ v = "{{ nope }}" }', 'v: there is no variable "nope"\n  = known variables: taken'),
+        ('{ v = ["{{ w }}"], w = [1] }', 'v[0]: unknown variable "w"\n  = known variables: taken'),
+        ('{ v = "{{ nope }}" }', 'v: unknown variable "nope"\n  = known variables: taken'),
     ],
 )
 def test_a_wrong_matrix(matrix: str, problem: str) -> None:
@@ -648,7 +648,7 @@ def test_what_platforms_differ_in_is_no_reference_of_a_matrix_without_rows() -> 
         [targets.m.platform."linux/amd64"]
         contexts = { x = "docker-image://y" }
         """) == text("""
-        build.toml:3: targets.m.matrix.v[0]: there is no variable "q"
+        build.toml:3: targets.m.matrix.v[0]: unknown variable "q"
             matrix = { v = ["{{ q }}"] }
           = there are no variables
         build.toml:7: targets.m.needs[0]: unknown target "lost"
@@ -671,7 +671,7 @@ def test_everything_wrong_with_a_matrix_at_once() -> None:
           = rename one of them
         build.toml:6: targets.web.matrix.b: must be a list with at least one value
             b = []
-        build.toml:7: targets.web.matrix.c[1]: there is no variable "nope"
+        build.toml:7: targets.web.matrix.c[1]: unknown variable "nope"
             c = [1, "{{ nope }}"]
           = did you mean "a"?
         """).replace('did you mean "a"?', "known variables: a")
@@ -735,7 +735,7 @@ def test_rows_whose_name_is_wrong_too_may_be_what_a_name_means_that_begins_so() 
         """,
         settings=("api-2.args.A=1",),
     ) == text("""
-        build.toml:4: targets.api.name: there is no variable "nope"
+        build.toml:4: targets.api.name: unknown variable "nope"
             name = "api-{{ nope }}"
           = known variables: v
         build.toml:8: groups.default[1]: unknown target "ap-1"
@@ -1058,7 +1058,7 @@ def test_a_mistake_on_one_platform_only_stands_where_it_is_written() -> None:
         args = { A = "{{ nope }}" }
         contexts = { base = "target:bsae" }
         [targets.base]
-        """).startswith('build.toml:5: targets.web.platform."linux/arm64".args.A: there is no variable "nope"\n')
+        """).startswith('build.toml:5: targets.web.platform."linux/arm64".args.A: unknown variable "nope"\n')
 
 
 def test_rows_of_a_matrix_differ_each_for_itself() -> None:
@@ -1077,7 +1077,7 @@ def test_rows_of_a_matrix_differ_each_for_itself() -> None:
 
 
 def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
-    """A path is relative to the folder of the file that states it."""
+    """A path is relative to the folder of the file that contains it."""
     plan = resolve_files(
         tmp_path,
         {

@@ -168,7 +168,7 @@ def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
         build.toml:3: defaults.target.builder: unknown builder "relase"
             builder = "relase"
           = known builders: default
-        build.toml:4: defaults.target.args.A: there is no variable "nope"
+        build.toml:4: defaults.target.args.A: unknown variable "nope"
             args = { A = "{{ nope }}" }
           = there are no variables
         """)
@@ -233,7 +233,7 @@ def test_what_comes_by_way_of_two_parents_is_there_once() -> None:
     ],
 )
 def test_the_place_of_what_is_there_once(path: KeyPath, place: KeyPath) -> None:
-    assert target_of_text(DIAMOND).where(path) == ("targets", *place)
+    assert target_of_text(DIAMOND).source_key(path) == ("targets", *place)
 
 
 def test_parents_of_parents_do_not_double_each_time() -> None:
@@ -314,7 +314,10 @@ def test_what_is_set_for_an_output_counts_from_the_folder_of_the_plan(tmp_path: 
     web = resolve_files(tmp_path, files, settings=settings).targets["w"]
     assert web.outputs == tuple(f"type=local,dest={tmp_path}/{folder}" for folder in ("inc/out", "out"))
     assert web.attributes["cache-to"] == [f"type=local,dest={tmp_path}/{folder}" for folder in ("inc/a", "a")]
-    assert [web.where(("output", at)) for at in (0, 1)] == [("targets", "w", "output", 0), ("--set", 0, "output", 0)]
+    assert [web.source_key(("output", at)) for at in (0, 1)] == [
+        ("targets", "w", "output", 0),
+        ("--set", 0, "output", 0),
+    ]
 
 
 def test_what_is_set_as_the_plan_has_it_already_is_there_once() -> None:
@@ -381,7 +384,7 @@ def test_a_platform_combines_with_the_rest_as_inheritance_does(platform: str, at
     ],
 )
 def test_the_place_of_a_value_for_a_platform(path: KeyPath, place: KeyPath) -> None:
-    assert target_of_text(PLATFORMS).on([parse_platform("linux/arm64")]).where(path) == place
+    assert target_of_text(PLATFORMS).on([parse_platform("linux/arm64")]).source_key(path) == place
 
 
 def test_a_platform_written_in_two_ways() -> None:

@@ -586,7 +586,7 @@ def test_rows_that_a_need_means_stand_where_it_is_written() -> None:
         inherits = ["_image"]
         needs = ["db"]
         """)
-    assert [(need.name, target.where(("needs", at))) for at, need in enumerate(target.needs)] == [
+    assert [(need.name, target.source_key(("needs", at))) for at, need in enumerate(target.needs)] == [
         ("php-1", ("targets", "_image", "needs", 0)),
         ("php-2", ("targets", "_image", "needs", 0)),
         ("db", ("targets", "web", "needs", 0)),

@@ -104,4 +104,4 @@ def test_a_row_that_lacks_a_variable_of_the_name() -> None:
         [targets.t]
         matrix = [{ a = 1 }, { b = 2 }]
         name = "t-{{ a }}"
-        """).startswith('build.toml:4: targets.t.name: there is no variable "a"')
+        """).startswith('build.toml:4: targets.t.name: unknown variable "a"')

@@ -511,7 +511,7 @@ def test_a_target_that_is_disabled_is_there_all_the_same() -> None:
         ("web.args=5", "must be a table, not a number"),
         ("web.args={ A = [1] }", "must be text in quotes, not a list"),
         ("web.tags=[5]", "must be text in quotes, not a number"),
-        ("web.args.A={{ nope }}", 'there is no variable "nope"\n  = there are no variables'),
+        ("web.args.A={{ nope }}", 'unknown variable "nope"\n  = there are no variables'),
         ("web.timeout=soon", '"soon" is not a duration: write 90s, 30m, 1h or 1h30m'),
         ("web.builder=nope", 'unknown builder "nope"\n  = known builders: default'),
         ("web.needs=nope", 'unknown target "nope"\n  = known targets: web'),

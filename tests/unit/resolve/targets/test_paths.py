@@ -1,4 +1,4 @@
-"""Local paths are relative to the folder of the file that states them."""
+"""Local paths are relative to the folder of the file that contains them."""
 
 from __future__ import annotations
 

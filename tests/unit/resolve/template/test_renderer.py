@@ -120,14 +120,14 @@ def test_rendering(template: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("template", "problem"),
     [
-        ("{{ tga }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("a{{ tga }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("{{ [tag, tga] }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("{{ {'a': [tga]} }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("{{ (1, tga) }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("a{{ [tga] }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("{{ tga | upper }}", 'there is no variable "tga"\ndid you mean "tag"?'),
-        ("{% if tga %}{% endif %}", 'there is no variable "tga"\ndid you mean "tag"?'),
+        ("{{ tga }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("a{{ tga }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("{{ [tag, tga] }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("{{ {'a': [tga]} }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("{{ (1, tga) }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("a{{ [tga] }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("{{ tga | upper }}", 'unknown variable "tga"\ndid you mean "tag"?'),
+        ("{% if tga %}{% endif %}", 'unknown variable "tga"\ndid you mean "tag"?'),
         ("{{ row.oz }}", 'the table has no "oz"\nknown names: os'),
         ("{{ {'name': 1}.nam }}", 'the table has no "nam"\ndid you mean "name"?'),
         ("{{ row['a\nb'] }}", 'the table has no "a\\nb"\nknown names: os'),
@@ -171,23 +171,23 @@ def test_rendering(template: str, value: object) -> None:
             )
             for template in ("{{ '%c' % 55296 }}", "a{{ '\\ud800' }}", "{{ ['\\udfff'] }}")
         ),
-        ("{{ n | slugg }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
+        ("{{ n | slugg }}", 'unknown filter "slugg"\ndid you mean "slug"?'),
         (
             "{{ n | semver.major }}",
-            'there is no filter "semver.major"\nput the filter in parentheses: (n | semver).major',
+            'unknown filter "semver.major"\nput the filter in parentheses: (n | semver).major',
         ),
         (
             "{{ f(n) | semver.major }}",
-            'there is no filter "semver.major"\nput the filter in parentheses: (value | semver).major',
+            'unknown filter "semver.major"\nput the filter in parentheses: (value | semver).major',
         ),
-        ("{{ n | a.b }}", 'there is no filter "a.b"\ndid you mean "abs"?'),
-        ("{{ (n | slugg) if n else 1 }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
-        ("{{ [tag] | map('slugg') }}", 'there is no filter "slugg"\ndid you mean "slug"?'),
-        ("{{ n is evn }}", 'there is no test "evn"\ndid you mean "even"?'),
+        ("{{ n | a.b }}", 'unknown filter "a.b"\ndid you mean "abs"?'),
+        ("{{ (n | slugg) if n else 1 }}", 'unknown filter "slugg"\ndid you mean "slug"?'),
+        ("{{ [tag] | map('slugg') }}", 'unknown filter "slugg"\ndid you mean "slug"?'),
+        ("{{ n is evn }}", 'unknown test "evn"\ndid you mean "even"?'),
         ("{{ n | random }}", 'the filter "random" is not available\nsee docs/templates.md for the filters of mpbake'),
-        ("{{ slug(tag) }}", 'there is no variable "slug"\nuse slug as a filter: {{ value | slug }}'),
-        ("{{ timestmp() }}", 'there is no variable "timestmp"\ndid you mean "timestamp"?'),
-        ("{{ gitt.commit }}", 'there is no variable "gitt"\ndid you mean "git"?'),
+        ("{{ slug(tag) }}", 'unknown variable "slug"\nuse slug as a filter: {{ value | slug }}'),
+        ("{{ timestmp() }}", 'unknown variable "timestmp"\ndid you mean "timestamp"?'),
+        ("{{ gitt.commit }}", 'unknown variable "gitt"\ndid you mean "git"?'),
     ],
 )
 def test_what_cannot_be_rendered(template: str, problem: str) -> None:
@@ -199,13 +199,13 @@ def test_what_cannot_be_rendered(template: str, problem: str) -> None:
 def test_an_undefined_name_without_a_near_one_lists_what_there_is() -> None:
     with pytest.raises(TemplateProblem) as caught:
         Renderer().render("{{ zzz }}", {"tag": 1, "registry": 2})
-    assert str(caught.value) == 'there is no variable "zzz"\nknown variables: registry, tag'
+    assert str(caught.value) == 'unknown variable "zzz"\nknown variables: registry, tag'
 
 
 def test_an_undefined_name_without_any_variable() -> None:
     with pytest.raises(TemplateProblem) as caught:
         Renderer().render("{{ zzz }}", {})
-    assert str(caught.value) == 'there is no variable "zzz"\nthere are no variables'
+    assert str(caught.value) == 'unknown variable "zzz"\nthere are no variables'
 
 
 def test_one_renderer_serves_many_scopes() -> None:
@@ -276,7 +276,7 @@ def test_jinja_compiles_a_template_with_an_unknown_name_once(monkeypatch: pytest
     monkeypatch.setattr(Renderer, "_compile_with_jinja", counted)
     renderer = Renderer()
     for _ in range(3):
-        with pytest.raises(TemplateProblem, match='there is no variable "nope"'):
+        with pytest.raises(TemplateProblem, match='unknown variable "nope"'):
             renderer.render("{{ nope }}", {})
     assert renderer.render("{{ nope }}", {"nope": 1}) == 1
     assert compiled == ["{{ nope }}"]

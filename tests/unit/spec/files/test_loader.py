@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 def test_a_plan_and_its_document(tmp_path: Path) -> None:
     path = tmp_path / "build.toml"
     path.write_text("version = 1\n[targets.web]\ncontext = 'web'\n")
-    document, spec = read_plan([path], show=lambda _: "./build.toml")
-    assert (document.path, document.main.shown) == (path, "./build.toml")
-    assert document.data == {"version": 1, "targets": {"web": {"context": "web"}}}
+    plan_files, spec = read_plan([path], show=lambda _: "./build.toml")
+    assert (plan_files.path, plan_files.main.shown) == (path, "./build.toml")
+    assert plan_files.data == {"version": 1, "targets": {"web": {"context": "web"}}}
     assert spec.written().keys() == {"version", "targets"}
     assert spec.targets["web"].written() == {"context": "web"}
 
@@ -72,7 +72,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     ],
 )
 def test_the_place_of_a_key_or_of_what_holds_it(key: KeyPath, line: int) -> None:
-    document, _ = read_text("""
+    plan_files, _ = read_text("""
         [targets.web]
         tags = [
             "a",
@@ -88,16 +88,16 @@ def test_the_place_of_a_key_or_of_what_holds_it(key: KeyPath, line: int) -> None
         [variables.long]
         default = 1
         """)
-    location = document.locate(key)
+    location = plan_files.locate(key)
     assert location.line == line
-    assert location.excerpt == (document.main.text.split("\n")[line - 1] if line else "")
+    assert location.excerpt == (plan_files.main.text.split("\n")[line - 1] if line else "")
     short = key[1:2] == ("short",)
     assert location.key == ((*key[:2], *key[3:]) if short else key)
 
 
 def test_a_key_that_stands_nowhere_has_only_a_file() -> None:
-    document, _ = read_text("")
-    assert document.locate(("defaults", "builder")) == Location(file="build.toml", key=("defaults", "builder"))
+    plan_files, _ = read_text("")
+    assert plan_files.locate(("defaults", "builder")) == Location(file="build.toml", key=("defaults", "builder"))
 
 
 def test_control_characters_in_names_are_escaped() -> None:

@@ -105,9 +105,9 @@ def test_the_order_in_which_files_count(
     tmp_path: Path, files: dict[str, list[str]], named: list[str], order: list[str]
 ) -> None:
     written = {name: f"version = 1\ninclude = {included}\n" for name, included in files.items()}
-    document, _ = read_files(tmp_path, written, *named)
-    assert [file.shown for file in document.sources] == order
-    assert document.root == tmp_path, "the plan's folder is that of the first file that was named"
+    plan_files, _ = read_files(tmp_path, written, *named)
+    assert [file.shown for file in plan_files.sources] == order
+    assert plan_files.root == tmp_path, "the plan's folder is that of the first file that was named"
 
 
 def test_the_file_that_includes_has_the_last_word(tmp_path: Path) -> None:
@@ -129,8 +129,8 @@ def test_the_file_that_includes_has_the_last_word(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_a_plan_is_that_of_the_first_file(tmp_path: Path) -> None:
-    document, _ = read_files(tmp_path, {"a/one.toml": "\n", "b/two.toml": "\n"}, "a/one.toml", "b/two.toml")
-    assert (document.path, document.root) == (tmp_path / "a/one.toml", tmp_path / "a")
+    plan_files, _ = read_files(tmp_path, {"a/one.toml": "\n", "b/two.toml": "\n"}, "a/one.toml", "b/two.toml")
+    assert (plan_files.path, plan_files.root) == (tmp_path / "a/one.toml", tmp_path / "a")
 
 
 # --- the file that contains a value -----------------------------------------------------------------------------------
@@ -189,24 +189,24 @@ ONE = """
     ],
 )
 def test_a_key_is_that_of_the_file_which_has_the_last_word_on_it(tmp_path: Path, key: KeyPath, place: str) -> None:
-    document, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE})
-    location = document.locate(key)
+    plan_files, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE})
+    location = plan_files.locate(key)
     assert (f"{location.file}:{location.line}" if location.line else location.file) == place
-    assert document.folder(key) == (tmp_path / location.file).parent
+    assert plan_files.folder(key) == (tmp_path / location.file).parent
 
 
 def test_what_the_command_line_sets_counts_from_the_folder_of_the_plan(tmp_path: Path) -> None:
-    document, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE}, settings=["web.context=x", "b"])
+    plan_files, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE}, settings=["web.context=x", "b"])
     key: KeyPath = ("--set", 0, "context")
-    assert document.folder(key) == tmp_path
-    assert str(document.locate(key)) == "--set web.context=x"
-    assert str(document.locate(("--set", 1))) == "--set b"
+    assert plan_files.folder(key) == tmp_path
+    assert str(plan_files.locate(key)) == "--set web.context=x"
+    assert str(plan_files.locate(("--set", 1))) == "--set b"
 
 
 def test_a_line_is_gone_through_once_however_many_problems_it_has(tmp_path: Path) -> None:
     plan = 'version = 1\ntargets.web.args = { a = "x", b = "y", c = "https://me:hunter22@host/" }\n'
-    document, _ = read_files(tmp_path, {"build.toml": plan})
-    first, second = (document.locate(("targets", "web", "args", name)) for name in "ab")
+    plan_files, _ = read_files(tmp_path, {"build.toml": plan})
+    first, second = (plan_files.locate(("targets", "web", "args", name)) for name in "ab")
     assert first.excerpt == 'targets.web.args = { a = "x", b = "y", c = "https://me:***@host/" }'
     assert second.excerpt is first.excerpt
 
@@ -227,8 +227,8 @@ def test_a_line_is_gone_through_once_however_many_problems_it_has(tmp_path: Path
     ],
 )
 def test_how_much_of_a_key_is_written(tmp_path: Path, key: KeyPath, stated: KeyPath) -> None:
-    document, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE})
-    assert document.stated(key) == stated
+    plan_files, _ = read_files(tmp_path, {"build.toml": MAIN, "sub/one.toml": ONE})
+    assert plan_files.stated(key) == stated
 
 
 # --- problems ---------------------------------------------------------------------------------------------------------

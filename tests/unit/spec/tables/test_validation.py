@@ -281,10 +281,10 @@ def test_entries_of_lists_are_checked_as_written_and_as_filled_in() -> None:
         """) == text("""
         build.toml:3: targets.web.secret[0]: a secret needs an id
             secret = ["{{ 'id=' }}"]
-          = write for example id=token,env=TOKEN
+          = write it like id=token,env=TOKEN
         build.toml:4: targets.web.shm-size: "lots" is not a size
             shm-size = "{{ 'lots' }}"
-          = write for example 512m or 2g
+          = write it like 512m or 2g
         """)
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import BuildFailed
-from mpbake.buildkit.bake.images.archives import INDEX, join_archives
+from mpbake.buildkit.bake.images.archives import join_archives
+from mpbake.buildkit.registry.client import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

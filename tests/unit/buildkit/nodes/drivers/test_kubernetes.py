@@ -18,7 +18,7 @@ from mpbake.model.marks import ANNOTATION
 from mpbake.model.node_state import NodeResource
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import inventory_text
-from tests.unit import sites
+from tests.unit import workspaces
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
 
@@ -92,7 +92,7 @@ class Cluster(FakeDocker):
 
 def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tuple[str, list[str], list[str]]:
     """Return the planned changes of the Deployment, the messages about it, and the errors."""
-    plans, messages, errors = sites.brought_up(folder, cluster, builder)
+    plans, messages, errors = workspaces.brought_up(folder, cluster, builder)
     lines = [line for line in plans.splitlines() if " builder k:" not in line]
     return "\n".join(lines), messages, [error for error in errors if "did not write its entry" not in error]
 
@@ -172,11 +172,11 @@ def test_what_is_missing_is_made_and_then_there_is_nothing_to_do(tmp_path: Path)
 def test_somebody_elses_stays(tmp_path: Path) -> None:
     cluster = Cluster(deployment(""))
     plan, messages, errors = brought_up(tmp_path, cluster)
-    assert plan == "k (kubernetes)\n  ? node k/n: whether it is as declared is not known"
+    assert plan == "k (kubernetes)\n  ? node k/n: its actual state is not known"
     assert messages == ["k: not added to buildx's store until all of its nodes can be made"]
     assert errors == [
         text("""
-            k/n: a Deployment k-n exists that mpbake did not make; it is left as it is
+            k/n: a Deployment k-n exists that mpbake did not make; it stays unchanged
               = rename the builder or the node, use its builder (external = true), \
 or remove it: kubectl --namespace=ci delete deployment k-n
             """)
@@ -210,15 +210,15 @@ def test_in_use_it_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     _, _, errors = brought_up(tmp_path, cluster)
     assert errors == [
         text("""
-            k/n: a build runs in k-n, so mpbake leaves it as it is
-              = try again when it is idle
+            k/n: a build runs in k-n, so mpbake leaves it unchanged
+              = run again when it is idle
             """)
     ]
     assert "kubectl exec k-n-1 -- pgrep -f buildctl dial-stdio" in cluster.commands
     assert cluster.described, "it is still there"
 
 
-BY_HAND = "if no build runs: kubectl --namespace=ci delete deployment k-n"
+BY_HAND = "if no build runs, run: kubectl --namespace=ci delete deployment k-n"
 ROLE = "give its role access to deployments, configmaps, pods and pods/exec; try: kubectl auth can-i --list"
 FORBIDDEN = 'Error from server (Forbidden): pods "k-n-1" is forbidden: cannot create resource "pods/exec"'
 NO_PGREP = 'exec: "pgrep": executable file not found in $PATH\ncommand terminated with exit code 126'
@@ -252,9 +252,9 @@ def test_what_does_not_say_whether_it_is_in_use_stays(
     cluster = Cluster(deployment("driver=0"), kubectl_exec=answer)
     error = f"k/n: mpbake cannot tell whether a build runs in the pod k-n-1: {messages}\n  = {hint}"
     assert brought_up(tmp_path, cluster)[2] == [error]
-    site, _ = sites.site_with(tmp_path, cluster)
-    assert [str(error) for error in remove(site, CLUSTER, keep_state=False)] == [error]
-    assert [str(error) for error in remove(site, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
+    workspace, _ = workspaces.workspace_with(tmp_path, cluster)
+    assert [str(error) for error in remove(workspace, CLUSTER, keep_state=False)] == [error]
+    assert [str(error) for error in remove(workspace, CLUSTER, keep_state=False, forget=True)] == [error], "it answers"
     assert cluster.described, "it is still there"
 
 
@@ -342,8 +342,8 @@ def test_what_does_not_become_ready_says_why(tmp_path: Path, status: dict[str, A
 
 def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
     docker = FakeDocker({"kubectl": failed("Unable to connect to the server: dial tcp: i/o timeout")})
-    site, _ = sites.site_with(tmp_path, docker)
-    (listed,) = inventory(site.tools, CLUSTER, site.plan)
+    workspace, _ = workspaces.workspace_with(tmp_path, docker)
+    (listed,) = inventory(workspace.services, CLUSTER, workspace.plan)
     assert listed.trouble == (
         "node k/n (kubernetes, the cluster in use) cannot be used: the cluster does not answer "
         "(Unable to connect to the server: dial tcp: i/o timeout)\n"
@@ -352,10 +352,10 @@ def test_a_cluster_out_of_reach(tmp_path: Path) -> None:
 
 
 def test_as_listed(tmp_path: Path) -> None:
-    site, _ = sites.site_with(tmp_path, Cluster())
-    assert "(in use)  missing" in inventory_text([inventory(site.tools, CLUSTER, site.plan)])
-    site, _ = sites.site_with(tmp_path, Cluster(deployment(ready=0)))
-    assert "not ready (0 of 1 pods)" in inventory_text([inventory(site.tools, CLUSTER, site.plan)])
+    workspace, _ = workspaces.workspace_with(tmp_path, Cluster())
+    assert "(in use)  missing" in inventory_text([inventory(workspace.services, CLUSTER, workspace.plan)])
+    workspace, _ = workspaces.workspace_with(tmp_path, Cluster(deployment(ready=0)))
+    assert "not ready (0 of 1 pods)" in inventory_text([inventory(workspace.services, CLUSTER, workspace.plan)])
 
 
 def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
@@ -367,13 +367,13 @@ def test_what_waits_for_its_pods_is_waited_for(tmp_path: Path) -> None:
 def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     cluster = Cluster()
     brought_up(tmp_path, cluster)
-    site, messages = sites.site_with(tmp_path, cluster)
-    record = site.tools.records.read("k", site.plan)
+    workspace, messages = workspaces.workspace_with(tmp_path, cluster)
+    record = workspace.services.records.read("k", workspace.plan)
     assert record is not None
-    assert prune(site, record, {}) == []
+    assert prune(workspace, record, {}) == []
     assert messages == ["k/n: Deployment removed, and its cache"]
     assert cluster.described is None
-    assert site.tools.records.read("k", site.plan) is None
+    assert workspace.services.records.read("k", workspace.plan) is None
 
 
 def test_a_claim_outlives_it(tmp_path: Path) -> None:
@@ -386,6 +386,6 @@ def test_a_claim_outlives_it(tmp_path: Path) -> None:
             "kubectl --namespace=ci delete statefulset/k-n": done(),
         }
     )
-    site, messages = sites.site_with(tmp_path, docker)
-    assert remove(site, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
+    workspace, messages = workspaces.workspace_with(tmp_path, docker)
+    assert remove(workspace, replace(CLUSTER, nodes=(claimed,)), keep_state=False) == []
     assert messages == ["k/n: StatefulSet removed, its cache stays"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import Unreachable
-from mpbake.buildkit.nodes.drivers.remote import REMOTE
+from mpbake.buildkit.nodes.drivers.remote import REMOTE_BACK_END
 from mpbake.buildkit.nodes.instances.instances import Instances
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, done, failed
@@ -41,20 +41,20 @@ def test_a_node_in_a_container(tmp_path: Path, answer: Completed, problem: str) 
     instances, docker = instances_with(tmp_path, answer)
     if problem:
         with pytest.raises(Unreachable) as caught:
-            REMOTE.survey(instances, node)
+            REMOTE_BACK_END.survey(instances, node)
         starting = 'start it; a plan makes containers with driver = "docker-container"'
         hint = "resume it: docker unpause bk" if "paused" in problem else starting
         assert str(caught.value) == f"node CI/local cannot be used: {problem}\n  = {hint}"
     else:
-        REMOTE.survey(instances, node)
+        REMOTE_BACK_END.survey(instances, node)
     assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
-    REMOTE.survey(instances, replace(node, endpoint="tcp://10.0.0.5:1234"))
+    REMOTE_BACK_END.survey(instances, replace(node, endpoint="tcp://10.0.0.5:1234"))
     assert len(docker.commands) == 1
 
 
 def test_a_node_in_a_container_of_another_context(tmp_path: Path) -> None:
     node = replace(NODE, endpoint="docker-container://bk?context=far")
     instances, docker = instances_with(tmp_path, done("running\n"))
-    REMOTE.survey(instances, node)
+    REMOTE_BACK_END.survey(instances, node)
     assert docker.commands == ["container inspect --format {{.State.Status}} -- bk"]
     assert [settings["endpoint"] for settings in docker.settings] == ["far"]

@@ -17,7 +17,7 @@ from mpbake.model.drivers.table import RULES
 from mpbake.model.plan import Driver
 from tests.checkout import CHECKOUT
 from tests.unit.dockers import FakeDocker
-from tests.unit.sites import site_with
+from tests.unit.workspaces import workspace_with
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def test_a_driver_is_added_by_its_objects_alone(
 ) -> None:
     (tmp_path / "build.toml").write_text(PLAN)
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
-    site, _ = site_with(tmp_path, FakeDocker({}))
-    monkeypatch.setattr(builders, "_open_workspace", lambda *_: contextlib.nullcontext(site))
+    workspace, _ = workspace_with(tmp_path, FakeDocker({}))
+    monkeypatch.setattr(builders, "_open_workspace", lambda *_: contextlib.nullcontext(workspace))
     user = world(tmp_path)
     assert (call(main, user, **options), written(user.stderr)) == (0, "")
     assert line in written(user.stdout)

@@ -112,7 +112,7 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
         declare(replace(CONTAINER, config_file=tmp_path / "no.toml"))
     assert str(caught.value) == (
         f"ci/Local: config: there is no file {tmp_path}/no.toml\n"
-        "  = paths count from the folder of the file that states them"
+        "  = correct the path: it is relative to the folder of the file that contains it"
     )
     with pytest.raises(UsageError, match=r"^ci/Local: registry: there is no file /no/ca\.pem"):
         declare(replace(CONTAINER, config="x = 1", config_names=(Path("/no/ca.pem"),)))
@@ -125,8 +125,7 @@ def test_files_that_are_too_large(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         declare(replace(CONTAINER, config="x = 1", config_names=(huge,)))
     assert str(caught.value) == (
-        f"ci/Local: registry: {huge} cannot be read: it is larger than 64 MB\n"
-        "  = make it a file that this user can read"
+        f"ci/Local: registry: {huge} cannot be read: it is larger than 64 MB\n  = use a file that this user can read"
     )
 
 

@@ -12,7 +12,7 @@ from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.instances import Instances
 from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, done
-from tests.unit.sites import site_with
+from tests.unit.workspaces import workspace_with
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,8 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
         options=(("namespace", "ci"), ("nodeselector", "a=b,c=d"), ("replicas", "2")),
     )
     docker = FakeDocker({"buildx create": done(), "buildx inspect": done("Platforms: linux/amd64\n")})
-    site, _ = site_with(tmp_path, docker)
-    ready = site.tools.instances.write(node)
+    workspace, _ = workspace_with(tmp_path, docker)
+    ready = workspace.services.instances.write(node)
     assert docker.commands == [
         (
             "buildx create --name k-n --node k-n --driver kubernetes --driver-opt namespace=ci "
@@ -36,7 +36,9 @@ def test_a_kubernetes_builder(tmp_path: Path) -> None:
             f"--driver-opt annotations=mpbake-node={declare(node).mark.replace('=', ':')}"
         )
     ]
-    assert site.tools.instances.boot(ready, NodeStart.of(node)).facts.platforms == parse_platforms(["linux/amd64"])
+    assert workspace.services.instances.boot(ready, NodeStart.of(node)).facts.platforms == parse_platforms(
+        ["linux/amd64"]
+    )
 
 
 @pytest.mark.parametrize("asked", ["true", "false", ""])

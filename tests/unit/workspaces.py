@@ -12,7 +12,7 @@ from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.builders.apply import reconcile
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.instances.declaration import declare
-from mpbake.buildkit.nodes.tools import services_for
+from mpbake.buildkit.nodes.services import services_for
 from mpbake.model.marks import MARK, VOLUME_LABEL
 from mpbake.model.node_state import ADDED_FLAG
 from mpbake.model.plan import Builder, Driver, Node
@@ -148,34 +148,34 @@ class Contexts(Engine):
         return super().run(arguments, **settings)
 
 
-def site_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, list[str]]:
+def workspace_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, list[str]]:
     """Return the workspace of a user whose home is the folder, and the list of its messages."""
     (folder / "scratch").mkdir(exist_ok=True)
     messages: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
-    tools = services_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
+    services = services_for(engine, environment, folder / "scratch", lambda: datetime.now(UTC))
     return BuilderWorkspace(
-        tools=tools, plan=Path("/plan/build.toml"), say=messages.append, progress=lambda *_: None
+        services=services, plan=Path("/plan/build.toml"), say=messages.append, progress=lambda *_: None
     ), messages
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
     """Return the planned changes, the messages, and the errors of a reconcile."""
-    site, messages = site_with(folder, engine)
+    workspace, messages = workspace_with(folder, engine)
     plans: list[str] = []
     state = reconcile(
-        site, builder, lambda state: plans.append(changes_text(state.builder, state.changes, state.unclear))
+        workspace, builder, lambda state: plans.append(changes_text(state.builder, state.changes, state.unclear))
     )
     return "".join(plans), messages, [str(error) for error in state.errors]
 
 
 def two_plans(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, BuilderWorkspace, list[str]]:
     """Return the workspaces of two existing plans, and the list of their messages."""
-    site, messages = site_with(folder, engine)
+    workspace, messages = workspace_with(folder, engine)
     plans = [folder / name for name in ("a.toml", "b.toml")]
     for plan in plans:
         plan.touch()
-    one, other = (replace(site, plan=plan) for plan in plans)
+    one, other = (replace(workspace, plan=plan) for plan in plans)
     return one, other, messages
 
 
