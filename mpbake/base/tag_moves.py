@@ -29,7 +29,7 @@ class TagMoves:
         )
 
     def __bool__(self) -> bool:
-        """Whether it contains any tag."""
+        """Whether there is any tag."""
         return bool(self.moved or self.unsure or self.unmoved)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Selects the targets that are valid although the plan has problems elsewhere."""
+"""Select the targets that are valid even if other tables of the plan have problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 _INDEPENDENT_TABLES = ("groups", "targets")
-"""Tables whose problems concern only themselves; a problem in any other table may concern every target."""
+"""In these tables a problem affects only one group or target; in any other table, it may affect every target."""
 
 
 def valid_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Sequence[Problem]) -> tuple[Target, ...]:

@@ -86,20 +86,20 @@ class ValueRenderer:
         return rendered
 
     def validated(self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Table:
-        """Validate rendered values, where templates are no longer allowed. Return an empty table if they are wrong."""
+        """Validate rendered values, where templates are no longer allowed. Return an empty table if they are invalid."""
         return self.validated_or_none(model, rendered, key_of) or model()
 
     def validated_or_none(
         self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]
     ) -> Table | None:
-        """Validate rendered values as `validated` does, but return None if they are wrong.
+        """Validate rendered values as `validated` does, but return None if they are invalid.
 
-        A key that has a problem already gets no second one, however many rows of a matrix share it.
+        A key that already has a problem gets no second problem, even if many rows of a matrix share the key.
         """
         try:
             return model.model_validate(rendered)
         except ValidationError as error:
-            # A failed template leaves a replacement value: its validation error would only repeat the problem.
+            # A failed template leaves a replacement value, whose validation error would only repeat the problem.
             reported = {problem.key for problem in self.problems}
             problems = [replace(problem, key=key_of(problem.key)) for problem in problems_of(error, model)]
             self.problems.extend(problem for problem in problems if problem.key not in reported)

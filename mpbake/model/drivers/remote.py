@@ -1,4 +1,4 @@
-"""The rules of the remote driver: a BuildKit that somebody else starts, at an address."""
+"""The rules of the remote driver: a running BuildKit at an address, which mpbake does not start."""
 
 from __future__ import annotations
 

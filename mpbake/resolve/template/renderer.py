@@ -1,4 +1,4 @@
-"""Renders templates, and turns their errors into messages for plan authors."""
+"""Render templates, and convert errors of templates to messages for plan authors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _FAILURES = (
 class TemplateProblem(ValueError):
     """A template that cannot be rendered; the text holds the message and, on a second line, the hint.
 
-    `culprit` is the part of the template that causes it, if it is known.
+    `culprit` is the part of the template that causes the problem, if known.
     """
 
     def __init__(self, text: str, code: Code, culprit: str = "") -> None:
@@ -73,7 +73,7 @@ class Renderer:
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that `text` refers to, including `platform`.
 
-        For a text with a syntax error, which `render` reports, these may be all words in it.
+        For a text with a syntax error, which `render` reports, these may be all words of the text.
         """
         bare = _compile_bare_names(text)
         try:
@@ -201,10 +201,11 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _compile_bare_names(text: str) -> tuple[_Render, frozenset[str]] | None:
-    """Compile a text whose templates are all bare `{{ name }}`, without Jinja. Return it with the names; else None.
+    """Compile a text in which all templates are bare `{{ name }}`, without Jinja. Return function and names, or None.
 
-    Most templates of a plan are bare names, and Jinja needs half a millisecond to compile one. Jinja handles everything
-    that it might treat differently: undefined and reserved names, and line breaks that it normalizes.
+    Most templates of a plan are bare names, and Jinja needs half a millisecond to compile a template. If Jinja might
+    give another result, Jinja compiles the text: for undefined and reserved names, and for line breaks, which Jinja
+    normalizes.
     """
     parts = _BARE_NAME.split(text)  # a literal, a name, a literal, a name, … a literal
     names = frozenset(parts[1::2])

@@ -1,4 +1,4 @@
-"""What a declaration says besides a type: how an attribute merges, who uses it, which buildx and drivers know it."""
+"""Properties of attributes besides the type: merge rule, role, and support by versions of buildx and by drivers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Merge(Enum):
 
 
 class Role(Enum):
-    """What an attribute is for. The role decides which bake definitions contain the attribute.
+    """The purpose of an attribute. The role decides which bake definitions contain the attribute.
 
     A bake definition contains the target itself, the targets that it links to, or a generated check.
     """
@@ -72,9 +72,9 @@ class Attribute:
 
     `identity` is the field by which BY_FIELD merges. `access` says what a build does with the paths in the value.
     `refers`: the value names other tables of the plan. `bake_variables`: `${VARIABLE}` in the value is probably a
-    variable of bake, and not of a shell. `strict` raises ValueError for a value that no known release supports; later
-    releases may, so this is a warning. `since` is the first buildx that knows the attribute, if mpbake supports older
-    ones: those ignore it without a message.
+    variable of bake, and not of a shell. `strict` raises ValueError for a value that no known release supports; since
+    later releases may support the value, the error becomes a warning. `since` is the first buildx that knows the
+    attribute, if mpbake supports older versions: an older buildx ignores the attribute without a message.
     """
 
     merge: Merge
@@ -101,7 +101,7 @@ class Attribute:
 
 
 class OptionForm(Enum):
-    """How buildx takes the value of a driver option."""
+    """The form in which buildx takes the value of a driver option."""
 
     PLAIN = "key=value; a table: key.name=value for each name in it"
     PAIRS = "one value: name=value,name=value"
@@ -113,7 +113,7 @@ class Option:
     """What mpbake knows about an option of nodes besides its type: the drivers that support it.
 
     `to_driver`: buildx gets the value as a `--driver-opt` of the same name. `of_client`: only the buildx on this
-    machine uses the option, so it changes nothing about the node itself.
+    machine uses the option, so the option does not change the node itself.
     """
 
     drivers: tuple[Driver, ...]

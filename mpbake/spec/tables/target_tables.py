@@ -180,7 +180,9 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     )
     entitlements: Annotated[
         Entitlements,
-        Attribute(merge=Merge.APPEND, role=Role.SOURCE, strict=partial(check_entitlement, more=False), since=(0, 17)),
+        Attribute(
+            merge=Merge.APPEND, role=Role.SOURCE, strict=partial(check_entitlement, allow_unknown=False), since=(0, 17)
+        ),
     ] = Field(default_factory=list, description="privileges of RUN steps: network.host, security.insecure, device")
     resources: Annotated[Resources, Attribute(merge=Merge.BY_KEY, role=Role.RUN, since=(0, 35))] = Field(
         default_factory=dict, description="limits of RUN steps: memory, cpu-shares and others"
@@ -190,7 +192,10 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         description="source policies, such as filename=extra.rego; paths are relative to the context",
     )
     call: Annotated[
-        Call, Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16))
+        Call,
+        Attribute(
+            merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, allow_unknown=False), since=(0, 16)
+        ),
     ] = Field(default="", description="operation instead of a build: check, outline or targets")
 
 

@@ -141,7 +141,7 @@ def _known(names: type[StrEnum]) -> list[str]:
 
 
 def one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
-    """Return a check that a value is one of `names`; messages call it by its `kind`."""
+    """Return a check that a value is one of `names`; `kind` is the word for the value in messages."""
 
     def check(value: str) -> None:
         known = _known(names)
