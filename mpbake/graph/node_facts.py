@@ -1,4 +1,4 @@
-"""What nodes and engines report about themselves, and what follows for the platforms that a node builds. Pure."""
+"""Reports of nodes and engines about themselves, and how a node builds a platform by its report. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class NodeFacts:
     """The report of a node about itself.
 
-    `platforms` is in the node's own order: the first is the platform of its hardware. `slots` is how many pieces it
-    builds at once, or 0 if it did not report that. An `unreachable` node was probed and did not answer: nothing else is
-    known about it.
+    `platforms` are in the node's own order: the first is the platform of the hardware. `slots` is the number of build
+    pieces that the node builds at once; 0 if not reported. An `unreachable` node was probed and did not answer, so
+    nothing else is known about the node.
     """
 
     driver: Driver
@@ -35,7 +35,7 @@ class NodeFacts:
 class EngineFacts:
     """The report of an engine about itself. The classic image store holds one platform of an image at a time.
 
-    `cpus` is 0 if the engine does not report it.
+    `cpus` is 0 if the engine does not report the number.
     """
 
     platform: Platform

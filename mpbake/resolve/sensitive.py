@@ -63,7 +63,7 @@ class SensitiveGuard:
     _names: dict[str, list[str]] = field(default_factory=dict)
 
     def needs_check(self, text: str, rendered: Any) -> bool:
-        """Whether a text may contain a sensitive value: a fast test, since a plan may have hundreds of thousands of texts."""
+        """Whether a text may contain a sensitive value: a fast test, since large plans have 100,000s of texts."""
         if self.variables and "{" in text and any(name in text for name in self.variables):
             return True
         return isinstance(rendered, str) and ("://" in rendered or "=" in rendered)

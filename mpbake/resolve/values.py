@@ -86,13 +86,13 @@ class ValueRenderer:
         return rendered
 
     def validated(self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Table:
-        """Validate rendered values, where templates are no longer allowed. Return an empty table if they are invalid."""
+        """Validate rendered values, in which templates are not allowed. Return an empty table for invalid values."""
         return self.validated_or_none(model, rendered, key_of) or model()
 
     def validated_or_none(
         self, model: type[Table], rendered: Any, key_of: Callable[[KeyPath], KeyPath]
     ) -> Table | None:
-        """Validate rendered values as `validated` does, but return None if they are invalid.
+        """Validate rendered values as `validated` does, but return None for invalid values.
 
         A key that already has a problem gets no second problem, even if many rows of a matrix share the key.
         """

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineProbeStarted:
-    """A query of the engine in use has started, to learn what the default builder is. It is the first event."""
+    """A query of the engine in use has started, to learn what the default builder is. This is the first event."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeProbeStarted:
     """A probe of `nodes` has started, to learn which platforms they build. Missing nodes are created.
 
-    It comes before placement, if the plan does not say enough to place every target.
+    If the plan does not say enough to place every target, this event comes before placement.
     """
 
     nodes: tuple[Node, ...]
@@ -100,8 +100,8 @@ class StepFinished:
 class RunFinished:
     """The run is over. Its results are in the graph's order; `signal` is the number of the signal that ended it, or 0.
 
-    A piece that was started appears as it was built on one node. Bootstraps and shared pieces appear once for each node
-    that needed them.
+    A piece that was started appears as it was built on one node. A bootstrap or shared piece appears once for each
+    node that needed this step.
     """
 
     results: tuple[StepResult, ...]
@@ -128,4 +128,4 @@ class Reporter(Protocol):
     """Receives every event, possibly from several threads at once."""
 
     def handle(self, event: Event) -> None:
-        """Handle `event`. It must not raise."""
+        """Handle `event`; never raise an exception."""

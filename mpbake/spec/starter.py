@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
 SCHEMA = "build.schema.json"
-"""The name of the schema file beside the plan. Users commit this file: taplo reports an error if the file is missing."""
+"""The name of the schema file beside the plan. Users commit this file: taplo reports an error if it is missing."""
 
 _DOCKERFILE = re.compile(
     r"(?P<before>.+)\.(?i:dockerfile|containerfile)|(?:Dockerfile|Containerfile)(?:\.(?P<after>.+))?"

@@ -210,7 +210,7 @@ def _is_authority(certificate: Certificate) -> bool:
 
 
 def _is_for_clients(certificate: Certificate) -> bool:
-    """Whether `certificate` is valid for clients. Go, the language of buildx and BuildKit, checks usages if stated."""
+    """Whether `certificate` is valid for clients. buildx and BuildKit (in Go) check usages if stated."""
     from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound  # noqa: PLC0415
     from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 

@@ -73,7 +73,7 @@ class _Matrix:
         return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
     def without_excluded(self, rows: list[Row]) -> list[Row]:
-        """Return the rows that match no entry of `exclude`; a row matches an entry if the row has all values of the entry."""
+        """Return the rows that match no entry of `exclude`. A match means that a row has all values of the entry."""
         entries = [
             self._rendered(entry, ("exclude", index)) for index, entry in enumerate(self.table.raw.get("exclude", ()))
         ]

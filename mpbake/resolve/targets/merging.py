@@ -143,8 +143,8 @@ def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
 def _appended(before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
     """Append the entries of `after`, except entries from the same place in the plan as an entry of `before`.
 
-    Without the exception, a list would double for each common ancestor. Equal entries from different places can be found only after
-    rendering.
+    Without the exception, a list would double for each common ancestor. Equal entries from different places can be
+    found only after rendering.
     """
     known = {(entry.table_key, entry.key) for entry in before}
     return [*before, *(entry for entry in after if (entry.table_key, entry.key) not in known)]

@@ -41,7 +41,7 @@ class SetOverride:
     adds: bool = False
 
     def matches(self, name: str) -> bool:
-        """Whether the override applies to the target or table `name`. Only a pattern with `_` in front matches `_NAME`."""
+        """Whether the override applies to the target or table `name`. `_NAME` needs a pattern with a leading `_`."""
         if name.startswith("_") and not self.pattern.startswith("_"):
             return False
         return fnmatch.fnmatchcase(name, self.pattern)

@@ -70,7 +70,7 @@ class UndefinedValue(StrictUndefined):
 
 
 def _known_names(owner: Any) -> tuple[str, Iterable[str]]:
-    """Return a word for `owner` in messages, and the names of its attributes or keys; both empty: use Jinja's message."""
+    """Return a word for `owner` in messages, and its attributes or keys; both empty to use Jinja's own message."""
     match owner:
         case GitFacts():
             return "git", GIT_FACTS

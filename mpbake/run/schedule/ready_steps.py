@@ -40,7 +40,7 @@ class ReadySteps:
         self._without_slot: list[StepWithoutSlot] = []
 
     def add(self, steps: Iterable[Step]) -> None:
-        """Queue those of `steps` that wait for no other step and are not over."""
+        """Queue the `steps` that wait for no other step and are not over; leave out the rest."""
         for step in steps:
             if self._tracker.is_over(step) or self._tracker.is_waiting(step) or is_lazy(step):
                 continue

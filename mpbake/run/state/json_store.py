@@ -47,7 +47,7 @@ class JsonStore:
             return {}, f"{self.path} is damaged: {self.loss}"
 
     def write(self, entries: Mapping[str, Any]) -> None:
-        """Write `entries`, unless a newer mpbake wrote the file; `read` warns of that. Raises OSError."""
+        """Write `entries`, unless a newer mpbake wrote the file; `read` then warns. Raises OSError."""
         if self._is_newer():
             return
         lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(entries.items()))

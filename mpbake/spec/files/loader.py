@@ -114,7 +114,7 @@ class _Reader:
         self._report(file, Problem(code=code, key=("include", index), message=message, hint=hint))
 
     def _check_requirement(self, file: PlanFile) -> None:
-        """Check that this version of mpbake can read the file. If not, other problems of the file would be misleading."""
+        """Check that this version of mpbake can read the file. If not, other problems of the file would mislead."""
         required = file.data.get("requires")
         if isinstance(required, str) and not _is_met(required):
             message = f"requires mpbake {one_line(required)}, but this is {__version__}"
@@ -135,7 +135,7 @@ class _Reader:
 
 
 def _is_met(required: str) -> bool:
-    """Return whether `required` allows this version of mpbake. True for an invalid range, which is reported separately."""
+    """Return whether `required` allows this version of mpbake. True for an invalid range, reported separately."""
     try:
         return version_range(required).contains(__version__, prereleases=True)
     except ValueError:
