@@ -211,7 +211,7 @@ class NodeLost(Unreachable):
 class BatchFailed(BuildFailed):
     """A build piece failed only because another build piece of the same batch failed. A retry may succeed.
 
-    With `alone` the retry must build the piece without a batch: either it is unknown which piece failed, or the
+    With `alone` the retry must build the piece without a batch: either mpbake does not know which piece failed, or the
     pieces cannot share one bake definition.
     """
 

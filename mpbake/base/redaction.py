@@ -188,7 +188,7 @@ def _credential_fields(text: str) -> Iterator[str]:
 
 
 class _RedactingStream:
-    """A wrapper of a stream that redacts every text before it is written."""
+    """A wrapper of a stream that redacts all text before writing."""
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
@@ -207,7 +207,7 @@ class _RedactingStream:
 
 
 def redacting_stream(stream: TextIO, redactor: Redactor) -> TextIO:
-    """Wrap `stream` so that everything written to it is redacted.
+    """Return a wrapper of `stream` that redacts all written text.
 
     Each write is redacted separately. To split a text over several writes, redact the whole text first.
     """

@@ -1,4 +1,4 @@
-"""The state of tags after a step that moves them: moved, perhaps moved, or not moved."""
+"""The state of tags after a step that moves tags: moved, perhaps moved, or not moved."""
 
 from __future__ import annotations
 

@@ -62,7 +62,8 @@ def _rank(
 ) -> _Rank:
     """Return the rank of `node` for `platform`.
 
-    If emulation is forbidden, an unreachable node ranks as unknown: perhaps no other node may build the platform.
+    If emulation is forbidden, an unreachable node ranks as unknown, since perhaps no other node may build the
+    platform.
     """
     if declares(node, platform):
         return _Rank.DECLARED

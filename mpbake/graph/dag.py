@@ -108,7 +108,7 @@ def _lost_platforms_warning(target: Target, left_out: Sequence[Platform]) -> str
 
 
 def import_networkx() -> None:
-    """Import networkx. This takes a tenth of a second, so a run does it in a thread while waiting for docker."""
+    """Import networkx. The import takes a tenth of a second: a run uses a thread while waiting for docker."""
     importlib.import_module("networkx")
 
 
@@ -136,7 +136,7 @@ def build_graph(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """The graph while transforms build it. Its nodes are steps; an edge means "must run after"."""
+    """An incomplete graph, which transforms extend. Its nodes are steps; an edge means "must run after"."""
 
     targets: tuple[Target, ...]
     pieces: Mapping[Target, Sequence[BuildPiece]]
@@ -220,7 +220,7 @@ def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[PlacedPlatform]]]:
 
 
 def _order_shared_links(draft: _Draft) -> None:
-    """Order shared pieces: pieces of a linked target on the same nodes run before the shared piece that links to it."""
+    """Order shared pieces: before a shared piece, run the pieces of its linked targets on the same nodes."""
     pieces = draft.build_pieces()
     by_pool: dict[tuple[Target, Pool], list[BuildPiece]] = {}
     for piece in pieces:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
     """Return the driver of the default builder: `docker` if the engine can build and deliver all `targets`.
 
-    With the containerd image store, an engine can. With the classic store, an engine builds only its own platform, one
-    platform at a time, without cache export and without archives of OCI layouts. With either store, the `docker` driver
-    cannot push build pieces that are joined later. The alternative is the `docker-container` driver.
+    The alternative is the `docker-container` driver. An engine with the containerd image store can build and deliver
+    nearly everything. An engine with the classic store builds only its own platform, one platform at a time, without
+    cache export and without archives of OCI layouts. Neither store allows a push of build pieces that are joined later.
     """
     targets = tuple(targets)
     if any(target.push and _is_split(target) for target in targets):

@@ -91,7 +91,7 @@ def expectations(graph: BuildGraph, estimates: Estimates) -> dict[Step, float]:
 
 
 def remaining_paths(graph: BuildGraph, seconds: Mapping[Step, float]) -> dict[Step, float]:
-    """Return, for each step, the seconds of the longest path of steps that begins with it."""
+    """Return, for each step, the seconds of the longest path that begins with this step."""
     paths: dict[Step, float] = {}
     for step in reversed(graph.steps):
         paths[step] = seconds[step] + max((paths[dependent] for dependent in graph.after[step]), default=0.0)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def explain_placement(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> str:
-    """Return, for each platform of `target`, the builder's nodes: how each builds it, whether it is chosen, and why."""
+    """Return, for each platform of `target`, the nodes of its builder: abilities, choice, and reasons."""
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     builder = target.builder
     lines = [f"{target.name} on builder {builder.name} ({builder.driver}, emulation: {builder.emulation})"]

@@ -54,18 +54,18 @@ def declares(node: Node, platform: Platform) -> bool:
 
 
 def reported_platforms(node: Node, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
-    """Return the platforms that `node` reports, or none if it was not probed or is unreachable."""
+    """Return the platforms that `node` reports, or none if `node` was not probed or is unreachable."""
     return facts[node.id].platforms if node.id in facts else ()
 
 
 def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
-    """Return the native platform of a builder's first node, or nothing while it is not known."""
+    """Return the native platform of a builder's first node; empty while the platform is not known."""
     first = builder.nodes[0]
     return first.platforms[:1] or reported_platforms(first, facts)[:1]
 
 
 def execution_on(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> Execution | None:
-    """Return how `node` builds `platform`, or None if it cannot. A declared platform counts as native."""
+    """Return how `node` builds `platform`, or None if the node cannot. A declared platform counts as native."""
     if declares(node, platform):
         return Execution.NATIVE
     if node.id not in facts or facts[node.id].unreachable:

@@ -36,13 +36,13 @@ class Placement:
 def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> Placement:
     """Assign every platform of `target` to the best nodes of the builder.
 
-    Nodes that declare a platform come first, then nodes that run it natively, then nodes that emulate it, and last
-    nodes that are unreachable. `facts` maps node ids to the reports of nodes; a node without a report has not been
-    probed. `only`, if not empty, replaces the platforms of the target. Platforms with different variants do not share a
-    piece.
+    For each platform, nodes that declare the platform come first, then nodes that run it natively, then nodes that
+    emulate it, and last unreachable nodes. `facts` maps node ids to the reports of nodes; a node without a report has
+    not been probed. `only`, if not empty, replaces the platforms of the target. Platforms with different variants do
+    not share a piece.
     """
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
-    if not wanted:  # then it is also unknown whether a check never runs
+    if not wanted:  # whether a check never runs is then unknown, too
         piece = _with_delivery(BuildPiece(target=target, nodes=target.builder.nodes[:1]))
         problems = tuple(placement_problems.unreachable_registries(target, [piece]))
         return Placement(pieces=(piece,), problems=problems)

@@ -59,9 +59,9 @@ class Paths(Enum):
 class PathAccess(Enum):
     """What a build does with the paths in an attribute."""
 
-    NEEDS = "reads them, and fails if they do not exist"
-    READS = "reads them if they exist"
-    WRITES = "writes them"
+    NEEDS = "reads the paths, and fails if a path does not exist"
+    READS = "reads the paths that exist"
+    WRITES = "writes the paths"
 
 
 def paths_of(paths: Paths, value: Any) -> list[tuple[KeyPath, str]]:

@@ -1,4 +1,4 @@
-"""The images that a registry must serve for a target, and a comparison with the images that it serves. Pure."""
+"""The images that a registry must serve for a target, and a comparison with the served images. Pure."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class StoredNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredBuilder:
-    """A builder in buildx's store. `signed` says that mpbake wrote the entry and buildx has not rewritten it since."""
+    """A builder in buildx's store. `signed`: mpbake wrote the entry, and buildx has not changed the entry since."""
 
     driver: str
     nodes: tuple[StoredNode, ...]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 BOOT_TIMEOUT = 300.0
-"""The default number of seconds for a node to start and answer; it may have to pull an image."""
+"""The default number of seconds for a node to start and answer, which may include the pull of an image."""
 
 CERTIFICATE_DAYS = 30
 """The default number of days before a certificate expires from which on mpbake warns."""
@@ -95,7 +95,7 @@ class Node:
     """One node of a builder: a BuildKit daemon, as the plan declares it.
 
     - `endpoint`: the name of a docker context or a URL; empty for the engine that the docker command uses.
-    - `platforms`: empty if the plan does not declare them; then the node reports its platforms.
+    - `platforms`: the declared platforms; if empty, the node reports its platforms.
     - `slots`: how many build pieces the node builds at once; 0 if the plan does not say.
     - `required`: the loss of the node is an error, even if an equal node is available.
     - `insecure`: the plan allows a connection without TLS.
@@ -198,8 +198,8 @@ class Target:
     """One image (or other result) to build. Targets are compared by identity: a plan holds each target once.
 
     - `platforms`: empty means the native platform of the builder's first node.
-    - `needs`: the targets that must be published before this one is built.
-    - `links`: the linked targets, by the name of the named context that they provide.
+    - `needs`: the targets that must be published before this target is built.
+    - `links`: the linked targets, by the name of the named context.
     - `attributes`: the values passed to BuildKit unchanged, under bake's names; local paths are absolute.
     - `push_options`: further options of BuildKit's image exporter, such as a compression.
     - `timeout`, `stall_timeout`: in seconds; 0 means no limit.

@@ -188,7 +188,7 @@ class Verify:
 
 
 Step = BootstrapNode | BuildPiece | JoinArchives | CheckPiece | Publish | Verify
-"""Any step of a run. A new kind of step is added here; mypy then reports every `match` that does not handle it."""
+"""Any step of a run. A new kind of step is added here; mypy then reports every `match` without the new kind."""
 
 
 def platform_list(piece: BuildPiece) -> str:

@@ -200,7 +200,7 @@ class Repository:
 
 
 def _git_program(path: str) -> str:
-    """Return the path of git. Ignore relative folders in `path`: those would be below the plan's folder."""
+    """Return the path of git. Ignore relative folders in `path`, which would be below the plan's folder."""
     absolute = os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).is_absolute())
     program = shutil.which("git", path=absolute)
     if program is None:
@@ -209,7 +209,7 @@ def _git_program(path: str) -> str:
 
 
 def _run_program(command: Sequence[str], folder: Path, environment: Mapping[str, str], max_output: int) -> _GitResult:
-    """Run a program until it exits or has written `max_output` bytes. Raises OSError, TimeoutError, TimeoutExpired."""
+    """Run a program to its end, or to `max_output` bytes of output. Raises OSError, TimeoutError, TimeoutExpired."""
     with (
         _killed_by_our_signals() as watch,
         subprocess.Popen(

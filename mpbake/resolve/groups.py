@@ -90,7 +90,7 @@ def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueR
 
 
 def _matrix_name_problem(name: str, draft: TargetDraft) -> Problem:
-    """Return the problem of a row with the name of a matrix: a reference to it would be ambiguous."""
+    """Return the problem of a row with the name of a matrix: a reference to this name would be ambiguous."""
     message = f'"{one_line(name)}" is both a target and a matrix'
     hint = "give each row of the matrix its own name"
     return Problem(code=Code.NAME_OF_MATRIX, key=("targets", draft.table_name), message=message, hint=hint)

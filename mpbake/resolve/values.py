@@ -50,7 +50,7 @@ class ValueRenderer:
     def render(
         self, value: Any, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath = ()
     ) -> Any:
-        """Return `value` with every template in it rendered.
+        """Render every template in `value`, and return the result.
 
         `key_of` maps a path within the whole value to its key in the plan; `path` is the path of `value` itself. List
         items that render to an empty string stay, so that indices still match the plan: see `drop_empty_strings`.

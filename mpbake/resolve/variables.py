@@ -86,7 +86,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
 
 
 def declared_variables(spec: PlanSpec, sensitive: Container[str]) -> tuple[Variable, ...]:
-    """Return the variables of a plan for display; `sensitive` ones have no default."""
+    """Return the variables of a plan for display; `sensitive` variables have no default."""
     return tuple(
         Variable(
             name=name,
@@ -132,7 +132,7 @@ def _var_file(name: str, inputs: Inputs) -> str:
 
 
 def _check_known(options: Mapping[str, str], spec: PlanSpec) -> None:
-    """Raise UsageError for an undeclared variable; `options` maps each variable to the option that sets it."""
+    """Raise UsageError for an undeclared variable; `options` maps each variable to the option on the command line."""
     unknown = options.keys() - spec.variables.keys()
     if unknown:
         name = min(unknown)

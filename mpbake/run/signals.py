@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stoppable(work: Callable[[StopRequest], int]) -> int:
-    """Return the exit code of `work`, or the exit code of the signal that stopped it.
+    """Return the exit code of `work`, or the exit code of the signal that stopped `work`.
 
     `work` passes its stop request to `stopped_by_signals`.
     """

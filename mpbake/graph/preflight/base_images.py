@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
-    """Yield a warning for each FROM in a Dockerfile of `targets` that names a target without a link to it."""
+    """Yield a warning for each FROM in a Dockerfile of `targets` that names a target, if there is no link to it."""
     read = cache(_dockerfile_text)
     for target in targets.values():
         for variant, _ in target.split_by_variant(()):

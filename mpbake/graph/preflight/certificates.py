@@ -28,7 +28,7 @@ _PEM = "use a PEM file: text that begins with -----BEGIN"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateFinding:
-    """A fault or doubt about one file of `tls`, with a hint. `field` names the file; the code has the severity."""
+    """An error or a warning about one file of `tls`, with a hint. `field` names the file; the code has the severity."""
 
     field: str
     message: str

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Stage(Enum):
-    """The commands, and the moments in them, at which checks are made."""
+    """The points in commands at which checks run."""
 
     CHECK_TARGETS = auto()
     """`mpbake check`: every target without errors, even if the plan has errors elsewhere."""
@@ -38,7 +38,7 @@ class Stage(Enum):
     PLAN = auto()
     """`mpbake plan`, which reads nothing but the plan."""
     RUN = auto()
-    """`mpbake run`, before it touches anything."""
+    """`mpbake run`, before anything is changed."""
     RUN_PLACED = auto()
     """`mpbake run`, after the nodes have reported their platforms."""
 

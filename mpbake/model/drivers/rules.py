@@ -25,7 +25,7 @@ class Ability(Enum):
     YES = "yes"
     NO = "no"
     WITH_CONTAINERD = "with the containerd image store"
-    """Only if the engine reports that it uses this store."""
+    """Only if the engine reports the use of this store."""
     ELSEWHERE = "where BuildKit is started"
 
 

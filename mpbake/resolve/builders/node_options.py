@@ -67,7 +67,7 @@ def with_absolute_paths(stated: Mapping[str, Any], folder: Callable[[KeyPath], P
 
 
 def merge_over_general(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a table's `own` values over `general` ones. An own BuildKit configuration replaces a general one."""
+    """Merge a table's `own` values over the `general` values. An own BuildKit configuration replaces a general one."""
     if any(own.get(key) for key in _CONFIG_KEYS):
         general = {key: value for key, value in general.items() if key not in _CONFIG_KEYS}
     return {**general, **own}

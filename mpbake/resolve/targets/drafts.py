@@ -59,7 +59,7 @@ class TargetDraft:
     """A target whose values are resolved, but whose references to other tables are not.
 
     `table` is the table that defines the target. A `broken` draft already has problems: other targets can still refer
-    to it, but mpbake checks nothing except the draft's own references. `enabled_unknown` says that the value of
+    to the draft, but mpbake checks nothing except the draft's own references. `enabled_unknown` says that the value of
     `enabled` has a problem. If the platforms differ, `by_platform` holds, for each platform, the attributes that may
     differ, and `values` lacks these attributes.
     """
@@ -158,7 +158,7 @@ class _Drafter:
     folder: Callable[[KeyPath], Path]
 
     def rows(self) -> Iterable[TargetDraft]:
-        """Yield one draft for each row of the table's matrix, or a single one if the table has no matrix."""
+        """Yield one draft for each row of the table's matrix, or a single draft if the table has no matrix."""
         if not _has_matrix(self.table):
             yield self._draft(self.table, self.scope)
             return

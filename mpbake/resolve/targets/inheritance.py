@@ -188,7 +188,7 @@ def _value_of_override(override: SetOverride) -> WrittenValue:
 
 
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
-    """Return all tables, parents before children. Report cycles and unknown parents, then ignore them."""
+    """Return all tables, parents before children. Report, but otherwise ignore, cycles and unknown parents."""
     edges: dict[str, list[str]] = {}
     unknown = UnknownReferences(Code.UNKNOWN_TARGET, spec.targets)
     for name, target in spec.targets.items():
@@ -201,7 +201,7 @@ def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
 
 
 def _stated(name: str, key: KeyPath, values: Mapping[str, Any], problems: list[Problem]) -> InheritedTable:
-    """Return the table `name` with only its own values; `key` is its key in the plan."""
+    """Return the table `name` with only its own values; `key` is the table's key in the plan."""
     platforms: dict[Platform, dict[str, WrittenValue]] = {}
     for platform_text, attributes in values.get(_BY_PLATFORM, {}).items():
         platform = parse_platform(platform_text)

@@ -1,4 +1,4 @@
-"""The rows of a matrix: all combinations of its lists, or its listed rows, without the excluded ones."""
+"""The rows of a matrix: all combinations of lists, or the listed rows, without excluded rows."""
 
 from __future__ import annotations
 

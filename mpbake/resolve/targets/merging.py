@@ -22,7 +22,7 @@ _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenValue:
-    """The value of an attribute as written, with its templates, and the key of the table that states it.
+    """The value of an attribute as written, with its templates, and the key of the table that contains the value.
 
     If several tables contribute to a list or table, `sources` maps the index or key of each entry to the entry's
     origin: the key of a table, and the index or key in this table.

@@ -48,7 +48,7 @@ class SetOverride:
 
 
 def parse_overrides(texts: Iterable[str]) -> tuple[SetOverride, ...]:
-    """Parse the values of `--set`. Raises UsageError for the first invalid one."""
+    """Parse the values of `--set`. Raises UsageError for the first invalid value."""
     return tuple(_parse(text, number) for number, text in enumerate(texts))
 
 

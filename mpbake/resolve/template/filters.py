@@ -85,7 +85,7 @@ class SemanticVersion(str):
         return version
 
     def lower(self) -> Self:
-        """Return a SemanticVersion: Jinja's `sort`, `min` and `max` lower each text before they compare it."""
+        """Return a SemanticVersion: Jinja's `sort`, `min` and `max` call `lower` before each comparison."""
         return type(self)(super().lower())
 
     def __lt__(self, other: str) -> bool:
@@ -188,7 +188,7 @@ def _formatted(time: datetime, format: str) -> str:  # noqa: A002 - as above
 
 
 def _time_parts(time: datetime) -> Mapping[str, str]:
-    """Return the text for each `%` letter. Names of days and months are left out, since they depend on a language."""
+    """Return the text for each `%` letter. Names of days and months, which depend on a language, are left out."""
     year, week, weekday = time.isocalendar()
     return {
         "Y": f"{time.year:04}",

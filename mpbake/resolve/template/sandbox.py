@@ -1,7 +1,7 @@
 """Jinja's sandbox with limits on the work of a rendering.
 
 Everything that a rendering makes or reads counts against its budget, including lazily evaluated items and iterations
-of loops. Operations that could make a huge result at once are checked before they run.
+of loops. Operations that could make a huge result at once are checked in advance.
 """
 
 from __future__ import annotations
@@ -202,5 +202,5 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _filter_input(args: Sequence[Any]) -> Any:
-    """Return the value that a filter is applied to: some filters get a context or environment before it."""
+    """Return the value that a filter is applied to: some filters get a context or environment as first argument."""
     return args[1] if isinstance(args[0], Environment | Context | EvalContext) else args[0]

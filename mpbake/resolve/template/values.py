@@ -1,4 +1,4 @@
-"""The values of templates: their kinds, their size, their text, and which of them may leave the sandbox."""
+"""The values of templates: kinds, size, text, and which values may leave the sandbox."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Divide the pieces that a node starts at one moment into batches. Each batch is one bake call."""
+"""Divide the build pieces that a node starts at one moment into batches. Each batch is one bake call."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHORT_BUILD = 5.0
 """A piece is short if its last build took at most this many seconds: starting buildx takes a quarter of a second."""
 BATCHES_AFTER_FAILURE = 2
-"""The number of batches that a piece may share after other pieces failed its batch; then it gets its own call."""
+"""The number of batches that a piece may share after failures of other pieces; then the piece gets its own call."""
 _REBUILDING_ATTRIBUTES = attributes_for(Role.NO_CACHE, Role.PULL)
 """Attributes of a base for which BuildKit builds the base again for each linking target."""
 

@@ -1,4 +1,4 @@
-"""Decide on which nodes the checks of pieces run."""
+"""Decide on which nodes the checks of build pieces run."""
 
 from __future__ import annotations
 

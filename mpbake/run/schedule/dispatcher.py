@@ -1,4 +1,4 @@
-"""Dispatch queued pieces to the nodes that have room for them."""
+"""Dispatch queued build pieces to nodes that have room."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Fleet:
         return self._pool_of[piece]
 
     def spare_nodes(self, piece: BuildPiece) -> list[ScheduledNode]:
-        """Return the nodes that can emulate `piece` and its shared bases, or have not reported what they can build."""
+        """Return the nodes that can emulate `piece` and its shared bases, or have not reported their platforms yet."""
         nodes = [self.node(declared) for declared in piece.spare]
         needed = (piece, *self._shared_bases[piece])
         return [
@@ -114,7 +114,7 @@ class Fleet:
         return [node.retry_at for node in self._lost if node.checks or _has_queued_pieces(node)]
 
     def lose(self, node: ScheduledNode, now: float) -> bool:
-        """Record a loss of `node`. Return True after too many losses, or if the node is required; else start a backoff."""
+        """Record a loss of `node`. Return True after too many losses or for a required node; else start a backoff."""
         node.outages += 1
         node.losses += 1
         node.built.clear()

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mpbake.run.schedule.step_tracker import StepTracker
 
 Call = tuple[Step, ...]
-"""Steps that start together: one step, or several pieces of one node."""
+"""Steps that start together: one step, or several build pieces of one node."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Launcher:
-    """Starts steps on the nodes that were selected for them.
+    """Starts steps on the selected nodes.
 
     `bootstraps` maps node ids to the bootstraps of the graph.
     """
@@ -111,7 +111,7 @@ class Launcher:
     def _start_base(self, base: BuildPiece, user: BuildPiece, node: ScheduledNode, now: float) -> Call:
         """Start `base` in its own call, and let `user` wait for `base`. Return the call, empty if none starts.
 
-        If `node` has `MAX_CALLS` calls, `user` is queued again: the end of any of these calls wakes it.
+        If `node` has `MAX_CALLS` calls, `user` is queued again: the end of any of these calls wakes `user`.
         """
         if base in node.building:
             node.parked.append(user)
@@ -124,7 +124,7 @@ class Launcher:
         return self._call(node, [base], now)
 
     def _units(self, pieces: Sequence[BuildPiece], node: ScheduledNode) -> list[Sequence[BuildPiece]]:
-        """Return each of `pieces` with its followers that link to it and can only be built on `node`."""
+        """Return each of `pieces` with those followers that link to the piece and can only be built on `node`."""
         units = []
         for piece in pieces:
             pool = self.fleet.pool_of(piece)

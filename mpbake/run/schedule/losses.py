@@ -36,7 +36,7 @@ class Losses:
         self._ready.requeue_waiting_on(node)
 
     def fail(self, node: ScheduledNode) -> None:
-        """Stop using `node` for good: some of the steps that wait for it may never start."""
+        """Stop using `node` for good: some of the steps that wait for the node may never start."""
         self._fleet.fail(node)
         self._affected_pools += [pool for pool in (*node.pools, *node.helped_pools) if pool.lost or pool.closed]
         self._lost_checks += [

@@ -73,7 +73,8 @@ class Pool:
     def seconds_until_slot(self, now: float, unknown: float) -> float:
         """Return the expected seconds until the least urgent piece gets a slot on a node of the pool.
 
-        If no node is usable, return the seconds until one is retried. `unknown` is the expected duration of a piece.
+        If no node is usable, return the seconds until a lost node is retried. `unknown` is the expected duration of a
+        piece.
         """
         usable = [node for node in self.nodes.values() if node.usable]
         if not usable:

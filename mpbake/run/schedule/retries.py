@@ -1,4 +1,4 @@
-"""Decide whether a step that failed is retried, and queue it again."""
+"""Decide whether a failed step is retried, and queue the step again."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ class Retries:
     def _may_retry_piece(self, piece: BuildPiece, node: ScheduledNode, *, lost: bool) -> bool:
         """Whether `piece`, which has a usable node, may be retried. A retried piece gets its own call.
 
-        If a base shares a call with the pieces that link to it, a loss counts only for the linking pieces: only those
-        pieces start the base again.
+        If a base shares a call with the pieces that link to it, a loss counts only for the linking pieces, since only
+        the linking pieces start the base again.
         """
         if lost and _is_base_in_call_of_users(piece, node):
             return True

@@ -97,7 +97,7 @@ class Schedule:
 
     @property
     def running(self) -> tuple[Step, ...]:
-        """The running steps, as they were started."""
+        """The started forms of the running steps."""
         return self._tracker.running
 
     @property
@@ -121,7 +121,7 @@ class Schedule:
         return (self._tracker.place.get(self.origin(step), -1), node)
 
     def dependencies(self, step: Step) -> tuple[Step, ...]:
-        """Return the steps that were done before `step` could start, as they were started, without bootstraps."""
+        """Return the started forms of the dependencies of `step`, without bootstraps."""
         dependencies = self._tracker.dependencies(step)
         if isinstance(step, BuildPiece):
             built = self._fleet.node_of(step).built
@@ -136,7 +136,7 @@ class Schedule:
     # --- start ------------------------------------------------------------------------------------------------------
 
     def start(self, now: float = 0.0) -> list[Call]:
-        """Start the steps that can start now, and return their calls. Each piece names the one node that builds it."""
+        """Start the steps that can start now, and return the calls. Each piece names the single node that builds it."""
         for node in self._fleet.take_retried(now):
             self._ready.requeue_waiting_on(node)
         calls = [call for node in self._required_to_start if (call := self._launcher.bootstrap(node))]
@@ -158,7 +158,7 @@ class Schedule:
     # --- end --------------------------------------------------------------------------------------------------------
 
     def finish(self, step: Step, status: StepStatus, outcome: Outcome | None = None) -> tuple[Step, ...]:
-        """Record that `step` is over. Return the steps that will never start because of it, in the graph's order.
+        """Record that `step` is over. Return the steps that therefore will never start, in the graph's order.
 
         The `outcome` of a bootstrap contains the node's report: `slots`, `weight` and `platforms`. The `outcome` of a
         piece says whether a registry has the image (`uploaded`).

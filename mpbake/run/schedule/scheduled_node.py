@@ -28,11 +28,11 @@ MAX_CALLS = 8
 class NodeStatus(Enum):
     """The status of a node in a run."""
 
-    UNUSED = "no step has used it yet"
-    STARTING = "its bootstrap runs"
-    UP = "it answers"
-    LOST = "it does not answer; it is retried after its backoff"
-    FAILED = "it was lost too often and is not used again in this run"
+    UNUSED = "no step has used the node yet"
+    STARTING = "the bootstrap of the node runs"
+    UP = "the node answers"
+    LOST = "the node does not answer; mpbake retries after a backoff"
+    FAILED = "the node was lost too often and is not used again in this run"
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -48,7 +48,7 @@ class ScheduledNode:
     `running` maps pieces to their expected end: with `slots` the pieces that occupy a slot, otherwise all started
     pieces. `calls` maps running pieces to the numbers of their bake calls. `gathered` pieces begin as soon as they are
     divided into calls. `parked` pieces wait for the node's bootstrap, or for a shared piece that the node is building.
-    `built` and `building` hold shared pieces. `checks` wait until the node is up; they occupy no slot.
+    `built` and `building` hold shared pieces. `checks` wait until the node is up, and occupy no slot.
 
     `outages` counts all losses of the node, `losses` the losses in a row. At `max_losses` losses in a row the node
     fails. A lost node is retried at `retry_at`. `platforms` are the platforms that the node reports, or None before its

@@ -53,7 +53,7 @@ class StepTracker:
 
     @property
     def running(self) -> tuple[Step, ...]:
-        """The running steps, as they were started."""
+        """The started forms of the running steps."""
         return tuple(self._running)
 
     @property
@@ -88,7 +88,7 @@ class StepTracker:
         return cast("StepT", self._origin.get(step, step))
 
     def dependencies(self, step: Step) -> list[Step]:
-        """Return the steps that had to be done before `step` could start, as they were started, without lazy steps."""
+        """Return the started forms of the dependencies of `step`, without lazy steps."""
         before = self._graph.before.get(self.origin(step), ())
         return [self.started_as(dependency) for dependency in before if not is_lazy(dependency)]
 
@@ -100,7 +100,7 @@ class StepTracker:
         self._started_early.update(filter(self.is_waiting, map(self.origin, steps)))
 
     def stop(self, step: Step) -> None:
-        """Record that `step` no longer runs, whether it is over or will be started again."""
+        """Record that `step` no longer runs: it is over, or will be started again."""
         del self._running[step]
         self._started_early.discard(self.origin(step))
 
@@ -152,7 +152,7 @@ class StepTracker:
         return self._without_lazy(skipped)
 
     def cancel(self) -> tuple[Step, ...]:
-        """Mark all steps that have not started as over, and return them in the graph's order, without lazy steps."""
+        """Mark all steps that have not started as over. Return these steps in the graph's order, without lazy steps."""
         steps = self.not_started(self._graph.steps)
         self._over.update(steps)
         return self._without_lazy(steps)

@@ -1,6 +1,6 @@
 """The state directory `.mpbake/` beside the plan: run lock, run folders, durations of builds, buildx instances.
 
-A checkout may contain such a folder, so mpbake follows no symlink in it and trusts nothing in it.
+A checkout may contain such a folder, so mpbake follows no symlink in this folder and trusts none of its files.
 """
 
 from __future__ import annotations

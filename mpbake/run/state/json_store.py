@@ -1,6 +1,6 @@
 """Files of named JSON entries that mpbake keeps for later runs below `.mpbake/`.
 
-Such a file may come from a checkout or from another version, so mpbake validates it and trusts nothing in it.
+Such a file may come from a checkout or from another version, so mpbake validates everything in the file.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class _Reader:
         self._files[real_path] = file
 
     def finish(self) -> tuple[PlanFile, ...]:
-        """Return the files; later ones override earlier ones. Raises PlanError with all problems."""
+        """Return the files; a later file overrides earlier files. Raises PlanError with all problems."""
         files = tuple(self._files.values())
         for file in files:
             self._check_requirement(file)
@@ -122,7 +122,7 @@ class _Reader:
             self._report(file, Problem(code=Code.OTHER_MPBAKE, key=("requires",), message=message, hint=hint))
 
     def _check_head(self, file: PlanFile) -> None:
-        """Check the keys at the top of each file: in the merged plan only those of the last file are visible."""
+        """Check the keys at the top of each file: in the merged plan only the keys of the last file are visible."""
         head = {name: file.data[name] for name in ("version", "requires", "include") if name in file.data}
         try:
             PlanSpec.model_validate(head, context=dict(AS_WRITTEN))

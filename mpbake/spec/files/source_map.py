@@ -242,7 +242,7 @@ class _Scanner:
             self._pair(path)
 
     def _closed(self, bracket: str) -> bool:
-        """Skip blanks and commas. Return whether the closing bracket follows; if so, skip it as well."""
+        """Skip blanks and commas. Return whether the closing bracket follows; if so, skip the bracket as well."""
         self._skip(_BLANK)
         while self._text[self._at] == ",":
             self._at += 1

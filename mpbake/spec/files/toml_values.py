@@ -54,7 +54,7 @@ class WrittenInt(int):
 
 
 def read_text(path: Path, shown: str) -> str:
-    """Return the text of a file that messages call `shown`. Raises PlanError if it is unreadable or not UTF-8."""
+    """Return the text of a file that messages call `shown`. Raises PlanError if the file is unreadable or not UTF-8."""
     try:
         return read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -1,4 +1,4 @@
-"""The tables of targets, and the attributes that they declare."""
+"""The tables of targets, and the attributes of targets in these tables."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Convert numbers and booleans to text as written in TOML: users write them for arguments and labels."""
+    """Convert numbers and booleans to text as written in TOML: users write such values for arguments and labels."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
