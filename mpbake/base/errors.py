@@ -45,7 +45,7 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """One problem of a plan: what is wrong, where, and what to do. Its code gives its kind and its severity."""
+    """One problem of a plan: what is wrong, where, and what to do. The code determines kind and severity."""
 
     code: Code
     message: str
@@ -54,11 +54,11 @@ class Diagnostic:
 
     @property
     def severity(self) -> Severity:
-        """The severity of its code."""
+        """The severity of the code."""
         return self.code.severity
 
     def __str__(self) -> str:
-        """Up to four lines: location and message, the source line, a marker below the wrong part, the hint."""
+        """Up to four lines: location and message, the source line, a marker below the wrong text, the hint."""
         position, key, excerpt = "", "", []
         if self.location is not None:
             position, key = f"{self.location}: ", key_path_text(self.location.key)
@@ -82,7 +82,7 @@ def _quoted(part: str) -> str:
 
 
 class MpbakeError(Exception):
-    """A failure that mpbake explains. mpbake exits with `exit_code`.
+    """An error that mpbake explains to the user; `exit_code` is the exit code of mpbake.
 
     `moves` holds the state of the tags that the failed step had to move.
     """
@@ -91,7 +91,7 @@ class MpbakeError(Exception):
     moves: TagMoves = TagMoves()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        """`message` says what is wrong, `hint` what to do about it."""
+        """`message` says what is wrong; `hint` says what to do."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -102,7 +102,7 @@ class MpbakeError(Exception):
         return self
 
     def with_line(self, line: str) -> Self:
-        """Return a copy of this error whose message has one more line."""
+        """Return a copy of this error with `line` added to the message."""
         return type(self)(f"{self.message}\n{line}", hint=self.hint).with_moves(self.moves)
 
     def __str__(self) -> str:
@@ -115,7 +115,7 @@ _WORST_FIRST = (3, 5, 4, 1)
 
 
 def most_severe(codes: Collection[int]) -> int:
-    """Return the exit code that counts among several; 0 without any.
+    """Return the exit code that takes precedence among `codes`; 0 if there are none.
 
     A failure that a user must fix comes before a failure that may pass by itself.
     """
@@ -123,9 +123,10 @@ def most_severe(codes: Collection[int]) -> int:
 
 
 class PlanError(MpbakeError):
-    """The plan is wrong. The error holds all its problems, sorted by location.
+    """The plan is wrong. The error holds all problems of the plan, sorted by location.
 
-    The problems contain no secrets, but other text printed with them might: `sensitive` holds the values to redact.
+    The messages of the problems contain no secrets, but other text of the same output might: `sensitive` holds the
+    values to redact.
     """
 
     exit_code = 3
@@ -196,7 +197,7 @@ class Unreachable(MpbakeError):
 
 
 class NodeMayBeInUse(Unreachable):
-    """A node does not report whether a build runs on it, so mpbake does not change it."""
+    """A node does not report whether a build is running there, so mpbake does not change the node."""
 
 
 class ImageUnavailable(Unreachable):
@@ -204,13 +205,13 @@ class ImageUnavailable(Unreachable):
 
 
 class NodeLost(Unreachable):
-    """A node disappeared or stalled during its work. Another node may repeat the work."""
+    """A node disappeared or stalled during a step. Another node may repeat the step."""
 
 
 class BatchFailed(BuildFailed):
-    """A build piece failed only because another piece of its batch failed. A retry may succeed.
+    """A build piece failed only because another build piece of the same batch failed. A retry may succeed.
 
-    With `alone` the retry must build the piece without a batch: either it is unknown which piece failed, or the
+    With `alone` the retry must build the piece without a batch: either mpbake does not know which piece failed, or the
     pieces cannot share one bake definition.
     """
 

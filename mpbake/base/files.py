@@ -1,4 +1,4 @@
-"""Files: the kind of a path (without exceptions), reading within bounds, and atomic writing."""
+"""Files: the kind of file at a path, reading with a size limit, and atomic writing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LARGEST = 64 * 1024 * 1024
-"""The maximum size in bytes of a file that mpbake reads. A plan has thousands of bytes, a large one millions."""
+"""The maximum size in bytes of a file that mpbake reads. A plan has thousands of bytes, a large plan has millions."""
 _DESCRIPTORS = frozenset({"dev", "proc"})
 """System folders whose symlinks stand for open files: `/dev/stdout`, `/proc/self/fd/1`."""
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system to which every user may write
@@ -47,7 +47,7 @@ def kind_of(path: Path) -> Kind:
     """Return the kind of file at `path`; follow symlinks. Never raises.
 
     Return `LOOSE_LINK` for a symlink without a target. Return `NOTHING` also if this user may not access the path, or
-    if it cannot exist: it contains a NUL, or a name that is too long for the file system.
+    if the path is impossible: with a NUL character, or with a name that is too long for the file system.
     """
     try:
         return _KINDS.get(stat.S_IFMT(path.stat().st_mode), Kind.DEVICE)
@@ -56,7 +56,7 @@ def kind_of(path: Path) -> Kind:
 
 
 def access_error(path: Path) -> str:
-    """Return the system's reason why this user cannot access `path`; empty if `kind_of` can tell its kind."""
+    """Return the system's reason why this user cannot access `path`; empty if `kind_of` can tell the kind."""
     try:
         path.stat()
     except PermissionError as error:
@@ -79,8 +79,8 @@ def is_folder(path: Path) -> bool:
 def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
     """Return the content of a regular file or a pipe, at most `LARGEST` bytes. Raises OSError with a readable reason.
 
-    Wait for a pipe, since another process writes to it; do not wait for a file without data yet, such as some files in
-    /proc. With `pipe=False` refuse pipes, with `link=False` refuse a symlink.
+    Wait for the data of a pipe, since another process writes to the pipe. Do not wait for a file that has no data yet,
+    such as some files in /proc. With `pipe=False` refuse a pipe; with `link=False` refuse a symlink.
     """
     kind = kind_of(path)
     if kind is Kind.FOLDER:
@@ -114,7 +114,7 @@ def is_descriptor(path: Path) -> bool:
 def write_named(path: Path, text: str) -> None:
     """Write a text to a path that a user named: replace a file atomically, append to a device, pipe or descriptor.
 
-    Replace a symlink instead of following it, since it may be part of a checkout. Raises OSError.
+    A symlink may be part of a checkout: replace the symlink itself, not its target. Raises OSError.
     """
     replaced = path.is_symlink() or kind_of(path) in {Kind.NOTHING, Kind.FILE}
     if replaced and not is_descriptor(path):
@@ -128,8 +128,8 @@ def write_named(path: Path, text: str) -> None:
 def whole_file(path: Path, *, within: Path | None = None) -> Iterator[IO[bytes]]:
     """Open a temporary file that replaces `path` when the block ends; return its binary stream. Raises OSError.
 
-    If the block raises, or if the process or the machine crashes, `path` is unchanged. The temporary file is beside
-    `path`, or in the folder `within` on the same disk.
+    If the block raises, or if the process or the machine crashes, `path` is unchanged. The temporary file is in the
+    folder of `path`, or in the folder `within` on the same disk.
     """
     descriptor, temporary = tempfile.mkstemp(prefix=f"{path.name}.", dir=within or path.parent)
     try:

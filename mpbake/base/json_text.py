@@ -7,7 +7,7 @@ from typing import Any
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parse a JSON text. Raises ValueError if it is not JSON or is nested too deep."""
+    """Parse a JSON text. Raises ValueError if `text` is not JSON or is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:

@@ -1,15 +1,15 @@
-"""The limit of open files of this process, and the number of docker commands that it allows at once."""
+"""The system's limit of open files, and how many docker commands can run at once under this limit."""
 
 from __future__ import annotations
 
 import resource
 
 _TARGET_LIMIT = 8192
-"""Descriptors that mpbake requests. Systems allow 256 or 1024 by default, and more to a process that asks."""
+"""The limit of open files that mpbake requests. The default is 256 or 1024; a process may raise its own limit."""
 _PER_THREAD = 12
-"""Descriptors of a thread that runs a docker command: its streams, its log, a second command, and its launcher."""
+"""Descriptors that a thread with a docker command needs: for streams, log, a second command, and the launcher."""
 _RESERVED = 64
-"""Descriptors for everything else."""
+"""Descriptors that mpbake needs for everything else."""
 
 
 def affordable_threads(threads: int) -> int:
@@ -25,7 +25,7 @@ def _raise_limit() -> int:
         return _finite(soft)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (aim, hard))
-    except (OSError, ValueError):  # macOS allows less than the hard limit that it reports
+    except (OSError, ValueError):  # macOS reports a higher hard limit than it allows
         return soft
     return aim
 

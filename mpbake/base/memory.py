@@ -1,4 +1,4 @@
-"""Control of Python's garbage collector while it has nothing to collect."""
+"""Pause Python's garbage collector while there is no garbage to collect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def paused_collector() -> Iterator[None]:
     """Pause the garbage collector while modules are imported or a plan is read.
 
-    All objects made then stay alive. Scanning them repeatedly would take a third of the time of a large plan.
+    All objects that are created then stay alive. Repeated scans of these objects would take a third of the time for a
+    large plan.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -28,6 +29,6 @@ def paused_collector() -> Iterator[None]:
 def freeze_objects() -> None:
     """Exclude all existing objects from garbage collection, including the collection at exit.
 
-    The objects (mostly modules) live until the end; scanning them at exit would take a tenth of a second.
+    The objects (mostly modules) live until the process ends. A scan at exit would take a tenth of a second.
     """
     gc.freeze()

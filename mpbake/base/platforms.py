@@ -48,7 +48,7 @@ class Platform:
 
     @property
     def slug(self) -> str:
-        """`linux-arm-v7`: the form for names."""
+        """The platform as a part of names: `linux-arm-v7`."""
         return str(self).replace("/", "-")
 
 
@@ -70,10 +70,11 @@ class PlatformText(str):
     slug: str
 
 
-@lru_cache(maxsize=1024)  # a plan names the same few again and again
+@lru_cache(maxsize=1024)  # a plan repeats a few platforms many times
 def parse_platform(text: str) -> Platform:
-    """Parse and normalise: `linux/arm64/v8` to `linux/arm64`, `linux/x86_64` to `linux/amd64`, `linux/arm` to v7.
+    """Return the normalised platform that `text` names.
 
+    `linux/arm64/v8` becomes `linux/arm64`, `linux/x86_64` becomes `linux/amd64`, `linux/arm` becomes `linux/arm/v7`.
     Raises ValueError with a message for users if `text` is not a platform.
     """
     if _OS_OPTIONS.search(text):
@@ -96,14 +97,14 @@ def parse_platform(text: str) -> Platform:
 
 
 def reported_platform(text: str) -> Platform:
-    """Parse a platform that a node reports; drop the version of its operating system. Raises ValueError."""
+    """Parse a platform that a node reports; drop the version of the operating system. Raises ValueError."""
     return parse_platform(_OS_OPTIONS.sub("", text))
 
 
 def platform_of_entry(entry: Mapping[str, Any]) -> Platform:
     """Return the platform of an index entry or image config (OCI image specification). Raises ValueError.
 
-    A missing part becomes `unknown`; entries that are not images have no platform at all.
+    A missing field becomes `unknown`. An entry that is not an image has no platform.
     """
     parts = (entry.get("os") or "unknown", entry.get("architecture") or "unknown", entry.get("variant"))
     return parse_platform("/".join(part for part in parts if part))
@@ -112,8 +113,9 @@ def platform_of_entry(entry: Mapping[str, Any]) -> Platform:
 def can_execute(hardware: Platform, wanted: Platform) -> bool:
     """Whether a machine with the platform `hardware` executes `wanted` without emulation.
 
-    That is the same architecture in the same or a lower variant, and linux/386 on amd64. 32-bit ARM does not count as
-    native on arm64: many cores no longer execute it, and a node that does can declare it.
+    True for the same architecture in the same or a lower variant, and for linux/386 on amd64. 32-bit ARM does not count
+    as native on arm64, since many cores no longer execute 32-bit code. If a node does, the plan can declare the
+    platform.
     """
     if hardware.os != wanted.os:
         return False
@@ -123,9 +125,10 @@ def can_execute(hardware: Platform, wanted: Platform) -> bool:
 
 
 def runs_natively(reported: Sequence[Platform], wanted: Platform) -> bool:
-    """Whether a machine that reports these platforms, its own first, executes `wanted` without emulation.
+    """Whether a machine that reports the platforms `reported` executes `wanted` without emulation.
 
-    A machine reports higher variants of its own architecture only if its hardware supports them.
+    The first reported platform is the platform of the hardware. A machine reports a higher variant of the same
+    architecture only if the hardware supports this variant.
     """
     first = [(platform.os, platform.architecture) for platform in reported[:1]]
     own = [platform for platform in reported if (platform.os, platform.architecture) in first]
@@ -140,12 +143,12 @@ def _level(platform: Platform) -> int:
 
 
 def is_known(platform: Platform) -> bool:
-    """Whether both the system and the architecture are known, so the platform is not misspelt."""
+    """Whether mpbake knows the operating system and the architecture, so that the platform is not misspelt."""
     return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
 
 
 def suggest_platform(platform: Platform, known: Iterable[Platform]) -> str:
-    """Return a hint for a platform that is not in `known`: the closest one, or the list."""
+    """Return a hint for a platform that is not in `known`: the closest known platform, or else the list."""
     return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
 
 

@@ -1,4 +1,4 @@
-"""Redaction: secrets and credentials are masked in texts before they are printed or written. Pure."""
+"""Redaction: mask secrets and credentials in texts before mpbake prints or writes the texts. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MASK = "***"
 """The text that replaces a secret."""
 
 SHORTEST = 3
-"""The minimum length of a value that is redacted: a shorter one occurs in every other word."""
+"""The minimum length of a redacted value. A shorter value occurs in many ordinary words."""
 
 CREDENTIAL_FIELDS = ("access_key_id", "secret_access_key", "session_token", "token", "ghtoken", "account_key", "sas")
 """The fields of BuildKit's caches (s3, azblob, gha) that hold credentials."""
@@ -40,7 +40,7 @@ _BASIC = "x-oauth-basic"
 """The password in a URL whose user name is a token."""
 
 _LONGEST_NUMBER = 14_000
-"""The bits of the largest number that Python prints; larger numbers cannot appear in any output."""
+"""The size in bits of the largest number that Python prints; larger numbers cannot appear in any output."""
 _UNESCAPED = re.compile(r"[A-Za-z0-9_.~-]")
 # Output folds, escapes and encodes white space in many ways.
 _ENCODED_BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})+"
@@ -61,7 +61,7 @@ class Redactor:
         with self._lock:
             known = self._known.union(part for secret in secrets for part in _parts(secret))
             if known != self._known:
-                # Longest first: a secret may begin with another one.
+                # Longest first: a secret may begin with another secret.
                 longest_first = sorted(known, key=lambda secret: (-len(secret), secret))
                 self._pattern = re.compile("|".join(map(_in_any_form, longest_first)))
                 self._known = known
@@ -77,7 +77,7 @@ class Redactor:
 
 
 def _parts(secret: str) -> Iterator[str]:
-    """Split a secret into lines, since output is printed line by line. If one is too short, add the whole secret."""
+    """Split a secret into lines, since output is printed line by line. If a line is too short, add the whole secret."""
     lines = [line.strip() for line in secret.splitlines() if line.strip()]
     yield from (line for line in lines if len(line) >= SHORTEST)
     if any(len(line) < SHORTEST for line in lines) and len(secret.strip()) >= SHORTEST:
@@ -85,7 +85,7 @@ def _parts(secret: str) -> Iterator[str]:
 
 
 def _in_any_form(secret: str) -> str:
-    """Return a pattern for `secret`, verbatim and as JSON, URLs, shells, CSV and mpbake's own messages escape it."""
+    """Return a pattern for `secret`: verbatim, or escaped as in JSON, URLs, shells, CSV and mpbake's own messages."""
     return "".join(_ENCODED_BLANK if part.isspace() else _forms(part) for part in re.findall(r"\s+|\S", secret))
 
 
@@ -129,14 +129,14 @@ def _without_password(user_part: re.Match[str]) -> str:
 
 
 def _is_token(user_part: re.Match[str]) -> bool:
-    """Whether a user without a password is a token, as git hosts accept it: longer than a name, or with digits."""
+    """Whether a user name without a password is a token for a git host: longer than a name, or with digits."""
     user = user_part.group()
     is_http = user_part.string[: user_part.start()].endswith(("http://", "https://"))
     return is_http and not _is_placeholder(user) and (len(user) >= _TOKEN_LENGTH or bool(re.search(r"\d", user)))
 
 
 def _is_placeholder(value: str) -> bool:
-    """Whether `value` is filled in later: by a shell, or by a template that is not rendered yet."""
+    """Whether `value` is a placeholder: empty, a shell variable, a template that is not rendered yet, or the mask."""
     return not value or value.startswith("$") or "{{" in value or value == MASK
 
 
@@ -147,7 +147,7 @@ def passwords_in(text: str) -> set[str]:
 
 
 def credentials_in(text: str) -> set[str]:
-    """Return the credentials in the URLs of `text`, and in its fields if it is a cache entry."""
+    """Return the credentials in the URLs of `text` and, if `text` is a cache entry, in its fields."""
     credentials = passwords_in(text)
     if "://" in text:
         users = list(_USER.finditer(text))
@@ -158,12 +158,12 @@ def credentials_in(text: str) -> set[str]:
 
 
 def redact_credentials(text: str) -> str:
-    """Redact the credentials in `text`. Call this before `text` is shortened: a part of a credential is not found."""
+    """Redact the credentials in `text`. Call this before you shorten `text`: a cut credential is not detected."""
     return Redactor(credentials_in(text)).redact(text)
 
 
 def credentials_in_source(line: str) -> set[str]:
-    """Return the credentials in a line of a plan that cannot be parsed; they are detected by pattern."""
+    """Return the credentials in a line of a plan that cannot be parsed. Credentials are detected by pattern."""
     fields = _FIELD_OF_SOURCE.finditer(line)
     values = {field.group(name) for field in fields for name in ("text", "word") if field[name]}
     return credentials_in(line) | _decoded(values)
@@ -188,7 +188,7 @@ def _credential_fields(text: str) -> Iterator[str]:
 
 
 class _RedactingStream:
-    """A wrapper that redacts what is written to a stream."""
+    """A wrapper of a stream that redacts all text before writing."""
 
     def __init__(self, stream: TextIO, redactor: Redactor) -> None:
         self._stream = stream
@@ -207,8 +207,8 @@ class _RedactingStream:
 
 
 def redacting_stream(stream: TextIO, redactor: Redactor) -> TextIO:
-    """Wrap `stream` so that everything written to it is redacted.
+    """Return a wrapper of `stream` that redacts all written text.
 
-    Each write is redacted by itself: redact a text before you split it over several writes.
+    Each write is redacted separately. To split a text over several writes, redact the whole text first.
     """
     return cast("TextIO", _RedactingStream(stream, redactor))

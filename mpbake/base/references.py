@@ -46,12 +46,12 @@ class Reference:
 
     @property
     def registry(self) -> str:
-        """The registry's host, with its port if any: `localhost:5000`; `docker.io` if the reference names no host."""
+        """The registry's host, with the port if there is one: `localhost:5000`; `docker.io` without a host."""
         return self._split()[0]
 
     @property
     def path(self) -> str:
-        """The repository's name in its registry: `team/web`; `library/web` for `web` on Docker Hub."""
+        """The name of the repository in the registry: `team/web`; `library/web` for `web` on Docker Hub."""
         host, path = self._split()
         official = host == _DOCKER_HUB and "/" not in path
         return f"{'library/' if official else ''}{path}"
@@ -98,7 +98,7 @@ def is_loopback(url: str) -> bool:
 
 
 def has_host(url: str) -> bool:
-    """Whether the host of a URL, and its port if any, are valid."""
+    """Whether the host of a URL and the port, if there is one, are valid."""
     try:
         parts = urlsplit(url)
         return (parts.hostname or "-")[0] != "-" and (parts.port is None or parts.port > 0)
@@ -120,7 +120,7 @@ def parse_fields(text: str) -> dict[str, str]:
 
 
 def named_fields(fields: Iterable[str]) -> dict[str, str]:
-    """Return the fields that `split_fields` returns as a mapping; keys become lower case."""
+    """Convert fields, such as `split_fields` returns, to a mapping; keys become lower case."""
     return {key.strip().lower(): value for key, _, value in (field.partition("=") for field in fields)}
 
 

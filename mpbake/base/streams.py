@@ -25,7 +25,8 @@ def standard_streams() -> Iterator[None]:
     """Replace `sys.stdout` and `sys.stderr` with streams that handle failures, for the length of the block.
 
     A failed write to standard output raises OutputFailed. A failed write to standard error is ignored, since no
-    stream is left to report it. If the reader closed the pipe, both raise BrokenPipeError.
+    stream is left to report it. If the reader has closed the pipe, writing to either stream raises
+    BrokenPipeError.
     """
     stdout, stderr = _opened(sys.stdout, 1), _opened(sys.stderr, 2)
     if isinstance(stdout, io.TextIOWrapper):
@@ -38,17 +39,18 @@ def standard_streams() -> Iterator[None]:
 
 
 def silence(stream: TextIO) -> None:
-    """Discard the buffer of `stream` and everything that is written to it from now on."""
-    with contextlib.suppress(OSError):  # streams without a descriptor raise a subclass
+    """Discard the buffered output of `stream`, and all later output."""
+    with contextlib.suppress(OSError):  # a stream without a descriptor raises a subclass of OSError
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
 
 
 def _opened(stream: TextIO | None, number: int) -> TextIO:
-    """Return `stream`, or a stream that refuses all output if it was closed when this process started (None).
+    """Return `stream`; if None (closed when this process started), return a stream that refuses all output.
 
-    The replacement occupies descriptor `number`. Otherwise the next opened file would get it, and the output too.
+    The replacement occupies descriptor `number`. Otherwise the next opened file would get this descriptor, and the
+    output would go to that file.
     """
     if stream is not None:
         return stream
@@ -59,10 +61,10 @@ def _opened(stream: TextIO | None, number: int) -> TextIO:
 
 
 class _Output:
-    """A stream whose failed writes raise OutputFailed, or are ignored if it has no `name`.
+    """A stream whose failed writes raise OutputFailed, or are ignored if the stream has no `name`.
 
-    After one failure every write fails, since the first caller may ignore the error. The wrapper hides `buffer`, which
-    would bypass it; all other attributes are the wrapped stream's.
+    After one failure every write fails, since the first caller may ignore the error. The wrapper hides `buffer`, since
+    writes to the buffer would bypass the wrapper. All other attributes come from the wrapped stream.
     """
 
     def __init__(self, stream: TextIO, *, name: str = "") -> None:

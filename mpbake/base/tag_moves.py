@@ -1,4 +1,4 @@
-"""The state of tags after a step that moves them: moved, perhaps moved, or not moved."""
+"""The state of tags after a step that moves tags: moved, perhaps moved, or not moved."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TagMoves:
         )
 
     def __bool__(self) -> bool:
-        """Whether it contains any tag."""
+        """Whether there is any tag."""
         return bool(self.moved or self.unsure or self.unmoved)
 
     def __str__(self) -> str:

@@ -30,7 +30,7 @@ def _escaped(character: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether `text` can be encoded: surrogates, which stand for bytes that are not UTF-8, cannot."""
+    """Whether `text` can be encoded. Surrogates, which stand for bytes that are not UTF-8, cannot."""
     return text.isascii() or not _SURROGATE.search(text)
 
 
@@ -73,7 +73,7 @@ _BEFORE = 30
 def marked_line(line: str, column: int, length: int) -> list[str]:
     """Return a source line and below it a marker under `length` characters from `column` (from 1; 0: no marker).
 
-    A long line is cut to the text around the marker. An empty line returns an empty list.
+    A long line is cut to the text around the marker. Return an empty list for an empty line.
     """
     line = line.rstrip()
     indent = len(line) - len(line.lstrip())
@@ -105,7 +105,7 @@ _MOST_NAMES = 12
 
 
 def closest_name(name: str, names: Iterable[str]) -> str:
-    """Return the name of which `name` is probably a misspelling, or the empty string."""
+    """Return the known name that `name` probably misspells, or the empty string."""
     matches = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
     return matches[0] if matches else ""
 
@@ -136,13 +136,13 @@ _SHARED_NAMES = 3
 
 
 def split_subject(message: str) -> tuple[str, str]:
-    """Split `web: not built` into its name and the rest; a message without a name is all rest."""
+    """Split a message such as `web: not built` into name and rest; without a name, the first string is empty."""
     subject, colon, rest = message.partition(": ")
     return (subject, rest) if colon and " " not in subject else ("", message)
 
 
 def join_shared(messages: Iterable[str], targets: Collection[str]) -> list[str]:
-    """Join messages `TARGET: …` that differ only in the target's name; keep the order of first occurrences.
+    """Join messages of the form `TARGET: …` that differ only in the name; keep the order of first occurrences.
 
     A joined message is `20 targets (a, b, c and 17 more): …`.
     """

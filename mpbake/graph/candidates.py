@@ -1,4 +1,4 @@
-"""Choose the candidate nodes for a platform of a target: the equal nodes that build it best. Pure."""
+"""Choose the candidate nodes for a platform of a target: the equal nodes that build the platform best. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 def equal_nodes(
     target: Target, platform: Platform, facts: Mapping[str, NodeFacts]
 ) -> tuple[Execution, tuple[Node, ...]]:
-    """Return how `platform` of `target` is built, and the equal nodes that build it best, the preferred node first.
+    """Return how `platform` of `target` is built, and the best nodes, all equal, the preferred node first.
 
-    There may be no such node.
+    The list of nodes may be empty.
     """
     execution, nodes = _best_nodes(target.builder, platform, facts)
     return execution, _by_preference(target, nodes)
@@ -62,7 +62,7 @@ def _rank(
 ) -> _Rank:
     """Return the rank of `node` for `platform`.
 
-    If emulation is forbidden, an unreachable node ranks as unknown: it may be the only node that may build the
+    If emulation is forbidden, an unreachable node ranks as unknown, since perhaps no other node may build the
     platform.
     """
     if declares(node, platform):
@@ -78,9 +78,9 @@ def _abilities(node: Node, facts: Mapping[str, NodeFacts]) -> frozenset[Platform
 
 
 def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
-    """Sort `nodes` by rendezvous hashing: each target prefers another node, and a new node moves few targets.
+    """Sort `nodes` by rendezvous hashing: targets prefer different nodes, and a new node changes few preferences.
 
-    Targets that link to a common base prefer the same node: its cache then has the layers of the base.
+    Targets that link to a common base prefer the same node, so that this node's cache has the layers of the base.
     """
     base = cache_group(target).name
 
@@ -98,7 +98,7 @@ def cache_group(target: Target) -> Target:
 
 
 def spare_nodes(piece: BuildPiece, facts: Mapping[str, NodeFacts]) -> tuple[Node, ...]:
-    """Return the nodes that emulate all platforms that `piece` builds natively, or may do so but were not probed."""
+    """Return the nodes that emulate (or, if not probed, may emulate) all platforms that `piece` builds natively."""
     if any(placed.execution is not Execution.NATIVE for placed in piece.platforms):
         return ()
     executions = {Execution.EMULATED, Execution.UNKNOWN}

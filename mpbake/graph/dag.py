@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildGraph:
-    """Steps in an order in which they can run, and the dependency edges between them.
+    """Steps in a possible order of execution, and the dependency edges between these steps.
 
-    The scheduler decides which of its equal nodes builds a piece when the piece is ready. Shared pieces and bootstraps
-    run once on each node that is used, and on no other node. Of the bootstraps, only the one of its preferred node
-    comes before a piece in the graph. `pools` maps each piece to the ids of its equal nodes.
+    When a build piece is ready, the scheduler picks one of the piece's equal nodes. In the graph a piece depends only
+    on the bootstrap of its preferred node. Shared pieces and bootstraps run once on each node that is used, and on no
+    other node. `pools` maps each piece to the ids of its equal nodes.
     """
 
     targets: tuple[Target, ...]
@@ -50,10 +50,10 @@ class BuildGraph:
 
 
 def with_dependencies(targets: Iterable[Target]) -> tuple[Target, ...]:
-    """Return `targets` and all targets that must be published before them, each after its dependencies.
+    """Return `targets` and all their direct and indirect dependencies, each target after its dependencies.
 
-    Linked targets are built within others, so they appear only if they are dependencies, too. Their own dependencies
-    appear.
+    A dependency is published before the target. The result has a linked target only if it is also a dependency, but
+    always includes the dependencies of linked targets.
     """
     ordered: dict[Target, None] = {}
     stack: list[tuple[Target, Iterator[Target]]] = []
@@ -70,7 +70,7 @@ def with_dependencies(targets: Iterable[Target]) -> tuple[Target, ...]:
 
 
 def _dependencies(target: Target) -> tuple[Target, ...]:
-    """Return the targets that must be published before `target` is built: its `needs` and those of linked targets."""
+    """Return the targets to publish before `target` is built: its `needs`, and the `needs` of linked targets."""
     return tuple(dict.fromkeys(need for built in (target, *linked_targets(target)) for need in built.needs))
 
 
@@ -78,8 +78,8 @@ def _dependencies(target: Target) -> tuple[Target, ...]:
 class Selection:
     """The targets that a run builds, with their dependencies, in order.
 
-    `only` maps the targets that are not built for all their platforms to the platforms they are built for. With
-    `together`, no tag moves before all targets are built.
+    If a target is not built for all its platforms, `only` maps the target to the platforms to build. With `together`,
+    no tag moves before all targets are built.
     """
 
     targets: tuple[Target, ...]
@@ -108,14 +108,14 @@ def _lost_platforms_warning(target: Target, left_out: Sequence[Platform]) -> str
 
 
 def import_networkx() -> None:
-    """Import networkx, which takes a tenth of a second: a run calls this in a thread while it waits for docker."""
+    """Import networkx. The import takes a tenth of a second: a run uses a thread while waiting for docker."""
     importlib.import_module("networkx")
 
 
 def build_graph(
     targets: Sequence[Target], pieces: Mapping[Target, Sequence[BuildPiece]], *, together: bool = False
 ) -> BuildGraph:
-    """Return the graph of a run. `targets` are ordered by `with_dependencies`; `pieces` holds the placement of each.
+    """Return the graph of a run. `targets` are ordered by `with_dependencies`; `pieces` has the pieces of each target.
 
     With `together`, no tag moves before every target is built and has passed its checks.
     """
@@ -136,7 +136,7 @@ def build_graph(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """The graph while transforms build it. Its nodes are steps; an edge means "must run after"."""
+    """An incomplete graph, which transforms extend. Its nodes are steps; an edge means "must run after"."""
 
     targets: tuple[Target, ...]
     pieces: Mapping[Target, Sequence[BuildPiece]]
@@ -152,18 +152,18 @@ class _Draft:
         return [step for step in self.graph if isinstance(step, BuildPiece)]
 
     def pool(self, piece: BuildPiece) -> Pool:
-        """Return the ids of the equal nodes of `piece`, in whatever order it prefers them."""
+        """Return the ids of the equal nodes of `piece`, without their order of preference."""
         pool = self.pools.get(piece)
         if pool is None:
             pool = self.pools[piece] = frozenset(node.id for node in piece.nodes)
         return pool
 
     def last_steps(self, target: Target) -> Sequence[Step]:
-        """Return the steps that must be over for the dependents of `target` to start."""
+        """Return the steps that must succeed before the dependents of `target` can start."""
         return [self.verifies[target]] if target in self.verifies else self.building_steps(target)
 
     def building_steps(self, target: Target) -> list[Step]:
-        """Return the steps that must be over for `target` to be built and to have passed its checks."""
+        """Return the steps after which `target` is built and has passed its checks."""
         join = [self.joins[target]] if target in self.joins else []
         return [*self.pieces[target], *join, *self.checks.get(target, ())]
 
@@ -174,10 +174,10 @@ def _add_pieces(draft: _Draft) -> None:
 
 
 def _add_shared_links(draft: _Draft) -> None:
-    """Build a target to which several pieces link before them, once on each node: no piece builds it again.
+    """If several build pieces link to the same target, build that target first, once per node.
 
-    If the target has its own piece for those nodes, the linking pieces wait for it. If there are several nodes, the
-    target is built again on the nodes that did not build its own piece.
+    If the target has its own piece for the same nodes, the linking pieces wait for this piece. If there are several
+    nodes, the target is built again on the nodes that did not build this piece.
     """
     users: dict[tuple[Target, Pool, VariantKey], dict[BuildPiece, list[PlacedPlatform]]] = {}
     for piece in draft.build_pieces():
@@ -206,7 +206,7 @@ def _shared_piece(target: Target, linking: Mapping[BuildPiece, Sequence[PlacedPl
 
 
 def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[PlacedPlatform]]]:
-    """Yield the targets that are built within `piece` with their platforms, once for each variant of a target."""
+    """Yield each linked target that `piece` builds, with the platforms, once for each variant of the target."""
     executions = {placed.platform: placed.execution for placed in piece.platforms}
     for target, wanted in linked_platforms(piece.target, tuple(executions)).items():
         for platforms in grouped_by_variant(target, wanted):
@@ -220,7 +220,7 @@ def _links(piece: BuildPiece) -> Iterator[tuple[Target, list[PlacedPlatform]]]:
 
 
 def _order_shared_links(draft: _Draft) -> None:
-    """Build the targets to which a shared piece links before it, if they have a piece for the same nodes."""
+    """Order shared pieces: before a shared piece, run the pieces of its linked targets on the same nodes."""
     pieces = draft.build_pieces()
     by_pool: dict[tuple[Target, Pool], list[BuildPiece]] = {}
     for piece in pieces:
@@ -231,7 +231,7 @@ def _order_shared_links(draft: _Draft) -> None:
 
 
 def _add_bootstraps(draft: _Draft) -> None:
-    """Add a bootstrap for each node that may be used, before the pieces that prefer it."""
+    """Add a bootstrap for each node that may be used, before the pieces that prefer this node."""
     pieces = draft.build_pieces()
     first_of_pool: dict[Pool, BuildPiece] = {}
     for piece in pieces:
@@ -242,7 +242,7 @@ def _add_bootstraps(draft: _Draft) -> None:
 
 
 def _add_joins(draft: _Draft) -> None:
-    """Join archives of an OCI layout: they hold all platforms, however many pieces built them."""
+    """Add a step that joins the OCI layouts from several pieces of a target, so that a layout has all platforms."""
     for target in draft.targets:
         pieces = draft.pieces[target]
         if len(pieces) > 1 and archives(target):
@@ -251,7 +251,7 @@ def _add_joins(draft: _Draft) -> None:
 
 
 def _add_checks(draft: _Draft) -> None:
-    """Add each check of a target once for each piece that it tests."""
+    """Add each check of a target, once for each build piece to check."""
     for target in draft.targets:
         checks = [check for piece in draft.pieces[target] for check in _checks(piece)]
         draft.graph.add_edges_from((check.piece, check) for check in checks)
@@ -287,7 +287,7 @@ def _add_shared_publishing(draft: _Draft) -> None:
 
 
 def _publishing_order(draft: _Draft) -> tuple[Target, ...]:
-    """Return the pushing targets of a run whose tags move together, each after the targets that it links to."""
+    """Return the targets whose tags move together, each after its linked targets; empty without `together`."""
     if not draft.together:
         return ()
     place = {target: index for index, target in enumerate(draft.targets) if target.push}
@@ -319,9 +319,9 @@ _TRANSFORMS: tuple[Callable[[_Draft], None], ...] = (
 
 
 def _order(draft: _Draft) -> tuple[Step, ...]:
-    """Sort topologically. Ties are broken in reading order: nodes first, then target by target in the plan's order.
+    """Sort the steps topologically. Ties are broken in reading order: nodes first, then targets in the plan's order.
 
-    Raises networkx.NetworkXUnfeasible on a cycle, which resolving has made impossible.
+    Raises networkx.NetworkXUnfeasible for a cycle, which a resolved plan cannot have.
     """
     rank = {target: index for index, target in enumerate(draft.targets)}
 

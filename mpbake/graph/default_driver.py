@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
-    """Return the driver of the default builder: the engine's own if it can build and deliver all `targets`.
+    """Return the driver of the default builder: `docker` if the engine can build and deliver all `targets`.
 
-    With the containerd image store it can. With the classic store it builds one platform at a time, its own, and has no
-    cache export and no archive of an OCI layout. With neither store it can push pieces that are joined later.
+    The alternative is the `docker-container` driver. An engine with the containerd image store can build and deliver
+    nearly everything. An engine with the classic store builds only its own platform, one platform at a time, without
+    cache export and without archives of OCI layouts. Neither store allows a push of build pieces that are joined later.
     """
     targets = tuple(targets)
     if any(target.push and _is_split(target) for target in targets):
@@ -32,7 +33,7 @@ def default_driver(targets: Collection[Target], engine: EngineFacts) -> Driver:
 
 
 def _is_split(target: Target) -> bool:
-    """Whether the platforms of `target` differ, so that they are built one by one even on one node."""
+    """Whether the values of `target` differ by platform, so that even a single node builds the platforms separately."""
     return len(grouped_by_variant(target, target.platforms)) > 1
 
 

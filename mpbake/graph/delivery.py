@@ -1,4 +1,4 @@
-"""Whether the image of a piece is pushed, and under which names. Pure."""
+"""Whether the image of a build piece is pushed, and under which names. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def delivery_of(piece: BuildPiece) -> Delivery:
 
 
 def possible_upload_tags(target: Target) -> list[str]:
-    """Return the upload tags of `target`, if an engine's own builder pushes it or may push it."""
+    """Return the upload tags of `target` if its builder has, or may get, the `docker` driver; else an empty list."""
     return upload_tags(target) if target.builder.driver.rules.may_be_engine else []
 
 
 def upload_tags(target: Target) -> list[str]:
-    """Return the tags under which an engine's own builder pushes, since it cannot push without a tag.
+    """Return the temporary tags for a push with the `docker` driver, which cannot push without a tag.
 
     mpbake moves the real tags later. Each target has its own upload tags, since several targets may be pushed to one
     repository at once.

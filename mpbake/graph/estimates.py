@@ -19,17 +19,17 @@ Recorded = Mapping[str, Mapping[str, Sequence[float]]]
 """Seconds of the last builds by target and platform, the newest last."""
 
 UNKNOWN_SECONDS = 60.0
-"""Expected seconds of a piece if no piece of the run has a record; otherwise the median of the recorded pieces."""
+"""Expected seconds of a build piece if no piece of the run has a record; otherwise the recorded pieces' median."""
 SAVED_SHARE = 0.5
-"""The share of its usual time that a piece saves on its preferred node, if only one build of it is recorded."""
+"""If only one build of a piece is recorded: the share of this time that the piece saves on its preferred node."""
 KEPT_BUILDS = 5
-"""The number of builds of a target for a platform that are recorded."""
+"""The number of builds that are recorded for each platform of a target."""
 _OTHER_STEP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Estimates:
-    """Expected durations from earlier runs. A piece of several platforms takes as long as the slowest of them."""
+    """Expected durations from earlier runs. A build piece takes as long as its slowest platform."""
 
     recorded: Recorded = field(default_factory=dict)
 
@@ -42,9 +42,9 @@ class Estimates:
         return max((seconds[-1] for seconds in self._records(piece)), default=None)
 
     def saved(self, piece: BuildPiece) -> float:
-        """Return the seconds that the cache of the preferred node saves: the difference of slow and fast builds.
+        """Return the seconds that the cache of the preferred node saves: the slowest minus the fastest recorded build.
 
-        It is 0 without a record: then no cache is known to hold anything.
+        Return 0 without a record, since then nothing is known about caches.
         """
         return max((_saved(seconds) for seconds in self._records(piece)), default=0.0)
 
@@ -60,7 +60,7 @@ def _saved(seconds: Sequence[float]) -> float:
 def _record_names(piece: BuildPiece) -> list[str]:
     """Return the names under which `piece` is recorded: its platforms, or `native` if the node decides.
 
-    An emulated platform has a name of its own: it takes several times as long.
+    An emulated platform has its own name, since emulation takes several times as long.
     """
     names = [
         f"{placed.platform} emulated" if placed.execution is Execution.EMULATED else str(placed.platform)
@@ -70,7 +70,7 @@ def _record_names(piece: BuildPiece) -> list[str]:
 
 
 def expectations(graph: BuildGraph, estimates: Estimates) -> dict[Step, float]:
-    """Return the expected seconds of each step of `graph`. A piece without a record takes as long as the others do."""
+    """Return the expected seconds of each step of `graph`. A piece without a record gets the median of the others."""
     usual = {step: estimates.usual(step) for step in graph.steps if isinstance(step, BuildPiece)}
     known = [seconds for seconds in usual.values() if seconds is not None]
     unknown = statistics.median(known) if known else UNKNOWN_SECONDS
@@ -91,7 +91,7 @@ def expectations(graph: BuildGraph, estimates: Estimates) -> dict[Step, float]:
 
 
 def remaining_paths(graph: BuildGraph, seconds: Mapping[Step, float]) -> dict[Step, float]:
-    """Return, for each step, the seconds of the longest path of steps that begins with it."""
+    """Return, for each step, the seconds of the longest path that begins with this step."""
     paths: dict[Step, float] = {}
     for step in reversed(graph.steps):
         paths[step] = seconds[step] + max((paths[dependent] for dependent in graph.after[step]), default=0.0)

@@ -1,4 +1,4 @@
-"""Explain as text why each platform of a target is built where it is. Pure: the rules are those of `candidates`."""
+"""Explain as text why a node is chosen for each platform of a target. Pure; the rules come from `candidates`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def explain_placement(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> str:
-    """Return, for each platform of `target`, every node of its builder with its ability, the choice and the reason."""
+    """Return, for each platform of `target`, the nodes of its builder: abilities, choice, and reasons."""
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
     builder = target.builder
     lines = [f"{target.name} on builder {builder.name} ({builder.driver}, emulation: {builder.emulation})"]
@@ -40,7 +40,7 @@ def _rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) ->
 
 
 def _ability(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> str:
-    """Return what is known about `node` and `platform`."""
+    """Return, as text, how `node` builds `platform`, as far as known."""
     if declares(node, platform):
         declared = (
             "declares it" if platform in node.platforms else f"declares {_names(node.platforms)}, which includes it"
@@ -90,7 +90,7 @@ def _reason_for(target: Target, node: Node, equal: Sequence[Node]) -> str:
 
 
 def _advantage(best: Node, node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> str:
-    """Return the predicate that says why `best` comes before `node`."""
+    """Return, as a predicate, why `best` is preferred to `node`."""
     best_execution, execution = (execution_on(candidate, platform, facts) for candidate in (best, node))
     if execution is Execution.UNKNOWN and is_unreachable(node, facts) and not is_unreachable(best, facts):
         return "may answer" if best_execution is Execution.UNKNOWN else "answers"

@@ -1,4 +1,4 @@
-"""Linked targets (`target:x`): which targets are built within others, and for which platforms. Pure."""
+"""Linked targets (`target:x`): which targets are built as parts of others, and for which platforms. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def linked_targets(*targets: Target) -> tuple[Target, ...]:
-    """Return every target that is built within one of `targets`, the nearest first."""
+    """Return all targets that `targets` link to, directly or indirectly, the nearest first."""
     linked: dict[Target, None] = {}
     queue = [link for target in targets for link in target.every_link]
     for target in queue:
@@ -25,12 +25,12 @@ def linked_targets(*targets: Target) -> tuple[Target, ...]:
 
 
 def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform, ...]:
-    """Return the platforms for which a linked `target` is built if its users are built for `wanted`.
+    """Return the platforms for which a linked `target` is built if the linking targets are built for `wanted`.
 
-    A target without `platforms` is built for all of them. A target with one platform serves all of them: files that do
-    not depend on the platform are often built this way. A target with several platforms serves only these; for any
-    other, BuildKit takes the context's name for the name of an image. If `wanted` is empty because it is not known, the
-    target is built for all its platforms.
+    A target without `platforms` is built for all `wanted` platforms. A target with one platform is built for this
+    platform and serves all others, too: files that do not depend on the platform are often built this way. A target
+    with several platforms serves only these platforms; for any other platform, BuildKit takes the name of the named
+    context for the name of an image. If `wanted` is empty (not known), the target is built for all its platforms.
     """
     if not target.platforms:
         return tuple(wanted)
@@ -40,7 +40,7 @@ def link_platforms(target: Target, wanted: Sequence[Platform]) -> tuple[Platform
 
 
 def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target, tuple[Platform, ...]]:
-    """Return every target that is built within `target` for `wanted`, nearest first, and the platforms of each."""
+    """Return all directly and indirectly linked targets of `target` for `wanted`, nearest first, with platforms."""
     linked: dict[Target, dict[Platform, None]] = {}
     queue = [(link, link_platforms(link, platforms)) for _, link, platforms in links_in(target, wanted)]
     for user, needed in queue:
@@ -52,16 +52,16 @@ def linked_platforms(target: Target, wanted: Sequence[Platform]) -> dict[Target,
 
 
 def links_in(target: Target, wanted: Sequence[Platform]) -> Iterator[tuple[str, Target, tuple[Platform, ...]]]:
-    """Yield the links of `target` for `wanted`: context name, linked target, and the platforms that use it."""
+    """Yield the links of `target` for `wanted`: context name, linked target, and the platforms that use the link."""
     for variant, platforms in target.split_by_variant(wanted) if target.variants else [(target, tuple(wanted))]:
         for context, link in variant.links.items():
             yield context, link, platforms
 
 
 def variant_key(target: Target, platforms: Sequence[Platform]) -> VariantKey:
-    """Return a key that is equal for platforms that one solve can build together, because nothing in them differs.
+    """Return a key for `platforms`: one solve can build platforms with equal keys, since no value differs.
 
-    It names each variant, also of linked targets, by its target and its first platform.
+    The key names each variant, also of linked targets, by target and first platform.
     """
     if not target.varies:
         return ()
@@ -75,7 +75,7 @@ def variant_key(target: Target, platforms: Sequence[Platform]) -> VariantKey:
 
 
 def _first_platform(target: Target, variant: PlatformVariant) -> Platform:
-    """Return the first platform of `variant`. A platform without a variant is built as the first platform is."""
+    """Return the first platform of `variant`. A platform without a variant is built like the first platform."""
     platforms = (platform for platform, other in target.variants.items() if other is variant)
     return next(platforms, next(iter(target.variants)))
 

@@ -1,4 +1,4 @@
-"""What nodes and engines report about themselves, and what follows for the platforms that a node builds. Pure."""
+"""Reports of nodes and engines about themselves, and how a node builds a platform by its report. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class NodeFacts:
     """The report of a node about itself.
 
-    `platforms` is in the node's own order: the first is the platform of its hardware. `slots` is how many pieces it
-    builds at once, or 0 if it did not report that. An `unreachable` node was probed and did not answer: nothing else is
-    known about it.
+    `platforms` are in the node's own order: the first is the platform of the hardware. `slots` is the number of build
+    pieces that the node builds at once; 0 if not reported. An `unreachable` node was probed and did not answer, so
+    nothing else is known about the node.
     """
 
     driver: Driver
@@ -35,7 +35,7 @@ class NodeFacts:
 class EngineFacts:
     """The report of an engine about itself. The classic image store holds one platform of an image at a time.
 
-    `cpus` is 0 if the engine does not report it.
+    `cpus` is 0 if the engine does not report the number.
     """
 
     platform: Platform
@@ -54,18 +54,18 @@ def declares(node: Node, platform: Platform) -> bool:
 
 
 def reported_platforms(node: Node, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
-    """Return the platforms that `node` reports, or none if it was not probed or is unreachable."""
+    """Return the platforms that `node` reports, or none if `node` was not probed or is unreachable."""
     return facts[node.id].platforms if node.id in facts else ()
 
 
 def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
-    """Return the native platform of a builder's first node, or nothing while it is not known."""
+    """Return the native platform of a builder's first node; empty while the platform is not known."""
     first = builder.nodes[0]
     return first.platforms[:1] or reported_platforms(first, facts)[:1]
 
 
 def execution_on(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> Execution | None:
-    """Return how `node` builds `platform`, or None if it cannot. A declared platform counts as native."""
+    """Return how `node` builds `platform`, or None if the node cannot. A declared platform counts as native."""
     if declares(node, platform):
         return Execution.NATIVE
     if node.id not in facts or facts[node.id].unreachable:

@@ -1,4 +1,4 @@
-"""Divide a target into build pieces: which nodes build which of its platforms. Pure: nodes' reports come as facts."""
+"""Divide a target into build pieces: which nodes build which platforms. Pure: `facts` holds the reports of nodes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """The build pieces of one target, the problems that keep it from being built, and warnings."""
+    """The build pieces of one target, the problems that prevent its build, and warnings."""
 
     pieces: tuple[BuildPiece, ...]
     problems: tuple[Problem, ...] = ()
@@ -34,15 +34,15 @@ class Placement:
 
 
 def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> Placement:
-    """Assign every platform of `target` to the nodes of its builder that build it best.
+    """Assign every platform of `target` to the best nodes of the builder.
 
-    Nodes that declare a platform come first, then nodes that run it natively, then nodes that emulate it, and last
-    nodes that are unreachable. `facts` maps node ids to the reports of nodes; a node that is not in it has not been
-    probed. `only`, if not empty, replaces the platforms of the target. Platforms with different variants do not share a
-    piece.
+    For each platform, nodes that declare the platform come first, then nodes that run it natively, then nodes that
+    emulate it, and last unreachable nodes. `facts` maps node ids to the reports of nodes; a node without a report has
+    not been probed. `only`, if not empty, replaces the platforms of the target. Platforms with different variants do
+    not share a piece.
     """
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
-    if not wanted:  # then it is also unknown whether a check never runs
+    if not wanted:  # whether a check never runs is then unknown, too
         piece = _with_delivery(BuildPiece(target=target, nodes=target.builder.nodes[:1]))
         problems = tuple(placement_problems.unreachable_registries(target, [piece]))
         return Placement(pieces=(piece,), problems=problems)
@@ -95,7 +95,7 @@ def _with_delivery(piece: BuildPiece) -> BuildPiece:
 
 
 def nodes_to_probe(placements: Mapping[Target, Placement]) -> tuple[Node, ...]:
-    """Return the nodes that must be probed before targets can be placed: the nodes of builders with open questions.
+    """Return the nodes to probe before targets can be placed: the nodes of builders with uncertain placements.
 
     `placements` are the placements without any facts.
     """

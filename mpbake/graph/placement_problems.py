@@ -40,7 +40,7 @@ def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str 
 def unplaceable(
     target: Target, platform: Platform, execution: Execution | None, facts: Mapping[str, NodeFacts]
 ) -> Problem | None:
-    """Return the problem of `platform` if no node may build it. `execution` is how its best nodes build it, if any."""
+    """Return a problem if no node may build `platform`. `execution` is how the best nodes build it, or None."""
     if execution is None:
         return _no_node(target, platform, facts)
     if target.builder.emulation is not Emulation.FORBID:
@@ -69,7 +69,7 @@ def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts
 
 
 def _is_undeclared(builder: Builder, platform: Platform) -> bool:
-    """Whether every node declares its platforms, but none declares `platform`. Declared nodes need no probe."""
+    """Whether every node declares its platforms, but none declares `platform`. Such nodes need no probe."""
     return all(node.platforms and not declares(node, platform) for node in builder.nodes)
 
 
@@ -98,8 +98,8 @@ def missing_link_platforms(target: Target, wanted: Sequence[Platform]) -> Iterat
 def _may_lack_platforms(target: Target, wanted: Sequence[Platform]) -> bool:
     """Whether a linked target may lack a platform.
 
-    If all linked targets with several platforms declare the same ones, no walk through the links is necessary. A target
-    that declares one platform or none serves all platforms.
+    If all linked targets with several platforms declare the same platforms, no walk through the links is necessary. A
+    target that declares one platform or none serves all platforms.
     """
     needed = {*wanted, *(platform for declared in target.platforms_of_links for platform in declared)}
     return any(len(declared) > 1 and not needed <= {*declared} for declared in target.platforms_of_links)
@@ -109,7 +109,7 @@ def _may_lack_platforms(target: Target, wanted: Sequence[Platform]) -> bool:
 
 
 def declaration_conflicts_of(pieces: Iterable[BuildPiece], facts: Mapping[str, NodeFacts]) -> Iterator[Problem]:
-    """Yield a problem for each node of `pieces` that does not run natively what it declares and was chosen for."""
+    """Yield a problem for each node of `pieces` that declares a platform of a piece but does not run it natively."""
     for piece in pieces:
         target, platforms = piece.target, [placed.platform for placed in piece.platforms]
         is_forbidden = target.builder.emulation is Emulation.FORBID
@@ -164,7 +164,7 @@ def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iter
 
 
 def _is_on_other_machine(node: Node) -> bool:
-    """Whether `node` is surely on another machine. The settings of ssh may map a plain name after `ssh://` to any."""
+    """Whether `node` is surely on another machine. An ssh configuration can map a plain host name to any machine."""
     scheme, _, address = node.endpoint.partition("://")
     host = address.rpartition("@")[2]
     is_address = scheme == "tcp" or (scheme == "ssh" and ("." in host or "[" in host))
@@ -175,7 +175,7 @@ def _is_on_other_machine(node: Node) -> bool:
 
 
 def checks_that_never_run(target: Target, platforms: Collection[Platform]) -> Iterator[Problem]:
-    """Yield a warning for each check that is for none of the `platforms` of its target, built now or not."""
+    """Yield a warning for each check that is for none of `platforms`, which are all platforms of the target."""
     for index, check in enumerate(target.checks):
         if check.platforms and not set(check.platforms) & set(platforms):
             names = ", ".join(map(str, check.platforms))

@@ -19,7 +19,7 @@ _LEVEL = re.compile(r"(?P<kind>index-descriptor|manifest-descriptor|index|manife
 class Annotation:
     """An annotation at one level (`kind`), such as `index` or `manifest`.
 
-    `platform` limits it to the manifests of one platform; None means every manifest.
+    `platform` limits the annotation to the manifests of one platform; None means every manifest.
     """
 
     kind: str

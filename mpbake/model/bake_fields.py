@@ -1,7 +1,8 @@
 """The fields of values that are passed to buildx: secrets, attestations, outputs, caches, limits, networks and others.
 
-The functions check such values, and find or replace the local paths in them. A check refuses only what every version of
-buildx refuses. It raises ValueError with a message for users; the second line of the message is the hint.
+The functions check such values, and find or replace local paths in the values. A check refuses only values that every
+version of buildx refuses. If a check fails, it raises ValueError with a message for users; the second line of the
+message is the hint.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ _SIZE = re.compile(r"\+?[\d.][\d.e+-]* ?[kmgtp]?i?b?", re.IGNORECASE)
 
 
 class Paths(Enum):
-    """The part of an attribute's value that is a local path, relative to the folder of the plan file that sets it."""
+    """The part of an attribute's value that is a local path. The path is relative to the folder of its plan file."""
 
     NONE = "none"
     CONTEXT = "the value, or each value of a table, unless it is remote"
@@ -58,9 +59,9 @@ class Paths(Enum):
 class PathAccess(Enum):
     """What a build does with the paths in an attribute."""
 
-    NEEDS = "reads them, and fails if they do not exist"
-    READS = "reads them if they exist"
-    WRITES = "writes them"
+    NEEDS = "reads the paths, and fails if a path does not exist"
+    READS = "reads the paths that exist"
+    WRITES = "writes the paths"
 
 
 def paths_of(paths: Paths, value: Any) -> list[tuple[KeyPath, str]]:
@@ -112,7 +113,7 @@ def _map_in_text(paths: Paths, text: str, convert: Callable[[str], str]) -> str:
 
 
 def _is_path(name: str, fields: Mapping[str, str]) -> bool:
-    """Whether a field is a local path: with `type=env` it is a variable, and `dest=-` is standard output."""
+    """Whether a field is a local path. With `type=env` a field is a variable, and `dest=-` is standard output."""
     return fields.get(name, "") not in ("", "-" if name == "dest" else "") and fields.get("type") != "env"
 
 
@@ -132,10 +133,10 @@ def check_secret(text: str) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SecretSource:
-    """The environment variable from which buildx reads a build secret; empty if it reads a file.
+    """The source of a build secret: the environment variable `variable`, or a file if `variable` is empty.
 
-    With `or_file` the entry has only an id: buildx reads the variable of that name or, if it is not set, the file of
-    that name in the plan's folder.
+    With `or_file` the entry has only an id: buildx reads the variable of that name or, if the variable is not set, the
+    file of that name in the plan's folder.
     """
 
     variable: str = ""
@@ -152,19 +153,19 @@ def secret_source(text: str) -> SecretSource:
 
 
 def check_attestation(text: str) -> None:
-    """Check `type` and `disabled` of an attestation, such as `type=provenance,mode=max`; BuildKit checks the others."""
+    """Check `type` and `disabled` of an attestation, such as `type=provenance,mode=max`; BuildKit checks the rest."""
     fields = _typed(split_fields(text), "type=provenance,mode=max")
     _check_type(fields["type"], _ATTESTATIONS)
     if "disabled" in fields:
         _check_flag("disabled", fields["disabled"])
 
 
-def attestations_asked_for(entries: Iterable[str]) -> list[str]:
+def enabled_attestations(entries: Iterable[str]) -> list[str]:
     """Return the types of attestations, such as `sbom`, that `attest` entries enable."""
     return [kind for kind, is_enabled in _attestations(entries) if is_enabled]
 
 
-def attestations_declined(entries: Iterable[str]) -> list[str]:
+def disabled_attestations(entries: Iterable[str]) -> list[str]:
     """Return the types of attestations that `attest` entries disable."""
     return [kind for kind, is_enabled in _attestations(entries) if not is_enabled]
 
@@ -187,7 +188,7 @@ def check_output(text: str) -> None:
     if is_folder_output(text):
         return
     fields = _typed(parts, "type=local,dest=out")
-    _check_type(fields["type"], _OUTPUTS, more=True)
+    _check_type(fields["type"], _OUTPUTS, allow_unknown=True)
     for key in fields:
         if key in _OUTPUT_FLAGS and fields[key]:
             _check_flag(key, fields[key])
@@ -196,7 +197,7 @@ def check_output(text: str) -> None:
 
 
 def check_destination(text: str) -> None:
-    """Check that an output of one file, such as `type=tar,dest=web.tar`, names this file.
+    """Check that an output that writes one file, such as `type=tar,dest=web.tar`, names the file.
 
     A `docker` output without `dest` is loaded into the engine instead.
     """
@@ -209,7 +210,7 @@ def check_destination(text: str) -> None:
 
 
 def is_folder_output(output: str) -> bool:
-    """Whether an `output` entry is only a path: it has no `=`, or is a single field other than `type=`."""
+    """Whether an `output` entry is only a path: without any `=`, or with a single field other than `type=`."""
     return "=" not in output or (split_fields(output) == [output] and not output.startswith("type="))
 
 
@@ -229,7 +230,7 @@ def check_policy(text: str) -> None:
     """Check a source policy, such as `filename=extra.rego,strict=true`. Later versions of buildx may add fields."""
     for part in split_fields(text):  # a field may occur several times
         ((key, value),) = _pairs([part], "filename=extra.rego").items()
-        _check_known("field", key, _POLICY_FIELDS, more=True)
+        _check_known("field", key, _POLICY_FIELDS, allow_unknown=True)
         if key in _POLICY_FLAGS:
             _check_flag(key, value)
         if key == "filename" and not value:
@@ -255,12 +256,12 @@ def is_set(fields: Mapping[str, str], key: str, *, default: bool) -> bool:
 
 
 def check_cache(text: str) -> None:
-    """Check a cache, such as `type=registry,ref=registry.example.com/cache`. Without any `=` it lists images."""
+    """Check a cache, such as `type=registry,ref=registry.example.com/cache`. An entry without `=` lists images."""
     parts = split_fields(text)
     if not any("=" in part for part in parts):
         return
     fields = _typed(parts, "type=registry,ref=registry.example.com/cache")
-    _check_type(fields["type"], _CACHES, more=True)
+    _check_type(fields["type"], _CACHES, allow_unknown=True)
 
 
 def check_size(text: str) -> None:
@@ -275,14 +276,20 @@ def check_network(text: str) -> None:
     _check_known("network", text, _NETWORKS)
 
 
-def check_call(text: str, *, more: bool = True) -> None:
-    """Check what replaces the build, such as `check`. With `more` a foreign frontend may support other calls."""
-    _check_known("call", text.partition(",")[0], _CALLS, more=more)
+def check_call(text: str, *, allow_unknown: bool = True) -> None:
+    """Check the value of `call`, such as `check`: the frontend method that runs instead of a build.
+
+    With `allow_unknown`, accept unknown names that do not look like typos: a foreign frontend may have other methods.
+    """
+    _check_known("call", text.partition(",")[0], _CALLS, allow_unknown=allow_unknown)
 
 
-def check_entitlement(text: str, *, more: bool = True) -> None:
-    """Check a privilege, such as `network.host` or `device=NAME`. With `more` a later buildx may support others."""
-    _check_known("entitlement", text.partition("=")[0], _ENTITLEMENTS, more=more)
+def check_entitlement(text: str, *, allow_unknown: bool = True) -> None:
+    """Check an entitlement, such as `network.host` or `device=NAME`.
+
+    With `allow_unknown`, accept unknown names that do not look like typos: a later buildx may support other names.
+    """
+    _check_known("entitlement", text.partition("=")[0], _ENTITLEMENTS, allow_unknown=allow_unknown)
 
 
 def check_annotation(text: str) -> None:
@@ -337,12 +344,12 @@ def _check_flag(key: str, value: str) -> None:
         raise ValueError(msg) from None
 
 
-def _check_type(name: str, known: Iterable[str], *, more: bool = False) -> None:
-    _check_known("type", name, known, more=more)
+def _check_type(name: str, known: Iterable[str], *, allow_unknown: bool = False) -> None:
+    _check_known("type", name, known, allow_unknown=allow_unknown)
 
 
-def _check_known(kind: str, name: str, known: Iterable[str], *, more: bool = False) -> None:
-    """Raise ValueError if `name` is not `known`; with `more` only if it looks like a misspelt known name."""
-    if name not in known and not (more and not closest_name(name, known)):
+def _check_known(kind: str, name: str, known: Iterable[str], *, allow_unknown: bool = False) -> None:
+    """Raise ValueError if `name` is not `known`; with `allow_unknown`, only if `name` looks like a typo."""
+    if name not in known and not (allow_unknown and not closest_name(name, known)):
         msg = f'unknown {kind} "{short_name(name)}"\n{did_you_mean(name, known, kind=f"{kind}s")}'
         raise ValueError(msg)

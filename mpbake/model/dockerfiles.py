@@ -17,7 +17,7 @@ _CONTINUATION = re.compile(r"[\\`][ \t]*$")
 
 
 def images_from(text: str) -> tuple[str, ...]:
-    """Return the images in the FROM instructions of a Dockerfile, as written, each once, without its own stages."""
+    """Return the images that the FROM instructions of a Dockerfile name, each once, as written; leave out stages."""
     images: dict[str, None] = {}
     stages: set[str] = set()
     for line in _instructions(text):
@@ -34,7 +34,7 @@ def images_from(text: str) -> tuple[str, ...]:
 def base_image(text: str, stage: str = "") -> str:
     """Return the base image of a stage (default: the last stage), as written; follow FROM through earlier stages.
 
-    Empty if one of these FROMs has `--platform`, or if the base image cannot be determined.
+    Return an empty string if one of these FROMs has `--platform`, or if the base image cannot be determined.
     """
     stages = [instruction for line in _instructions(text) if (instruction := _FROM.match(line))]
     names = [(instruction["stage"] or "").lower() for instruction in stages]
@@ -51,7 +51,7 @@ def base_image(text: str, stage: str = "") -> str:
 
 
 def _index_of(stage: str, names: list[str]) -> int:
-    """Return the index of a stage that is given by name, number or not at all (the last one); -1 if there is none."""
+    """Return the index of `stage` (a name or number; empty: the last stage), or -1 if there is no such stage."""
     if not stage:
         return len(names) - 1
     if stage.isdecimal():
@@ -65,7 +65,7 @@ def may_mention(text: str, word: str) -> bool:
 
 
 def supports_named_contexts(text: str) -> bool:
-    """Whether the frontend in the `syntax` line of a Dockerfile supports named contexts. BuildKit's own one does."""
+    """Whether the frontend in the `syntax` line of a Dockerfile supports named contexts. BuildKit's own does."""
     syntax = _SYNTAX.match(text)
     return syntax is None or _WITH_CONTEXTS.fullmatch(syntax["image"]) is not None
 

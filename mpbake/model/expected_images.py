@@ -1,4 +1,4 @@
-"""The images that a registry must serve for a target, and a comparison with the images that it serves. Pure."""
+"""The images that a registry must serve for a target, and a comparison with the served images. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.model.annotations import Annotation, parse_annotations
-from mpbake.model.bake_fields import attestations_asked_for
+from mpbake.model.bake_fields import enabled_attestations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,7 +98,7 @@ def expected_of(target: Target, platforms: Sequence[Platform], digest: str = "")
         platforms=tuple(platforms),
         labels={name: variant.attributes.get("labels", {}) for name, variant in variants.items()},
         annotations=tuple(parse_annotations(target.attributes.get("annotations", ()))),
-        attestations=tuple(attestations_asked_for(target.attributes.get("attest", ()))),
+        attestations=tuple(enabled_attestations(target.attributes.get("attest", ()))),
     )
 
 

@@ -1,6 +1,6 @@
-"""The marks of nodes that mpbake made: short hashes of the options that a node was made with. Pure.
+"""The marks of nodes that mpbake made: short hashes of the options of a node. Pure.
 
-A mark is stored with the container or Deployment itself, so mpbake recognizes it from every machine. Its form is
+A mark is stored with the container or Deployment itself, so mpbake recognizes its nodes from every machine. Its form is
 `driver=…;image=1f0c9a3e;network=…`: a short hash of the value for each declared option.
 """
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MARK = "MPBAKE_NODE"
-"""The environment variable of a container that holds its mark."""
+"""The environment variable that holds the mark of a container."""
 ANNOTATION = "mpbake-node"
-"""The annotation of a Deployment that holds its mark, since older buildx cannot set the environment of a Deployment.
+"""The annotation that holds the mark of a Deployment, since older buildx cannot set the environment of a Deployment.
 
-`:` replaces `=` in its value, since buildx cuts annotations at `=`.
+In the value, `:` replaces `=`, since buildx cuts annotations at `=`.
 """
 VOLUME_LABEL = "mpbake-node"
 """The label of a volume that mpbake made for the cache of a container; its value is the id of the node."""

@@ -1,4 +1,4 @@
-"""The resources of a node: what mpbake makes for it, under which names, and whether its cache survives. Pure."""
+"""The resources that mpbake makes for a node: kinds, names, and whether the cache survives their removal. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def resource_kind(node: Node) -> ResourceKind | None:
-    """Return the kind of the resource that mpbake makes for `node`; None if it makes nothing."""
+    """Return the kind of the resource that mpbake makes for `node`; None if mpbake makes nothing."""
     rules = node.driver.rules.resource
     return rules.kind(node) if rules else None
 
@@ -28,18 +28,18 @@ def resource_name(node: Node) -> str:
 
 
 def keeps_cache(node: Node, *, wanted: bool = True) -> bool:
-    """Whether the cache of `node` outlives its resource, if that is `wanted`."""
+    """Whether the cache of `node` survives the removal of its resource, if the user wants that (`wanted`)."""
     rules = node.driver.rules.resource
     return rules.keeps_cache(node, wanted) if rules else wanted
 
 
 def volume_name(node: Node) -> str:
-    """Return the name of the volume that mpbake makes for the cache of `node`; empty if it makes none."""
+    """Return the name of the volume that mpbake makes for the cache of `node`; empty if there is no volume."""
     rules = node.driver.rules.resource
     return rules.volume(node) if rules else ""
 
 
 def context_name(node: Node) -> str:
-    """Return the name of the docker context that mpbake makes for `node`; empty if it needs none."""
+    """Return the name of the docker context that mpbake makes for `node`; empty if none is needed."""
     rules = node.driver.rules.resource
     return rules.context(node) if rules else ""

@@ -20,7 +20,7 @@ CERTIFICATE_OPTIONS = ("cacert", "cert", "key")
 
 
 class CacheRemoval(Enum):
-    """The result of removing the cache of a node. mpbake keeps a volume that it did not make: it is foreign."""
+    """The result of removing the cache of a node. mpbake keeps foreign volumes, which mpbake did not make."""
 
     NOTHING = "nothing"
     REMOVED = "removed"
@@ -56,9 +56,9 @@ class ResourceKind(Enum):
 class NodeResource:
     """The container or Deployment of a node, as its engine or cluster describes it.
 
-    `mark` is empty if mpbake did not make it. `busy` says that a client is connected to a container: buildx reaches
-    BuildKit by a command that it runs in the container, so a running build has such a command. `settings` are the
-    options that the engine or cluster reports, under buildx's names.
+    `mark` is empty if mpbake did not make the resource. `busy` says that a client is connected to a container: buildx
+    connects to BuildKit through a command in the container, which runs during a build. `settings` are the options that
+    the engine or cluster reports, under buildx's names.
     """
 
     id: str
@@ -73,7 +73,7 @@ class NodeResource:
 class StoredNode:
     """A node in buildx's store.
 
-    `mark` is taken out of `options`. Options that name certificates hold a hash of the content instead of the path.
+    `options` do not contain the mark. Options that name certificates hold a hash of the content instead of the path.
     """
 
     name: str
@@ -86,7 +86,7 @@ class StoredNode:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StoredBuilder:
-    """A builder in buildx's store. `signed` says that mpbake wrote the entry and buildx has not rewritten it since."""
+    """A builder in buildx's store. `signed`: mpbake wrote the entry, and buildx has not changed the entry since."""
 
     driver: str
     nodes: tuple[StoredNode, ...]
@@ -144,8 +144,8 @@ class Change:
 class NodeRow:
     """A declared node and its actual state, as one row of the table of `mpbake builders`.
 
-    `reported` are the platforms of the node in its own order, starting with the platform of its hardware. `trouble` is
-    the reason why the node cannot be used, with a hint; `silent` says that the node did not answer.
+    `reported` are the platforms of the node in the node's own order, starting with the platform of the hardware.
+    `trouble` is the reason why the node cannot be used, with a hint; `silent` says that the node did not answer.
     """
 
     node: Node

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 
 BOOT_TIMEOUT = 300.0
-"""The default number of seconds for a node to start and answer; it may have to pull an image."""
+"""The default number of seconds for a node to start and answer, which may include the pull of an image."""
 
 CERTIFICATE_DAYS = 30
 """The default number of days before a certificate expires from which on mpbake warns."""
 
 
 class Driver(StrEnum):
-    """The name of a driver, under buildx's own names. `rules` holds all that differs from driver to driver."""
+    """A driver, by buildx's name. `rules` holds the differences between drivers."""
 
     DOCKER = "docker"
     DOCKER_CONTAINER = "docker-container"
     KUBERNETES = "kubernetes"
     REMOTE = "remote"
     AUTOMATIC = "automatic"
-    """The default builder: the engine's own builder if the engine supports the options, else a container."""
+    """The plan's default builder: driver `docker` if the engine supports every request, else `docker-container`."""
     EXTERNAL = "external"
-    """A builder that mpbake did not make, with a driver that mpbake does not know, or that buildx does not list."""
+    """A foreign builder that buildx does not list, or whose driver mpbake does not know."""
 
     @property
     def rules(self) -> DriverRules:
@@ -47,7 +47,7 @@ class Driver(StrEnum):
 ENGINE_DRIVER = Driver.DOCKER
 """The driver of the builder that every Docker engine has; the first choice for the default builder."""
 CONTAINER_DRIVER = Driver.DOCKER_CONTAINER
-"""The driver of a declared builder that names none; the second choice for the default builder."""
+"""The driver of a declared builder without `driver`; the second choice for the default builder."""
 AUTOMATIC_DRIVER = Driver.AUTOMATIC
 """The driver of the default builder until the engine in use is known."""
 
@@ -80,7 +80,7 @@ class TlsFiles:
 
     @property
     def is_set(self) -> bool:
-        """Whether the plan sets any of them."""
+        """Whether the plan names any of these files."""
         return bool(self.files or self.servername)
 
     @property
@@ -95,15 +95,15 @@ class Node:
     """One node of a builder: a BuildKit daemon, as the plan declares it.
 
     - `endpoint`: the name of a docker context or a URL; empty for the engine that the docker command uses.
-    - `platforms`: empty if the plan does not declare them; then the node reports its platforms.
-    - `slots`: how many pieces the node builds at once; 0 if the plan does not say.
+    - `platforms`: the declared platforms; if empty, the node reports its platforms.
+    - `slots`: how many build pieces the node builds at once; 0 if the plan does not say.
     - `required`: the loss of the node is an error, even if an equal node is available.
     - `insecure`: the plan allows a connection without TLS.
     - `external`: the node belongs to a foreign builder and is used unchanged.
-    - `missing`: buildx's store has no such foreign builder, but a docker context of that name may exist.
+    - `missing`: buildx's store has no builder of this name, but a docker context of this name may exist.
     - `options`: the driver's options, sorted, under buildx's names; `flags`: the flags of buildkitd.
-    - `config`: the text of its buildkitd.toml; `config_names`: the files that this text names.
-    - `config_file`: the file with its buildkitd.toml; `config_key`: the path in the plan to the key that names it.
+    - `config`: the text of buildkitd.toml for the node; `config_names`: the files that this text names.
+    - `config_file`: the path of this buildkitd.toml; `config_key`: the key in the plan that names this path.
     - `boot_timeout`: seconds to start and answer.
     - `certificate_days`: mpbake warns this many days before a certificate expires.
     """
@@ -135,14 +135,14 @@ class Node:
 
     @property
     def buildx_name(self) -> str:
-        """Its name in buildx and in the name of its container. The builder's name in it keeps projects apart."""
+        """The name of the node in buildx, also used for the container. It includes the builder's name."""
         if self.external:
             return self.name
         return self.driver.rules.buildx_name(f"{self.builder}-{self.name}".lower())
 
     @property
     def folder_name(self) -> str:
-        """The name of the folder for its own buildx instance, unique in a plan.
+        """The name of the folder for the node's own buildx instance, unique in a plan.
 
         Several external builders may have a node of the same name, so the folder's name includes the builder. An `@`
         cannot occur in the name of a node.
@@ -166,7 +166,7 @@ class Builder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformVariant:
-    """The part of a target that can differ by platform: `attributes`, `links` and `source_key` as in `Target`."""
+    """The values of a target that can differ by platform: `attributes`, `links` and `source_key` as in `Target`."""
 
     attributes: Mapping[str, Any]
     links: Mapping[str, Target]
@@ -174,7 +174,7 @@ class PlatformVariant:
 
     @property
     def dockerfile(self) -> tuple[str, str]:
-        """The text of the inline Dockerfile, and the path of the Dockerfile on this machine; empty if there is none."""
+        """The text of the inline Dockerfile, and the path of the Dockerfile on this machine; each may be empty."""
         context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
         is_local = is_local_context(context) and is_local_context(name)
         return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_local else ""
@@ -184,8 +184,8 @@ class PlatformVariant:
 class Check:
     """A check that an image must pass before it is published.
 
-    The check is either a command to `run` in the image or a stage (`target`) of its Dockerfile. It applies to
-    `platforms`, or to all platforms of the target if they are empty.
+    The check is either a command to `run` in the image or a stage (`target`) of the Dockerfile. `platforms` are the
+    checked platforms; empty means all platforms of the target.
     """
 
     run: tuple[str, ...] = ()
@@ -198,19 +198,19 @@ class Target:
     """One image (or other result) to build. Targets are compared by identity: a plan holds each target once.
 
     - `platforms`: empty means the native platform of the builder's first node.
-    - `needs`: the targets that must be published before this one is built.
-    - `links`: the linked targets, by the name of the named context that they provide.
+    - `needs`: the targets that must be published before this target is built.
+    - `links`: the linked targets, by the name of the named context.
     - `attributes`: the values passed to BuildKit unchanged, under bake's names; local paths are absolute.
     - `push_options`: further options of BuildKit's image exporter, such as a compression.
     - `timeout`, `stall_timeout`: in seconds; 0 means no limit.
-    - `table`: the name of its table in the plan.
-    - `source_key`: a function that maps the path of a value in this target (an attribute and the keys below it) to the
+    - `table`: the name of the target's table in the plan.
+    - `source_key`: a function that maps the path of a value in this target (an attribute and the keys below) to the
       path in the plan where the value was written.
 
-    A target with attributes that differ by platform has one variant for each platform in `variants`; `attributes` and
-    `links` are then those of its first platform. Two fields are computed:
+    If attributes differ by platform, `variants` has one variant for each platform, and `attributes` and `links` are the
+    values for the first platform. Two fields are computed:
 
-    - `varies`: this target, or a target that it links to directly or indirectly, has variants.
+    - `varies`: whether this target, or a directly or indirectly linked target, has variants.
     - `platforms_of_links`: the declared platforms of each directly or indirectly linked target.
     """
 
@@ -244,12 +244,12 @@ class Target:
         object.__setattr__(self, "platforms_of_links", declared)
 
     def on(self, platforms: Sequence[Platform]) -> PlatformVariant:
-        """Return the variant that is built for `platforms`, which must share one variant; empty: the first."""
+        """Return the variant for `platforms`, which must share one variant; without platforms, the first variant."""
         own = PlatformVariant(attributes=self.attributes, links=self.links, source_key=self.source_key)
         return self.variants.get(platforms[0], own) if platforms and self.variants else own
 
     def split_by_variant(self, platforms: Sequence[Platform]) -> list[tuple[PlatformVariant, tuple[Platform, ...]]]:
-        """Group `platforms` by variant: return each variant and its platforms; empty: all platforms of the target."""
+        """Group `platforms` (empty: all platforms of the target) by variant: return each variant with its platforms."""
         if not self.variants:
             return [(self.on(()), tuple(platforms))]
         groups: dict[int, tuple[PlatformVariant, tuple[Platform, ...]]] = {}
@@ -261,13 +261,13 @@ class Target:
 
     @property
     def every_link(self) -> tuple[Target, ...]:
-        """The targets that it links to directly, on any platform, each once."""
+        """The directly linked targets on any platform, each once."""
         variants = self.variants.values() or [self]
         return tuple(dict.fromkeys(link for variant in variants for link in variant.links.values()))
 
     @property
     def has_other_results(self) -> bool:
-        """Whether its build has a result other than an image: an output, a check, a cache export or a `call`."""
+        """Whether the build has a result other than an image: an output, a check, a cache export or a `call`."""
         built = [variant.attributes for variant, _ in self.split_by_variant(())]
         has_export = any(
             attributes.get("cache-to") or attributes.get("call", "build") != "build" for attributes in built
@@ -275,7 +275,7 @@ class Target:
         return bool(self.outputs or self.checks or has_export)
 
     def __repr__(self) -> str:
-        """Only the name: a full representation would contain all targets that it refers to."""
+        """Only the name: a full representation would contain all linked targets and dependencies."""
         return f"Target({self.name!r})"
 
 
@@ -290,7 +290,7 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """A variable as the plan declares it. `default` is as written, including templates; None if it is sensitive."""
+    """A variable as the plan declares it. `default` is as written, with templates; None if sensitive."""
 
     name: str
     default: Any = None
@@ -303,7 +303,7 @@ class Variable:
 class Plan:
     """A resolved plan.
 
-    - `root`: the folder of its file. Relative paths start there, and it contains `.mpbake/`.
+    - `root`: the folder of the plan file. Relative paths start there, and `.mpbake/` is there.
     - `disabled`: the names of the targets whose `enabled` is false.
     - `sensitive`: the values that must be redacted.
     """

@@ -27,7 +27,7 @@ class Execution(StrEnum):
     NATIVE = "native"
     EMULATED = "emulated"
     UNKNOWN = "not known yet"
-    """Only the engine or the node knows, and mpbake has not asked it yet."""
+    """mpbake has not asked the engine or the node yet."""
 
 
 class Delivery(Enum):
@@ -39,7 +39,7 @@ class Delivery(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedPlatform:
-    """A platform of a build piece, and how the nodes of the piece build it."""
+    """A platform of a build piece, and how the nodes of the piece build this platform."""
 
     platform: Platform
     execution: Execution
@@ -61,14 +61,14 @@ class BootstrapNode:
 class BuildPiece:
     """Build some platforms of a target in one solve of BuildKit.
 
-    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule chooses one when the piece starts.
+    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule picks one when the piece starts.
     - `platforms`: the platforms to build; empty means the node's own platform.
     - `piece_count`: the number of pieces of the target.
     - `siblings`: the preferred nodes of all pieces of the target, if there are several pieces.
-    - `shared`: the piece exists only for targets that link to this one. Each node that builds one of these targets
-      builds the shared piece once.
-    - `spare`: nodes that emulate, or may emulate, what the candidate nodes run natively. They build the piece when the
-      candidate nodes are busy for long or are unavailable.
+    - `shared`: the piece is built only because other targets link to its target. Each node that builds one of these
+      other targets builds the shared piece once.
+    - `spare`: nodes that emulate, or may emulate, platforms that the candidate nodes run natively. A spare node builds
+      the piece when the candidate nodes are busy for long or are unavailable.
     """
 
     target: Target
@@ -82,7 +82,7 @@ class BuildPiece:
 
     @property
     def node(self) -> Node:
-        """The preferred node; for a piece that `on` assigned to a node, this node."""
+        """The preferred node or, after `on`, the assigned node."""
         return self.nodes[0]
 
     def on(self, node: Node) -> BuildPiece:
@@ -118,7 +118,7 @@ class CheckPiece:
       the node that built the piece, or an equal node.
     - `number`: the position of the check in its target, from 1.
     - `platforms`: the platforms of the piece to check; empty means the node's own platform.
-    - `lost`: the node that built the piece is lost, so its cache may be gone.
+    - `lost`: the node that built the piece was lost, so its cache may no longer hold the image.
     """
 
     piece: BuildPiece
@@ -140,10 +140,10 @@ class CheckPiece:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Publish:
-    """Join the pieces of a target into an index and move the target's tags to it.
+    """Join the build pieces of a target into an index, and move the target's tags to this index.
 
-    `order` lists all targets whose tags move together, including this one, in the order in which their tags move. It
-    is empty if the tags of this target move alone.
+    `order` lists the targets whose tags move together, this target included, in the order in which the tags move;
+    empty if the tags of this target move alone.
     """
 
     target: Target
@@ -188,7 +188,7 @@ class Verify:
 
 
 Step = BootstrapNode | BuildPiece | JoinArchives | CheckPiece | Publish | Verify
-"""Any step of a run. A new kind of step is added here; mypy then reports every `match` that does not handle it."""
+"""Any step of a run. A new kind of step is added here; mypy then reports every `match` without the new kind."""
 
 
 def platform_list(piece: BuildPiece) -> str:
@@ -202,23 +202,23 @@ class StepStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Never started, because a step that it depends on did not succeed."""
+    """Never started, because a dependency did not succeed."""
     CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What a runner reports about a step that succeeded. For a step that did not succeed, only `moves` is set.
+    """The result that a runner reports for a successful step. For any other step, only `moves` is set.
 
     - `digest`: the digest of the built image, or of the image that the registry serves.
     - `image_id`: the id (by content) of the built image in the image store of an engine.
     - `uploaded`: the reference by digest of an image that is in a registry without a tag.
     - `node`: the id of the node that did the step.
     - `tags`: the published tags.
-    - `platforms`: the platforms that were built or read back; `images`: the served digest for each of them.
-    - `slots`: how many pieces a node can build at once, as it reports; 0 if it does not.
+    - `platforms`: the platforms that were built or verified; `images`: the served digest for each verified platform.
+    - `slots`: how many build pieces the node builds at once, by its own report; 0 without a report.
     - `weight`: the number of CPUs of a node; 0 if unknown.
-    - `seconds`: how long a piece of a batch was built; 0 if unknown.
+    - `seconds`: how long the build of a piece in a batch took; 0 if unknown.
     - `note`: a remark on the step for the user.
     - `log`: the path of the step's log file.
     - `moves`: the state of the tags after a step that failed or was cancelled.
@@ -243,9 +243,9 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepResult:
-    """How a step ended, and how long it took in `seconds`.
+    """The final status of a step, and its duration in `seconds`.
 
-    `blocked_by` is the failed step because of which a skipped step never started.
+    For a skipped step, `blocked_by` is the failed step that caused the skip.
     """
 
     step: Step

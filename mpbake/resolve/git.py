@@ -1,8 +1,8 @@
 """Facts about the plan's Git repository. The only module that runs git.
 
-A checkout may be hostile, and so may its `.git/config`, which can name programs for git to start. This module makes
-git start none of them, contact no remote and write nothing. The user's own configuration applies, because it lists the
-repositories that the user trusts.
+A checkout may be hostile, and its `.git/config` can name programs for git to start. This module prevents git from
+starting such programs, contacting remotes and writing files. The user's own configuration applies, because it lists
+the repositories that the user trusts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mpbake.resolve.template.filters import GitFact
 
-# The variables with which git finds itself, its user's configuration and a repository. A test compares the list with
+# The variables with which git finds its programs, the user's configuration and a repository. A test compares this with
 # docs/environment.md.
 GIT_VARIABLES = (
     "DEVELOPER_DIR",
@@ -149,18 +149,18 @@ class GitRepository:
         return bool(changes) and self._is_modified(modified[:_MAX_PATHS], filters)
 
     def _filters(self) -> list[str]:
-        """Return the filters in the configuration. `git status` would run them, so they must be switched off."""
+        """Return the filters in the configuration, to switch them off: `git status` would run every filter."""
         result = self._run("config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.", allowed_codes=(0, 1))
         keys = {os.fsdecode(key) for key in result.stdout.split(b"\0") if key}
-        if any("=" in key for key in keys):  # `git -c` would take the rest for the value
+        if any("=" in key for key in keys):  # `git -c` would take the text after `=` for the value
             raise _git_error("a filter in git's configuration has an equals sign in its name", "rename the filter")
         return sorted({key.removeprefix("filter.").rpartition(".")[0] for key in keys})
 
     def _is_modified(self, paths: Sequence[str], filters: Sequence[str]) -> bool:
         """Whether one of `paths` is really modified. Raises FilterError if git cannot tell.
 
-        git reports `paths` as modified while `filters` are off. A filtered file has other content in the repository
-        than in the folder, so git cannot compare it without its filter.
+        While `filters` are off, git reports `paths` as modified. The content of a filtered file differs between
+        repository and folder, so git cannot compare the file without the filter.
         """
         up = self._run("rev-parse", "--show-cdup").text
         result = self._run("check-attr", "-z", "filter", "--", *(f"{up}{path}" for path in paths))
@@ -177,7 +177,7 @@ class GitRepository:
         allowed_codes: Sequence[int] = (0,),
         max_output: int = _MAX_OUTPUT,
     ) -> _GitResult:
-        """Run git with `configuration` added to the fixed one. Raises FilterError.
+        """Run git with `configuration` added to the fixed configuration. Raises FilterError.
 
         An exit code outside `allowed_codes` is an error. Output beyond `max_output` is cut off, which is an error only
         at `_MAX_OUTPUT`.
@@ -200,7 +200,7 @@ class GitRepository:
 
 
 def _git_program(path: str) -> str:
-    """Return the path of git. Relative folders in `path` do not count: they would be folders of the plan."""
+    """Return the path of git. Ignore relative folders in `path`, which would be below the plan's folder."""
     absolute = os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).is_absolute())
     program = shutil.which("git", path=absolute)
     if program is None:
@@ -209,7 +209,7 @@ def _git_program(path: str) -> str:
 
 
 def _run_program(command: Sequence[str], folder: Path, environment: Mapping[str, str], max_output: int) -> _GitResult:
-    """Run a program until it exits or has written `max_output` bytes. Raises OSError, TimeoutError, TimeoutExpired."""
+    """Run a program to its end, or to `max_output` bytes of output. Raises OSError, TimeoutError, TimeoutExpired."""
     with (
         _killed_by_our_signals() as watch,
         subprocess.Popen(
@@ -239,11 +239,11 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _killed_by_our_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
-    """Make a signal that ends this process kill its child too; yield a function that registers the child.
+    """Kill the child process if a signal ends this process; yield a function that registers the child.
 
-    The child has its own session, so it does not get the signal itself. A signal that arrives while the child starts
-    takes effect when it is registered. Signals that have a handler keep it, and outside the main thread no handler can
-    be set. SIGKILL cannot be handled: git then ends on its own.
+    The child has its own session, so it does not get the signal itself. If a signal arrives while the child starts, the
+    signal takes effect when the child is registered. A signal that has a handler keeps this handler; outside the main
+    thread no handler can be set. SIGKILL cannot be handled: git then ends on its own.
     """
     children: list[subprocess.Popen[bytes]] = []
     pending: list[int] = []
@@ -315,7 +315,7 @@ def _tag_rank(tag: str) -> tuple[bool, str, str]:
 
 
 def _explained_error(error_text: str) -> FilterError:
-    """Return the error for git's error output, with our own message for known errors."""
+    """Return the error for git's error output, with mpbake's own message for known errors."""
     for pattern, message, hint in _KNOWN_ERRORS:
         if re.search(pattern, error_text):
             return _git_error(message, hint)

@@ -32,13 +32,13 @@ def resolve_groups(
     """Return the declared groups and, for each matrix, a group of its rows under the name of its table."""
     members = _matrix_rows(drafts)
     matrices = set(members)
-    # A group may list a disabled target: the group does not contain it.
+    # If a group lists a disabled target, the resolved group leaves out this target.
     disabled = {draft.name for draft in drafts.values() if not draft.values.enabled}
     ambiguous = [name for name in members if name in targets and not drafts[name].broken]
     renderer.problems.extend(_matrix_name_problem(name, drafts[name]) for name in ambiguous)
     for name, group in spec.groups.items():
         members[name] = _members(name, group.targets, scope, renderer)
-    # `check_names` reports a group and a target of one name. A reference to such a name is not followed here.
+    # `check_names` reports a name that a group and a target share. References to such a name are not followed here.
     followed = {name for name in members if name not in spec.groups or not _is_target(name, spec, targets)}
     edges = {name: [member for member in listed if member in followed] for name, listed in members.items()}
     groups: dict[str, Group] = {}
@@ -68,7 +68,7 @@ def _matrix_rows(drafts: Mapping[str, TargetDraft]) -> dict[str, list[str]]:
 
 
 def _is_target(name: str, spec: PlanSpec, targets: Mapping[str, Target]) -> bool:
-    """Whether a target, or the table of a matrix, has the name."""
+    """Whether `name` is a target or the table of a matrix."""
     return name in targets or (name in spec.targets and not name.startswith("_"))
 
 
@@ -90,7 +90,7 @@ def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueR
 
 
 def _matrix_name_problem(name: str, draft: TargetDraft) -> Problem:
-    """Return the problem of a row with the name of a matrix: a reference to it would be ambiguous."""
+    """Return the problem of a row with the name of a matrix: a reference to this name would be ambiguous."""
     message = f'"{one_line(name)}" is both a target and a matrix'
     hint = "give each row of the matrix its own name"
     return Problem(code=Code.NAME_OF_MATRIX, key=("targets", draft.table_name), message=message, hint=hint)
@@ -118,7 +118,7 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
 def select_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """Return the targets that `names` select, each once, in the order of `names`.
 
-    A name is a target, a group or a pattern; `!` before it excludes its targets. If no name selects anything, the
+    A name is a target, a group or a pattern; `!` before a name excludes its targets. If no name selects anything, the
     group `default` is used. Raises UsageError for an unknown name.
     """
     included = [name for name in names if not name.startswith("!")]

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
 
 _MAX_SUGGESTIONS = 20
-"""Distinct unknown names for which a similar known name is searched."""
+"""The maximum number of unknown names for which mpbake searches a similar known name."""
 
 
 def topological_order(
     edges: Mapping[str, Iterable[str]], key: Callable[[str], KeyPath], problems: list[Problem]
 ) -> list[str]:
-    """Return the names in topological order: each name comes after the names that `edges` maps it to.
+    """Return the names in topological order: `edges` maps each name to the names that must come before.
 
     Each group of names that all reach one another becomes one problem with one cycle, printed as `a -> b -> a` (a
-    matrix that needs itself has millions of cycles). The order then ignores the references within that group.
+    matrix that needs itself has millions of cycles). The order then ignores the references within this group.
     """
     remaining = {name: set(predecessors) for name, predecessors in edges.items()}
     while True:
@@ -87,7 +87,7 @@ def strings_in(value: Any) -> Iterator[str]:
 
 
 def name_problem(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
-    """Return the problem of an invalid name. With `matrix`, a template of a matrix made the name."""
+    """Return the problem of an invalid name. With `matrix`, the name comes from a template of a matrix."""
     if matrix and not name:
         return Problem(
             code=Code.MATRIX_WITHOUT_NAME,
@@ -110,8 +110,8 @@ def name_problem(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:
 class UnknownReferences:
     """Makes the problems of references to unknown names: UNKNOWN_TARGET, UNKNOWN_BUILDER.
 
-    The search for a similar name among thousands is slow: it runs once for each unknown name, and only for the first
-    `_MAX_SUGGESTIONS` of them.
+    The search for a similar name among thousands of names is slow, so it runs once for each unknown name, and only for
+    the first `_MAX_SUGGESTIONS` unknown names.
     """
 
     def __init__(self, code: Code, known: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Sensitive values in a plan: reports them where they would become visible, and collects what to redact."""
+"""Sensitive values in a plan: report values in places that others can read, and collect the texts to redact."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ _UNCHANGED_VALUE = re.compile(r"\{\{[ \t]*(\w+)[ \t]*(?:\|[ \t]*urlencode[ \t]*)
 class TextUse:
     """A text of the plan and its rendered value.
 
-    `path` is its path below its table. `key_of` maps such a path to its key in the plan; `key_of(())` is the table's.
+    `path` is the path of the text below its table. `key_of` maps a path below the table to a key in the plan;
+    `key_of(())` is the key of the table.
     """
 
     text: str
@@ -52,8 +53,8 @@ Place = tuple["KeyPath", str]
 class SensitiveGuard:
     """Checks each text of a plan, and its rendered value, for sensitive values.
 
-    `variables` are the sensitive variables. `secrets` starts with their values and collects all texts to redact.
-    `places` collects the texts that refer to them.
+    `variables` are the sensitive variables. `secrets` collects all texts to redact, starting with the values of these
+    variables. `places` collects the texts that refer to sensitive variables.
     """
 
     variables: Mapping[str, VariableSpec] = field(default_factory=dict)
@@ -62,13 +63,13 @@ class SensitiveGuard:
     _names: dict[str, list[str]] = field(default_factory=dict)
 
     def needs_check(self, text: str, rendered: Any) -> bool:
-        """Whether a text may hold something sensitive. Few do, and a large plan has hundreds of thousands of texts."""
+        """Whether a text may contain a sensitive value: a fast test, since large plans have 100,000s of texts."""
         if self.variables and "{" in text and any(name in text for name in self.variables):
             return True
         return isinstance(rendered, str) and ("://" in rendered or "=" in rendered)
 
     def check(self, use: TextUse, renderer: Renderer) -> Iterator[Problem]:
-        """Collect what to redact in `use`, and yield a problem if a sensitive value is not allowed there."""
+        """Collect the texts to redact in `use`, and yield a problem if a sensitive value is not allowed there."""
         names = self.record_place(use.text, use.key_of(use.path), renderer)
         attribute = _attribute_or_table(use)
         if attribute in ATTRIBUTES and ATTRIBUTES[attribute].sensitive:
@@ -93,12 +94,12 @@ class SensitiveGuard:
         return self._names.get(text, [])
 
     def _collect_secrets(self, use: TextUse, paths: Paths, names: list[str], renderer: Renderer) -> Iterator[Problem]:
-        """Collect what to redact in an attribute that allows sensitive values; report sensitive local paths.
+        """Collect the texts to redact in an attribute that allows sensitive values; report sensitive local paths.
 
-        Docker gets paths as arguments, so a path must not contain a sensitive value. A text that contains the value
-        unchanged is not redacted as a whole: redacting the value is enough. A text that is the same for every value
-        of the variable contains nothing of it. A text that would be a problem with a value is a problem without one
-        too, if rendering it with `_SAMPLES` shows that.
+        Docker gets paths as arguments, so a path must not contain a sensitive value. If a text contains the value
+        unchanged, redacting the value is enough, and the whole text is not redacted. If a text is the same for every
+        value of the variable, the text is not sensitive. If rendering with `_SAMPLES` shows a problem, the problem is
+        reported even while the variable has no value.
         """
         set_names = [name for name in names if use.scope.get(name)]  # an empty value needs no redaction
         samples = _rendered_with_samples(use, names, renderer) if names and paths is not Paths.NONE else ()
@@ -129,7 +130,7 @@ class SensitiveGuard:
 
 
 def _attribute_or_table(use: TextUse) -> str:
-    """Return the attribute of a target that a text belongs to, or else the first part of its table's key."""
+    """Return the target attribute that contains the text or, outside targets, the first part of the table's key."""
     kind = str(use.key_of(())[0])
     return str(use.path[0]) if kind == "targets" and use.path else kind
 
@@ -177,7 +178,7 @@ def _rendered_with_samples(use: TextUse, names: Iterable[str], renderer: Rendere
 
 
 def _makes_paths(paths: Paths, samples: Iterable[Any]) -> bool:
-    """Whether each of the rendered `samples` contains local paths, and not always the same ones."""
+    """Whether every rendered sample contains local paths, and the paths differ between samples."""
     local = [[text for text in scalars_in(sample) if _is_path(paths, text)] for sample in samples]
     return bool(local) and all(local) and any(texts != local[0] for texts in local)
 
@@ -186,7 +187,7 @@ def _is_path(paths: Paths, text: str) -> bool:
     """Whether `text`, the value of an attribute or a part of it, contains a path on this machine."""
     try:
         return bool(paths_of(paths, text))
-    except ValueError:  # validation reports it
+    except ValueError:  # validation reports the error
         return False
 
 
@@ -200,8 +201,8 @@ def without_follow_ups(problems: Iterable[Problem]) -> list[Problem]:
 def redacted_problem(problem: Problem, redactor: Redactor, places: Iterable[Place] = ()) -> Problem:
     """Return `problem` with its secrets redacted.
 
-    The redactor cannot find a part of a secret. If one of `places` is at the key of the problem, the message therefore
-    quotes only text that the plan itself contains there, and a hint that quotes something is dropped with the quote.
+    The redactor cannot find a part of a secret. So if one of `places` is at the key of the problem, the message quotes
+    only text that the plan itself contains at this key, and a hint with a quotation is dropped.
     """
     culprit = "" if redactor.finds(problem.culprit) else problem.culprit
     message, hint = redactor.redact(problem.message), redactor.redact(problem.hint)

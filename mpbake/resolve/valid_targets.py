@@ -1,4 +1,4 @@
-"""Selects the targets that are valid although the plan has problems elsewhere."""
+"""Select the targets that are valid even if other tables of the plan have problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 _INDEPENDENT_TABLES = ("groups", "targets")
-"""Tables whose problems concern only themselves; a problem in any other table may concern every target."""
+"""In these tables a problem affects only one group or target; a problem in any other table may affect every target."""
 
 
 def valid_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Sequence[Problem]) -> tuple[Target, ...]:
@@ -40,7 +40,7 @@ def _with_parents(name: str, spec: PlanSpec) -> set[str]:
 
 
 def _with_links(target: Target) -> set[Target]:
-    """Return a target and all targets that it links to directly or indirectly."""
+    """Return a target and all directly or indirectly linked targets."""
     targets, pending = {target}, [target]
     while pending:
         linked = {*pending.pop().every_link} - targets

@@ -50,7 +50,7 @@ class ValueRenderer:
     def render(
         self, value: Any, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath = ()
     ) -> Any:
-        """Return `value` with every template in it rendered.
+        """Render every template in `value`, and return the result.
 
         `key_of` maps a path within the whole value to its key in the plan; `path` is the path of `value` itself. List
         items that render to an empty string stay, so that indices still match the plan: see `drop_empty_strings`.
@@ -86,18 +86,18 @@ class ValueRenderer:
         return rendered
 
     def validated(self, model: type[Spec], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Spec:
-        """Validate rendered values, where templates are no longer allowed. Return an empty table if they are wrong."""
+        """Validate rendered values, in which templates are not allowed. Return an empty table for invalid values."""
         return self.validated_or_none(model, rendered, key_of) or model()
 
     def validated_or_none(self, model: type[Spec], rendered: Any, key_of: Callable[[KeyPath], KeyPath]) -> Spec | None:
-        """Validate rendered values as `validated` does, but return None if they are wrong.
+        """Validate rendered values as `validated` does, but return None for invalid values.
 
-        A key that has a problem already gets no second one, however many rows of a matrix share it.
+        A key that already has a problem gets no second problem, even if many rows of a matrix share the key.
         """
         try:
             return model.model_validate(rendered)
         except ValidationError as error:
-            # A failed template leaves a replacement value: its validation error would only repeat the problem.
+            # A failed template leaves a replacement value, whose validation error would only repeat the problem.
             reported = {problem.key for problem in self.problems}
             problems = [replace(problem, key=key_of(problem.key)) for problem in problems_of(error, model)]
             self.problems.extend(problem for problem in problems if problem.key not in reported)

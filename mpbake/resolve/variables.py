@@ -40,8 +40,9 @@ class _SourcedValue:
 class Variables:
     """The values of all variables.
 
-    `sensitive` are the variables that are declared sensitive or whose default refers to a sensitive one. `secrets` are
-    their values, including values that another source overrides. `places` are the defaults that refer to one.
+    `sensitive` are the variables that are declared sensitive or whose default refers to a sensitive variable. `secrets`
+    are the values of these variables, including overridden values. `places` are the defaults that refer to a sensitive
+    variable.
     """
 
     scope: dict[str, Any]
@@ -52,7 +53,7 @@ class Variables:
 
 _EXCERPT = 100
 _REPLACEMENT = "none"
-"""The value of a variable without a value: a text that is valid in any place."""
+"""The placeholder after a reported error: valid in any place, so that no follow-up errors appear."""
 
 
 def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -> Variables:
@@ -85,7 +86,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
 
 
 def declared_variables(spec: PlanSpec, sensitive: Container[str]) -> tuple[Variable, ...]:
-    """Return the variables of a plan for display; `sensitive` ones have no default."""
+    """Return the variables of a plan for display; `sensitive` variables have no default."""
     return tuple(
         Variable(
             name=name,
@@ -101,8 +102,8 @@ def declared_variables(spec: PlanSpec, sensitive: Container[str]) -> tuple[Varia
 def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
     """Return the values that sensitive variables get from outside the plan.
 
-    A variable is sensitive too if its default refers to a sensitive one. The values are known before the plan is
-    resolved. The value of a bool is not a secret.
+    A variable is also sensitive if its default refers to a sensitive variable. The returned values are known before the
+    plan is resolved. The value of a bool is not a secret.
     """
     if not any(variable.sensitive for variable in spec.variables.values()):
         return frozenset()
@@ -131,7 +132,7 @@ def _var_file(name: str, inputs: Inputs) -> str:
 
 
 def _check_known(options: Mapping[str, str], spec: PlanSpec) -> None:
-    """Raise UsageError for an undeclared variable; `options` maps each variable to the option that sets it."""
+    """Raise UsageError for an undeclared variable; `options` maps each variable to the option on the command line."""
     unknown = options.keys() - spec.variables.keys()
     if unknown:
         name = min(unknown)
@@ -159,7 +160,7 @@ class _Variable:
     sensitive: bool = False
 
     def value(self, inputs: Inputs, values: Mapping[str, Any], renderer: ValueRenderer) -> Any:
-        """Return its value and report problems. `values` are the values of the variables before it."""
+        """Return the value and report problems. `values` are the values of variables that the default may refer to."""
         problems_before = len(renderer.problems)
         default = drop_empty_strings(
             renderer.render(self.spec.default, values, key_below("variables", self.name, "default"))
@@ -188,7 +189,7 @@ class _Variable:
             yield _SourcedValue(value=inputs.environment[env], source=f"the environment variable {one_line(env)}")
 
     def _checked(self, outside: _SourcedValue | None, default: Any) -> Any:
-        """Return the value in the variable's type, or its Problem."""
+        """Return the value, converted to the variable's type, or a Problem."""
         if not self.name.isidentifier():
             message = f'"{one_line(self.name)}" is not a valid variable name'
             return self._problem(Code.BAD_VARIABLE_NAME, message, "use letters, digits and underscores")
@@ -217,7 +218,7 @@ class _Variable:
 
 
 class _InvalidValueError(ValueError):
-    """A value that a variable cannot take; the text is the reason, the end of a sentence."""
+    """A value that is invalid for a variable. The text is the reason, worded as the end of a sentence."""
 
     def __init__(self, text: str, code: Code) -> None:
         super().__init__(text)
@@ -293,7 +294,7 @@ _FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 
 def _number(variable_type: VariableType, text: str) -> int | float | None:
-    """Parse `text` from outside as a number; None if it is not one. Raises _InvalidValueError for leading zeros."""
+    """Parse `text` from outside as a number; None if it is no number. Raises _InvalidValueError for leading zeros."""
     if _LEADING_ZEROS.match(text):
         msg = "a number cannot have leading zeros; for text, put the default in quotes"
         raise _InvalidValueError(msg, Code.VARIABLE_TYPE)

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineProbeStarted:
-    """A query of the engine in use has started, to learn what the default builder is. It is the first event."""
+    """A query of the engine in use has started, to determine the default builder. This is the first event."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeProbeStarted:
-    """A probe of `nodes` has started, to learn which platforms they build. Missing nodes are created.
+    """A probe of `nodes` has started, to query the platforms that these nodes build. Missing nodes are created.
 
-    It comes before placement, if the plan does not say enough to place every target.
+    If the plan does not say enough to place every target, this event comes before placement.
     """
 
     nodes: tuple[Node, ...]
@@ -47,7 +47,7 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepStarted:
-    """A step has started. A piece names the one node that builds it."""
+    """A step has started. A build piece names the single node that builds it."""
 
     step: Step
 
@@ -98,10 +98,10 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
-    """The run is over. Its results are in the graph's order; `signal` is the number of the signal that ended it, or 0.
+    """The run is over. Its results are in the graph's order; `signal` is the number of the ending signal or 0.
 
-    A piece that was started appears as it was built on one node. Bootstraps and shared pieces appear once for each node
-    that needed them.
+    A build piece that was started names the single node that built it. A bootstrap or shared piece appears once for
+    each node that needed this step.
     """
 
     results: tuple[StepResult, ...]
@@ -128,4 +128,4 @@ class Reporter(Protocol):
     """Receives every event, possibly from several threads at once."""
 
     def handle(self, event: Event) -> None:
-        """Handle `event`. It must not raise."""
+        """Handle `event`; never raise an exception."""

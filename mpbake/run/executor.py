@@ -42,13 +42,13 @@ if TYPE_CHECKING:
     from mpbake.run.step_runner import StepRunner
 
 WORKERS = 256
-"""The maximum number of calls that run at once on all nodes. Each is a thread that waits for a process."""
+"""The maximum number of calls that run at once on all nodes. Each call is a thread that waits for a process."""
 _LONGEST_WAIT = 1.0
-"""Seconds after which a run that only waits for a lost node checks whether it was asked to stop."""
+"""While a run only waits for a lost node, it checks for a stop request after this many seconds."""
 
 
 class StopRequest:
-    """A request to end the run early, such as a signal handler makes. Once made, it stays."""
+    """A request to end the run early, for example by a signal handler. The request cannot be withdrawn."""
 
     def __init__(self) -> None:
         self.signal = 0
@@ -63,15 +63,15 @@ class StopRequest:
             action()
 
     def then(self, action: Callable[[], None]) -> None:
-        """Call `action` at each request, and now if there was one already."""
+        """Call `action` at each request, and at once if a request was made before."""
         self._actions.append(action)
-        if self.signal and action not in self._called:  # else a signal arrived just now and has called it
+        if self.signal and action not in self._called:  # else a signal arrived just now and has called `action`
             action()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter. It decides only which errors allow a retry.
+    """Connects schedule, runner and reporter. The only decision made here is which errors allow a retry.
 
     `clock` returns seconds; `began` is when the command began. At most `workers` calls run at once; further calls wait.
     """
@@ -128,7 +128,7 @@ class _Execution:
             workers.submit(self._work, call, inputs)
 
     def _work(self, call: StartedSteps, inputs: Mapping[Step, StepResult]) -> None:
-        """Run `call` in a worker thread. Whatever happens, it delivers exactly one result for each step of the call."""
+        """Run `call` in a worker thread; even after a bug, deliver exactly one result for each step of the call."""
         began = self._clock()
         outcomes = self._outcomes(call, inputs)
         seconds = (self._clock() - began) / len(call)
@@ -144,7 +144,7 @@ class _Execution:
             outcomes = self._runner.run_together(pieces, inputs, self._reporter)
             return {
                 step: outcomes[step] for step in call
-            }  # here a missing outcome is reported as a bug and cannot hang
+            }  # a missing outcome is reported here as a bug; else the run would hang
         except MpbakeError as failure:
             error = failure
         except OSError as failure:
@@ -157,7 +157,7 @@ class _Execution:
     # --- end --------------------------------------------------------------------------------------------------------
 
     def take_next(self) -> None:
-        """Wait for the results of a call and take them, or wait until the schedule may start a step without any."""
+        """Wait for the next results and take them, or wait until the schedule may start a step (`wakes_at`)."""
         schedule = self._schedule
         if schedule.finished:
             return
@@ -170,8 +170,8 @@ class _Execution:
     def _take_all(self, results: Sequence[StepResult]) -> None:
         """Take the results of a call. One event reports all pieces that are retried after another piece failed.
 
-        These pieces come first: if one of their dependencies failed in the call, they are skipped. After a stop request
-        they are cancelled, because they did not fail themselves.
+        Such pieces are handled first. If a dependency failed in the same call, the piece is skipped. After a stop
+        request, the pieces are cancelled, because they did not fail themselves.
         """
         retried: list[StepResult] = []
         for result in filter(_is_batch_failure, results):
@@ -191,7 +191,7 @@ class _Execution:
                 self._take(result)
 
     def _skipped(self, result: StepResult) -> StepResult | None:
-        """Return the result of a piece as skipped if a base failed in its call: then it cannot link to the base."""
+        """Return a SKIPPED result if a linked target of the piece failed in the same batch; otherwise None."""
         failed = self._schedule.failed_dependency(result.step) if isinstance(result.step, BuildPiece) else None
         return StepResult(step=result.step, status=StepStatus.SKIPPED, blocked_by=failed) if failed else None
 
@@ -212,8 +212,8 @@ class _Execution:
     def _retry(self, step: Step, error: MpbakeError) -> bool:
         """Retry `step` if `error` allows it, and return whether it is retried.
 
-        A node may come back or have an equal node, and a build may be repeated. A check that fails by itself has found
-        a fault, so it is not retried. Nor are steps that use no node.
+        A lost node may come back or have an equal node, and a build may be repeated. A check that fails by itself has
+        found a fault and is not retried. Steps that use no node are not retried, either.
         """
         match step:
             case BootstrapNode():
@@ -233,8 +233,9 @@ class _Execution:
     def _take_unstartable(self, cause: StepResult, *, retried: bool) -> None:
         """Record the steps that can never start, because no node is left for them.
 
-        If `cause`, whose node was their last, is retried elsewhere, the first of these steps fails in its place. The
-        same holds if `cause` is done, but its node turned out not to emulate what lost nodes were to build.
+        If `cause` is retried elsewhere, or is done (its node works, but cannot emulate the work of lost nodes), `cause`
+        is not the failure to report. Then the first of these steps fails, and the others are skipped because of this
+        failure.
         """
         steps = self._schedule.take_unstartable_steps()
         if steps and (retried or cause.status is StepStatus.DONE):
@@ -291,7 +292,7 @@ def _result(step: Step, outcome: Outcome | MpbakeError, seconds: float) -> StepR
 
 
 def _nodes_of(step: Step) -> tuple[Node, ...]:
-    """Return the nodes that may run `step`, the spare nodes aside."""
+    """Return the nodes that may run `step`, without spare nodes."""
     match step:
         case BootstrapNode():
             return (step.node,)
@@ -322,7 +323,7 @@ def _lost_node(result: StepResult) -> Node | None:
 
 
 def _with_required_node(result: StepResult) -> StepResult:
-    """Return the final `result`. If a required node was lost, its error says that this is why nothing is retried."""
+    """Return the final `result`. If a required node was lost, the error says that mpbake therefore does not retry."""
     node = _lost_node(result)
     if node is None or result.error is None or not node.required:
         return result
@@ -330,7 +331,7 @@ def _with_required_node(result: StepResult) -> StepResult:
 
 
 def required_node_error(error: MpbakeError, node: Node) -> MpbakeError:
-    """Return `error` of a required `node`, with a line that says so."""
+    """Return `error` with a line that says that `node` is required."""
     return error.with_line(f"node {node.id} is required, so nothing is retried")
 
 

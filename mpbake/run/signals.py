@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stoppable(work: Callable[[StopRequest], int]) -> int:
-    """Return the exit code of `work`, or the exit code of the signal that stopped it.
+    """Return the exit code of `work`, or the exit code of the signal that stopped `work`.
 
     `work` passes its stop request to `stopped_by_signals`.
     """
@@ -23,21 +23,21 @@ def stoppable(work: Callable[[StopRequest], int]) -> int:
     try:
         return work(stop)
     except MpbakeError:
-        if stop.signal:  # after a signal, every error is a consequence of it
+        if stop.signal:  # every later error is a consequence of the signal
             return exit_code((), stop.signal)
         raise
 
 
 @contextlib.contextmanager
 def stopped_by_signals(stop: Callable[[int], None]) -> Iterator[None]:
-    """Pass signals that ask the process to end to `stop`: Ctrl-C, a terminated job, a closed terminal."""
+    """Call `stop` for each signal that asks this process to end: Ctrl-C, a terminated job, a closed terminal."""
 
     def request(number: int, _: FrameType | None) -> None:
         stop(number)
 
     previous = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup keeps its effect
             previous[number] = signal.signal(number, request)
     try:
         yield

@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 
 class StepRunner(Protocol):
-    """Runs one step, or several pieces together, in each of several threads."""
+    """Runs one step, or several build pieces together. Several threads call these methods at once."""
 
     def run(self, step: Step, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        """Run `step`. `inputs` are the results of the steps that had to come before it.
+        """Run `step`. `inputs` are the results of its dependencies.
 
-        Raises an MpbakeError if it fails, and Cancelled if `cancel` was called meanwhile.
+        Raises an MpbakeError if the step fails, and Cancelled if `cancel` was called meanwhile.
         """
 
     def run_together(
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> Mapping[Step, Outcome | MpbakeError]:
-        """Build several pieces of one node in one call. `inputs` are the results of the steps before any of them.
+        """Build several pieces of one node in one call. `inputs` are the results of all dependencies.
 
-        Returns the outcome or the error of each piece. The error of a piece that failed only because another piece did
-        is `BatchFailed`. An error of the whole call is raised as `run` does.
+        Returns the outcome or the error of each piece. If a piece failed only because another piece failed, the error
+        is `BatchFailed`. An error of the whole call is raised, as by `run`.
         """
 
     def finish(self) -> None:
-        """Wait for the work that steps left to the background. The executor calls it once, when every step is over."""
+        """Wait for background work of steps. The executor calls `finish` once, when every step is over."""
 
     def cancel(self) -> None:
-        """End the running work soon, and at a second call at once. Signal handlers may call it."""
+        """End the running work soon; at a second call, at once. Signal handlers may call `cancel`."""

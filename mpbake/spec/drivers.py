@@ -1,4 +1,4 @@
-"""Checks what plans ask of drivers, and writes the table of abilities for the documentation. Pure."""
+"""Check that drivers support the requests of a plan, and write the table of abilities for the docs. Pure."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _is_inline(cache: str) -> bool:
 
 
 def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
-    """Yield warnings about nodes without TLS that the plan accepts, and about nodes that buildx chooses."""
+    """Yield warnings about nodes without TLS that the plan allows, and about builders whose nodes buildx chooses."""
     for node in nodes:
         key: KeyPath = ("builders", node.builder)
         if node.driver.rules.is_placed_by_buildx or node.missing:

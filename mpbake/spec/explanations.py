@@ -1,4 +1,4 @@
-"""The explanations of all codes, read from `diagnostics/*.toml`, and `docs/diagnostics.md` made from them."""
+"""The explanations of all codes in `diagnostics/*.toml`, and `docs/diagnostics.md`, which is generated from them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PAGE = "page.md"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Explanation:
-    """The meaning of a code, with a plan that has this problem and no other, and a plan that has none.
+    """The meaning of a code, with a plan that has only this problem, and a plan without problems.
 
-    The plans lack their first line, `version = 1`, and their folder contains a Dockerfile. If no plan alone has the
+    Both plans omit the first line, `version = 1`; a Dockerfile is in the same folder. If a plan alone cannot have the
     problem, `advice` replaces the plans.
     """
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Problem:
     """A problem with the value at `key`, or with the key itself (`of_key`).
 
-    `culprit` is the part of the value that causes the problem, if it is known.
+    `culprit` is the part of the value that causes the problem, if known.
     """
 
     code: Code

@@ -50,7 +50,7 @@ _TEXT = ["string", "number", "boolean"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Section:
-    """A table of the plan: its header without brackets, its schema, and whether it is an entry of a list."""
+    """A table of the plan: the header without brackets, the schema, and whether the table is an item of a list."""
 
     header: str
     table: Mapping[str, Any]

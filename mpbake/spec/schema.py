@@ -12,7 +12,7 @@ from mpbake.spec.tables.value_types import TEMPLATE_SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The newest dialect that both taplo and tombi read. It has `definitions`, and ignores keywords beside a `$ref`.
+# The newest dialect that taplo and tombi both read. The dialect has `definitions`, and ignores keywords beside `$ref`.
 DIALECT = "http://json-schema.org/draft-07/schema#"
 TEMPLATE_REFERENCE = {"$ref": "#/definitions/template"}
 
@@ -21,7 +21,7 @@ _EMPTY_DEFAULTS: tuple[Any, ...] = ("", [], {}, None)
 
 
 def schema_text() -> str:
-    """Return the schema as a file: the same bytes for the same models."""
+    """Return the text of the schema file: the same bytes for the same models."""
     return json.dumps(plan_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -40,7 +40,7 @@ def plan_schema(model: type[PlanSpec] = PlanSpec) -> dict[str, Any]:
 
 
 def table_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the table that a reference refers to; any other schema unchanged."""
+    """Return the table to which `schema` refers; return a schema that is no reference unchanged."""
     if "$ref" not in schema:
         return schema
     table: Mapping[str, Any] = root["definitions"][schema["$ref"].removeprefix(_DEFINITIONS)]
@@ -67,8 +67,8 @@ def _table(table: Mapping[str, Any], title: str) -> dict[str, Any]:
 def _value(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return the schema of a value, with its keywords in an order for readers.
 
-    It omits titles that repeat the key, empty defaults, null, which TOML does not have, and keywords beside a
-    reference: the table has its own description.
+    The result omits titles that repeat the key, empty defaults, `null` (not in TOML), and keywords beside a reference
+    (the table has its own description).
     """
     if schema == TEMPLATE_SCHEMA:
         return dict(TEMPLATE_REFERENCE)

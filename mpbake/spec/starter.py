@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
 SCHEMA = "build.schema.json"
-"""The name of the schema file beside the plan. Users commit it: taplo reports an error if the file is missing."""
+"""The name of the schema file beside the plan. Users commit this file: taplo reports an error if it is missing."""
 
 _DOCKERFILE = re.compile(
     r"(?P<before>.+)\.(?i:dockerfile|containerfile)|(?:Dockerfile|Containerfile)(?:\.(?P<after>.+))?"
@@ -103,7 +103,7 @@ def starter_text(
 ) -> str:
     """Return the plan of a project with a target for each Dockerfile. Paths are relative to the folder of the project.
 
-    `links` has, by target, the targets from which it is built.
+    `links` maps each target to the targets that its Dockerfile builds from.
     """
     registry = "localhost:5000" if len(targets) == 1 else f"localhost:5000/{_fit(project)}"
     head = _HEAD.substitute(schema=SCHEMA, registry=toml_value(registry), group=_list(_GROUP, list(targets)))
@@ -112,7 +112,7 @@ def starter_text(
 
 
 def target_names(project: str, dockerfiles: Sequence[PurePosixPath]) -> dict[str, PurePosixPath]:
-    """Return the Dockerfiles by target names. The names are valid for repositories as well.
+    """Return the Dockerfiles by target names. The names are also valid as names of repositories.
 
     The name of a target comes from the folder of its Dockerfile, or from the name of the file. If two targets would
     have the same name, their names come from the whole paths.
@@ -147,9 +147,9 @@ def _unused(name: str, taken: Collection[str]) -> str:
 
 
 def links_among(images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the targets from which each target is built, without cycles.
+    """Return, for each target, the targets that its Dockerfile builds from, without cycles.
 
-    `images` has, by target, the names of all images that its Dockerfile is built from.
+    `images` maps each target to the names of all images that its Dockerfile builds from.
     """
     links: dict[str, list[str]] = {name: [] for name in images}
     for name, bases in images.items():
@@ -160,7 +160,7 @@ def links_among(images: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 
 
 def _reachable(name: str, links: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return `name` and all targets that it links to, directly or indirectly."""
+    """Return `name` and the names of all directly or indirectly linked targets."""
     reachable, pending = {name}, [name]
     while pending:
         new = {*links[pending.pop()]} - reachable

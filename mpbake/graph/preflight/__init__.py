@@ -1,1 +1,1 @@
-"""Preflight checks: the checks that a run makes before it touches anything."""
+"""Preflight checks: the checks that a run makes before it changes anything."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
-    """Yield a warning for each FROM in a Dockerfile of `targets` that names a target without a link to it."""
+    """Yield a warning for each FROM in a Dockerfile of `targets` that names a target, if there is no link to it."""
     read = cache(_dockerfile_text)
     for target in targets.values():
         for variant, _ in target.split_by_variant(()):
@@ -32,10 +32,10 @@ def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
 
 
 def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
-    """Yield a warning, once each, for targets whose final base image is a linked target of another, single platform.
+    """Yield one warning for each target whose final base image is a linked target with another, single platform.
 
-    A target with a single platform serves all platforms. Copying files from it is fine. But an image that is built
-    `FROM` it contains programs of that platform, whatever its own platform is.
+    A linked target with a single platform serves all platforms. Copying files from this target is fine. But an image
+    that is built `FROM` this target contains programs for the single platform, on every platform.
     """
     read = cache(_dockerfile_text)
     reported: set[tuple[Target, str]] = set()
@@ -51,13 +51,13 @@ def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
 
 
 def _may_have_foreign_base(target: Target) -> bool:
-    """Whether `target` needs a closer look. Plans may be large, so most targets must not."""
+    """Whether `foreign_bases` must read the Dockerfile of `target`. In large plans, most targets must not need this."""
     single = [declared[0] for declared in target.platforms_of_links if len(declared) == 1]
     return any(not can_execute(platform, other) for platform in target.platforms for other in single)
 
 
 def _foreign_platforms(link: Target, wanted: Sequence[Platform]) -> list[Platform]:
-    """Return the platforms of `wanted` that get the single platform of `link` and cannot run it."""
+    """Return the `wanted` platforms that get the single platform of `link` and cannot run its programs."""
     if len(link.platforms) != 1:
         return []
     return [platform for platform in wanted if not can_execute(platform, link.platforms[0])]
@@ -69,7 +69,7 @@ def _base_name(variant: PlatformVariant, read: Callable[[str, str], str]) -> str
 
 
 def _dockerfile_text(inline: str, path: str) -> str:
-    """Return a Dockerfile, or nothing if it is unreadable: another check, or buildx, reports that."""
+    """Return the text of a Dockerfile; empty for an unreadable file, which another check or buildx reports."""
     try:
         return inline or (read_bounded(Path(path), pipe=False).decode() if path else "")
     except (OSError, ValueError):

@@ -35,7 +35,7 @@ def check_buildx(plan_files: PlanFiles, targets: Iterable[Target], version: Vers
 def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
     """Raise PlanError for options of declared `builders` that this buildx refuses.
 
-    `buildx` returns the version of the installed buildx. It is called only if an option needs it.
+    `buildx` returns the version of the installed buildx, and is called only if an option depends on the version.
     """
     builders = tuple(builders)
     if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):
@@ -46,7 +46,7 @@ def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: C
 def buildx_problems(
     plan_files: PlanFiles, targets: Iterable[Target], version: Version, default: Driver
 ) -> Iterator[Problem]:
-    """Yield the features of `targets`, their linked targets and their builders that buildx `version` lacks.
+    """Yield a problem for each feature of `targets`, linked targets and builders that buildx `version` lacks.
 
     `default` is the driver of the default builder in this run.
     """
@@ -86,7 +86,7 @@ def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]
 def _refused_options(
     plan_files: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
 ) -> Iterator[Problem]:
-    """Yield a problem for each option of a node of `builder` that is too new, once for each node that has it."""
+    """Yield a problem for each node of `builder` and each of its options that buildx `version` lacks."""
     for node in builder.nodes:
         driver = default if node.driver.rules.is_automatic else node.driver
         for name in _versioned_options(node, driver):
@@ -105,7 +105,7 @@ def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
 
 def _versioned_options(node: Node, driver: Driver) -> list[str]:
     """Return the options of `node` that not every buildx supports for `driver`, by their names in SINCE."""
-    if driver.rules.is_engine:  # the node holds the options of a container that may be created instead
+    if driver.rules.is_engine:  # the options of the node are for a container that may be created instead
         return []
     options = [f"{option}." for option, _ in node.options]
     versioned = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]

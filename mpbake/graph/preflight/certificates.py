@@ -31,7 +31,7 @@ _PEM = "use a PEM file: text that begins with -----BEGIN"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateFinding:
-    """A fault or doubt about one file of `tls`, with a hint. `field` names the file; the code has the severity."""
+    """An error or a warning about one file of `tls`, with a hint. `field` names the file; the code has the severity."""
 
     field: str
     message: str
@@ -213,7 +213,7 @@ def _is_authority(certificate: Certificate) -> bool:
 
 
 def _is_for_clients(certificate: Certificate) -> bool:
-    """Whether `certificate` is valid for clients. Go, the language of buildx and BuildKit, checks usages if stated."""
+    """Whether `certificate` is valid for clients. buildx and BuildKit (in Go) check usages if stated."""
     from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound  # noqa: PLC0415
     from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Stage(Enum):
-    """The commands, and the moments in them, at which checks are made."""
+    """The points in commands at which checks run."""
 
     CHECK_TARGETS = auto()
     """`mpbake check`: every target without errors, even if the plan has errors elsewhere."""
@@ -38,17 +38,17 @@ class Stage(Enum):
     PLAN = auto()
     """`mpbake plan`, which reads nothing but the plan."""
     RUN = auto()
-    """`mpbake run`, before it touches anything."""
+    """`mpbake run`, before anything is changed."""
     RUN_PLACED = auto()
-    """`mpbake run`, when the nodes have said what they build."""
+    """`mpbake run`, after the nodes have reported their platforms."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreflightInput:
-    """The targets that are checked, and everything that a check may look at.
+    """The targets to check, and all other input of the checks.
 
-    `placements` are those that are known; `nodes` are the nodes that are used; `only` holds platforms that replace
-    those of a target; `together` says that all tags move together.
+    `placements` are the known placements; `nodes` are the used nodes; `only` maps a target to platforms that replace
+    its declared platforms; `together` says that all tags move together.
     """
 
     plan_files: PlanFiles
@@ -63,7 +63,7 @@ class PreflightInput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreflightCheck:
-    """A check by name, and the stages at which it is made."""
+    """A check, its name, and the stages at which the check runs."""
 
     name: str
     find: Callable[[PreflightInput], Iterable[Problem]]
@@ -84,12 +84,12 @@ def _deletions_by_path(subject: PreflightInput) -> Iterator[Problem]:
 
 
 def _deletions_by_link(subject: PreflightInput) -> Iterator[Problem]:
-    """Find deletions through symlinks too, which only the file system shows."""
+    """Find outputs with `mode=delete` that would delete other files, also through symlinks in the file system."""
     return deletion_problems(subject.targets.values(), subject.plan_files.root, os.path.realpath)
 
 
 def _deletions_of_each(subject: PreflightInput) -> Iterator[Problem]:
-    """Find deletions of each target by itself: targets that write the same folder may never be built in one run."""
+    """Check deletions of each target by itself: targets that write the same folder may never be built in one run."""
     for target in subject.targets.values():
         yield from deletion_problems([target], subject.plan_files.root, os.path.realpath)
 
@@ -107,7 +107,7 @@ def _certificates(subject: PreflightInput) -> Iterator[Problem]:
 
 
 PREFLIGHT_CHECKS = (
-    # mpbake check reports tags that two targets push as soon as the plan is resolved.
+    # While `mpbake check` resolves the plan, it already reports tags that two targets push.
     _check("tags", lambda subject: tags_pushed_twice(subject.targets.values()), Stage.PLAN, Stage.RUN),
     _check(
         "base images for other platforms",
@@ -128,14 +128,14 @@ PREFLIGHT_CHECKS = (
 
 
 def preflight_problems(subject: PreflightInput, *stages: Stage) -> Iterator[Problem]:
-    """Make the checks of `stages`, and return what they find."""
+    """Run the checks of `stages`, and yield the problems."""
     for check in PREFLIGHT_CHECKS:
         if not check.stages.isdisjoint(stages):
             yield from check.find(subject)
 
 
 def preflight_warnings(subject: PreflightInput, stage: Stage) -> tuple[str, ...]:
-    """Make the checks of a stage, and return the messages of its warnings. Raises PlanError with every error."""
+    """Run the checks of a stage, and return the messages of all warnings. Raises PlanError with every error."""
     problems = list(preflight_problems(subject, stage))
     errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
     if errors:

@@ -1,4 +1,4 @@
-"""Preflight checks of outputs with `mode=delete`: what they would delete besides earlier results. Pure."""
+"""Preflight checks of outputs with `mode=delete`: files that an output would delete besides earlier results. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def deletion_problems(
     `real` resolves a path, for example its symlinks.
     """
     targets = tuple(targets)
-    if not any(deletes(entry) for target in targets for entry in target.outputs):  # nearly every plan
+    if not any(deletes(entry) for target in targets for entry in target.outputs):  # true for nearly every plan
         return
     written = [(target, entry, path) for target in targets for entry, path in _written_paths(target)]
     read = {path: f"a build context, {path}" for path in _contexts(targets)} | {str(root): "the folder of the plan"}

@@ -82,7 +82,7 @@ def _unused_templates(data: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _unused_results(plan: Plan) -> Iterator[Problem]:
-    """Yield a warning for each table whose targets have no tags, no output and no users."""
+    """Yield a warning for each table whose targets have no tags and no output, and are not used by other targets."""
     used = {other for target in plan.targets.values() for other in (*target.needs, *target.every_link)}
     unused: dict[str, list[str]] = {}
     for name, target in plan.targets.items():
@@ -153,7 +153,7 @@ def _templates_in_keys(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Probl
 
 
 def _doubtful_values(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a warning for each value that mpbake does not know. A later buildx, or another frontend, may know it."""
+    """Yield a warning for each value that mpbake does not know. A later buildx, or another frontend, may."""
     for key, table in _tables(data):
         yield from _doubtful_values_in(key, table)
         checks = table.get("checks", ())

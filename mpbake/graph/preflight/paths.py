@@ -1,4 +1,4 @@
-"""Preflight checks of files and folders: what a plan names on this machine and does not exist."""
+"""Preflight checks of files and folders that a plan names on this machine and that do not exist."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def file_problems(chosen: Selection, root: Path, environment: Mapping[str, str],
 
 
 def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a problem for each folder or file that `targets`, or targets they link to, name and that does not exist.
+    """Yield a problem for each missing folder or file that `targets` or their linked targets name.
 
     A secret with only an id is missing if `environment` has no variable and `root` no file of that name.
     """
@@ -68,7 +68,7 @@ def unset_secret_warnings(targets: Iterable[Target], environment: Mapping[str, s
 
 
 def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
-    """Return `targets` and all targets built within them. One walk finds the links of all that do not vary."""
+    """Return `targets` and all linked targets. One walk finds the links of all targets that do not vary."""
     targets = tuple(targets)
     of_uniform = linked_targets(*(target for target in targets if not target.varies))
     of_varying = (link for target in targets if target.varies for link in linked_platforms(target, ()))
@@ -89,7 +89,7 @@ def _missing_path(target: Target, key: KeyPath, paths: Paths, path: str) -> Iter
     match paths:
         case Paths.CONTEXT:
             code, exists, kind = Code.MISSING_FOLDER, is_folder(Path(path)), "folder"
-        case Paths.SSH:  # an agent has a socket
+        case Paths.SSH:  # the path of an ssh agent is a socket
             code, exists, kind = Code.MISSING_FILE, kind_of(Path(path)) not in {Kind.NOTHING, Kind.LOOSE_LINK}, "file"
         case _:
             code, exists, kind = Code.MISSING_FILE, is_file(Path(path)), "file"

@@ -1,4 +1,4 @@
-"""Checks of the platforms that a command line asks for. Pure."""
+"""Checks of the platforms on the command line. Pure."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def check_platforms(targets: Iterable[Target], platforms: Sequence[Platform]) ->
         for platform in platforms if declared else ():
             if platform not in target.platforms:
                 message = f"--platform {platform}: {target.name} is built for {', '.join(declared)} only"
-                # For a known platform the message is enough: it lists the declared ones.
+                # For a known platform the message is enough: it lists the declared platforms.
                 hint = "" if is_known(platform) else did_you_mean(str(platform), declared, kind="platforms")
                 raise UsageError(message, hint=hint)
 
 
 def platform_warnings(platforms: Iterable[Platform]) -> Iterator[str]:
-    """Return a warning for each platform that looks misspelt; no error, since a later BuildKit may know it."""
+    """Yield a warning, not an error, for each platform that looks misspelt: a later BuildKit may know the platform."""
     for platform in platforms:
         try:
             check_platform(str(platform))

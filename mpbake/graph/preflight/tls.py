@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def certificate_problems(
     targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]], now: datetime
 ) -> Iterator[Problem]:
-    """Yield problems and doubts about certificates and configurations of nodes on which `targets` may be built.
+    """Yield problems and warnings for certificates and configurations of nodes on which `targets` may be built.
 
-    `only` maps targets to platforms that replace their own.
+    `only` maps targets to platforms that replace their declared platforms.
     """
     for node in _candidates(targets, only):
         yield from _configuration_problems(node)

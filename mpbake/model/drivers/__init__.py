@@ -1,1 +1,1 @@
-"""Drivers: the rules of each, one module for each driver, and the table of all."""
+"""The rules of drivers: one module for each driver, and the table of all drivers."""

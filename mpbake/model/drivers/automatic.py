@@ -1,4 +1,4 @@
-"""The rules of the default builder of a plan: the engine's own builder or a container, as the engine in use decides."""
+"""The rules of a plan's default builder: its driver is `docker` or `docker-container`, depending on the engine."""
 
 from __future__ import annotations
 

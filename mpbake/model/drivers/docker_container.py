@@ -23,7 +23,7 @@ def _volume_name(node: Node) -> str:
 
 
 def _context_name(node: Node) -> str:
-    """Return the name of the docker context of `node`: buildx reaches an engine by TLS through a context only."""
+    """Return the name of the docker context of `node`: buildx supports TLS to an engine only through a context."""
     return f"mpbake-{node.buildx_name}" if node.tls.is_set else ""
 
 

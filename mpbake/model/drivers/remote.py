@@ -1,4 +1,4 @@
-"""The rules of the remote driver: a BuildKit at an address, which mpbake does not start."""
+"""The rules of the remote driver: a running BuildKit at an address, which mpbake does not start."""
 
 from __future__ import annotations
 

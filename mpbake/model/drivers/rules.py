@@ -1,7 +1,7 @@
-"""The rules of a driver: everything in which drivers differ and that needs no Docker to decide. Pure.
+"""The rules of a driver: all differences between drivers that can be decided without Docker. Pure.
 
-One object for each driver answers every question about it. The part of a driver that talks to Docker is its back end
-in `mpbake.buildkit.nodes.drivers`.
+Each driver has one `DriverRules` object. The code of a driver that talks to Docker is in
+`mpbake.buildkit.nodes.drivers`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Ability(Enum):
     YES = "yes"
     NO = "no"
     WITH_CONTAINERD = "with the containerd image store"
-    """Only if the engine reports that it uses this store."""
+    """Only if the engine reports the use of this store."""
     ELSEWHERE = "where BuildKit is started"
 
 
@@ -50,9 +50,10 @@ class Abilities:
 class EndpointRules:
     """The rules for `endpoint` and `tls` of a driver's nodes.
 
-    `schemes` are the supported URL schemes; without any, nodes of the driver have no endpoint, and `misplaced_hint` is
-    the hint for a plan that sets one. `is_engine` says that an endpoint is a Docker engine. `when_empty` names the
-    endpoint of a node that sets none. `no_tls_hint` is the hint for a TCP endpoint without TLS on another machine.
+    `schemes` are the supported URL schemes. If there are none, nodes of the driver have no endpoint, and
+    `misplaced_hint` is the hint for a plan that sets an endpoint. `is_engine` says that an endpoint is a Docker engine.
+    `when_empty` names the endpoint that is used if the plan sets none. `no_tls_hint` is the hint for a TCP endpoint
+    without TLS on another machine.
     """
 
     schemes: tuple[str, ...] = ()
@@ -69,9 +70,9 @@ class EndpointRules:
 class ResourceRules:
     """The rules for the resource that mpbake makes for a node, such as a container or a Deployment.
 
-    `volume` returns the name of the volume with the cache; empty if mpbake makes none. `keeps_cache` returns whether
-    the cache outlives the resource, if the user wants that. `add_mark` adds a mark to the driver options of a node.
-    `location_options` are the driver options that find the resource again.
+    `volume` returns the name of the volume with the cache; empty if mpbake makes no volume. `keeps_cache` returns
+    whether the cache survives the removal of the resource, if the user wants that. `add_mark` adds a mark to the driver
+    options of a node. `location_options` are the driver options that say where the resource is.
     """
 
     kind: Callable[[Node], ResourceKind]
@@ -90,12 +91,12 @@ class DriverRules:
     `is_declarable`: a plan may name the driver.
     `is_stored`: buildx keeps builders of the driver in its store, and mpbake understands their entries.
     `is_engine`: a node is the BuildKit of a Docker engine, which builds into the image store of the engine.
-    `is_automatic`: the engine in use decides which other driver stands in for this one.
+    `is_automatic`: the engine in use decides which other driver is really used.
     `is_placed_by_buildx`: buildx itself chooses among the nodes of a builder; mpbake sees one node.
     `takes_default_config`: a node without a configuration gets the user's default configuration of BuildKit.
-    `connects_on_create`: `buildx create` connects to the node, so mpbake writes the entry itself.
+    `connects_on_create`: `buildx create` connects to the node, so mpbake itself writes the entry to buildx's store.
     `resource`: None if mpbake makes nothing for a node.
-    `start_text`, `external_start_text`: what a plan says of making a node ready, and one of an external builder.
+    `start_text`: how `mpbake plan` describes the start of a node; `external_start_text`: of an external builder's node.
     `buildx_name`: return the name of a node in buildx.
     `tls_options`: return the driver options that name the certificates of a node.
     `log_hint`: return a hint about the log of a node that does not answer; empty if there is none.
@@ -120,5 +121,5 @@ class DriverRules:
 
     @property
     def may_be_engine(self) -> bool:
-        """Whether a node is the BuildKit of a Docker engine, or may turn out to be."""
+        """Whether a node is, or may be, the BuildKit of a Docker engine."""
         return self.is_engine or self.is_automatic

@@ -1,4 +1,4 @@
-"""Resolves the builders and nodes that a plan declares."""
+"""Resolve the builders and nodes that a plan declares."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def resolve_builders(
     folder: Callable[[KeyPath], Path],
     stored: Callable[[str], StoredBuilder | None] = lambda _: None,
 ) -> dict[str, Builder]:
-    """Return every declared builder, and the builder for targets that name none.
+    """Return every declared builder, and the builder for targets without `builder`.
 
     `folder` returns the folder that paths at a key are relative to. `stored` returns buildx's stored entry of a
     builder.
@@ -99,7 +99,7 @@ def _resolved_table(
 
 
 def _key_of_builder(name: str, own: Mapping[str, Any]) -> Callable[[KeyPath], KeyPath]:
-    """Return a function that maps a path in a builder to its key: in the builder's `own` table, or in the defaults."""
+    """Return a function that maps a path in a builder to a key: in the builder's `own` table, or in the defaults."""
 
     def key_of(path: KeyPath) -> KeyPath:
         is_default = path and path[0] not in own
@@ -115,7 +115,7 @@ def _builder(
     folder: Callable[[KeyPath], Path],
     key_of: Callable[[KeyPath], KeyPath],
 ) -> Builder:
-    """Return the builder of a table. `key_of` maps a path in the table to its key, `folder` a key to its folder."""
+    """Return the builder of a table. `key_of` maps a path in the table to a key, `folder` a key to a folder."""
     nodes = tuple(
         replace(
             _node(name, node_name, driver, table, folder_of_path(folder, key_of)),
@@ -128,7 +128,7 @@ def _builder(
 
 
 def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
-    """Return the nodes of a builder; without declared nodes, a single one: the engine of the docker command."""
+    """Return the nodes of a builder; without declared nodes, a single node: the engine of the docker command."""
     return table.nodes or {DEFAULT_NODE: NodeSpec()}
 
 
@@ -141,7 +141,7 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
     node = _nodes(table)[name]
     own_folder = folder_of_path(folder, key_below("nodes", name))
     resolved = node_options(
-        # The engine's own builder may become a container.
+        # The default builder may become a container.
         CONTAINER_DRIVER if driver.rules.is_automatic else driver,
         with_absolute_paths(table.written(), folder),
         with_absolute_paths(node.written(), own_folder),
@@ -172,7 +172,7 @@ def _tls(tls: TlsSpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
 
 
 def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of a builder and its nodes that its `own` table causes, not the defaults."""
+    """Yield the problems of a builder and its nodes that come from the builder's `own` table, not from defaults."""
     key: KeyPath = ("builders", name)
     if not NAME.fullmatch(name):
         yield name_problem(key, name)

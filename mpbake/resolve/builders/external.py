@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _ALLOWED_KEYS = ("external", "emulation", "slots")
 _ENGINE_BUILDER = "default"
-"""buildx's name for the engine's own builder, which has no entry in the store."""
+"""buildx's name for the builder of the Docker engine in use, which has no entry in buildx's store."""
 DOCKER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 """A valid name of a docker context, and of a builder or a node in buildx."""
 

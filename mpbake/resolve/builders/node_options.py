@@ -67,14 +67,14 @@ def with_absolute_paths(stated: Mapping[str, Any], folder: Callable[[KeyPath], P
 
 
 def merge_over_general(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a table's `own` values over `general` ones. An own BuildKit configuration replaces any general one."""
+    """Merge a table's `own` values over the `general` values. An own BuildKit configuration replaces a general one."""
     if any(own.get(key) for key in _CONFIG_KEYS):
         general = {key: value for key, value in general.items() if key not in _CONFIG_KEYS}
     return {**general, **own}
 
 
 def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, Any]) -> NodeOptions:
-    """Return the options of a node: its own override its builder's, and options of other drivers are left out.
+    """Return the options of a node, which override the options of its builder; leave out options of other drivers.
 
     Paths in the values are absolute.
     """
@@ -97,7 +97,7 @@ def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, 
 
 
 def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of the options that the table at `key`, a builder or node of `driver`, states itself."""
+    """Yield the problems of the options `stated` in the table at `key`, which is a builder or node of `driver`."""
     known = {}
     for name, value in stated.items():
         if name not in OPTIONS or value is None:
@@ -111,7 +111,7 @@ def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> 
 
 
 def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield the problems of the option values that the table at `key` states, for any driver."""
+    """Yield the problems of the option values `stated` in the table at `key`, for any driver."""
     for name, value in stated.items():
         if name in _VALUE_PATTERNS and value and not _VALUE_PATTERNS[name][0].fullmatch(str(value)):
             message, hint = f'"{one_line(str(value))}" is not a valid value for {name}', _VALUE_PATTERNS[name][1]
@@ -144,7 +144,7 @@ def _toleration_problems(key: KeyPath, rows: Iterable[Mapping[str, str]]) -> Ite
 
 
 def _driver_options(key: str, value: Any, form: OptionForm) -> Iterator[tuple[str, str]]:
-    """Yield the driver options for one key of the plan; an empty value gives none."""
+    """Yield the driver options for one key of the plan; an empty value gives no options."""
     if value is None or value in ("", {}, []):
         return
     match form, value:

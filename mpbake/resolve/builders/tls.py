@@ -1,4 +1,4 @@
-"""Checks of a node's TLS: only where it is supported, and no unencrypted connection to another machine by default."""
+"""Check a node's TLS: only where TLS is supported, and by default no unencrypted connection to another machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drafts of targets: own values resolved (inheritance, matrix, templates, overrides), references not yet."""
+"""Target drafts: values are resolved (inheritance, matrix, templates, overrides), references to tables are not yet."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _REFERENCES = ("enabled", *(name for name, attribute in ATTRIBUTES.items() if at
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlatformPart:
-    """Values of a target that apply on some platform, and the table that records where they were written."""
+    """The values of a target for one platform or for all, and the table that records where each value was written."""
 
     table: InheritedTable
     values: PlatformSpec
@@ -56,11 +56,12 @@ class PlatformPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetDraft:
-    """A target whose own values are resolved, but not the names that it refers to.
+    """A target whose values are resolved, but whose references to other tables are not.
 
-    `table` is the table that defines it. A `broken` draft has problems already: other targets can still refer to it,
-    but only its own references are checked further. `enabled_unknown` says that its `enabled` has a problem. If its
-    platforms differ, `by_platform` holds for each platform the attributes that may differ; `values` then lacks them.
+    `table` is the table that defines the target. A `broken` draft already has problems: other targets can still refer
+    to the draft, but mpbake checks nothing except the draft's own references. `enabled_unknown` says that the value of
+    `enabled` has a problem. If the platforms differ, `by_platform` holds, for each platform, the attributes that may
+    differ, and `values` lacks these attributes.
     """
 
     name: str
@@ -72,11 +73,11 @@ class TargetDraft:
 
     @property
     def is_unnamed(self) -> bool:
-        """Whether it is a row of a matrix whose own name is unknown."""
+        """Whether the draft is a matrix row with an unknown name."""
         return self.broken and self.name == self.table_name and _has_matrix(self.table)
 
     def could_be_named(self, name: str) -> bool:
-        """Whether it is unnamed and its name could turn out to be `name`."""
+        """Whether the draft is unnamed and could have the name `name`."""
         if not self.is_unnamed:
             return False
         written = self.table.raw.get("name", "")
@@ -84,12 +85,12 @@ class TargetDraft:
 
     @property
     def table_name(self) -> str:
-        """The name of its table under `[targets]`."""
+        """The name of the draft's table under `[targets]`."""
         return self.table.name
 
     @property
     def parts(self) -> Iterable[PlatformPart]:
-        """The values that may differ between platforms: one part for all platforms, or one for each."""
+        """The values that may differ between platforms: one `PlatformPart` for all platforms, or one for each."""
         return self.by_platform.values() or [PlatformPart(table=self.table, values=self.values)]
 
 
@@ -132,7 +133,7 @@ def _unmatched_overrides(overrides: Iterable[SetOverride], names: Sequence[str])
 
 
 def _overrides_without_platform(overrides: Iterable[SetOverride], drafts: Collection[TargetDraft]) -> Iterator[Problem]:
-    """Yield a problem for each override of a platform that none of its targets builds for, most likely a typo."""
+    """Yield a problem for each override whose platform no matching target builds for, most likely a typo."""
     if any(draft.broken for draft in drafts):
         return
     effective = {platform for draft in drafts for platform in draft.by_platform if platform in draft.table.platforms}
@@ -157,7 +158,7 @@ class _Drafter:
     folder: Callable[[KeyPath], Path]
 
     def rows(self) -> Iterable[TargetDraft]:
-        """Yield one draft for each row of the table's matrix, or a single one if the table has no matrix."""
+        """Yield one draft for each row of the table's matrix, or a single draft if the table has no matrix."""
         if not _has_matrix(self.table):
             yield self._draft(self.table, self.scope)
             return
@@ -183,7 +184,7 @@ class _Drafter:
         row_overrides = overrides_for(overrides, name, self.table.name)
         if row_overrides == overrides_for(overrides, self.table.name):
             return self.table  # rows without their own overrides share one table
-        # All overrides apply again, in their order: a later one of the whole table wins over an earlier one of the row.
+        # Apply all overrides again, in order: a later override of the table wins over an earlier override of the row.
         return self.layers.merged(row_overrides)
 
     def _draft(self, table: InheritedTable, scope: dict[str, Any]) -> TargetDraft:
@@ -206,7 +207,7 @@ class _Drafter:
         return TargetDraft(name=name or table.name, table=table, values=values, by_platform=by_platform, broken=broken)
 
     def _broken(self, name: str, table: InheritedTable, known: Mapping[str, Any]) -> TargetDraft:
-        """Return the draft of a target with problems; it keeps the valid ones of the `known` references."""
+        """Return the draft of a target with problems. The draft keeps those `known` references that are valid."""
         valid = {
             attribute: known[attribute]
             for attribute in _REFERENCES
@@ -225,7 +226,7 @@ class _Drafter:
 
     @cached_property
     def _table_mentions_platform(self) -> bool:
-        """The cached answer of `_mentions_platform` for all rows that share the table."""
+        """Whether the table mentions the platform (`_mentions_platform`); cached for all rows that share the table."""
         return self._mentions_platform(self.table)
 
     def _mentions_platform(self, table: InheritedTable) -> bool:
@@ -236,7 +237,7 @@ class _Drafter:
     def _by_platform(
         self, table: InheritedTable, values: TargetSpec, scope: dict[str, Any]
     ) -> dict[Platform, PlatformPart]:
-        """Return the values on each platform of the target and on each platform of the command line."""
+        """Return the values for each platform of the target, and for each platform on the command line."""
         platforms = dict.fromkeys((*parse_platforms(values.platforms), *self.inputs.overrides.platforms))
         if not values.platforms:
             message = "values depend on the platform, but `platforms` is not set"
@@ -254,7 +255,7 @@ class _Drafter:
         return PlatformPart(table=table, values=values)
 
     def _without_duplicates(self, values: Values, table: InheritedTable) -> tuple[Values, InheritedTable]:
-        """Remove repeated list items, as bake does. Paths are compared as absolute: each file has its own folder."""
+        """Remove repeated list items, as bake does. Compare paths as absolute paths: each file has its own folder."""
         resolver = PathResolver(table=table, folder=self.folder)
         stated = {field.replace("_", "-"): getattr(values, field) for field in values.model_fields_set}
         lists = {name: value for name, value in stated.items() if isinstance(value, list) and len(value) > 1}
@@ -272,7 +273,7 @@ def _without_empty_items(values: Values, table: InheritedTable) -> tuple[Values,
 
 
 def _without_replaced_entries(values: TargetSpec, table: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
-    """Remove entries that a later entry replaces: templates may hide an identity until they are rendered."""
+    """Remove entries that a later entry replaces. With templates, this is known only after rendering."""
     written = values.written()
     kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
     return _keep_items(
@@ -291,7 +292,7 @@ def _first_occurrences(items: Sequence[Any]) -> list[int]:
 def _keep_items(
     values: Values, table: InheritedTable, indices: Mapping[str, Sequence[int]]
 ) -> tuple[Values, InheritedTable]:
-    """Keep only the items at `indices` of the lists that it names, in the values and in the sources."""
+    """Keep only the list items at `indices` (by attribute), in the values and in the sources."""
     if not indices:
         return values, table
     fields = {name: name.replace("-", "_") for name in indices}
@@ -300,12 +301,12 @@ def _keep_items(
 
 
 def _has_matrix(table: InheritedTable) -> bool:
-    """Whether the table has a matrix. An empty table counts as none; an empty list is an (invalid) matrix."""
+    """Whether the table has a matrix. An empty table counts as no matrix; an empty list is an (invalid) matrix."""
     return bool(table.raw.get("matrix", {}) != {})
 
 
 def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Problem]) -> str:
-    """Return the name of a target, its table's or the one that its matrix gives it, and report problems with it."""
+    """Return the name of a target, from its table or its matrix, and report problems with this name."""
     matrix = _has_matrix(table)
     if values.name and not matrix:
         message, hint = "only a matrix can have `name`", "remove it: the target is named after its table"
@@ -318,7 +319,7 @@ def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Prob
 
 
 def _name_of_broken(rendered: Mapping[str, Any], table: InheritedTable) -> str:
-    """Return the name of a target with invalid values: the name of its table if its own name is invalid."""
+    """Return the name of a target with invalid values; if the name is invalid, too, the name of the table."""
     name = rendered.get("name") if _has_matrix(table) else ""
     return name if isinstance(name, str) and NAME.fullmatch(name) else table.name
 

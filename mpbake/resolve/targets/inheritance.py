@@ -1,4 +1,4 @@
-"""Inheritance between target tables, and the changes that `--set` makes in them."""
+"""Inheritance between target tables, and changes of the tables by `--set`."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class InheritedTable:
         return InheritedTable(name=self.name, attributes=remaining)
 
     def keep_items(self, indices: Mapping[str, Sequence[int]]) -> InheritedTable:
-        """Return the sources of lists of which only some items remain: `indices` by attribute."""
+        """Return the table; keep only the sources of the list items at `indices` (by attribute)."""
         attributes = {name: self.attributes[name].keep_items(kept) for name, kept in indices.items()}
         return replace(self, attributes={**self.attributes, **attributes})
 
     def expand(self, rendered: Mapping[str, Any]) -> tuple[dict[str, Any], InheritedTable]:
-        """Replace the placeholders in the `rendered` values by what they became; see `WrittenValue.expand`."""
+        """Replace each placeholder in the `rendered` values by its rendered entries; see `WrittenValue.expand`."""
         expanded = {
             name: self.attributes[name].expand(rendered[name])
             for name in rendered
@@ -78,13 +78,13 @@ class InheritedTable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableLayers:
-    """A table under `[targets]` before `--set`: its own and inherited attributes, and `defaults` below them."""
+    """A table under `[targets]` before `--set`: own and inherited attributes, and `defaults` of lower precedence."""
 
     stated: InheritedTable
     defaults: InheritedTable
 
     def merged(self, overrides: Sequence[SetOverride]) -> InheritedTable:
-        """Merge the defaults, the table and `overrides`; each layer, and each later override, wins over the former."""
+        """Merge the defaults, the table and `overrides`, in this order; later values win."""
         table = with_overrides(self.stated, overrides, self.defaults)
         return _merged_tables(table.name, [_without_overridden(self.defaults, overrides), table])
 
@@ -92,7 +92,7 @@ class TableLayers:
 def table_layers(spec: PlanSpec, overrides: Sequence[SetOverride], problems: list[Problem]) -> dict[str, TableLayers]:
     """Return every table under `[targets]` with its inherited attributes: parents from left to right, own values last.
 
-    `overrides` of a table apply to the tables that inherit from it too.
+    Overrides of a table also apply to all tables that inherit from this table.
     """
     defaults = _stated("", ("defaults", "target"), spec.defaults.target.written(), problems)
     layers: dict[str, TableLayers] = {}
@@ -114,7 +114,8 @@ def overrides_for(overrides: Iterable[SetOverride], *names: str) -> list[SetOver
 def with_overrides(table: InheritedTable, overrides: Iterable[SetOverride], defaults: InheritedTable) -> InheritedTable:
     """Apply `overrides` to `table`.
 
-    If `+=` adds to an attribute whose values replace each other, it adds to the value from `defaults` too.
+    If the merge rule of an attribute is replacement, `+=` adds to the value of the table or, without one, to the value
+    from `defaults`.
     """
     for override in overrides:
         replaces = override.append and ATTRIBUTES[override.attribute].merge is Merge.REPLACE
@@ -134,7 +135,7 @@ def with_overrides(table: InheritedTable, overrides: Iterable[SetOverride], defa
 
 
 def _without_overridden(defaults: InheritedTable, overrides: Iterable[SetOverride]) -> InheritedTable:
-    """Return `defaults` without the attributes that `overrides` replace: the merge would add to lists and tables."""
+    """Return `defaults` without the attributes that `overrides` replace: a merge would keep lists and tables."""
     for override in overrides:
         attributes, platforms = defaults.attributes, dict(defaults.platforms)
         if override.platform is None:
@@ -147,7 +148,7 @@ def _without_overridden(defaults: InheritedTable, overrides: Iterable[SetOverrid
 
 
 def _after_override(on_platform: Mapping[str, WrittenValue], override: SetOverride) -> Mapping[str, WrittenValue]:
-    """Return what still differs on a platform after `override` has been applied to all platforms."""
+    """Return the attributes that still differ on a platform after `override` is applied to all platforms."""
     name = override.attribute
     if name not in on_platform or (override.adds and ATTRIBUTES[name].merge is Merge.APPEND):
         return on_platform
@@ -187,7 +188,7 @@ def _value_of_override(override: SetOverride) -> WrittenValue:
 
 
 def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
-    """Return all tables, parents before children. Cycles and unknown parents become problems and are ignored."""
+    """Return all tables, parents before children. Report, but otherwise ignore, cycles and unknown parents."""
     edges: dict[str, list[str]] = {}
     unknown = UnknownReferences(Code.UNKNOWN_TARGET, spec.targets)
     for name, target in spec.targets.items():
@@ -200,7 +201,7 @@ def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
 
 
 def _stated(name: str, key: KeyPath, values: Mapping[str, Any], problems: list[Problem]) -> InheritedTable:
-    """Return the table `name` with only its own values; `key` is its key in the plan."""
+    """Return the table `name` with only its own values; `key` is the table's key in the plan."""
     platforms: dict[Platform, dict[str, WrittenValue]] = {}
     for platform_text, attributes in values.get(_BY_PLATFORM, {}).items():
         platform = parse_platform(platform_text)
@@ -225,7 +226,7 @@ def _inheritable(table: InheritedTable) -> InheritedTable:
 
 
 def _merged_tables(name: str, tables: Sequence[InheritedTable]) -> InheritedTable:
-    """Merge `tables` into one with the given name; a later table wins over an earlier one."""
+    """Merge `tables` into one table called `name`; a later table wins over an earlier table."""
     platforms: dict[Platform, Mapping[str, WrittenValue]] = {}
     for table in tables:
         for platform, attributes in table.platforms.items():

@@ -1,4 +1,4 @@
-"""Turns drafts into targets that refer to one another, and to their builders, as objects."""
+"""Turn drafts into targets, in which references to other targets and to builders are objects."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ _DECIDED_BY_TAGS = {
         "remove it: mpbake pushes by digest and gives the tags when the image is complete",
     ),
 }
-"""Fields of an output that mpbake sets itself from a target's tags, each with the message and hint of its problem."""
+"""Output fields that mpbake sets from a target's tags, each with message and hint for a plan that sets the field."""
 _MAX_LISTED = 8
-"""Rows of a matrix that a hint lists."""
+"""The maximum number of matrix rows that a hint lists."""
 MAX_NEEDS = 1_000_000
-"""The most dependencies that all targets of a plan may have together."""
+"""The maximum number of dependencies of all targets of a plan together."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _References:
     """The names of the targets that a draft refers to.
 
-    `needs` maps the name of each dependency to the index of its entry in `needs`. `links` maps, for each part of the
-    draft, the name of each linked context to the target.
+    `needs` maps the name of each dependency to the index of its entry in `needs`. `links` maps, for each `PlatformPart`
+    of the draft, the name of each named context to the linked target.
     """
 
     needs: Mapping[str, int]
@@ -56,7 +56,7 @@ class _References:
 class _TargetNames:
     """The names that a reference may use, and a budget for dependencies.
 
-    `rows` maps each name to the targets that it means: the target itself, or the rows of a matrix. `needs_left` is the
+    `rows` maps each name to the names of its targets: the target itself, or the rows of a matrix. `needs_left` is the
     number of dependencies that the plan may still have.
     """
 
@@ -116,7 +116,7 @@ class Linker:
         return _References(needs=needs, links=links)
 
     def _count_needs(self, needed: Sequence[str], names: _TargetNames, key: KeyPath) -> None:
-        """Count dependencies and report the limit: a matrix that needs another matrix makes millions in two lines."""
+        """Count dependencies, and report too many: a matrix that needs another matrix has millions in two lines."""
         before, names.needs_left = names.needs_left, names.needs_left - len(needed)
         if before >= 0 > names.needs_left:
             message = f"the plan has more than {MAX_NEEDS:,} dependencies between targets"
@@ -139,7 +139,7 @@ class Linker:
         return links
 
     def _enabled(self, name: str, names: _TargetNames, key: KeyPath, draft: TargetDraft) -> list[str]:
-        """Return the enabled targets that `name` at `key` refers to; report a reference to none."""
+        """Return the enabled targets that `name` at `key` refers to; report a problem if there are none."""
         if name not in names.rows:
             if not names.could_be_unnamed_row(name):
                 self.problems.append(names.unknown.problem(name, key))
@@ -203,7 +203,7 @@ class Linker:
     def _variants(
         self, draft: TargetDraft, references: _References, targets: Mapping[str, Target]
     ) -> list[PlatformVariant]:
-        """Return the variant of each part of a draft; equal variants are the same object."""
+        """Return the variant of each `PlatformPart` of a draft; equal variants are the same object."""
         folder = self.plan_files.folder
         common = {"context": str(self.plan_files.context)}
         common |= _bake_attributes(
@@ -221,7 +221,7 @@ class Linker:
         return variants
 
     def _push_options(self, draft: TargetDraft, pushed: Iterable[str]) -> dict[str, str]:
-        """Return the other fields of `output` entries that push, such as `compression=zstd`; report names in them."""
+        """Return further fields of `output` entries that push, such as `compression=zstd`; report names of images."""
         options: dict[str, str] = {}
         for output in pushed:
             options |= {key: value for key, value in parse_fields(output).items() if key not in {"type", "push"}}

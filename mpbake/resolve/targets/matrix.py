@@ -1,4 +1,4 @@
-"""The rows of a matrix: all combinations of its lists, or its listed rows, without the excluded ones."""
+"""The rows of a matrix: all combinations of lists, or the listed rows, without excluded rows."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class _Matrix:
         return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
     def without_excluded(self, rows: list[Row]) -> list[Row]:
-        """Return the rows that match no entry of `exclude`; a row matches an entry if it has all its values."""
+        """Return the rows that match no entry of `exclude`. A match means that a row has all values of the entry."""
         entries = [
             self._rendered(entry, ("exclude", index)) for index, entry in enumerate(self.table.raw.get("exclude", ()))
         ]

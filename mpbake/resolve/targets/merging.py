@@ -22,13 +22,13 @@ _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WrittenValue:
-    """The value of an attribute as written, with its templates, and the key of the table that states it.
+    """The value of an attribute as written, with its templates, and the key of the table that contains the value.
 
-    If several tables contribute to a list or table, `sources` maps the index or key of each entry to the key of the
-    table that states it and the entry's index or key there.
+    If several tables contribute to a list or table, `sources` maps the index or key of each entry to the entry's
+    origin: the key of a table, and the index or key in this table.
 
-    A template may replace a whole list or table. Until it is rendered it counts as one entry: `placeholders` holds the
-    index or key of each such entry (a number for a table too).
+    A template may replace a whole list or table. Until rendering, such a template counts as one entry: `placeholders`
+    holds the index or key of each such entry (for a table, the key is a number).
     """
 
     value: Any
@@ -37,10 +37,10 @@ class WrittenValue:
     placeholders: frozenset[int | str] = frozenset()
 
     def expand(self, rendered: Any) -> tuple[Any, WrittenValue]:
-        """Replace each placeholder in `rendered`, the rendered value, by the entries of the list or table it became.
+        """Replace each placeholder in `rendered`, the rendered value, by the entries of its list or table.
 
-        A placeholder that became neither is returned alone, so that validation reports it. With `--set`, it may also
-        become a single item.
+        If a placeholder has become a value of another type, return this value alone, so that validation reports it.
+        With `--set`, a placeholder may also become a single item.
         """
         entries: list[tuple[int | str, Any, tuple[KeyPath, int | str]]] = []
         for key, value in _pairs(rendered):
@@ -61,7 +61,7 @@ class WrittenValue:
         return values, WrittenValue(value=values, table_key=self.table_key, sources=sources)
 
     def keep_items(self, indices: Sequence[int]) -> WrittenValue:
-        """Return the sources of a list of which only the items at `indices` remain."""
+        """Return this value; of a list, keep only the sources of the items at `indices`."""
         if not isinstance(self.value, list):
             return self
         sources: dict[int | str, tuple[KeyPath, int | str]]
@@ -69,7 +69,7 @@ class WrittenValue:
         return replace(self, sources=sources)
 
     def has_items_of(self, table_key: KeyPath) -> bool:
-        """Whether it is a list with items that the table at `table_key` states."""
+        """Whether the value is a list with items from the table at `table_key`."""
         return isinstance(self.value, list) and any(entry.table_key == table_key for entry in _entries(self))
 
     def key_of(self, attribute: str, path: KeyPath) -> KeyPath:
@@ -141,20 +141,20 @@ def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
 
 
 def _appended(before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
-    """Append the entries `after` that do not come from the same place in the plan as an entry of `before`.
+    """Append the entries of `after`, except entries from the same place in the plan as an entry of `before`.
 
-    Otherwise a list would double for each common ancestor. Equal entries from different places can be found only after
-    rendering.
+    Without the exception, a list would double for each common ancestor. Equal entries from different places can be
+    found only after rendering.
     """
     known = {(entry.table_key, entry.key) for entry in before}
     return [*before, *(entry for entry in after if (entry.table_key, entry.key) not in known)]
 
 
 def _last_of_each_identity(attribute: Attribute, entries: Sequence[_Entry]) -> list[_Entry]:
-    """Keep the last entry of each identity, at the position of the first one.
+    """Keep the last entry of each identity, at the position of the first entry.
 
-    If templates hide an identity, the last entry keeps its own position instead: the rendered template must not come
-    after it.
+    If templates hide an identity, the last entry keeps its own position instead: a rendered template must not come
+    after the entry that replaces it.
     """
     identities = [_identity(attribute, entry) for entry in entries]
     last: dict[tuple[int | str | None, int], _Entry] = {}
@@ -167,14 +167,14 @@ def _last_of_each_identity(attribute: Attribute, entries: Sequence[_Entry]) -> l
 
 
 def _identity(attribute: Attribute, entry: _Entry) -> int | str | None:
-    """Return the key or field by which an entry replaces an earlier one; None if only rendering reveals it."""
+    """Return the key or field by which an entry replaces an earlier entry; None if only rendering reveals the field."""
     if entry.is_placeholder:
         return None
     return entry.key if attribute.merge is Merge.BY_KEY else _written_identity(attribute, str(entry.value))
 
 
 def _written_identity(attribute: Attribute, text: str) -> str | None:
-    """Return the identity of an entry that may contain templates; None if it depends on one."""
+    """Return the identity of an entry that may contain templates; None if a template decides."""
     if not MARKER.search(text):
         return _literal_identity(attribute, text)
     if "{%" in text:
@@ -187,7 +187,7 @@ def _written_identity(attribute: Attribute, text: str) -> str | None:
 
 
 def _literal_identity(attribute: Attribute, text: str) -> str:
-    """Return the identity of an entry without templates. Raises ValueError if it is not a list of fields."""
+    """Return the identity of an entry without templates. Raises ValueError if `text` is not a list of fields."""
     if not attribute.identity:
         return text.partition("=")[0]
     return parse_fields(text).get(attribute.identity) or text

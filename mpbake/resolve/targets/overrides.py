@@ -27,9 +27,9 @@ _PLATFORM_KEY = "platform"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SetOverride:
-    """One `--set`. `platform` limits it to one platform; `append` means that it was written with `+=`.
+    """One `--set` option. `platform` limits the override to one platform; `append` means the notation `+=`.
 
-    If it `adds`, `value` is added to the attribute; otherwise `value` replaces the attribute.
+    If `adds` is true, `value` is added to the attribute; otherwise `value` replaces the attribute.
     """
 
     key: KeyPath
@@ -41,14 +41,14 @@ class SetOverride:
     adds: bool = False
 
     def matches(self, name: str) -> bool:
-        """Whether it applies to the target or table `name`. For a name with a leading `_` the pattern needs one too."""
+        """Whether the override applies to the target or table `name`. `_NAME` needs a pattern with a leading `_`."""
         if name.startswith("_") and not self.pattern.startswith("_"):
             return False
         return fnmatch.fnmatchcase(name, self.pattern)
 
 
 def parse_overrides(texts: Iterable[str]) -> tuple[SetOverride, ...]:
-    """Parse the values of `--set`. Raises UsageError for the first invalid one."""
+    """Parse the values of `--set`. Raises UsageError for the first invalid value."""
     return tuple(_parse(text, number) for number, text in enumerate(texts))
 
 
@@ -89,7 +89,10 @@ _SETTABLE = [
 
 
 def _path_parts(text: str, path: str) -> list[str]:
-    """Split `args.X` at its first dots: `labels.org.example.title` has two parts. Quotes are TOML's."""
+    """Split a path such as `args.X` at the first dot: `labels.a.b` has two parts. Quotes work as in TOML.
+
+    A path that starts with `platform.` is split at the first three dots.
+    """
     if not {'"', "'"} & set(path):
         return path.split(".", 3 if path.startswith(f"{_PLATFORM_KEY}.") else 1)
     try:

@@ -1,4 +1,4 @@
-"""Makes local paths absolute: they are relative to the folder of the file that contains them."""
+"""Make local paths absolute. In a plan file, paths are relative to the folder of the file."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 _MAX_RANGE_NUMBER = 2**53
-"""Beyond it, evenly spaced numbers can all collide in a set, which then takes quadratic time."""
+"""Above this limit, evenly spaced numbers can all collide in a set, which then takes quadratic time."""
 _MAX_WIDTH_DIGITS = 4
 _PERCENT = re.compile(r"%(?:%|(?:\([^()]*\))?[-+ #0]*(\*|\d*)(?:\.(\*|\d*))?)")
 _WIDTH = re.compile(r"\d+|\{")
@@ -27,7 +27,7 @@ SLOW_FILTERS: Mapping[str, Callable[[str], int]] = {
     "title": lambda text: 5 * len(text),
     "wordwrap": lambda text: len(text) * max(map(len, _BLANKS.split(text))),
 }
-"""Filters that take longer over a text than others: the work that each counts for."""
+"""Filters that take long for a text, each with a function that returns the work for a text."""
 
 
 def bounded_range(*numbers: int) -> range:

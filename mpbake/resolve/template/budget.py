@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 MAX_TEXT = 1_000_000
-"""The most characters of a text and of a rendered template."""
+"""The maximum number of characters of a text and of a rendered template."""
 TEXT_TOO_LONG = "texts this long are not allowed here"
 _MAX_WORK = 100_000_000
 _ARGUMENT_WEIGHT = 100
-"""The characters that an argument counts for, beside its own."""
+"""The number of characters that an argument counts for, in addition to the characters of its value."""
 _MAX_DIGITS = 1_000
-"""The most digits that `round` may keep."""
+"""The maximum number of digits that `round` may keep."""
 _SIZED = frozenset(
     {"ljust", "rjust", "center", "zfill", "expandtabs", "indent", "wordwrap", "batch", "slice", "tojson"}
     | {"round", "to_bytes"}
@@ -29,7 +29,7 @@ _SIZED = frozenset(
 
 
 class Budget:
-    """Counts the work of one rendering, in characters made or read, and its iterations of loops.
+    """Counts the work of one rendering, in characters made or read, and the iterations of loops.
 
     Its methods raise SecurityError when the budget is exhausted.
     """
@@ -60,7 +60,7 @@ class Budget:
             raise SecurityError(f"more than {MAX_RANGE} rounds of loops are not allowed")
 
     def contents(self, value: Any) -> Iterator[Any]:
-        """Yield `value` and everything in it at any depth, and count it."""
+        """Yield `value` and, at any depth, all values in it; count each of them."""
         pending = [value]
         while pending:
             item = pending.pop()
@@ -70,15 +70,15 @@ class Budget:
                 pending += [*item.keys(), *item.values()] if isinstance(item, Mapping) else item
 
     def read(self, value: Any) -> None:
-        """Count `value` and everything in it."""
+        """Count `value` and all values in it."""
         for _ in self.contents(value):
             pass
 
     def check_arguments(self, name: str, *values: Any) -> int:
-        """Refuse a call that makes a huge text of small ones: padding, or long texts inserted into long texts.
+        """Refuse a call that makes a huge text from small texts: padding, or long texts inserted into long texts.
 
-        `name` is the function to call with `values`. Returns the most characters that it may make of each item of a
-        lazy argument.
+        `name` is the function to call with `values`. Returns the maximum number of characters that the function may
+        make of each item of a lazy argument.
         """
         self.spend_arguments(len(values))
         product = 1
@@ -97,7 +97,7 @@ class Budget:
     def metered_arguments(
         self, cost: int, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return arguments with the lazy ones metered; see `metered`."""
+        """Return the arguments, with lazy arguments metered; see `metered`."""
         return (
             tuple([self.metered(value, cost) for value in args]),
             {name: self.metered(value, cost) for name, value in kwargs.items()},

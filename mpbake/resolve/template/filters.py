@@ -29,7 +29,7 @@ _LAST_SECOND = 253_402_300_799  # the end of the year 9999
 class FilterError(ValueError):
     """A failure of a filter or function: the text holds the message and, on a second line, the hint.
 
-    `culprit` is the part of the template that causes it, if it is known.
+    `culprit` is the part of the template that causes the failure, if known.
     """
 
     def __init__(self, message: str, hint: str, code: Code = Code.TEMPLATE_FAILED, culprit: str = "") -> None:
@@ -39,7 +39,7 @@ class FilterError(ValueError):
 
 
 def no_git(_fact: GitFact) -> str | bool:
-    """Raise FilterError: stands in for git where no repository is available."""
+    """Raise FilterError: the replacement for git where no repository is available."""
     raise FilterError("git facts are not available here", "pass the value as a variable", Code.GIT_FAILED)
 
 
@@ -57,9 +57,9 @@ VERSION_PARTS = ("build", "major", "minor", "patch", "prerelease")
 
 
 class SemanticVersion(str):
-    """A semantic version: text without a leading v, with its parts as attributes, ordered by precedence.
+    """A semantic version: text without a leading v, with attributes for major, minor and so on, sorted by precedence.
 
-    It can be compared with any text that is a semantic version. Raises FilterError if either text is not one.
+    A version can be compared with any text that is a semantic version. Any other text raises FilterError.
     """
 
     __slots__ = ("_rank", *VERSION_PARTS)
@@ -85,23 +85,23 @@ class SemanticVersion(str):
         return version
 
     def lower(self) -> Self:
-        """Return a SemanticVersion: Jinja's `sort`, `min` and `max` lower each text before they compare it."""
+        """Return a SemanticVersion: Jinja's `sort`, `min` and `max` call `lower` before each comparison."""
         return type(self)(super().lower())
 
     def __lt__(self, other: str) -> bool:
-        """Whether it has a lower precedence than `other`."""
+        """Whether this version has a lower precedence than `other`."""
         return self._rank < SemanticVersion(other)._rank
 
     def __le__(self, other: str) -> bool:
-        """Whether it has at most the precedence of `other`."""
+        """Whether this version has at most the precedence of `other`."""
         return self._rank <= SemanticVersion(other)._rank
 
     def __gt__(self, other: str) -> bool:
-        """Whether it has a higher precedence than `other`."""
+        """Whether this version has a higher precedence than `other`."""
         return self._rank > SemanticVersion(other)._rank
 
     def __ge__(self, other: str) -> bool:
-        """Whether it has at least the precedence of `other`."""
+        """Whether this version has at least the precedence of `other`."""
         return self._rank >= SemanticVersion(other)._rank
 
 
@@ -152,7 +152,7 @@ def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - the
 
 
 def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as above
-    """Format the time of the environment variable SOURCE_DATE_EPOCH, which `epoch` holds. Raises FilterError.
+    """Format `epoch`, the value of the environment variable SOURCE_DATE_EPOCH, as a time. Raises FilterError.
 
     A plan never reads the clock, so there is no other time.
     """
@@ -188,7 +188,7 @@ def _formatted(time: datetime, format: str) -> str:  # noqa: A002 - as above
 
 
 def _time_parts(time: datetime) -> Mapping[str, str]:
-    """Return the text for each letter after a percent sign, without names of days and months: they need a language."""
+    """Return the text for each `%` letter. Names of days and months, which depend on a language, are left out."""
     year, week, weekday = time.isocalendar()
     return {
         "Y": f"{time.year:04}",

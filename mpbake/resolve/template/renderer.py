@@ -1,4 +1,4 @@
-"""Renders templates, and turns their errors into messages for plan authors."""
+"""Render templates, and convert errors of templates to messages for plan authors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _FAILURES = (
 class TemplateProblem(ValueError):
     """A template that cannot be rendered; the text holds the message and, on a second line, the hint.
 
-    `culprit` is the part of the template that causes it, if it is known.
+    `culprit` is the part of the template that causes the problem, if known.
     """
 
     def __init__(self, text: str, code: Code, culprit: str = "") -> None:
@@ -73,7 +73,7 @@ class Renderer:
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that `text` refers to, including `platform`.
 
-        For a text with a syntax error, which `render` reports, these may be all words in it.
+        For a text with a syntax error, which `render` reports, these may be all words of the text.
         """
         bare = _compile_bare_names(text)
         try:
@@ -156,7 +156,7 @@ class Renderer:
         return did_you_mean(name, [closest] if closest else scope, kind="variables")
 
     def _failed(self, error: Exception, text: str) -> TemplateProblem:
-        """Return the problem of a failed template, with Jinja's or Python's message if there is no better one."""
+        """Return the problem of a failed template, with Jinja's or Python's message if there is no better message."""
         message = str(error)
         unknown = re.match(r"No (filter|test) named '([\w.]+)'", message)
         if unknown is None:
@@ -189,7 +189,7 @@ def _check_text(text: str) -> None:
 
 
 def _joined(parts: Iterable[str]) -> str:
-    """Join `parts`, and stop at the limit of a text: a loop might not end otherwise."""
+    """Join `parts`, and stop at the maximum length of a text; otherwise a loop might not end."""
     texts: list[str] = []
     length = 0
     for part in parts:
@@ -201,10 +201,11 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _compile_bare_names(text: str) -> tuple[_Render, frozenset[str]] | None:
-    """Compile a text whose templates are all bare `{{ name }}`, without Jinja. Return it with the names; else None.
+    """Compile a text in which all templates are bare `{{ name }}`, without Jinja. Return function and names, or None.
 
-    Most templates of a plan are bare names, and Jinja needs half a millisecond to compile one. Jinja handles everything
-    that it might treat differently: undefined and reserved names, and line breaks that it normalizes.
+    Most templates of a plan are bare names, and Jinja needs half a millisecond to compile a template. If Jinja might
+    give another result, Jinja compiles the text: for undefined and reserved names, and for line breaks, which Jinja
+    normalizes.
     """
     parts = _BARE_NAME.split(text)  # a literal, a name, a literal, a name, … a literal
     names = frozenset(parts[1::2])

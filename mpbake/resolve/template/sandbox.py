@@ -1,7 +1,7 @@
 """Jinja's sandbox with limits on the work of a rendering.
 
 Everything that a rendering makes or reads counts against its budget, including lazily evaluated items and iterations
-of loops. Operations that could make a huge result at once are checked before they run.
+of loops. Operations that could make a huge result at once are checked in advance.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._budget.reset()
 
     def final_value(self, value: Any) -> Any:
-        """Return the result of a lone expression. Raises UndefinedError or TypeError if it, or its content, is invalid.
+        """Return the result of a lone expression. Raises UndefinedError or TypeError for an invalid result or content.
 
-        A lazy sequence, as filters such as `map` return, becomes a list: it must be evaluated inside the sandbox. A
-        version becomes plain text.
+        A lazy sequence, such as the result of the filter `map`, becomes a list, so that its items are evaluated inside
+        the sandbox. A version becomes plain text.
         """
         if type(value) is Undefined:
             return ""  # the result of an `if` without `else`
@@ -109,17 +109,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return cast("Collection[Any]", sized)
 
     def compared(self, value: Any) -> Any:
-        """Return `value`, the operand of a comparison or search, and count its contents: all of them may be read."""
+        """Return `value`, the operand of a comparison or search, and count its contents, since all may be read."""
         self._budget.read(value)
         return self._budget.metered(value, 0)
 
     def counted(self, value: Any) -> Any:
-        """Return `value`, which is new, and count it."""
+        """Count a new `value`, and return it."""
         self._budget.spend(weight(value))
         return value
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Evaluate an operator that can make large values of small ones."""
+        """Evaluate an operator that can make large values from small values."""
         match operator:
             case "**":
                 check_power(left, right)
@@ -171,7 +171,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return guarded
 
     def _counted_test(self, function: Callable[..., bool]) -> Callable[..., bool]:
-        """Return a test that counts what it reads."""
+        """Return a test that counts the values that it reads."""
 
         @functools.wraps(function)
         def counted(*args: Any, **kwargs: Any) -> bool:
@@ -202,5 +202,5 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _filter_input(args: Sequence[Any]) -> Any:
-    """Return the value that a filter is applied to: some filters get a context or environment before it."""
+    """Return the value that a filter is applied to: some filters get a context or environment as first argument."""
     return args[1] if isinstance(args[0], Environment | Context | EvalContext) else args[0]

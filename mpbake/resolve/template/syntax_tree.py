@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class MeteringTransformer(NodeTransformer):
-    """Wraps loops, slices, comparisons and the operator `~` in calls of the sandbox: Jinja evaluates them itself.
+    """Wraps loops, slices, comparisons and the operator `~` in calls of the sandbox, since Jinja would not count these.
 
     The sandbox provides `loop_values`, `compared`, `concatenated` and `counted`.
     """

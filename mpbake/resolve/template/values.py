@@ -1,4 +1,4 @@
-"""The values of templates: their kinds, their size, their text, and which of them may leave the sandbox."""
+"""The values of templates: kinds, size, text, and which values may leave the sandbox."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MAX_BITS = 10_000
 
 
 class GitFacts:
-    """The object `git` in templates: its attributes are looked up at the first use, each once."""
+    """The object `git` in templates. Each attribute is looked up once, at its first use."""
 
     def __init__(self, ask: AskGit) -> None:
         self._ask = ask
@@ -56,7 +56,7 @@ class GitFacts:
 
 
 class UndefinedValue(StrictUndefined):
-    """An undefined value. For an attribute or key, a second line of the message suggests a similar one."""
+    """An undefined value. For an attribute or key, a second line of the message suggests a similar name."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ class UndefinedValue(StrictUndefined):
 
 
 def _known_names(owner: Any) -> tuple[str, Iterable[str]]:
-    """Return what to call `owner` in a message, and its attributes or keys; nothing if Jinja's own message is used."""
+    """Return a word for `owner` in messages, and its attributes or keys; both empty to use Jinja's own message."""
     match owner:
         case GitFacts():
             return "git", GIT_FACTS
@@ -147,5 +147,5 @@ def is_collection(value: Any) -> bool:
 
 
 def is_lazy_sequence(value: Any) -> bool:
-    """Whether `value` is a lazy sequence, as filters such as `map` return."""
+    """Whether `value` is a lazy sequence, such as the result of the filter `map`."""
     return isinstance(value, Iterator) and not callable(value)

@@ -1,4 +1,4 @@
-"""Divide the pieces that a node starts at one moment into batches. Each batch is one bake call."""
+"""Divide the build pieces that a node starts at one moment into batches. Each batch is one bake call."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 SHORT_BUILD = 5.0
 """A piece is short if its last build took at most this many seconds: starting buildx takes a quarter of a second."""
 BATCHES_AFTER_FAILURE = 2
-"""Batches that a piece may share after other pieces made its batch fail. After these it has a call of its own."""
+"""The number of batches that a piece may share after failures of other pieces; then the piece gets its own call."""
 _REBUILDING_ATTRIBUTES = attributes_for(Role.NO_CACHE, Role.PULL)
-"""Attributes of a base that make BuildKit build it again for each target that links to it."""
+"""Attributes of a base for which BuildKit builds the base again for each linking target."""
 
 Unit = Sequence[BuildPiece]
-"""Pieces that belong in one call: a piece, and the pieces that link to it and wait for nothing else."""
+"""Build pieces that belong in one call: a piece, and the linking pieces that wait only for this piece."""
 
 
 class Batches:
-    """Decides which pieces share a bake call.
+    """Decides which build pieces share a bake call.
 
     A call ends when its longest piece ends, and fails when one of its pieces fails. So pieces of unknown duration share
-    a call if the same pieces wait for them. Short pieces share a call. A piece that is known to be long has a call of
-    its own. If that makes more calls than a node gets, all pieces that one call can build share it.
+    a call only if the same other pieces wait for all of them. Short pieces share a call. A piece that is known to be
+    long has its own call. If a node would get too many calls, all pieces that can share a call do.
     """
 
     def __init__(self, graph: BuildGraph, fleet: Fleet, estimates: Estimates) -> None:
@@ -57,7 +57,7 @@ class Batches:
         self._isolated.add(piece)
 
     def note_batch_failure(self, piece: BuildPiece) -> None:
-        """Record that another piece made the batch of `piece` fail. It may share `BATCHES_AFTER_FAILURE` more."""
+        """Record that another piece made the batch of `piece` fail. `piece` may share `BATCHES_AFTER_FAILURE` more."""
         self._batch_failures[piece] += 1
         if self._batch_failures[piece] > BATCHES_AFTER_FAILURE:
             self.isolate(piece)
@@ -65,7 +65,7 @@ class Batches:
     # --- nodes with slots ---------------------------------------------------------------------------------------------
 
     def companions(self, piece: BuildPiece, node: ScheduledNode) -> Iterator[BuildPiece]:
-        """Take the short pieces that share the call of `piece`, if it is short, from the pieces that prefer `node`."""
+        """If `piece` is short, take further short pieces for its call from the pieces that prefer `node`."""
         queue = self._fleet.pool_of(piece).queue
         seconds_left = _half_of_timeout(piece) - (self._estimates.last(piece) or 0.0)
         shares = self._may_share(piece) and self._is_short(piece)
@@ -85,7 +85,7 @@ class Batches:
     # --- nodes without slots ------------------------------------------------------------------------------------------
 
     def divide(self, units: Sequence[Unit], running_calls: int) -> tuple[list[list[BuildPiece]], list[BuildPiece]]:
-        """Return the batches of `units` that a node starts beside its `running_calls`, and the pieces that must wait.
+        """Return the batches of `units` that a node starts in addition to `running_calls`, and the waiting pieces.
 
         The most urgent units come first.
         """
@@ -125,7 +125,7 @@ class Batches:
         return (_call_key(first), first.platforms if links else ())
 
     def _sharing_key(self, unit: Unit, *, links: bool) -> Hashable:
-        """Return a key that is equal for units that one call can build without delaying the dependents of another."""
+        """Return a key that is equal for units that one call can build without delaying dependents of single units."""
         first = unit[0]
         if len(unit) > 1 or self._is_long(first):
             return first
@@ -192,7 +192,7 @@ class Batches:
 
 
 class _Batch:
-    """A batch that is being filled. Its pieces may still be expected to take `seconds_left`."""
+    """A batch that is being filled. There is still room for pieces with an expected duration of `seconds_left`."""
 
     def __init__(self, seconds_left: float) -> None:
         self.pieces: list[BuildPiece] = []
@@ -200,7 +200,7 @@ class _Batch:
         self._target_names: set[str] = set()
 
     def has_room(self, unit: Unit, size: int, seconds: float) -> bool:
-        """Whether `unit`, which takes `seconds`, fits: a bake definition has one target of each name."""
+        """Whether `unit`, which takes `seconds`, fits. Target names in a bake definition must be unique."""
         return (
             len(self.pieces) + len(unit) <= size
             and seconds <= self._seconds_left
@@ -215,15 +215,15 @@ class _Batch:
 
 
 def _half_of_timeout(piece: BuildPiece) -> float:
-    """Return how long all pieces of a call may be expected to take: the timeout of a piece is that of its call."""
+    """Return the maximum expected duration of a call that contains `piece`, whose timeout applies to the whole call."""
     return piece.target.timeout / 2 or math.inf
 
 
 def _call_key(piece: BuildPiece) -> Hashable:
     """Return a key that is equal for pieces that may share a call.
 
-    The call of a piece whose target is split waits until the nodes of the target's other pieces have been started: it
-    has to know whether their images have one form. The pieces of other targets do not have to wait for that.
+    If a target is split, the call of each of its pieces waits until the nodes of the other pieces have been started, to
+    learn whether all images will have the same form. Pieces of other targets need not wait for these nodes.
     """
     return (_deadlines(piece), piece.piece_count > 1)
 

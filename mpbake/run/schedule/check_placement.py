@@ -1,4 +1,4 @@
-"""Decide on which nodes the checks of pieces run."""
+"""Decide on which nodes the checks of build pieces run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 class CheckPlacement:
-    """Places a check on the node that has built its piece, where the image is in the cache.
+    """Places a check on the node that has built the checked piece, since this node's cache has the image.
 
-    After the loss of that node, the check runs on an equal node if the image was uploaded, otherwise on the same node.
+    If this node is lost, the check runs on an equal node if the image was uploaded, otherwise on the same node.
     """
 
     def __init__(self, tracker: StepTracker, fleet: Fleet) -> None:
@@ -31,7 +31,7 @@ class CheckPlacement:
         self._uploaded.add(piece)
 
     def note_cache_lost(self, check: CheckPiece) -> None:
-        """Record that the node that has built the piece of `check` may no longer have its image in the cache."""
+        """Record that the image for `check` may no longer be in the cache of the node that built the checked piece."""
         self._cache_lost.add(check)
 
     def place(self, check: CheckPiece) -> ScheduledNode:

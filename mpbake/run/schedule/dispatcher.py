@@ -1,4 +1,4 @@
-"""Dispatch queued pieces to the nodes that have room for them."""
+"""Dispatch queued build pieces to nodes that have room."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Dispatcher:
         yield from self._launcher.start_gathered(now)
 
     def _fill(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
-        """Assign pieces to the nodes of `pool` until it runs out of either."""
+        """Assign pieces to the nodes of `pool` until no piece or no room is left."""
         set_aside: list[QueuedPiece] = []
         waiting_for: Counter[str] = Counter()
         shares: dict[ScheduledNode, int] = {}
@@ -66,7 +66,7 @@ class Dispatcher:
         pool.queue.restore(set_aside)
 
     def _emulate(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
-        """Emulate the least urgent pieces of `pool` where that is faster."""
+        """Emulate the least urgent pieces of `pool` if that is faster."""
         if not pool.usable:
             yield from self._emulate_without_native_nodes(pool, now)
             return
@@ -75,8 +75,8 @@ class Dispatcher:
                 yield call
 
     def _emulate_without_native_nodes(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
-        """Emulate the pieces of `pool`, none of whose own nodes is usable."""
-        if not any(node.has_room or node.building for node in pool.helpers):  # saves a look at each piece
+        """Emulate the pieces of `pool`, which has no usable node of its own."""
+        if not any(node.has_room or node.building for node in pool.helpers):  # no need to look at each piece
             return
         for entry in pool.queue.entries():
             faster = self._selector.is_faster_emulated(entry.piece, now)
@@ -84,7 +84,7 @@ class Dispatcher:
                 yield call
 
     def _start_on_spare_node(self, piece: BuildPiece, now: float) -> StartedSteps:
-        """Assign `piece` to a spare node, or first bootstrap one to learn whether it can emulate.
+        """Assign `piece` to a spare node, or first bootstrap a spare node to learn whether the node can emulate.
 
         Returns the call that starts now, which may be empty.
         """

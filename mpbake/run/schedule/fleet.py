@@ -1,4 +1,4 @@
-"""The nodes of a run: their pools, the shared pieces that each has built, and the nodes that are lost."""
+"""The nodes of a run: pools, lost nodes, and the shared pieces that each node has built."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from mpbake.model.steps import Step
 
 MAX_LOSSES = 4
-"""The losses in a row after which a node fails, if it has an equal node."""
+"""A node that has an equal node fails after this many losses in a row."""
 FIRST_BACKOFF = 2.0
-"""Seconds before a lost node is retried. Each further loss in a row doubles them."""
+"""Seconds before a lost node is retried. Each further loss in a row doubles this time."""
 
 
 class Fleet:
-    """The nodes on which a run may build pieces, by their ids, and their pools.
+    """The nodes, by id, on which a run may build pieces, and the pools of these nodes.
 
     `slots` maps node ids to the number of pieces that a node builds at once, if that is known. `place` maps each step
     to its position in the graph.
@@ -45,7 +45,7 @@ class Fleet:
 
     @property
     def required(self) -> list[ScheduledNode]:
-        """The required nodes: the run fails without them. Nodes that only emulate for others are not among them."""
+        """The required nodes, without which the run fails. Nodes that only emulate for other nodes are left out."""
         return [node for node in self._nodes.values() if node.declared.required and node.pools]
 
     def node(self, declared: Node) -> ScheduledNode:
@@ -71,7 +71,7 @@ class Fleet:
         return self._pool_of[piece]
 
     def spare_nodes(self, piece: BuildPiece) -> list[ScheduledNode]:
-        """Return the nodes that can emulate `piece` and its shared bases, or have not reported what they can build."""
+        """Return the nodes that can emulate `piece` and its shared bases, or have not reported their platforms yet."""
         nodes = [self.node(declared) for declared in piece.spare]
         needed = (piece, *self._shared_bases[piece])
         return [
@@ -114,7 +114,7 @@ class Fleet:
         return [node.retry_at for node in self._lost if node.checks or _has_queued_pieces(node)]
 
     def lose(self, node: ScheduledNode, now: float) -> bool:
-        """Record that `node` does not answer, and start its backoff. Return whether it was lost too often instead."""
+        """Record a loss of `node`. Return True after too many losses or for a required node; else start a backoff."""
         node.outages += 1
         node.losses += 1
         node.built.clear()
@@ -140,11 +140,11 @@ class Fleet:
         return retried
 
     def stop_retrying(self) -> None:
-        """Retry no lost node any more."""
+        """Stop retrying lost nodes."""
         self._lost.clear()
 
     def cannot_start(self, piece: BuildPiece) -> bool:
-        """Whether `piece` must not start again: no node is left for it, or a required node is lost."""
+        """Whether `piece` must not start again: no node is left for the piece, or a required node is lost."""
         pool = self._pool_of[piece]
         return pool.closed or (pool.lost and not self.spare_nodes(piece))
 
@@ -185,7 +185,7 @@ def _is_shared(step: Step) -> TypeGuard[BuildPiece]:
 
 
 def _may_build(node: ScheduledNode, piece: BuildPiece) -> bool:
-    """Whether `node` reports that it builds all platforms of `piece`, natively or not, or has not reported yet."""
+    """Whether `node` can build all platforms of `piece`, natively or emulated, or has not reported yet."""
     reported = node.platforms
     return reported is None or all(
         any(can_execute(own, placed.platform) for own in reported) for placed in piece.platforms
@@ -193,7 +193,7 @@ def _may_build(node: ScheduledNode, piece: BuildPiece) -> bool:
 
 
 def _covers(piece: BuildPiece, shared: BuildPiece) -> bool:
-    """Whether a node that has built `piece` has built `shared`, a piece of the same target, too."""
+    """Whether a node that has built `piece` has thereby built `shared`, a piece of the same target."""
     return {placed.platform for placed in piece.platforms} >= {placed.platform for placed in shared.platforms}
 
 

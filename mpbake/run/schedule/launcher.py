@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from mpbake.run.schedule.step_tracker import StepTracker
 
 StartedSteps = tuple[Step, ...]
-"""Steps that start together: one step, or several pieces of one node."""
+"""Steps that start together: one step, or several build pieces of one node."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Launcher:
-    """Starts steps on the nodes that were selected for them.
+    """Starts steps on the selected nodes.
 
     `bootstraps` maps node ids to the bootstraps of the graph.
     """
@@ -43,16 +43,16 @@ class Launcher:
     _call_numbers: Iterator[int] = field(default_factory=itertools.count, init=False)
 
     def bootstrap(self, node: ScheduledNode) -> StartedSteps:
-        """Return the bootstrap of `node`, or an empty call if it runs already."""
+        """Return the bootstrap of `node`, or an empty call if the bootstrap already runs."""
         if node.status is NodeStatus.STARTING:
             return ()
         node.status = NodeStatus.STARTING
         return (self.bootstraps.setdefault(node.id, BootstrapNode(node=node.declared)),)
 
     def assign(self, piece: BuildPiece, node: ScheduledNode, now: float) -> StartedSteps:
-        """Assign `piece` to `node`, after the steps that must come first there.
+        """Assign `piece` to `node`; start the steps that must come first on this node.
 
-        Returns the call that starts now. It is empty if `piece` has to wait, or will share a call of `gathered` pieces.
+        Returns the call that starts now: empty if `piece` has to wait, or will share a call of `gathered` pieces.
         """
         self.fleet.pool_of(piece).queue.discard(piece)
         if node.status is NodeStatus.UP and not node.slots:
@@ -74,7 +74,7 @@ class Launcher:
         return self._call(node, [base], now)
 
     def start_check(self, check: CheckPiece) -> Iterator[StartedSteps]:
-        """Start `check`, or park it until a node that can run it is up."""
+        """Start `check`, or park the check until a suitable node is up."""
         node = self.check_placement.place(check)
         if node.status in {NodeStatus.UP, NodeStatus.FAILED}:  # on a failed node the check itself reports the problem
             yield (self.check_placement.check_on(check, node),)
@@ -86,7 +86,7 @@ class Launcher:
     # --- nodes without slots ----------------------------------------------------------------------------------------
 
     def start_gathered(self, now: float) -> Iterator[StartedSteps]:
-        """Start the pieces that nodes without slots have gathered, with the bases that they need there."""
+        """Start the pieces that nodes without slots have gathered, with the shared bases that these pieces need."""
         for node in self._gathering:
             yield from self._start_gathered_on(node, now)
         self._gathering.clear()
@@ -109,9 +109,9 @@ class Launcher:
         node.note_load()
 
     def _start_base(self, base: BuildPiece, user: BuildPiece, node: ScheduledNode, now: float) -> StartedSteps:
-        """Start `base` in its own call, and let `user` wait for it. Return the call, which is empty if none starts.
+        """Start `base` in its own call, and let `user` wait for `base`. Return the call, empty if none starts.
 
-        If `node` has `MAX_CALLS` calls, `user` is queued again: the end of any of these calls wakes it.
+        If `node` has `MAX_CALLS` calls, `user` is queued again: the end of any of these calls wakes `user`.
         """
         if base in node.building:
             node.parked.append(user)
@@ -124,7 +124,7 @@ class Launcher:
         return self._call(node, [base], now)
 
     def _units(self, pieces: Sequence[BuildPiece], node: ScheduledNode) -> list[Sequence[BuildPiece]]:
-        """Return each of `pieces` with its followers that link to it and can only be built on `node`."""
+        """Return each of `pieces` with those followers that link to the piece and can only be built on `node`."""
         units = []
         for piece in pieces:
             pool = self.fleet.pool_of(piece)
@@ -139,7 +139,7 @@ class Launcher:
         return units
 
     def _call(self, node: ScheduledNode, pieces: Sequence[BuildPiece], now: float) -> StartedSteps:
-        """Have `node` build `pieces` in one call. It takes one slot, or one for each piece if the plan sets slots."""
+        """Have `node` build `pieces` in one call. The call takes one slot or, if the plan sets slots, one per piece."""
         started = [self.tracker.piece_on(piece, node.declared) for piece in pieces]
         for piece, on_node in zip(pieces, started, strict=True):
             self.tracker.note_started_as(piece, on_node)

@@ -1,4 +1,4 @@
-"""Record lost nodes, and find the steps that can never start because of them."""
+"""Record lost nodes, and find the steps that can never start because of lost nodes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Losses:
         self._lost_checks: list[CheckPiece] = []
 
     def lose(self, node: ScheduledNode, now: float) -> None:
-        """Give `node`, which does not answer, no work for a while. Its other steps notice the loss by themselves."""
+        """Stop using `node`, which does not answer, for a while. Other steps on the node detect the loss themselves."""
         if node.status is NodeStatus.FAILED:
             return
         if self._fleet.lose(node, now):
@@ -36,7 +36,7 @@ class Losses:
         self._ready.requeue_waiting_on(node)
 
     def fail(self, node: ScheduledNode) -> None:
-        """Stop using `node` for good: some of the steps that wait for it may never start."""
+        """Stop using `node` for good: some of the steps that wait for the node may never start."""
         self._fleet.fail(node)
         self._affected_pools += [pool for pool in (*node.pools, *node.helped_pools) if pool.lost or pool.closed]
         self._lost_checks += [
@@ -44,7 +44,7 @@ class Losses:
         ]
 
     def note_up(self, node: ScheduledNode) -> None:
-        """Record that `node` is up. It may now be known that it cannot emulate the pieces of a lost pool."""
+        """Record that `node` is up. Its report may show that it cannot emulate the pieces of a lost pool."""
         self._affected_pools += [pool for pool in node.helped_pools if pool.lost]
 
     def has_unstartable_steps(self) -> bool:

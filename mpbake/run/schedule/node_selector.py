@@ -1,4 +1,4 @@
-"""Select the node that builds a piece: the node that is expected to finish it first."""
+"""Select the node that builds a piece: the node that is expected to finish the piece first."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class NodeSelector:
     def node_without_slots(
         self, piece: BuildPiece, preferred: ScheduledNode, least_loaded: ScheduledNode, share: int
     ) -> ScheduledNode:
-        """Return the node that takes `piece` if `preferred` has no slots: no piece waits, but each slows the others.
+        """Return the node that takes `piece` if `preferred` has no slots: pieces do not wait, but slow each other.
 
-        If `preferred` is not known to save time, it takes its even `share` of the pieces.
+        If `preferred` is not known to save time, `preferred` takes its even `share` of the pieces.
         """
         if not preferred.has_room or least_loaded is preferred:
             return least_loaded
@@ -67,7 +67,7 @@ class NodeSelector:
         return least_loaded if slower > saved else preferred
 
     def _seconds_saved(self, piece: BuildPiece, preferred: ScheduledNode, other: ScheduledNode) -> float:
-        """Return the seconds that `piece` is expected to save on `preferred` by its cache and by bases built there."""
+        """Return the seconds that `piece` is expected to save on `preferred`: by its cache and by bases built there."""
         bases = [
             base for base in self._fleet.shared_bases(piece) if base in preferred.built and base not in other.built
         ]
@@ -92,7 +92,7 @@ class NodeSelector:
     def is_faster_emulated(self, piece: BuildPiece, now: float) -> bool:
         """Whether emulating `piece` is expected to take less time than waiting for its native nodes.
 
-        If its duration is not known, this is true while none of its native nodes is usable.
+        If the duration of `piece` is not known, return whether no native node is usable.
         """
         pool = self._fleet.pool_of(piece)
         usual = self._estimates.usual(piece)

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, order=True)
 class QueuedPiece:
-    """A piece that is ready to start. Entries sort by urgency: the most urgent first.
+    """A build piece that is ready to start. Queued pieces sort by urgency: the most urgent first.
 
     `rank` is the negative of the piece's longest remaining path in seconds. The plan's order (`place`) breaks ties.
-    The piece is expected to take `seconds`.
+    `seconds` is the expected duration of the piece.
     """
 
     rank: float
@@ -28,10 +28,10 @@ class QueuedPiece:
 
 
 class PieceQueue:
-    """Pieces that wait for any node of a pool. `backlog` is their expected work in seconds.
+    """Build pieces that wait for any node of a pool. `backlog` is the expected duration of all these pieces in seconds.
 
-    Each piece has one valid entry. `discard` leaves the entry in the heaps, where it is dropped when it reaches the
-    top. A piece that is queued again gets a new entry.
+    Each piece has one valid entry. `discard` leaves an invalid entry in the heaps, which is dropped at the top. A piece
+    that is queued again gets a new entry.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class PieceQueue:
             heapq.heappush(self._with_spare_nodes, (-entry.rank, -entry.place, entry))
 
     def discard(self, piece: BuildPiece) -> None:
-        """Remove `piece` from the queue, if it is there."""
+        """Remove `piece` from the queue, if queued."""
         if entry := self._valid.pop(piece, None):
             self.backlog -= entry.seconds
 
@@ -79,11 +79,11 @@ class PieceQueue:
         return sorted(self._valid.values())
 
     def set_aside(self) -> QueuedPiece:
-        """Take the first piece out of `first` until `restore`. The piece still waits."""
+        """Hide the first piece from `first` until `restore` is called. The piece still waits."""
         return heapq.heappop(self._entries)
 
     def restore(self, entries: Iterable[QueuedPiece]) -> None:
-        """Put back the `entries` that were set aside."""
+        """Make the `entries` from `set_aside` visible to `first` again."""
         for entry in entries:
             heapq.heappush(self._entries, entry)
 

@@ -1,4 +1,4 @@
-"""Pools: sets of equal nodes with the queue of the pieces that any of them can build."""
+"""Pools: sets of equal nodes, each with a queue of build pieces that any node of the pool can build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Pool:
-    """Equal nodes by their ids, and the queue of the pieces that wait for any of them.
+    """Equal nodes by id, and the queue of build pieces that wait for any of these nodes.
 
     No more pieces of a `closed` pool start. `helpers` are other nodes that may emulate some of the pieces.
     """
@@ -39,7 +39,7 @@ class Pool:
 
     @property
     def usable(self) -> bool:
-        """Whether a node of the pool may be given work."""
+        """Whether a node of the pool is usable now."""
         return any(node.usable for node in self.nodes.values())
 
     def add_helper(self, node: ScheduledNode) -> None:
@@ -73,7 +73,8 @@ class Pool:
     def seconds_until_slot(self, now: float, unknown: float) -> float:
         """Return the expected seconds until the least urgent piece gets a slot on a node of the pool.
 
-        If no node is usable, return the seconds until one is retried. `unknown` is the expected duration of a piece.
+        If no node is usable, return the seconds until a lost node is retried. `unknown` is the expected duration of a
+        piece.
         """
         usable = [node for node in self.nodes.values() if node.usable]
         if not usable:

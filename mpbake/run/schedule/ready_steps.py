@@ -21,7 +21,7 @@ REGISTRY_STEPS = 8
 
 
 StepWithoutSlot = JoinArchives | CheckPiece | Publish | Verify
-"""A step that starts as soon as it is ready, since it occupies no slot of a node."""
+"""A step that occupies no slot of a node, and therefore starts as soon as it is ready."""
 
 
 class ReadySteps:
@@ -40,7 +40,7 @@ class ReadySteps:
         self._without_slot: list[StepWithoutSlot] = []
 
     def add(self, steps: Iterable[Step]) -> None:
-        """Queue those of `steps` that wait for no other step and are not over."""
+        """Queue the `steps` that wait for no other step and are not over; leave out the rest."""
         for step in steps:
             if self._tracker.is_over(step) or self._tracker.is_waiting(step) or is_on_demand(step):
                 continue
@@ -71,13 +71,13 @@ class ReadySteps:
         return sorted(taken, key=place.__getitem__)
 
     def discard(self, steps: Iterable[Step]) -> None:
-        """Remove the pieces among `steps` from the queues of their pools: they will never start."""
+        """Remove the pieces among `steps` from the queues of pools: these pieces will never start."""
         for step in steps:
             if isinstance(step, BuildPiece):
                 self._fleet.pool_of(step).queue.discard(step)
 
     def requeue_waiting_on(self, node: ScheduledNode) -> None:
-        """Queue again the pieces and checks that wait for something on `node`, so that they may use another node."""
+        """Queue again the pieces and checks that wait for `node`, so that another node may take the work."""
         waiting: list[Step] = [*node.parked, *node.checks]
         node.parked, node.checks = [], []
         self.add(waiting)

@@ -1,4 +1,4 @@
-"""Decide whether a step that failed is retried, and queue it again."""
+"""Decide whether a failed step is retried, and queue the step again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class RetryBudget:
     """Counts the attempts at pieces and checks.
 
-    A step may move to each of its other nodes once. `retries` of its target limits all further attempts.
+    A step may move to each of its other nodes once. The `retries` of the target limit all further attempts.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,8 @@ class RetryBudget:
     def _may_move(self, origin: BuildPiece | CheckPiece, node: Node) -> bool:
         """Whether `origin`, which was lost on `node`, is tried once more without using up a retry.
 
-        This is so while it has a node on which it was not lost yet. A check may be able to run only on the node that
-        has its image.
+        This is allowed while there is another node on which `origin` was not lost yet. A check may be able to run only
+        on the node that has the image.
         """
         piece, lost_on = piece_of(origin), self._lost_on[origin]
         lost_on[node.id] += 1
@@ -80,7 +80,7 @@ class Retries:
                 self._outages_at_start[step] = node.outages
 
     def retry(self, step: Step, now: float, *, lost: bool) -> bool:
-        """Queue `step`, which failed, again if it may be retried, and return whether it may. See `Schedule.retry`."""
+        """Queue the failed `step` again if a retry is allowed, and return whether it is. See `Schedule.retry`."""
         match step:
             case BootstrapNode() | BuildPiece() | CheckPiece():
                 node = self.fleet.node_of(step)
@@ -96,7 +96,7 @@ class Retries:
                 assert_never(step)
 
     def retry_after_batch(self, piece: BuildPiece, *, alone: bool) -> bool:
-        """Queue `piece` again after another piece of its batch failed, if it may be retried. Return whether it may."""
+        """After another piece of the batch failed, queue `piece` again if a retry is allowed. Return whether it is."""
         origin = self.tracker.origin(piece)
         if self.fleet.cannot_start(origin) or self.failed_dependency(piece):
             return False
@@ -107,7 +107,7 @@ class Retries:
         return True
 
     def failed_dependency(self, piece: BuildPiece) -> Step | None:
-        """Return the step that must come before `piece`, started in the same call or beside it, and failed."""
+        """Return a failed dependency of `piece` that started in the same call or at the same time, or None."""
         built = self.fleet.node_of(piece).built
         failed = self.tracker.failed_dependencies(self.tracker.origin(piece))
         return next((self.tracker.started_as(step) for step in failed if step not in built), None)
@@ -132,9 +132,10 @@ class Retries:
                 assert_never(step)
 
     def _may_retry_piece(self, piece: BuildPiece, node: ScheduledNode, *, lost: bool) -> bool:
-        """Whether `piece`, which can start again, may do so. It then has a call of its own.
+        """Whether `piece`, which has a usable node, may be retried. A retried piece gets its own call.
 
-        The loss of a base that shares the call of its users counts only for the users: only they start it again.
+        If a base shares a call with the pieces that link to it, a loss counts only for the linking pieces, since only
+        the linking pieces start the base again.
         """
         if lost and _is_base_in_call_of_users(piece, node):
             return True
@@ -150,7 +151,7 @@ class Retries:
             case BuildPiece():
                 node.remove(step, self.tracker.origin(step))
             case BootstrapNode() | CheckPiece():
-                pass  # they occupy no slot
+                pass  # these steps occupy no slot
             case _:
                 assert_never(step)
         self.ready.add([self.tracker.origin(step)])

@@ -39,20 +39,20 @@ if TYPE_CHECKING:
 class Schedule:
     """The state of a run: the steps that wait, run and are over.
 
-    When a piece is ready, it is assigned to one of its nodes; from then on it is a piece of that node alone (see
-    `BuildPiece.on`). It goes to its preferred node, which holds the cache, while that has room. It goes to another
-    equal node if waiting would cost more time than the cache saves. The bootstrap of a node comes before the first
-    piece on it, and the shared bases of a piece come before the piece. Both run on the nodes that are used, when they
-    are used.
+    When a build piece is ready, the schedule assigns the piece to one of its nodes, and only this node then builds the
+    piece (see `BuildPiece.on`). While the preferred node, which holds the cache, has room, the piece goes there. If
+    waiting would cost more time than the cache saves, the piece goes to another equal node. The bootstrap of a node
+    runs before the first piece on this node, and the shared bases of a piece run before the piece. Bootstraps and
+    shared bases run only on the nodes that are used, at the time of their use.
 
-    The piece with the longest remaining path starts first. A node with slots builds at most that many pieces at once;
-    short pieces that are ready together share a call. A node without slots gets all ready pieces, and equal nodes an
-    even share each; `batches` divides them into calls. The bootstraps of required nodes always run, first of all. A
-    check runs on the node that has built its piece, at once and whatever room there is. After the loss of that node, it
-    runs on an equal node if the image was uploaded.
+    The piece with the longest remaining path starts first. The slots of a node limit how many pieces it builds at once;
+    short pieces that are ready together share a call. If nodes have no slots, all ready pieces are assigned, with an
+    even share for each equal node, and `batches` divides the pieces into calls. The bootstraps of required nodes always
+    run, before all other steps. A check runs at once on the node that has built the checked piece, even if this node
+    has no room. After the loss of this node, the check runs on an equal node if the image was uploaded.
 
-    `slots` maps node ids to how many pieces a node builds at once; other nodes have the value of the plan or of their
-    BuildKit. Times are seconds of one clock with any origin.
+    `slots` maps node ids to the number of pieces that a node builds at once; for other nodes, the plan or BuildKit
+    decides. Times are seconds of one clock with any origin.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Schedule:
 
     @property
     def running(self) -> tuple[Step, ...]:
-        """The running steps, as they were started."""
+        """The started forms of the running steps."""
         return self._tracker.running
 
     @property
@@ -121,7 +121,7 @@ class Schedule:
         return (self._tracker.place.get(self.origin(step), -1), node)
 
     def dependencies(self, step: Step) -> tuple[Step, ...]:
-        """Return the steps that were done before `step` could start, as they were started, without bootstraps."""
+        """Return the started forms of the dependencies of `step`, without bootstraps."""
         dependencies = self._tracker.dependencies(step)
         if isinstance(step, BuildPiece):
             built = self._fleet.node_of(step).built
@@ -130,13 +130,13 @@ class Schedule:
         return tuple(dependencies)
 
     def failed_dependency(self, piece: BuildPiece) -> Step | None:
-        """Return the step that must come before `piece`, started in the same call or beside it, and failed."""
+        """Return a failed dependency of `piece` that started in the same call or at the same time, or None."""
         return self._retries.failed_dependency(piece)
 
     # --- start ------------------------------------------------------------------------------------------------------
 
     def start(self, now: float = 0.0) -> list[StartedSteps]:
-        """Start the steps that can start now, and return their calls. Each piece names the one node that builds it."""
+        """Start the steps that can start now, and return the calls. Each piece names the single node that builds it."""
         for node in self._fleet.take_retried(now):
             self._ready.requeue_waiting_on(node)
         calls = [call for node in self._required_to_start if (call := self._launcher.bootstrap(node))]
@@ -158,10 +158,10 @@ class Schedule:
     # --- end --------------------------------------------------------------------------------------------------------
 
     def finish(self, step: Step, status: StepStatus, outcome: Outcome | None = None) -> tuple[Step, ...]:
-        """Record that `step` is over. Return the steps that will never start because of it, in the graph's order.
+        """Record that `step` is over. Return the steps that therefore will never start, in the graph's order.
 
-        From the `outcome` of a bootstrap the schedule takes what the node reports: `slots`, `weight` and `platforms`.
-        From the outcome of a piece it takes whether a registry has the image (`uploaded`).
+        The `outcome` of a bootstrap contains the node's report: `slots`, `weight` and `platforms`. The `outcome` of a
+        piece says whether a registry has the image (`uploaded`).
         """
         outcome = outcome or Outcome()
         self._tracker.stop(step)
@@ -226,20 +226,20 @@ class Schedule:
     # --- retry ------------------------------------------------------------------------------------------------------
 
     def retry(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
-        """Queue `step`, which failed, again if it may be retried, and return whether it may. If not, `finish` it.
+        """Queue the failed `step` again if a retry is allowed, and return whether it is. If not, call `finish`.
 
-        `lost` means that its node was lost; the node then gets no work until its backoff ends. A piece may move to each
-        of its other nodes once, and so may a check. The `retries` of its target limit all further attempts, and those
-        after a failure of its own. The loss of a base that shares the call of its users counts only for the users. A
-        node may be lost `MAX_LOSSES` times in a row if it has an equal node, or else as often as its pieces may be
-        tried. Only steps that use a node are retried.
+        Only steps that use a node are retried. `lost` means that the node was lost; the node then gets no work until
+        its backoff ends. After losses, a piece or a check may move to each of its other nodes once. The `retries` of
+        the target limit all further attempts, and all attempts after a failure of the step itself. If a base shares a
+        call with the pieces that link to it, a loss counts only for the linking pieces. A node with an equal node may
+        be lost `MAX_LOSSES` times in a row, any other node as often as its pieces may be tried.
         """
         return self._retries.retry(step, now, lost=lost)
 
     def retry_after_batch(self, piece: BuildPiece, *, alone: bool = False) -> bool:
-        """Queue `piece` again after another piece of its batch failed, if it may be retried. Return whether it may.
+        """After another piece of the batch failed, queue `piece` again if a retry is allowed. Return whether it is.
 
-        It may share one more call, unless `alone` is set.
+        Unless `alone` is set, the retried piece may share a call again.
         """
         return self._retries.retry_after_batch(piece, alone=alone)
 

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 WEIGHT = 4
 """The weight of a node whose number of CPUs is not known."""
 MAX_BATCH_SIZE = 20
-"""The maximum number of pieces in one bake call: bake itself fails with hundreds, and a failure repeats the others."""
+"""The maximum number of pieces in one bake call. bake fails with hundreds, and a failed piece makes others repeat."""
 USUAL_CALLS = 3
 """Simultaneous bake calls into which the work of a node without slots is divided: one starts while another works."""
 MAX_CALLS = 8
-"""The maximum number of simultaneous bake calls on a node without slots. Each is a docker process and its plugin."""
+"""The maximum number of simultaneous bake calls on a node without slots. A call is a docker process and its plugin."""
 
 
 class NodeStatus(Enum):
     """The status of a node in a run."""
 
-    UNUSED = "no step has used it yet"
-    STARTING = "its bootstrap runs"
-    UP = "it answers"
-    LOST = "it does not answer; it is retried after its backoff"
-    FAILED = "it was lost too often and is not used again in this run"
+    UNUSED = "no step has used the node yet"
+    STARTING = "the bootstrap of the node runs"
+    UP = "the node answers"
+    LOST = "the node does not answer; mpbake retries after a backoff"
+    FAILED = "the node was lost too often and is not used again in this run"
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -45,14 +45,14 @@ class ScheduledNode:
     BuildKit schedules by itself. Then `weight`, the number of CPUs, decides the node's share of the work of equal
     nodes. `slots_known` means that the node's bootstrap does not change `slots`.
 
-    `running` maps pieces to their expected end: with `slots` the pieces that occupy a slot, otherwise all that have
-    begun. `calls` maps running pieces to the numbers of their bake calls. `gathered` pieces begin as soon as they are
+    `running` maps pieces to their expected end: with `slots` the pieces that occupy a slot, otherwise all started
+    pieces. `calls` maps running pieces to the numbers of their bake calls. `gathered` pieces begin as soon as they are
     divided into calls. `parked` pieces wait for the node's bootstrap, or for a shared piece that the node is building.
-    `built` and `building` hold shared pieces. `checks` wait until the node is up; they occupy no slot.
+    `built` and `building` hold shared pieces. `checks` wait until the node is up, and occupy no slot.
 
     `outages` counts all losses of the node, `losses` the losses in a row. At `max_losses` losses in a row the node
     fails. A lost node is retried at `retry_at`. `platforms` are the platforms that the node reports, or None before its
-    bootstrap. `pools` contain the node; `helped_pools` are sets of other nodes for which it may emulate pieces.
+    bootstrap. `pools` contain the node; `helped_pools` are pools of other nodes, whose pieces the node may emulate.
     """
 
     declared: Node
@@ -111,7 +111,7 @@ class ScheduledNode:
 
     @property
     def share(self) -> int:
-        """The node's share of the work of equal nodes, relative to their shares."""
+        """The node's share of work, relative to the shares of equal nodes."""
         return self.slots or self.weight
 
     @property
@@ -137,8 +137,8 @@ class ScheduledNode:
     def seconds_until_room(self, now: float, ahead: int, unknown: float) -> float:
         """Return the expected seconds until the node has room for a piece behind `ahead` other pieces.
 
-        A piece that is late is expected to take as long again as it is late. `unknown` is the expected duration of
-        the pieces ahead.
+        The remaining time of a late piece is estimated as its delay so far. `unknown` is the expected duration of the
+        pieces ahead.
         """
         if self.has_room and not self.slots:
             return 0.0

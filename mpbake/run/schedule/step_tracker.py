@@ -1,4 +1,4 @@
-"""Track which steps wait, run and are over. This part of the schedule does not know the state of nodes."""
+"""Track which steps wait, run and are over. This module does not know the state of nodes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ StepT = TypeVar("StepT", bound=Step)
 class StepTracker:
     """The state of each step of a graph.
 
-    The step that starts may be another object than the step of the graph, such as a piece on one of its nodes. The step
-    of the graph is its `origin`, which is of the same kind. A lazy step runs only where and when a piece needs it: it
-    is never ready by itself, and no run waits for it. `place` maps each step to its position in the graph's order.
+    A started step may be another object than the step in the graph: for example, a piece that is assigned to one node.
+    The step in the graph is the `origin` of the started step, and has the same type. A lazy step (a bootstrap or a
+    shared piece) runs only if a piece needs it, on the node of this piece. A lazy step is never ready by itself, and a
+    run does not wait for lazy steps. `place` maps each step to its position in the graph's order.
     """
 
     def __init__(self, graph: BuildGraph) -> None:
@@ -52,7 +53,7 @@ class StepTracker:
 
     @property
     def running(self) -> tuple[Step, ...]:
-        """The running steps, as they were started."""
+        """The started forms of the running steps."""
         return tuple(self._running)
 
     @property
@@ -63,7 +64,7 @@ class StepTracker:
     # --- started steps and their origins --------------------------------------------------------------------------
 
     def piece_on(self, piece: BuildPiece, node: Node) -> BuildPiece:
-        """Return `piece` as `node` builds it: the same object for each call."""
+        """Return `piece`, assigned to `node`: the same object at each call."""
         if len(piece.nodes) == 1 and piece.node.id == node.id:
             return piece
         on_node = self._piece_on_node.get((piece, node.id))
@@ -79,7 +80,7 @@ class StepTracker:
             self._origin[started] = origin
 
     def started_as(self, origin: StepT) -> StepT:
-        """Return the step as which `origin` was last started."""
+        """Return the started form of `origin`, from its last start."""
         return cast("StepT", self._started_as.get(origin, origin))
 
     def origin(self, step: StepT) -> StepT:
@@ -87,7 +88,7 @@ class StepTracker:
         return cast("StepT", self._origin.get(step, step))
 
     def dependencies(self, step: Step) -> list[Step]:
-        """Return the steps that had to be done before `step` could start, as they were started, without lazy steps."""
+        """Return the started forms of the dependencies of `step`, without lazy steps."""
         before = self._graph.before.get(self.origin(step), ())
         return [self.started_as(dependency) for dependency in before if not is_on_demand(dependency)]
 
@@ -99,7 +100,7 @@ class StepTracker:
         self._started_early.update(filter(self.is_waiting, map(self.origin, steps)))
 
     def stop(self, step: Step) -> None:
-        """Record that `step` no longer runs, whether it is over or will be started again."""
+        """Record that `step` no longer runs: it is over, or will be started again."""
         del self._running[step]
         self._started_early.discard(self.origin(step))
 
@@ -134,9 +135,9 @@ class StepTracker:
         return [dependency for dependency in self._graph.before[origin] if dependency in self._failed]
 
     def skip(self, steps: Iterable[Step]) -> tuple[Step, ...]:
-        """Mark `steps` and all their dependents as over, except those that run.
+        """Mark `steps` and all their dependents as over, except running steps.
 
-        Returns the steps that a user sees, in the graph's order: all but the lazy ones.
+        Returns the steps that a user sees, in the graph's order: all except lazy steps.
         """
         running = self._running_origins()
         skipped: set[Step] = set()
@@ -151,7 +152,7 @@ class StepTracker:
         return self._without_lazy(skipped)
 
     def cancel(self) -> tuple[Step, ...]:
-        """Mark all steps that have not started as over, and return them in the graph's order, without lazy steps."""
+        """Mark all steps that have not started as over. Return these steps in the graph's order, without lazy steps."""
         steps = self.not_started(self._graph.steps)
         self._over.update(steps)
         return self._without_lazy(steps)
@@ -164,10 +165,10 @@ class StepTracker:
         self._unfinished -= len(visible)
         return tuple(visible)
 
-    # --- pieces that start in the call of the piece before them -----------------------------------------------------
+    # --- pieces that start in the call of another piece -------------------------------------------------------------
 
     def followers(self, piece: BuildPiece) -> list[BuildPiece]:
-        """Return the pieces that wait for `piece`, or for its followers, and for nothing else."""
+        """Return the pieces that wait only for `piece` or for other followers of `piece`."""
         together: list[BuildPiece] = [piece]
         for step in together:
             dependents = (dependent for dependent in self._graph.after[step] if dependent not in together)
@@ -185,7 +186,7 @@ class StepTracker:
 
 
 def is_on_demand(step: Step) -> bool:
-    """Whether `step` runs only where and when a piece needs it."""
+    """Whether `step` runs only if a piece needs it, on the node of this piece."""
     match step:
         case BuildPiece():
             return step.shared

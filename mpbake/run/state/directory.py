@@ -1,6 +1,6 @@
 """The state directory `.mpbake/` beside the plan: run lock, run folders, durations of builds, buildx instances.
 
-A checkout may contain such a folder, so mpbake follows no symlink in it and trusts nothing in it.
+A checkout may contain such a folder, so mpbake follows no symlink in this folder and trusts none of its files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REMOVE_IT = "remove it: mpbake makes its own"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """The folders of one run. They exist and are private to this user.
+    """The folders of one run, which exist and are private to this user.
 
     `nodes` holds the buildx instances of the plan's nodes, `run` the logs of this run.
     """
@@ -72,7 +72,7 @@ def open_state(root: Path, now: datetime) -> Iterator[State]:
             raise MpbakeError(f"{error.filename or root / FOLDER}: {error.strerror}", hint=hint) from error
         try:
             yield state
-        except BrokenPipeError:  # the reader of our output is gone, which is not a problem of a file
+        except BrokenPipeError:  # the reader of mpbake's output closed the pipe: no problem of a file
             raise
         except OSError as error:
             raise system_error(error, error.filename or "a log or temporary file") from error
@@ -92,7 +92,7 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
 
 @contextlib.contextmanager
 def block_runs(root: Path) -> Iterator[None]:
-    """Prevent runs of the plan in `root` until the block ends. Several processes may do so at once.
+    """Prevent runs of the plan in `root` until the block ends. Several processes may block runs at once.
 
     Raises LockHeld if a run works on the plan, and UsageError if the lock is not a file of mpbake. If this user can
     neither write nor read the lock, no run of this user can start anyway.
@@ -104,7 +104,7 @@ def block_runs(root: Path) -> Iterator[None]:
     with os.fdopen(descriptor, "r", encoding="ascii", errors="replace") as lock:
         _lock(lock, fcntl.LOCK_SH)
         with contextlib.suppress(OSError):  # the lock may be read-only
-            os.ftruncate(descriptor, 0)  # it names the process of a run that has ended
+            os.ftruncate(descriptor, 0)  # the lock names the process of a run that has ended
         yield
 
 
@@ -120,7 +120,7 @@ def _open_lock(folder: Path) -> int | None:
 
 
 def read_durations(path: Path) -> tuple[Recorded, str]:
-    """Return the seconds of builds by target and platform, the newest last, and a warning if they are unusable."""
+    """Return the seconds of builds by target and platform, the newest last, and a warning for an unusable record."""
     return _durations(path).read(lambda _, by_platform: _seconds(by_platform))
 
 
@@ -141,7 +141,7 @@ def _seconds(by_platform: dict[str, list[float]]) -> dict[str, list[float]]:
 
 
 def _real_folder(path: Path) -> Path:
-    """Return `path` as a folder that is not a symlink, created if missing."""
+    """Return `path`, a folder and not a symlink; create the folder if missing."""
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise UsageError(f"{path} is not a folder", hint=_REMOVE_IT)
     path.mkdir(mode=0o700, exist_ok=True)
@@ -149,7 +149,7 @@ def _real_folder(path: Path) -> Path:
 
 
 def _real_file(path: Path) -> Path:
-    """Return `path`, which must be a file that is not a symlink, or not exist."""
+    """Return `path`, which must be a file and not a symlink, or must not exist."""
     if path.is_symlink() or (path.exists() and not path.is_file()):
         raise UsageError(f"{path} is not a file", hint=_REMOVE_IT)
     return path

@@ -1,6 +1,6 @@
 """Files of named JSON entries that mpbake keeps for later runs below `.mpbake/`.
 
-Such a file may come from a checkout or from another version, so mpbake validates it and trusts nothing in it.
+Such a file may come from a checkout or from another version, so mpbake validates everything in the file.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class JsonStore:
             return {}, f"{self.path} is damaged: {self.loss}"
 
     def write(self, entries: Mapping[str, Any]) -> None:
-        """Write `entries`, unless a newer mpbake wrote the file; `read` warns of that. Raises OSError."""
+        """Write `entries`, unless a newer mpbake wrote the file; `read` then warns. Raises OSError."""
         if self._is_newer():
             return
         lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in sorted(entries.items()))

@@ -54,7 +54,7 @@ def hold_node_lock(
     waiting: Callable[[], None] = lambda: None,
     cancelled: Callable[[], bool],
 ) -> contextlib.AbstractContextManager[None]:
-    """Hold the lock of the container or Deployment of `node`. Plans that give it the same name share it.
+    """Hold the lock of the container or Deployment of `node`. Plans that use the same name share the lock.
 
     Raises as `hold_lock` does.
     """
@@ -70,7 +70,7 @@ def hold_engine_lock(
 
 
 def wait_for(file: Any, *, seconds: float = float("inf"), cancelled: Callable[[], bool] = lambda: False) -> bool:
-    """Lock an open file, and return whether that succeeded within `seconds`. It polls, so that signals take effect."""
+    """Lock an open file, and return whether that succeeded within `seconds`. Poll, so that signals take effect."""
     end = time.monotonic() + seconds
     while not _try_lock(file):
         if cancelled() or time.monotonic() > end:
@@ -88,7 +88,7 @@ def _try_lock(file: Any) -> bool:
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
-    """Return a private folder of this user. It is removed at the latest when the machine restarts."""
+    """Return a private folder of this user, which the system removes at the latest at the next boot."""
     runtime = environment.get("XDG_RUNTIME_DIR")
     base = Path(runtime) if runtime and Path(runtime).is_dir() else Path("/tmp")  # noqa: S108 - checked below
     folder = base / f"mpbake-{os.getuid()}"

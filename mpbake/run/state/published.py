@@ -1,6 +1,6 @@
-"""The images that earlier runs have published: `.mpbake/published.json`. `mpbake verify` compares registries with it.
+"""The images that earlier runs have published: `.mpbake/published.json`. `mpbake verify` uses the record.
 
-The file may come from a checkout: mpbake only compares it with registries, and runs nothing that it names.
+The file may come from a checkout: mpbake only compares the images with registries, and runs nothing from the file.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _published_target(step: Step) -> Target | None:
 
 
 def read_published(folder: Path) -> tuple[dict[str, ExpectedImages], str]:
-    """Return the images recorded in `folder`, and a warning if the record is unusable. A missing file holds none."""
+    """Return the images recorded in `folder`, and a warning if the record is unusable. A missing file has no images."""
     return _store(folder).read(_parse)
 
 
@@ -54,7 +54,7 @@ def write_published(folder: Path, published: Mapping[str, ExpectedImages]) -> No
 
 
 def remember_published(folder: Path, published: Mapping[str, ExpectedImages]) -> Iterator[str]:
-    """Add `published` to the record in `folder`, and yield a warning for each thing that went wrong."""
+    """Add `published` to the record in `folder`, and yield a warning for each failure."""
     if not published:
         return
     known, warning = read_published(folder)

@@ -1,1 +1,1 @@
-"""The files of a plan: found, read as TOML, and mapped to lines and columns."""
+"""Find the files of a plan, read the files as TOML, and map values to lines and columns."""

@@ -39,8 +39,8 @@ class PlanLocation:
 def find_plan(folder: Path) -> PlanLocation:
     """Return the plan of `folder` or of the nearest folder above it. Raises PlanError if there is none.
 
-    `build.toml` is a common name, so files of other tools are passed over; so are folders and devices. A file of
-    another tool beside a plan is not worth a message: `mpbake.toml` exists for that case.
+    `build.toml` is a common name, so mpbake passes over files of other tools, and also over folders and devices. A
+    `build.toml` of another tool beside a plan is not reported: the name `mpbake.toml` exists for this case.
     """
     passed_over: dict[Path, str] = {}
     for parent in (folder, *folder.parents):

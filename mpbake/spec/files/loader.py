@@ -1,4 +1,4 @@
-"""Read the files of a plan, with the files that they include, and check them against the tables of a plan."""
+"""Read the files of a plan and all included files, and check each file against the tables of a plan."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 _MAX_DEPTH = 50
-"""How many files may include each other, one within the other."""
+"""The maximum depth of nested includes."""
 
 
 def read_plan(
     paths: Sequence[Path], *, show: Callable[[Path], str] = str, settings: Sequence[str] = ()
 ) -> tuple[PlanFiles, PlanSpec]:
-    """Read and check the files of a plan and the files that they include. Values of later files win.
+    """Read and check the files of a plan and all included files. Values of later files win.
 
     `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. Raises PlanError
-    with every problem of the files' form.
+    with all problems of syntax, keys and types.
     """
     reader = _Reader(paths[0].parent, show)
     for path in paths:
@@ -58,7 +58,7 @@ class _Reader:
         self._problems: list[Diagnostic] = []
 
     def read(self, path: Path) -> None:
-        """Read `path` and the files that it includes, and keep their problems."""
+        """Read `path` and the files that it includes, and collect all problems."""
         real_path = os.path.realpath(path)  # several symlinks to a file are the same file, and cannot make a cycle
         if real_path in self._files:
             return
@@ -74,7 +74,7 @@ class _Reader:
         self._files[real_path] = file
 
     def finish(self) -> tuple[PlanFile, ...]:
-        """Return the files; later ones override earlier ones. Raises PlanError with all problems."""
+        """Return the files; a later file overrides earlier files. Raises PlanError with all problems."""
         files = tuple(self._files.values())
         for file in files:
             self._check_requirement(file)
@@ -114,7 +114,7 @@ class _Reader:
         self._report(file, Problem(code=code, key=("include", index), message=message, hint=hint))
 
     def _check_requirement(self, file: PlanFile) -> None:
-        """Check that this mpbake understands the file: otherwise its other problems would mislead."""
+        """Check that this version of mpbake can read the file. If not, other problems of the file would mislead."""
         required = file.data.get("requires")
         if isinstance(required, str) and not _is_met(required):
             message = f"requires mpbake {one_line(required)}, but this is {__version__}"
@@ -122,7 +122,7 @@ class _Reader:
             self._report(file, Problem(code=Code.OTHER_MPBAKE, key=("requires",), message=message, hint=hint))
 
     def _check_head(self, file: PlanFile) -> None:
-        """Check the keys at the top of each file: in the merged plan only those of the last file are visible."""
+        """Check the keys at the top of each file: in the merged plan only the keys of the last file are visible."""
         head = {name: file.data[name] for name in ("version", "requires", "include") if name in file.data}
         try:
             PlanSpec.model_validate(head, context=dict(AS_WRITTEN))
@@ -135,7 +135,7 @@ class _Reader:
 
 
 def _is_met(required: str) -> bool:
-    """Return whether this mpbake is in the range. True for an invalid range, which is a problem of its own."""
+    """Return whether `required` allows this version of mpbake. True for an invalid range, reported separately."""
     try:
         return version_range(required).contains(__version__, prereleases=True)
     except ValueError:
@@ -143,7 +143,7 @@ def _is_met(required: str) -> bool:
 
 
 def _included(file: PlanFile) -> Iterator[tuple[int, str]]:
-    """Yield the valid entries of `include`, with their index; the validation of the file reports the others."""
+    """Yield each valid entry of `include` with its index; validation of the file reports invalid entries."""
     include = file.data.get("include", [])
     for index, name in enumerate(include if isinstance(include, list) else []):
         if isinstance(name, str) and name and "://" not in name:

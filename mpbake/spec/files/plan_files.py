@@ -40,9 +40,9 @@ class PlanFile:
     quotable: bool = True
 
     def locate(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Location:
-        """Return the location of `key`, or of the nearest table above it in the file. See `SourceMap.find`.
+        """Return the location of `key`, or of the nearest enclosing table in the file. See `SourceMap.find`.
 
-        Pass it to `redacted_location` before it is printed.
+        Pass the location to `redacted_location` before you print it.
         """
         key = self._as_written(key)
         spot = self._source_map.find(key, culprit, of_key=of_key)
@@ -51,7 +51,7 @@ class PlanFile:
         return location_of_span(spot, self.shown, key, quotable=self.quotable)
 
     def _as_written(self, key: KeyPath) -> KeyPath:
-        """Return `key` as in the file: a table in its short form has a value instead of keys."""
+        """Return `key` as the file writes it: a table in short form is a value without keys."""
         if len(key) < 3 or _SHORT_FORMS.get(key[0]) != key[2]:
             return key
         table = self.data.get(str(key[0]))
@@ -59,7 +59,7 @@ class PlanFile:
         return (*key[:2], *key[3:]) if is_short else key
 
     def holds(self, key: KeyPath) -> int:
-        """Return how many parts of `key`, from the first, this file contains."""
+        """Return the number of leading parts of `key` that this file contains."""
         value: Any = self.tables
         for length, part in enumerate(key):
             if not _has(value, part):
@@ -80,7 +80,7 @@ class PlanFile:
 def location_of_span(spot: SourceSpot, shown: str, key: KeyPath = (), *, quotable: bool) -> Location:
     """Return the location of a part of a file that messages call `shown`.
 
-    Pass it to `redacted_location` before it is printed.
+    Pass the location to `redacted_location` before you print it.
     """
     excerpt = spot.excerpt if quotable else ""
     return Location(file=shown, key=key, line=spot.line, column=spot.column, length=spot.length, excerpt=excerpt)
@@ -138,7 +138,7 @@ class PlanFiles:
         return Path(os.path.relpath(folder, self.root)) if self.relative else folder
 
     def stated(self, key: KeyPath) -> KeyPath:
-        """Return the part of an attribute's key, or of the key of its entry, that a file contains; () if none does.
+        """Return the leading part of `key`, an attribute or one of its entries, that a file contains; () if none.
 
         If a template replaces the whole value, an entry has no location of its own.
         """
@@ -152,7 +152,7 @@ class PlanFiles:
         return self._owner(key).holds(key) == len(key)
 
     def locate(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> Location:
-        """Return the redacted location of `key`, or of the nearest table above it, in the file that contains it."""
+        """Return the redacted location of `key`, or of the nearest enclosing table, in the file with this key."""
         if key[:1] == (SETTING,):
             location = Location(file=f"{SETTING} {self.settings[int(key[1])]}")
         else:
@@ -170,7 +170,7 @@ class PlanFiles:
 
     @cached_property
     def _redactor(self) -> Redactor:
-        """Return the redactor for sensitive values in the files. It is created when mpbake prints a location."""
+        """Return the redactor for sensitive values in the files, created when mpbake first prints a location."""
         values = [text.partition("=")[2] for text in self.settings]
         written = [text for file in self.sources for text in scalars_in(file.data)]
         credentials = [credential for text in (*values, *written) for credential in credentials_in(text)]
@@ -178,11 +178,11 @@ class PlanFiles:
 
     @cached_property
     def _redact(self) -> Callable[[str], str]:
-        """Return a function that redacts lines and file names, each of them once, however many problems it has."""
+        """Return a cached function that redacts lines and file names: many problems may concern the same line."""
         return cache(self._redactor.redact)
 
     def _owner(self, key: KeyPath) -> PlanFile:
-        """Return the file that contains most of `key`; if several do, the last one."""
+        """Return the file that contains the longest leading part of `key`; of several such files, the last."""
         if len(self.sources) == 1 or key[:1] == (SETTING,):
             return self.main
         owner = self.sources[-1]
@@ -196,7 +196,7 @@ class PlanFiles:
 
 
 def _sensitive_defaults(sources: tuple[PlanFile, ...]) -> Iterator[str]:
-    """Yield the values of variables that one of the files declares as sensitive, even with a misspelt key."""
+    """Yield the values of variables that a file declares as sensitive, even if the key `sensitive` is misspelt."""
     tables = [table for file in sources if isinstance(table := file.data.get("variables"), dict)]
     sensitive = {name for table in tables for name, variable in table.items() if _is_sensitive(variable)}
     for table in tables:
@@ -206,7 +206,7 @@ def _sensitive_defaults(sources: tuple[PlanFile, ...]) -> Iterator[str]:
 
 
 def _is_sensitive(variable: Any) -> bool:
-    """Return whether the table of a variable says that it is sensitive, even with a misspelt key."""
+    """Return whether the table of a variable sets `sensitive`, even if this key is misspelt."""
     keys = variable if isinstance(variable, dict) else {}
     return any(closest_name(key, ["sensitive"]) and value is not False for key, value in keys.items())
 
@@ -217,7 +217,7 @@ def _has(value: Any, part: str | int) -> bool:
 
 
 def _effective(values: list[tuple[PlanFile, Any]]) -> list[tuple[PlanFile, Any]]:
-    """Return the values of a key that have an effect: the tables at the end, which are merged, or the last value."""
+    """Return the values of a key that take effect: the tables at the end, which are merged, or else the last value."""
     tables = list(takewhile(lambda entry: isinstance(entry[1], dict), reversed(values)))
     return tables[::-1] or values[-1:]
 

@@ -66,10 +66,10 @@ class SourceMap:
         self.duplicate: tuple[KeyPath, Span] | None = scanner.duplicate
 
     def find(self, key: KeyPath, culprit: str = "", *, of_key: bool = False) -> SourceSpot | None:
-        """Return the spot to mark for `key`, or for the nearest table above it in the document; None if there is none.
+        """Return the spot to mark for `key`, or for the nearest enclosing table in the document; None if there is none.
 
-        The spot is the `culprit` if the value contains it, else the value if it is on one line, else the key. With
-        `of_key`, the spot is the key.
+        If the value contains `culprit`, mark `culprit`. Otherwise mark a value on a single line, or else the key. With
+        `of_key`, mark the key.
         """
         for length in range(len(key), 0, -1):
             path = key[:length]
@@ -79,7 +79,7 @@ class SourceMap:
         return None
 
     def spot(self, span: Span) -> SourceSpot:
-        """Return the line and column of a span; for a span of several lines, its part of the first line."""
+        """Return the line and column of a span; for a span of several lines, the part on the first line."""
         line = self.line(span.start)
         start = self._line_starts[line - 1]
         excerpt = self._lines[line - 1]
@@ -100,7 +100,7 @@ class SourceMap:
         return [0, *(newline.end() for newline in re.finditer("\n", self.text))]
 
     def _in_value(self, path: KeyPath, culprit: str, *, below: bool) -> Span | None:
-        """Return the span to mark in the value at `path`; None if the key is better. `below`: the value lacks a key."""
+        """Return the span to mark in the value at `path`; None to mark the key. `below`: the value lacks a key."""
         value = self.values.get(path)
         if value is None:
             return None
@@ -214,7 +214,7 @@ class _Scanner:
         elif first in "\"'":
             self._string()
         else:
-            # Strip only characters that `_skip` skips. Otherwise an array could have empty items without end.
+            # Strip only characters that `_skip` skips. Otherwise an array could yield empty items forever.
             bare = self._match(_BARE_VALUE).rstrip(" \t\r")
             if not bare:
                 raise ValueError(start)
@@ -242,7 +242,7 @@ class _Scanner:
             self._pair(path)
 
     def _closed(self, bracket: str) -> bool:
-        """Skip blanks and commas. Return whether the closing bracket follows; if so, skip it as well."""
+        """Skip blanks and commas. Return whether the closing bracket follows; if so, skip the bracket as well."""
         self._skip(_BLANK)
         while self._text[self._at] == ",":
             self._at += 1

@@ -74,7 +74,7 @@ def _value_without_comma(error: tomli.TOMLDecodeError, source_map: SourceMap) ->
 
 
 def _value_before(error: tomli.TOMLDecodeError, source_map: SourceMap) -> Span:
-    """Return the last value that ends before the error; if unknown, the last character before it."""
+    """Return the last value that ends before the error; if unknown, the last character before the error."""
     end = len(error.doc[: error.pos].rstrip())
     spans = (span for span in source_map.values.values() if span.end <= error.pos)
     last = max(spans, key=lambda span: span.end, default=None)
@@ -90,7 +90,7 @@ def _location(source_map: SourceMap, span: Span, shown: str, key: KeyPath = (), 
 
 
 def _hint(error: tomli.TOMLDecodeError) -> str:
-    """Return the most likely remedy for a file that is not TOML."""
+    """Return the most likely hint for a file that is not TOML."""
     character = error.doc[error.pos : error.pos + 1]
     if error.msg == "Invalid value" and _PAIR.match(error.doc, error.pos):
         return "close the list above with ]"
@@ -104,7 +104,7 @@ def _hint(error: tomli.TOMLDecodeError) -> str:
 
 
 def _is_in_text(error: tomli.TOMLDecodeError) -> bool:
-    """Return whether the error is inside quotes, and not in a comment: a text cut there has no closing quotes."""
+    """Return whether the error is inside quotes (not in a comment): the text before the error then lacks a quote."""
     try:
         tomli.loads(error.doc[: error.pos])
     except tomli.TOMLDecodeError as cut:
@@ -115,7 +115,7 @@ def _is_in_text(error: tomli.TOMLDecodeError) -> bool:
 def _is_near_sensitive(text: str, position: int) -> bool:
     """Return whether the table around `position` contains the word `sensitive`.
 
-    Any of its values may then be sensitive: the file cannot be parsed.
+    The file cannot be parsed, so any value of such a table may be sensitive.
     """
     begin, end = text.rfind("\n[", 0, position), text.find("\n[", position)
     return "sensitive" in text[max(begin, 0) : end if end >= 0 else None]

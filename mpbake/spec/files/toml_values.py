@@ -1,4 +1,4 @@
-"""Read TOML: files, single values and keys. Numbers keep the way in which they are written."""
+"""Read TOML: files, single values and keys. Numbers keep their notation."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class WrittenInt(int):
 
 
 def read_text(path: Path, shown: str) -> str:
-    """Return the text of a file that messages call `shown`. Raises PlanError if it is unreadable or not UTF-8."""
+    """Return the text of a file that messages call `shown`. Raises PlanError if the file is unreadable or not UTF-8."""
     try:
         return read_bounded(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -92,13 +92,13 @@ def parse_toml(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any
 def read_values(path: Path, *, shown: str) -> dict[str, Any]:
     """Return the values of a `--var-file`: a TOML file of variables. Raises PlanError.
 
-    Any of the variables may be sensitive, so messages show none of its lines.
+    Any of the variables may be sensitive, so messages show no line of the file.
     """
     return parse_toml(read_text(path, shown), shown, quotable=False)
 
 
 def read_value(text: str) -> Any:
-    """Return the value that `text` is in TOML; None if `text` is not a value."""
+    """Parse `text` as a value in TOML; None if `text` is not a value."""
     try:
         return _values(f"value = {text}").get("value")
     except (ValueError, RecursionError):
@@ -121,7 +121,7 @@ def top_level_keys(text: str) -> set[str]:
 
 
 def same_values(text: str, other: str) -> bool:
-    """Return whether two TOML documents have the same values; False if one of them is not TOML."""
+    """Return whether two TOML documents have the same values; False if either document is not TOML."""
     try:
         return tomli.loads(text) == tomli.loads(other)
     except (ValueError, RecursionError):
@@ -129,7 +129,7 @@ def same_values(text: str, other: str) -> bool:
 
 
 def _values(text: str) -> dict[str, Any]:
-    """Return the values of a TOML document; numbers know how they are written. Raises ValueError, RecursionError."""
+    """Return the values of a TOML document; numbers keep their notation. Raises ValueError, RecursionError."""
     values = tomli.loads(text, parse_float=WrittenFloat)
     if _MAY_HAVE_BASE.search(text):
         _keep_bases(values, SourceMap(text))

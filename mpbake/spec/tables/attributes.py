@@ -1,4 +1,4 @@
-"""What a declaration says besides a type: how an attribute merges, who uses it, which buildx and drivers know it."""
+"""Properties of attributes besides the type: merge rule, role, and support by versions of buildx and by drivers."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Merge(Enum):
 
 
 class Role(Enum):
-    """What an attribute is for. The role decides which bake definitions contain the attribute.
+    """The purpose of an attribute. The role decides which bake definitions contain the attribute.
 
     A bake definition contains the target itself, the targets that it links to, or a generated check.
     """
 
-    PLAN = "mpbake uses it; no definition contains it"
+    PLAN = "used by mpbake; in no definition"
     SOURCE = "the input of a build: in the definitions of the target and of linked targets"
     RUN = "the environment of RUN steps: in the same definitions, and in a check that runs a command"
-    NO_CACHE = "steps run again although they are cached: omitted for what the node has built in the same run"
-    PULL = "base images are pulled again: omitted likewise, but not for an engine's own builder"
-    RESULT = "what is stored in the image or beside it: in the definition of the target only"
-    DESTINATION = "where the image goes: mpbake writes it for each build piece"
+    NO_CACHE = "rebuilds cached steps: omitted for targets that the node has already built in the same run"
+    PULL = "pulls base images again: omitted like NO_CACHE, but not with the `docker` driver"
+    RESULT = "data in the image or beside the image: in the definition of the target only"
+    DESTINATION = "the destination of the image: written by mpbake for each build piece"
 
 
 class Scope(Enum):
@@ -68,13 +68,13 @@ class Exposure(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attribute:
-    """What mpbake knows about an attribute of a target besides its type. No other module lists names of attributes.
+    """Properties of a target's attribute besides the type. No other module lists names of attributes.
 
     `identity` is the field by which BY_FIELD merges. `access` says what a build does with the paths in the value.
     `refers`: the value names other tables of the plan. `bake_variables`: `${VARIABLE}` in the value is probably a
-    variable of bake, and not of a shell. `strict` raises ValueError for a value that no known release supports; later
-    releases may, so this is a warning. `since` is the first buildx that knows the attribute, if mpbake supports older
-    ones: those ignore it without a message.
+    variable of bake, and not of a shell. `strict` raises ValueError for a value that no known release supports; since
+    later releases may support the value, the error becomes a warning. `since` is the first buildx that knows the
+    attribute, if mpbake supports older versions: an older buildx ignores the attribute without a message.
     """
 
     merge: Merge
@@ -101,7 +101,7 @@ class Attribute:
 
 
 class OptionForm(Enum):
-    """How buildx takes the value of a driver option."""
+    """The form in which buildx takes the value of a driver option."""
 
     PLAIN = "key=value; a table: key.name=value for each name in it"
     PAIRS = "one value: name=value,name=value"
@@ -110,10 +110,10 @@ class OptionForm(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """What mpbake knows about an option of nodes besides its type: the drivers that support it.
+    """Properties of an option of nodes besides the type: the drivers with support, and the form for buildx.
 
     `to_driver`: buildx gets the value as a `--driver-opt` of the same name. `of_client`: only the buildx on this
-    machine uses the option, so it changes nothing about the node itself.
+    machine uses the option, so the option does not change the node itself.
     """
 
     drivers: tuple[Driver, ...]
@@ -128,7 +128,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptionSince:
-    """The first buildx that supports an option of nodes, or a part of it. Older supported releases reject the option.
+    """The first buildx that supports an option of nodes or a part of the option. Older releases reject the option.
 
     The version applies to `drivers`; if empty, to all drivers that support the option.
     """

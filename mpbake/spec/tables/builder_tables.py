@@ -1,4 +1,4 @@
-"""The tables of builders and nodes, and the options of nodes that they declare."""
+"""The tables of builders and nodes, and the options of nodes in these tables."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def kebab(name: str) -> str:
 
 
 def _describe_support(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Add to the description of an option the drivers that support it, and the first buildx."""
+    """Add to the description of an option: the drivers with support, and the first buildx."""
     for name, field in model.model_fields.items():
         support = [str(item) for item in field.metadata if isinstance(item, Option | OptionSince)]
         if support:

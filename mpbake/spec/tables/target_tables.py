@@ -1,4 +1,4 @@
-"""The tables of targets, and the attributes that they declare."""
+"""The tables of targets, and the attributes of targets in these tables."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from mpbake.spec.tables.value_types import (
     InvalidValue,
     Matrix,
     Network,
-    Operation,
     Outputs,
     Platforms,
     Policies,
@@ -180,7 +179,9 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     )
     entitlements: Annotated[
         Entitlements,
-        Attribute(merge=Merge.APPEND, role=Role.SOURCE, strict=partial(check_entitlement, more=False), since=(0, 17)),
+        Attribute(
+            merge=Merge.APPEND, role=Role.SOURCE, strict=partial(check_entitlement, allow_unknown=False), since=(0, 17)
+        ),
     ] = Field(default_factory=list, description="privileges of RUN steps: network.host, security.insecure, device")
     resources: Annotated[Resources, Attribute(merge=Merge.BY_KEY, role=Role.RUN, since=(0, 35))] = Field(
         default_factory=dict, description="limits of RUN steps: memory, cpu-shares and others"
@@ -191,7 +192,9 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     )
     call: Annotated[
         Operation,
-        Attribute(merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, more=False), since=(0, 16)),
+        Attribute(
+            merge=Merge.REPLACE, role=Role.SOURCE, strict=partial(check_call, allow_unknown=False), since=(0, 16)
+        ),
     ] = Field(default="", description="operation instead of a build: check, outline or targets")
 
 

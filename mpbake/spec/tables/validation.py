@@ -1,4 +1,4 @@
-"""The errors of pydantic in the words of people who write plans."""
+"""Convert pydantic's errors to problems in the words of plan authors."""
 
 from __future__ import annotations
 

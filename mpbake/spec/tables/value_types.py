@@ -91,7 +91,7 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """Convert numbers and booleans to text as written in TOML: users write them for arguments and labels."""
+    """Convert numbers and booleans to text as written in TOML: users write such values for arguments and labels."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, int | float) else value
@@ -141,7 +141,7 @@ def _known(names: type[StrEnum]) -> list[str]:
 
 
 def one_of(names: type[StrEnum], kind: str = "value") -> Callable[[str], None]:
-    """Return a check that a value is one of `names`; messages call it by its `kind`."""
+    """Return a check that a value is one of `names`; `kind` is the word for the value in messages."""
 
     def check(value: str) -> None:
         known = _known(names)

@@ -11,7 +11,6 @@ from mpbake.base.references import parse_fields
 from mpbake.model.bake_fields import (
     Paths,
     SecretSource,
-    attestations_asked_for,
     check_annotation,
     check_attestation,
     check_cache,
@@ -26,6 +25,7 @@ from mpbake.model.bake_fields import (
     check_size,
     check_ulimit,
     deletes,
+    enabled_attestations,
     enforced_policies,
     is_attested,
     is_set,
@@ -199,7 +199,7 @@ def test_whether_an_archive_is_one_file(text: str, *, tar: bool) -> None:
     ("text", "wanted"), [("type=sbom", ["sbom"]), ("type=sbom,disabled=0", ["sbom"]), ("type=sbom,Disabled=t", [])]
 )
 def test_which_attestations_are_asked_for(text: str, wanted: list[str]) -> None:
-    assert attestations_asked_for([text]) == wanted
+    assert enabled_attestations([text]) == wanted
 
 
 @pytest.mark.parametrize(

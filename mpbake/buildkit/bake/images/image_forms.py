@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import BuildFailed
 from mpbake.base.references import format_fields, parse_fields
 from mpbake.buildkit.registry.manifests import is_attestation
-from mpbake.model.bake_fields import attestations_declined
+from mpbake.model.bake_fields import disabled_attestations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ def _common_output(output: str) -> str:
 
 
 def _common_attestations(entries: Sequence[str]) -> list[str]:
-    if _PROVENANCE in attestations_declined(entries):
+    if _PROVENANCE in disabled_attestations(entries):
         return list(entries)
     types = [parse_fields(entry).get("type") for entry in entries]
     default = [] if _PROVENANCE in types else [format_fields(_DEFAULT_PROVENANCE)]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.nodes.causes import Cause
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.process.docker import Client, Completed, Docker
+    from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands
     from mpbake.model.plan import Node
 
 _PAUSED = "paused"
@@ -211,7 +211,7 @@ class Containers:
         lines = without_colour(f"{logs.stdout}{logs.stderr}").strip().splitlines()
         return log_paragraph("its log ends with", "\n".join(lines[-_LAST_LINES:]))
 
-    def _must(self, node: Node, request: Callable[[Client], None]) -> None:
+    def _must(self, node: Node, request: Callable[[DockerCommands], None]) -> None:
         """Make a typed call to the engine of `node`. Raises Unreachable if the command fails."""
         try:
             self.docker.call(request, endpoint=engine_of(node), timeout=_CHANGE_TIMEOUT)
