@@ -14,7 +14,7 @@ from mpbake.base.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.base.references import parse_fields, parse_reference
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
-from mpbake.buildkit.bake.definition import PART, archive_part
+from mpbake.buildkit.bake.definition import PIECE_ARCHIVE_SUFFIX, piece_archive
 from mpbake.buildkit.bake.images.archives import form_in, join_archives
 from mpbake.buildkit.bake.images.engine_images import EngineImages
 from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
@@ -102,14 +102,14 @@ class BuildKitRunner:
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> dict[Step, Outcome | MpbakeError]:
         """Build pieces of one node in one call; see StepRunner."""
-        with self._forgetting(pieces[0].node):
+        with self._reset_lost_node(pieces[0].node):
             results = self.builds.build(pieces, inputs, reporter)
         if any(isinstance(result, NodeLost) for result in results.values()):
             self.nodes.forget(pieces[0].node)
         return results
 
     @contextlib.contextmanager
-    def _forgetting(self, node: Node) -> Iterator[None]:
+    def _reset_lost_node(self, node: Node) -> Iterator[None]:
         """If `node` is lost during the block, make it ready anew before its next use."""
         try:
             yield
@@ -140,7 +140,7 @@ class BuildKitRunner:
                 facts[node.id] = ready_node.facts
         return facts
 
-    def complaint(self, node: Node) -> MpbakeError | None:
+    def node_error(self, node: Node) -> MpbakeError | None:
         """Return why `node`, which was probed before, cannot be used; None if it can."""
         try:
             self.nodes.ready(node)
@@ -171,8 +171,8 @@ class BuildKitRunner:
 
         Raises Unreachable, UsageError.
         """
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            cpus = beside.submit(self._cpus, node)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            cpus = pool.submit(self._cpus, node)
             ready_node = self.nodes.ready(
                 node, lambda activity: reporter.handle(NodeProgressed(node=node, activity=activity))
             )
@@ -192,17 +192,17 @@ class BuildKitRunner:
 
     def _check(self, step: CheckPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         (built,) = inputs.values()
-        with self._forgetting(step.piece.node):
+        with self._reset_lost_node(step.piece.node):
             return self.builds.check(step, built.outcome, reporter)
 
     def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
         """Join the parts of each archive, and remove the parts."""
-        prefixes = {piece: self.builds.parts_of(piece) for piece in _pieces(inputs)}
+        prefixes = {piece: self.builds.archive_prefix(piece) for piece in _pieces(inputs)}
         annotations = index_annotations(step.target.attributes.get("annotations", ()))
         digest = ""
         for number, output in enumerate(archives(step.target)):
             fields = parse_fields(output)
-            files = {piece: Path(archive_part(prefix, number)) for piece, prefix in prefixes.items()}
+            files = {piece: Path(piece_archive(prefix, number)) for piece, prefix in prefixes.items()}
             self.builds.forms.check(step.target, _built_on(inputs), partial(_form_in_file, files))
             parts = list(files.values())
             digest = join_archives(parts, Path(fields["dest"]), annotations, tar=is_set(fields, "tar", default=True))
@@ -343,8 +343,8 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
     images = EngineImages(docker)
     when_stopped(docker.cancel)
     try:
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            buildx = beside.submit(buildx_version, docker)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            buildx = pool.submit(buildx_version, docker)
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
         bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry)
@@ -367,5 +367,7 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
         registries.close()
         docker.close()
         nodes.tidy()
-        for part in state.run.glob(f"*{PART}"):  # parts of archives that were not joined because of an error
+        for part in state.run.glob(
+            f"*{PIECE_ARCHIVE_SUFFIX}"
+        ):  # parts of archives that were not joined because of an error
             part.unlink(missing_ok=True)

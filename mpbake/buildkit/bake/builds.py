@@ -113,7 +113,7 @@ class PieceBuilder:
             return results
         return results | self._build(loads, ready_node, context, {"target": targets}, reporter)
 
-    def parts_of(self, piece: BuildPiece) -> str:
+    def archive_prefix(self, piece: BuildPiece) -> str:
         """Return the start of the file names of a piece's parts of archives."""
         return str(self.state.log(piece.key).with_suffix(""))
 
@@ -133,7 +133,7 @@ class PieceBuilder:
         return load_decision(piece, self.nodes.engines)
 
     def _targets(self, piece: BuildPiece, context: DefinitionContext, load: LoadDecision) -> dict[str, Any]:
-        definition = bake_definition(piece, context, load=load.whole, parts=self.parts_of(piece))
+        definition = bake_definition(piece, context, load=load.whole, archive_prefix=self.archive_prefix(piece))
         targets: dict[str, Any] = definition["target"]
         return targets
 

@@ -11,9 +11,9 @@ from mpbake.buildkit.bake.definition import dockerfiles
 from mpbake.buildkit.bake.failures import (
     build_error,
     has_lost_result,
-    is_doubtful,
     is_push_failure,
     is_store_collision,
+    may_be_lost_node,
 )
 from mpbake.buildkit.bake.progress import target_of
 from mpbake.graph.links import linked_targets
@@ -99,7 +99,7 @@ class CallErrors:
             error = self._push_error(error, [piece.target])
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
-        if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE_SECONDS):
+        if may_be_lost_node(error) and not self.nodes.answers(piece.node, _PROBE_SECONDS):
             first_line = error.message.partition("\n")[0]
             return self._lost(piece, f"it does not answer any more: {first_line}", call.log)
         return error

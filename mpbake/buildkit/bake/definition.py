@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 CHECKED = "FROM checked"
 """The start of the Dockerfile that mpbake writes for the command of a check."""
-PART = ".oci.tar"
+PIECE_ARCHIVE_SUFFIX = ".oci.tar"
 """The end of the file name of a part of an archive."""
 _DOCKERFILE = "Dockerfile"
 _NO_CACHE = attributes_for(Role.NO_CACHE)
@@ -40,7 +40,7 @@ _RESULT = attributes_for(Role.RESULT)
 _NAMING = ("docker", "image")
 _ARCHIVES = ("docker", "oci")
 # With it, BuildKit treats a piece of one platform as a part of many: index, manifest annotations, folders by platform.
-_PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
+_MULTI_PLATFORM_OUTPUT = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,7 +61,7 @@ class DefinitionContext:
 
 
 def bake_definition(
-    piece: BuildPiece, context: DefinitionContext, *, load: bool = True, parts: str = ""
+    piece: BuildPiece, context: DefinitionContext, *, load: bool = True, archive_prefix: str = ""
 ) -> dict[str, Any]:
     """Return the definition of `piece`.
 
@@ -72,10 +72,10 @@ def bake_definition(
     links = _linked(piece.target, platforms)
     main = _main(piece, context, platforms, links)
     if not piece.shared:
-        main["output"] = outputs(piece, context, load=load, parts=parts)
+        main["output"] = outputs(piece, context, load=load, archive_prefix=archive_prefix)
         main = in_common_form(main) if piece.target in context.common else main
     targets = {piece.target.name: main}
-    for name, (target, wanted) in links.parts.items():
+    for name, (target, wanted) in links.by_name.items():
         targets[name] = _link(target, wanted, context, links)
     return {"target": targets}
 
@@ -84,27 +84,27 @@ def bake_definition(
 class _Links:
     """The linked targets in a definition, by their names there, each with its platforms."""
 
-    parts: Mapping[str, tuple[Target, tuple[Platform, ...]]]
+    by_name: Mapping[str, tuple[Target, tuple[Platform, ...]]]
 
     def name(self, link: Target, platforms: Sequence[Platform]) -> str:
         """Return the name of `link` for a target that is built for `platforms`."""
         needed = set(link_platforms(link, platforms)[:1])
-        return next(name for name, (target, group) in self.parts.items() if target is link and needed <= set(group))
+        return next(name for name, (target, group) in self.by_name.items() if target is link and needed <= set(group))
 
 
 def _linked(target: Target, platforms: Sequence[Platform]) -> _Links:
     """All direct and indirect links of `target`. A link that differs between platforms appears once per variant."""
     linked = linked_platforms(target, platforms)
     taken = {target.name, *(link.name for link in linked)}
-    parts = {}
+    by_name = {}
     for link, wanted in linked.items():
         name = link.name
         for group in grouped_by_variant(link, wanted):
-            parts[name] = (link, group)
+            by_name[name] = (link, group)
             taken.add(name)
             numbered = map(f"{link.name}-{{}}".format, count(2))
             name = next(candidate for candidate in numbered if candidate not in taken)
-    return _Links(parts=parts)
+    return _Links(by_name=by_name)
 
 
 def _main(
@@ -118,9 +118,9 @@ def _main(
     elif context.classic or piece.delivery is Delivery.KEEP:
         main["tags"] = list(target.tags)
     if piece.of > 1:
-        main["args"] = {**main.get("args", {}), **_PART_OF_MANY}
+        main["args"] = {**main.get("args", {}), **_MULTI_PLATFORM_OUTPUT}
     if piece.of > 1 or _is_plain(piece):
-        main["annotations"] = annotations_of_part(target, platforms)
+        main["annotations"] = piece_annotations(target, platforms)
     return main
 
 
@@ -161,7 +161,7 @@ def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str
 def _as_built(target: Target, platforms: tuple[Platform, ...], context: DefinitionContext) -> dict[str, dict[str, Any]]:
     """A target and its links, which the node's cache holds: none of them is built anew or exported."""
     links = _linked(target, platforms)
-    parts = {target.name: (target, platforms), **links.parts}
+    parts = {target.name: (target, platforms), **links.by_name}
     context = replace(context, built={part for part, _ in parts.values()})
     return {name: _link(part, wanted, context, links) for name, (part, wanted) in parts.items()}
 
@@ -205,14 +205,14 @@ def _common(target: Target, platforms: Sequence[Platform], context: DefinitionCo
     return definition | ({"platforms": names} if names else {})
 
 
-def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True, parts: str = "") -> list[str]:
+def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True, archive_prefix: str = "") -> list[str]:
     """Return the outputs of a piece; see `bake_definition`.
 
     The published image comes last: BuildKit reports only the digest of its last exporter.
     """
     image = _image(piece, context)
     entries = [format_fields(_load_output(piece))] if piece.target.load and load else []
-    entries += _local_outputs(piece, parts)
+    entries += _local_outputs(piece, archive_prefix)
     if context.driver.rules.is_engine and image:
         entries = [entry for entry in entries if not names_tags(entry, piece)]
     if piece.delivery is Delivery.UNTAGGED and not context.classic:
@@ -251,10 +251,12 @@ def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
             assert_never(piece.delivery)
 
 
-def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
+def _local_outputs(piece: BuildPiece, archive_prefix: str) -> list[str]:
     """The outputs on this machine. For an archive that is joined, it is this piece's part."""
     joined = archives(piece.target) if piece.of > 1 else ()
-    part = {output: {"dest": archive_part(parts, number), "tar": "true"} for number, output in enumerate(joined)}
+    part = {
+        output: {"dest": piece_archive(archive_prefix, number), "tar": "true"} for number, output in enumerate(joined)
+    }
     return [
         format_fields({**parse_fields(output), **part[output]}) if output in part else output
         for output in piece.target.outputs
@@ -269,9 +271,9 @@ def _named(output: str, tags: Sequence[str]) -> str:
     return format_fields({**fields, "name": ",".join(tags)})
 
 
-def archive_part(parts: str, number: int) -> str:
+def piece_archive(archive_prefix: str, number: int) -> str:
     """Return the file of a piece's part of the `number`-th archive of its target."""
-    return f"{parts}.{number}{PART}"
+    return f"{archive_prefix}.{number}{PIECE_ARCHIVE_SUFFIX}"
 
 
 def load_definition(piece: BuildPiece, platform: Platform, context: DefinitionContext) -> dict[str, Any]:
@@ -303,7 +305,7 @@ def _makes_oci_manifests(target: Target) -> bool:
     )
 
 
-def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
+def piece_annotations(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
     """Return the annotations that one of several pieces can carry: annotations of manifests for its own platforms."""
     own = (None, *platforms)
     entries = split_by_level(target.attributes.get("annotations", ()))

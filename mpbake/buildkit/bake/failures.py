@@ -171,7 +171,7 @@ def is_image_failure(error: MpbakeError, reference: str) -> bool:
     return bool(digest) and digest in message and _RESOLVING.search(message) is not None
 
 
-def is_doubtful(error: MpbakeError) -> bool:
+def may_be_lost_node(error: MpbakeError) -> bool:
     """Return whether a build may have failed because its node was lost, although no message says so.
 
     A command that ends by itself, and a registry that refuses, have nothing to do with the node.

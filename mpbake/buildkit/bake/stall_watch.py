@@ -39,5 +39,5 @@ class StallWatch:
     def _is_alive(self) -> bool:
         if not self.nodes.answers_at_last(self.node, self.half):
             return False
-        self._engine_error = self.nodes.engine_complaint(self.half) if self.loads else None
+        self._engine_error = self.nodes.engine_error(self.half) if self.loads else None
         return self._engine_error is None

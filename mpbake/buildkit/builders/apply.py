@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.builders.workspace import BuilderWorkspace
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.model.node_state import Change, NodeState
     from mpbake.model.plan import Builder, Node
 
@@ -70,36 +70,36 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
     replaced it.
     """
     node = state.node
-    keeper = workspace.tools.keeper(node)
-    if keeper is None:
+    manager = workspace.tools.manager(node)
+    if manager is None:
         return ()
     if not any(change.node is node for change in changes):
         return _record(workspace, [node])
     with workspace.node_locked(node):
         start = NodeStart.of(node, lambda activity: workspace.progress(node.id, activity))
-        made = find_own_resource(workspace.tools.contexts, keeper, node)
+        made = find_own_resource(workspace.tools.contexts, manager, node)
         warnings = _record(workspace, [node])
         current = node_changes(replace(state, made=made))
         action = next((change.action for change in current if change.kind is resource_kind(node)), None)
         if action in {Action.CREATE, Action.REPLACE}:
-            keeper.fetch(node, start)
+            manager.fetch(node, start)
         if action is Action.CREATE:
-            keeper.prepare(node)
+            manager.prepare(node)
         if action is Action.REPLACE:  # only now: without an image for a new one, the old one must stay
-            _remove_idle(node, keeper)
+            _remove_idle(node, manager)
         elif made is not None:
-            keeper.resume(node, made)
+            manager.resume(node, made)
         instance = workspace.tools.instances.write(node)
-        start_node(workspace.tools.instances, keeper, instance, start)
+        start_node(workspace.tools.instances, manager, instance, start)
     workspace.say(f"{node.id}: {_outcome(node, action)}")
     return warnings
 
 
-def _remove_idle(node: Node, keeper: Keeper) -> None:
+def _remove_idle(node: Node, manager: ResourceManager) -> None:
     """Remove the resource of `node` if no build runs in it. Its cache stays if it can. Raises LockHeld."""
-    made = idle_resource(node, keeper)
+    made = idle_resource(node, manager)
     if made is not None:
-        keeper.remove(node, made)
+        manager.remove(node, made)
 
 
 def _record(workspace: BuilderWorkspace, nodes: Sequence[Node]) -> tuple[str, ...]:
@@ -120,14 +120,14 @@ def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
 
 
 def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
-    keeper = workspace.tools.keeper(node)
-    if keeper is None or not keeper.can_stop:
+    manager = workspace.tools.manager(node)
+    if manager is None or not manager.can_stop:
         return
-    made = idle_resource(node, keeper)
-    if made is None or keeper.is_stopped(made):
+    made = idle_resource(node, manager)
+    if made is None or manager.is_stopped(made):
         workspace.say(f"{node.id}: is not running")
         return
-    keeper.stop(node, made)
+    manager.stop(node, made)
     workspace.say(f"{node.id}: stopped")
 
 

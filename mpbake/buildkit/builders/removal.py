@@ -213,11 +213,11 @@ def _remove_context(workspace: BuilderWorkspace, made: MadeNode, removal: _Remov
 
 def _same_resource(workspace: BuilderWorkspace, node: Node, namesakes: Collection[Node]) -> Node | None:
     """Return the one of its `namesakes` that has the same resource as `node`, perhaps through another endpoint."""
-    keeper = workspace.tools.keeper(node)
-    made = keeper.find(node) if keeper and namesakes else None
-    if keeper is None or made is None:
+    manager = workspace.tools.manager(node)
+    made = manager.find(node) if manager and namesakes else None
+    if manager is None or made is None:
         return None
-    resources = ((namesake, keeper.find(namesake)) for namesake in namesakes)
+    resources = ((namesake, manager.find(namesake)) for namesake in namesakes)
     return next((namesake for namesake, resource in resources if resource and resource.id == made.id), None)
 
 
@@ -229,20 +229,20 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
     if back_end_of(node).is_shared(node):
         _report_shared(workspace, node)
         return False
-    keeper = workspace.tools.keeper(node)
-    if keeper is None:
+    manager = workspace.tools.manager(node)
+    if manager is None:
         return False
-    word, made = resource_word(node), idle_resource(node, keeper)
+    word, made = resource_word(node), idle_resource(node, manager)
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
-        keeper.remove(node, made)
-        cache = CacheRemoval.NOTHING if stays else keeper.forget_cache(node)
+        manager.remove(node, made)
+        cache = CacheRemoval.NOTHING if stays else manager.forget_cache(node)
         with_cache = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
         workspace.say(f"{node.id}: {word} removed, {with_cache}")
         _report_foreign(workspace, node, cache)
     elif recorded and not stays and not removal.namesakes(node):
         # With a namesake, a cache of this name may belong to the namesake, on the same engine.
-        cache = keeper.forget_cache(node)
+        cache = manager.forget_cache(node)
         if cache is CacheRemoval.REMOVED:
             workspace.say(f"{node.id}: its {word} was gone; its cache is removed")
         _report_foreign(workspace, node, cache)
@@ -260,8 +260,8 @@ def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval
 
 def _report_shared(workspace: BuilderWorkspace, node: Node) -> None:
     """Report why the container stays that plans without a builder share, if there is one."""
-    keeper = workspace.tools.keeper(node)
-    if keeper is not None and keeper.find(node) is not None:
+    manager = workspace.tools.manager(node)
+    if manager is not None and manager.find(node) is not None:
         reason = "its container stays, since all plans without a builder share it"
         workspace.say(f"{node.id}: {reason}; docker rm --force {resource_name(node)} removes it")
 

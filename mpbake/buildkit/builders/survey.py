@@ -19,7 +19,7 @@ from mpbake.resolve import DEFAULT_BUILDER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.tools import NodeServices
     from mpbake.model.node_state import Change, StoredNode
@@ -89,18 +89,18 @@ def _survey_node(tools: NodeServices, node: Node) -> _NodeSurvey:
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
     warnings = check_node(node, tools.now, tools.environment)
-    keeper = tools.keeper(node)
-    if keeper is None:
+    manager = tools.manager(node)
+    if manager is None:
         back_end_of(node).survey(tools.instances, node)
         return _NodeSurvey(state=NodeState(node=node), warnings=warnings)
-    return _NodeSurvey(state=_survey_resource(tools, node, keeper), warnings=warnings)
+    return _NodeSurvey(state=_survey_resource(tools, node, manager), warnings=warnings)
 
 
-def _survey_resource(tools: NodeServices, node: Node, keeper: Keeper) -> NodeState:
+def _survey_resource(tools: NodeServices, node: Node, manager: ResourceManager) -> NodeState:
     is_right = tools.contexts.is_right(node) if context_name(node) else None
-    made = None if is_right is False else keeper.own(node)
+    made = None if is_right is False else manager.own(node)
     if made is None and is_right is not False:
-        keeper.check_new(node)
+        manager.check_new(node)
     return NodeState(node=node, mark=declare(node).mark, made=made, context=is_right)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.tools import NodeServices
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
@@ -56,14 +56,14 @@ class BuilderWorkspace:
         )
 
 
-def idle_resource(node: Node, keeper: Keeper) -> NodeResource | None:
+def idle_resource(node: Node, manager: ResourceManager) -> NodeResource | None:
     """Return the current resource of `node` once no client is connected to it; None if there is none.
 
     Wait a moment, since a client that only asks the node is soon gone. Raises LockHeld while a build runs.
     """
     for _ in range(_IDLE_ATTEMPTS):
-        made = keeper.own(node)
-        if made is None or not keeper.is_used(node, made):
+        made = manager.own(node)
+        if made is None or not manager.is_used(node, made):
             return made
         time.sleep(_IDLE_PAUSE)
     raise LockHeld(

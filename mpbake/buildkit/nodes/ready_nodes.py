@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.first_start import Tell
     from mpbake.buildkit.process.docker import Docker
     from mpbake.model.node_state import NodeResource
@@ -163,20 +163,20 @@ class ReadyNodes:
         """Whether a node answers within `timeout` seconds, though it may fail for a moment: it is asked repeatedly."""
         return any(self.answers(node, seconds) for seconds in self._attempts(timeout))
 
-    def engine_complaint(self, timeout: float) -> Unreachable | None:
+    def engine_error(self, timeout: float) -> Unreachable | None:
         """Return why the engine in use does not answer within `timeout` seconds; None if it does.
 
         The engine is asked repeatedly, as a node is.
         """
-        complaint: Unreachable | None = None
+        last_error: Unreachable | None = None
         for seconds in self._attempts(timeout):
             try:
                 ask_engine(self._docker, timeout=seconds)
             except Unreachable as error:
-                complaint = error
+                last_error = error
             else:
                 return None
-        return complaint
+        return last_error
 
     def _attempts(self, timeout: float) -> Iterator[float]:
         """Yield the remaining seconds for each attempt within `timeout`, with pauses in between."""
@@ -203,22 +203,22 @@ class ReadyNodes:
     def _make_declared_ready(self, node: Node, tell: Tell) -> ReadyNode:
         """Make a declared node ready whose connection has been checked."""
         back_end = back_end_of(node)
-        keeper = back_end.keeper(self._docker)
-        if keeper is None:
+        manager = back_end.manager(self._docker)
+        if manager is None:
             return back_end.connect(self._instances, node, NodeStart.of(node, tell))
-        return self._make_resource_ready(node, keeper, tell)
+        return self._make_resource_ready(node, manager, tell)
 
-    def _make_resource_ready(self, node: Node, keeper: Keeper, tell: Tell) -> ReadyNode:
+    def _make_resource_ready(self, node: Node, manager: ResourceManager, tell: Tell) -> ReadyNode:
         """Make a node in a container or a Deployment ready. A new one is written to the records first."""
         waiting, cancelled = partial(tell, WAITING), lambda: self._docker.cancelled
         with hold_node_lock(self._environment, node, waiting=waiting, cancelled=cancelled):
             start = NodeStart.of(node, tell)
-            made = find_own_resource(self._contexts, keeper, node)
+            made = find_own_resource(self._contexts, manager, node)
             if made is None:
-                keeper.fetch(node, start)
-                keeper.prepare(node)
+                manager.fetch(node, start)
+                manager.prepare(node)
             warnings = () if made else self._records.add(node.builder, [node], self._plan)
-            ready = start_node(self._instances, keeper, self._instances.write(node), start)
+            ready = start_node(self._instances, manager, self._instances.write(node), start)
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.model.node_state import NodeResource
@@ -50,9 +50,9 @@ class NodeServices:
     records: Records
     now: Callable[[], datetime]
 
-    def keeper(self, node: Node) -> Keeper | None:
-        """Return the keeper of what mpbake makes for `node`; None if it makes nothing."""
-        return back_end_of(node).keeper(self.docker)
+    def manager(self, node: Node) -> ResourceManager | None:
+        """Return the manager of what mpbake makes for `node`; None if it makes nothing."""
+        return back_end_of(node).manager(self.docker)
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def services_for(
     )
 
 
-def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | None:
+def find_own_resource(contexts: Contexts, manager: ResourceManager, node: Node) -> NodeResource | None:
     """Return the resource of `node`; None if it can be made. Make the docker context of the node as declared.
 
     A context that is new is removed again if the node cannot be used. Raises UsageError if mpbake did not make the
@@ -99,9 +99,9 @@ def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeRes
     """
     is_new = contexts.ensure(node)
     try:
-        made = keeper.own(node)
+        made = manager.own(node)
         if made is None:
-            keeper.check_new(node)
+            manager.check_new(node)
     except MpbakeError:
         if is_new:
             contexts.remove(node)
@@ -109,7 +109,7 @@ def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeRes
     return made
 
 
-def start_node(instances: Instances, keeper: Keeper, instance: ReadyNode, start: NodeStart) -> ReadyNode:
+def start_node(instances: Instances, manager: ResourceManager, instance: ReadyNode, start: NodeStart) -> ReadyNode:
     """Start a node, and wait for its answer as long as it is starting and `start` has time.
 
     buildx itself gives up after about 15 seconds in a container, and after 2 minutes in a cluster. Raises Unreachable,
@@ -119,15 +119,15 @@ def start_node(instances: Instances, keeper: Keeper, instance: ReadyNode, start:
         try:
             return instances.boot(instance, start)
         except Unreachable as error:
-            if start.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
-                raise _with_log(keeper, instance.node, error) from None
+            if start.is_over or is_no_buildkit(error.message) or not manager.is_starting(instance.node):
+                raise _with_log(manager, instance.node, error) from None
         start.tell("waiting for BuildKit to answer")
-        keeper.docker.pause(_RETRY_SECONDS)
+        manager.docker.pause(_RETRY_SECONDS)
 
 
-def _with_log(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
+def _with_log(manager: ResourceManager, node: Node, error: Unreachable) -> Unreachable:
     """Return `error` with the last lines of the log of `node`, if there are any, and a hint about them."""
-    log = "" if is_paused(error.message) else keeper.end_of_log(node)
+    log = "" if is_paused(error.message) else manager.end_of_log(node)
     if not log:
         return error
     return Unreachable(f"{error.message}\n{log}", hint=hint_from_log(node, log) or error.hint)

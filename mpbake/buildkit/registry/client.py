@@ -44,7 +44,7 @@ LONGEST_WAIT = 60.0
 _RATE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds to wait before each retry after a response 429 without a Retry-After header."""
 _RETRIED = frozenset({500, 502, 503, 504})
-_UNSETTLED = frozenset({408, 499})
+_MAYBE_APPLIED = frozenset({408, 499})
 """Client errors of a proxy that stops waiting for its server; the server may still carry out the request."""
 _OWN_ERRORS = frozenset({500, 501, 503})
 """Server errors that settle a request if they come from the registry itself, not from a proxy."""
@@ -101,7 +101,7 @@ class RegistryFailure:
     - `detail`: the code and message of the registry's error.
     - `lost`: why there was no response.
     - `login_error`: why the user's login could not be read.
-    - `settled`: according to the response, the registry has not carried out the request and never will.
+    - `not_applied`: according to the response, the registry has not carried out the request and never will.
     - `retry_header`: the value of the Retry-After header.
     """
 
@@ -110,7 +110,7 @@ class RegistryFailure:
     detail: str = ""
     lost: NoResponse | None = None
     login_error: MpbakeError | None = None
-    settled: bool = True
+    not_applied: bool = True
     retry_header: str = ""
 
     @property
@@ -218,7 +218,7 @@ class Client:
         return body
 
     def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
-        """Move a tag to a manifest whose parts are in the repository. The failure says whether it is settled."""
+        """Move a tag to a manifest whose parts are in the repository. The failure says whether it is not_applied."""
         headers = {"Content-Type": manifest.media_type}
         request = Request(method="PUT", url=f"manifests/{tag}", headers=headers, body=manifest.content)
         self._send(request, repository, PUSH)
@@ -241,13 +241,13 @@ class Client:
 
         The URL of the request may be relative to the repository: `manifests/TAG`.
         """
-        pauses, rate_pauses, waited, settled = iter(self.pauses), iter(_RATE_PAUSES), 0.0, True
+        pauses, rate_pauses, waited, not_applied = iter(self.pauses), iter(_RATE_PAUSES), 0.0, True
         while True:
             try:
                 return self._attempt(request, repository, actions)
             except RequestFailed as error:
                 failure = error.failure
-            settled = settled and failure.settled
+            not_applied = not_applied and failure.not_applied
             if failure.status == _RATE_LIMITED and self.pauses:
                 seconds = failure.retry_after(self.now()) or next(rate_pauses, math.inf)
                 waited += seconds
@@ -255,7 +255,7 @@ class Client:
             else:
                 seconds = next(pauses, math.inf) if _is_retried(failure) else math.inf
             if seconds == math.inf:
-                raise RequestFailed(replace(failure, settled=settled))
+                raise RequestFailed(replace(failure, not_applied=not_applied))
             self.pause(seconds)
 
     def _attempt(self, request: Request, repository: Repository, actions: tuple[str, ...]) -> Response:
@@ -267,11 +267,11 @@ class Client:
             url = resolve_url(f"{endpoint.url}/v2/{repository.path}/", request.url)
             response = requests.send(replace(request, url=url), repository.access(actions), endpoint, timeout)
         except NoResponse as lost:
-            failure = RegistryFailure(registry=repository.registry, lost=lost, settled=not lost.sent)
+            failure = RegistryFailure(registry=repository.registry, lost=lost, not_applied=not lost.sent)
             raise RequestFailed(failure) from None
         except TokenRefused as refused:
             # So far the registry has only answered with a challenge.
-            raise RequestFailed(replace(self._failure(repository, refused.response), settled=True)) from None
+            raise RequestFailed(replace(self._failure(repository, refused.response), not_applied=True)) from None
         except Cancelled:
             raise
         except MpbakeError as error:
@@ -285,7 +285,7 @@ class Client:
             registry=repository.registry,
             status=response.status,
             detail=self.redact(_detail(response)),
-            settled=_is_settled(response),
+            not_applied=_is_not_applied(response),
             retry_header=response.headers.get("retry-after", ""),
         )
 
@@ -310,14 +310,14 @@ def _is_retried(failure: RegistryFailure) -> bool:
     return lost.kind is NoResponseKind.OTHER
 
 
-def _is_settled(response: Response) -> bool:
+def _is_not_applied(response: Response) -> bool:
     """Whether an error response proves that the registry has not carried out the request and never will.
 
     The response of a proxy proves nothing, since the registry may still be at work. A 5xx response is the registry's
     own if it contains the registry's JSON errors.
     """
     if 400 <= response.status < 500:
-        return response.status not in _UNSETTLED
+        return response.status not in _MAYBE_APPLIED
     return response.status in _OWN_ERRORS and bool(_first_error(response))
 
 

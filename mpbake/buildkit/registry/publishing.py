@@ -69,7 +69,7 @@ class TagPublisher:
             is_moved = self.client.digest(repository, name) == manifest.digest
         except RequestFailed:
             is_moved = False
-        return (None, False) if is_moved else (failure, not failure.settled)
+        return (None, False) if is_moved else (failure, not failure.not_applied)
 
     def _names(self, tag: str, manifest: Manifest) -> bool:
         """Whether a tag that this run has not moved yet already names a manifest, as after an earlier run."""

@@ -163,7 +163,7 @@ def _lost_node_warnings(lost: Sequence[Node], graph: BuildGraph, runner: BuildKi
     """Return a warning for each lost node that the run does without. Raises the error of a required node."""
     used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
     for node in lost:
-        error = runner.complaint(node)
+        error = runner.node_error(node)
         if error is not None and node.required:
             raise required_node_error(error, node)
         if error is not None and node.id not in used:

@@ -19,7 +19,7 @@ INSPECT_TIMEOUT = 60.0
 """Seconds within which docker, buildx or kubectl must answer a question about a node."""
 
 
-class Keeper(Protocol):
+class ResourceManager(Protocol):
     """Finds, prepares, stops and removes the resources that mpbake makes for nodes, such as containers."""
 
     @property
@@ -79,7 +79,7 @@ class BackEnd:
     """The back end of one driver.
 
     `causes`: return the causes to look for in an error of a node.
-    `keeper`: return the keeper of what mpbake makes for nodes; None if it makes nothing.
+    `manager`: return the manager of what mpbake makes for nodes; None if it makes nothing.
     `survey`: check a node for which mpbake makes nothing, without changing anything. Raises Unreachable, UsageError.
     `ask`: return a node that should be running, and what it reports. Raises Unreachable, UsageError.
     `connect`: return a node for which mpbake makes nothing, ready for builds. Raises Unreachable, UsageError.
@@ -87,14 +87,14 @@ class BackEnd:
     """
 
     causes: Causes
-    keeper: Callable[[Docker], Keeper | None]
+    manager: Callable[[Docker], ResourceManager | None]
     survey: Callable[[Instances, Node], object]
     ask: Callable[[Instances, Node], ReadyNode]
     connect: Callable[[Instances, Node, NodeStart], ReadyNode]
     is_shared: Callable[[Node], bool] = _is_shared_by_none
 
 
-def no_keeper(_: Docker) -> None:
+def no_manager(_: Docker) -> None:
     """Return None: mpbake makes nothing for nodes of the driver."""
 
 
@@ -109,4 +109,4 @@ def boot_instance(instances: Instances, node: Node, start: NodeStart) -> ReadyNo
 
 
 def ask_nothing(instances: Instances, node: Node) -> None:
-    """Check nothing: the keeper of the driver looks at its nodes."""
+    """Check nothing: the manager of the driver looks at its nodes."""

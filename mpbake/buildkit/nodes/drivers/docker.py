@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.nodes.causes import REFUSED, engine_causes
-from mpbake.buildkit.nodes.drivers.back_end import BackEnd, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, no_manager
 from mpbake.buildkit.nodes.drivers.external import external_causes
 
 if TYPE_CHECKING:
@@ -28,4 +28,4 @@ def _connect(instances: Instances, node: Node, _: NodeStart) -> ReadyNode:
     return instances.ask_engine(node)
 
 
-DOCKER = BackEnd(causes=_causes, keeper=no_keeper, survey=_ask, ask=_ask, connect=_connect)
+DOCKER = BackEnd(causes=_causes, manager=no_manager, survey=_ask, ask=_ask, connect=_connect)

@@ -78,7 +78,7 @@ def _causes(_: Node, far_host: str) -> tuple[Cause, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Containers:
-    """The keeper of containers."""
+    """The manager of containers."""
 
     docker: Docker
     can_stop: bool = True
@@ -254,7 +254,7 @@ def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tu
     return tuple(sorted((name, str(value)) for name, value in settings.items() if value))
 
 
-def _keeper(docker: Docker) -> Containers:
+def _manager(docker: Docker) -> Containers:
     return Containers(docker=docker)
 
 
@@ -268,7 +268,7 @@ def _is_shared(node: Node) -> bool:
 
 DOCKER_CONTAINER = BackEnd(
     causes=_causes,
-    keeper=_keeper,
+    manager=_manager,
     survey=ask_nothing,
     ask=ask_instance,
     connect=boot_instance,

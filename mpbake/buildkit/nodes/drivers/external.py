@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.nodes.causes import NEAR, PAUSED, cause
-from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_manager
 
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Cause
@@ -24,5 +24,5 @@ def external_causes(_: Node, __: str) -> tuple[Cause, ...]:
 
 
 EXTERNAL = BackEnd(
-    causes=external_causes, keeper=no_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+    causes=external_causes, manager=no_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance
 )

@@ -85,7 +85,7 @@ def _causes(_: Node, __: str) -> tuple[Cause, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployments:
-    """The keeper of Deployments. A Deployment with a claim for its volume is a StatefulSet."""
+    """The manager of Deployments. A Deployment with a claim for its volume is a StatefulSet."""
 
     docker: Docker
     can_stop: bool = False
@@ -277,8 +277,8 @@ def _troubles(pod: Mapping[str, Any]) -> Iterator[str]:
             yield one_line(f"pod {name}: {stopped.get('reason', '')}: {stopped.get('message', '')}".rstrip(": "))
 
 
-def _keeper(docker: Docker) -> Deployments:
+def _manager(docker: Docker) -> Deployments:
     return Deployments(docker=docker)
 
 
-KUBERNETES = BackEnd(causes=_causes, keeper=_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance)
+KUBERNETES = BackEnd(causes=_causes, manager=_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance)

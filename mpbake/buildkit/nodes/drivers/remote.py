@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from mpbake.base.errors import Unreachable
 from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.causes import REFUSED, cause
-from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, boot_instance, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, boot_instance, no_manager
 from mpbake.buildkit.nodes.failure_causes import unreachable_by
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def _connect(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
     return boot_instance(instances, node, start)
 
 
-REMOTE = BackEnd(causes=_causes, keeper=no_keeper, survey=_check_container, ask=ask_instance, connect=_connect)
+REMOTE = BackEnd(causes=_causes, manager=no_manager, survey=_check_container, ask=ask_instance, connect=_connect)
