@@ -1,4 +1,4 @@
-"""Finds out the actual state of a declared builder without changing anything."""
+"""Finds the actual state of a declared builder without changes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderState:
-    """The actual state of a declared builder, and the changes that give it the declared one.
+    """The actual state of a declared builder, and the changes that lead to the declared state.
 
-    `unclear` names the parts whose state is unknown; `errors` are the reasons.
+    `unclear` names the parts with an unknown state; `errors` are the reasons.
     """
 
     builder: Builder
@@ -43,7 +43,7 @@ class BuilderState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _NodeSurvey:
-    """The state of a node, with the warnings about it and the error that hides its state."""
+    """The state of a node, with warnings, and the error that prevented the survey."""
 
     state: NodeState
     warnings: tuple[str, ...] = ()
@@ -51,9 +51,9 @@ class _NodeSurvey:
 
 
 def survey_builder(tools: NodeServices, builder: Builder, plan: Path) -> BuilderState:
-    """Return the state of `builder`, which the file `plan` declares.
+    """Return the state of `builder`. `plan` is the file that declares the builder.
 
-    An error in one part goes to `errors`, and the survey of the others goes on.
+    If there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
     """
     results = side_by_side(lambda node: _survey_node(tools, node), builder.nodes)
     surveys = [
@@ -85,7 +85,7 @@ def _failed_survey(node: Node, error: MpbakeError) -> _NodeSurvey:
 
 
 def _survey_node(tools: NodeServices, node: Node) -> _NodeSurvey:
-    """Return the state of one node. Raises the error that hides it."""
+    """Return the state of one node. Raises an error if the state cannot be found."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
     warnings = check_node(node, tools.now, tools.environment)
@@ -107,7 +107,7 @@ def _survey_resource(tools: NodeServices, node: Node, manager: ResourceManager) 
 def _entries(tools: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:
     """Return the entry of `builder` in the user's store, and the declared entry.
 
-    Raises UsageError if mpbake did not make the stored entry and it differs.
+    Raises UsageError if the stored entry differs and mpbake did not create it.
     """
     if not has_entry(builder):
         return _leftover_entry(tools, builder, plan), None
@@ -126,7 +126,7 @@ def _entries(tools: NodeServices, builder: Builder, plan: Path) -> tuple[StoredB
 def _with_stored_endpoints(
     endpoints: Endpoints, declared: StoredBuilder, stored: StoredBuilder
 ) -> tuple[StoredNode, ...]:
-    """Return the declared nodes, each with the endpoint that the store has for it if that leads to the same engine."""
+    """Return the declared nodes. If a stored endpoint leads to the same engine, the node gets the stored endpoint."""
     before = {node.name: node.endpoint for node in stored.nodes}
     return tuple(
         replace(node, endpoint=before[node.name]) if endpoints.same(before.get(node.name, ""), node.endpoint) else node
@@ -135,7 +135,7 @@ def _with_stored_endpoints(
 
 
 def _leftover_entry(tools: NodeServices, builder: Builder, plan: Path) -> StoredBuilder | None:
-    """Return mpbake's entry of a builder that is the engine's own by now, unless another plan may need the entry."""
+    """Return mpbake's entry of a builder whose driver is now `docker`, unless another plan may need the entry."""
     if builder.external or not builder.driver.rules.is_engine or builder.name.lower() == DEFAULT_BUILDER:
         return None
     stored = stored_entry(tools.environment, builder.name)
@@ -144,7 +144,10 @@ def _leftover_entry(tools: NodeServices, builder: Builder, plan: Path) -> Stored
 
 
 def has_entry(builder: Builder) -> bool:
-    """Whether mpbake adds a builder to buildx's store: neither an engine's own builder nor one with its name."""
+    """Whether mpbake adds `builder` to buildx's store.
+
+    mpbake adds neither a builder with the `docker` driver nor a builder named `default`.
+    """
     return not builder.external and builder.driver.rules.is_stored and builder.name.lower() != DEFAULT_BUILDER
 
 

@@ -1,4 +1,4 @@
-"""What every change of builders needs: services, the plan file, messages to the user, and locks."""
+"""The tools for changes of builders: services, the plan file, messages to the user, and locks."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _IDLE_PAUSE = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderWorkspace:
-    """Everything that changes of builders share. `plan` is the file that declares them; `say` reports what was done.
+    """The tools for changes of builders.
 
-    `progress` reports the current activity of a node that starts, by the id of the node; it may be called often.
+    `plan` is the file that declares the builders; `say` reports a finished action. `progress` receives the ID of a node
+    that is starting, and the node's current activity; calls may be frequent.
     """
 
     tools: NodeServices
@@ -38,7 +39,7 @@ class BuilderWorkspace:
     cancelled: Callable[[], bool] = lambda: False
 
     def locked(self, builder: str) -> AbstractContextManager[None]:
-        """Keep other processes from changing a builder within a block."""
+        """Prevent other processes from changing a builder during the block."""
         return hold_lock(
             self.tools.environment,
             f"builder-{builder}",
@@ -47,7 +48,7 @@ class BuilderWorkspace:
         )
 
     def node_locked(self, node: Node) -> AbstractContextManager[None]:
-        """Keep other processes, including runs, from making or removing the resource of a node within a block."""
+        """Prevent other processes, including runs, from creating or removing a node's resource during the block."""
         return hold_node_lock(
             self.tools.environment,
             node,
@@ -57,9 +58,9 @@ class BuilderWorkspace:
 
 
 def idle_resource(node: Node, manager: ResourceManager) -> NodeResource | None:
-    """Return the current resource of `node` once no client is connected to it; None if there is none.
+    """Return the current resource of `node` once no client is connected to the resource; None if there is none.
 
-    Wait a moment, since a client that only asks the node is soon gone. Raises LockHeld while a build runs.
+    Wait a moment, since a client that only queries the node disconnects soon. Raises LockHeld while a build runs.
     """
     for _ in range(_IDLE_ATTEMPTS):
         made = manager.own(node)

@@ -141,7 +141,7 @@ def _warn_of_unreadable_records(workspace: BuilderWorkspace, world: World) -> No
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
     """Return whether a record lists a node that is no longer declared; always False for an external builder."""
-    return builder is None or (not builder.external and bool(record.gone(builder)))
+    return builder is None or (not builder.external and bool(record.undeclared(builder)))
 
 
 def _for_each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -34,8 +34,7 @@ _WORKERS = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Comparison:
-    """The expected images of a target, and the differences of the served images or the error that prevented a comparison.
-    """
+    """The expected images of a target, and the differences in the registry or the error of the comparison."""
 
     expected: ExpectedImages
     mismatches: tuple[Mismatch, ...] = ()

@@ -52,8 +52,7 @@ def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, redact:
 
 
 def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> dict[str, Any]:
-    """Return the metadata of each target: bake's fields, and under `mpbake` the result in total and for each platform.
-    """
+    """Return the metadata of each target: bake's fields, and under `mpbake` the results by target and by platform."""
     by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
         target = target_of(result.step)

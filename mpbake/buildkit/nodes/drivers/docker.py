@@ -1,4 +1,4 @@
-"""The back end of the docker driver: the builder that every Docker engine has."""
+"""The back end of the `docker` driver: the builder that is part of every Docker engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
-    """A node of a builder that buildx's store does not list is looked up as a docker context of that name."""
+    """Return the causes of a failure of a node.
+
+    If buildx's store lacks the builder, its name counts as a docker context.
+    """
     return external_causes(node, far_host) if node.missing else (REFUSED, *engine_causes(far_host))
 
 

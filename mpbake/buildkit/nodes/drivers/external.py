@@ -1,4 +1,4 @@
-"""The back end of external builders whose driver mpbake does not know: buildx itself reaches their nodes."""
+"""The back end of external builders whose driver mpbake does not know. buildx itself reaches their nodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_BUILDER = cause(
 
 
 def external_causes(_: Node, __: str) -> tuple[Cause, ...]:
-    """Return the causes for which buildx cannot use a builder that it may not have."""
+    """Return the causes for which buildx cannot use an external builder, which buildx's store may not contain."""
     return (_NO_BUILDER, PAUSED, *NEAR)
 
 

@@ -1,4 +1,4 @@
-"""The back end of the remote driver: a BuildKit at an address, which somebody else starts."""
+"""The back end of the remote driver: a BuildKit at an address, which mpbake does not start."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _causes(node: Node, _: str) -> tuple[Cause, ...]:
 
 
 def _check_container(instances: Instances, node: Node) -> None:
-    """Check that the container in the endpoint of `node` runs, if the endpoint names one. Raises Unreachable.
+    """If the endpoint of `node` names a container, check that the container runs. Raises Unreachable.
 
-    buildx would try for 20 seconds, and would not name the reason.
+    buildx would try for 20 seconds, and would not report the reason.
     """
     scheme, _, rest = node.endpoint.partition("://")
     if scheme != "docker-container":
