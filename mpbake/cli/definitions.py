@@ -95,8 +95,7 @@ _SOURCE = (
 _COLOUR_HELP = "No colours; NO_COLOR does the same."
 _NO_COLOR = option("--no-color", is_flag=True, help=_COLOUR_HELP)
 _NO_COLOR_ACCEPTED = option("--no-color", is_flag=True, expose_value=False, help=_COLOUR_HELP)
-"""Accepted without effect by commands that print no colours, so that all commands that read a plan share their options.
-"""
+"""Accepted without effect by commands that print no colours: all commands that read a plan have the same options."""
 _READ_PLAN = (*_SOURCE, _NO_COLOR_ACCEPTED)
 _NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=complete_names("targets"))
 _OVERRIDES = (

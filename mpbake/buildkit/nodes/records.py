@@ -1,4 +1,4 @@
-"""Records of the nodes that mpbake created from this machine. `prune` uses them after a node has left its plan."""
+"""Records of the nodes that mpbake created from this machine, so that `prune` can remove nodes that left their plan."""
 
 from __future__ import annotations
 

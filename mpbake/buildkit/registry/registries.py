@@ -75,7 +75,7 @@ class Registries:
 
 
 def configs_of(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the texts of the `buildkitd.toml` files of a builder's nodes, as far as they are on this machine."""
+    """Yield the texts of the `buildkitd.toml` files of a builder's nodes, if the files are on this machine."""
     if builder.external:
         yield from _stored_configs(builder, environment)
     for node in () if builder.external else builder.nodes:

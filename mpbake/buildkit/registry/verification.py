@@ -1,4 +1,4 @@
-"""Verifies images: reads them from registries, and compares them with the expected images."""
+"""Reads images from registries, and compares these images with the expected images."""
 
 from __future__ import annotations
 

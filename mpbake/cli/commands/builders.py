@@ -1,4 +1,4 @@
-"""`mpbake builders`: compare declared builders with the real ones, and make them match."""
+"""`mpbake builders`: compare declared builders with their actual state, and reconcile the differences."""
 
 from __future__ import annotations
 

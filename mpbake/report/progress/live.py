@@ -66,7 +66,7 @@ class LiveReporter:
         """Update the view, and print the lines that stay on the screen."""
         with self._lock:
             self._update(event)
-        # Do not hold `self._lock` here: `_view` takes it while rich holds rich's own lock, which printing takes too.
+        # Print without `self._lock`: printing waits for rich's lock, and rich holds that lock while `_view` waits for ours.
         self._show(event)
 
     def _update(self, event: Event) -> None:

@@ -47,7 +47,7 @@ def _rows(target: Target, results: Sequence[StepResult], everything: Sequence[St
     """Return a row for a target with its first node, and below it a row for each further node."""
     pieces = [result for result in results if isinstance(result.step, BuildPiece)]
     status = status_of(target, everything)
-    # The digest of one of several build pieces is not the digest of the image: a later step must have computed that.
+    # The digest of one of several build pieces is not the digest of the image, which only a later step knows.
     whole = status is StepStatus.DONE and (len(pieces) == 1 or len(results) > len(pieces))
     digests = [result.outcome.digest for result in reversed(results) if result.outcome.digest] if whole else []
     cells = [target.name, status, lines.short_digest(digests[0] if digests else "")]

@@ -34,7 +34,10 @@ class ResourceManager(Protocol):
         """Return the resource of `node`; None if there is none. Raises Unreachable."""
 
     def own(self, node: Node) -> NodeResource | None:
-        """Return the resource of `node`; None if there is none. Raises UsageError if it is foreign, and Unreachable."""
+        """Return the resource of `node`; None if there is none.
+
+        Raises Unreachable, and UsageError if the resource is foreign.
+        """
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether a build runs in the resource. Raises Unreachable, and NodeMayBeInUse if the answer is unknown."""

@@ -102,7 +102,7 @@ class Containers:
     def own(self, node: Node) -> NodeResource | None:
         """Return the container of `node`; None if there is none.
 
-        Raises UsageError if it is foreign, and Unreachable.
+        Raises Unreachable, and UsageError if the container is foreign.
         """
         return owned_resource(node, self.find(node), "docker rm -f")
 

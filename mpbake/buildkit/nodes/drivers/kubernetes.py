@@ -98,7 +98,7 @@ class Deployments:
     def own(self, node: Node) -> NodeResource | None:
         """Return the Deployment of `node`; None if there is none.
 
-        Raises UsageError if it is foreign, and Unreachable.
+        Raises Unreachable, and UsageError if the Deployment is foreign.
         """
         return owned_resource(node, self.find(node), shlex.join([*_kubectl(node), "delete", _kind(node)]))
 

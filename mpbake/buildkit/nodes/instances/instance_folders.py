@@ -49,10 +49,10 @@ class InstanceFolders:
         self._cleaned: set[Path] = set()
 
     def open(self, node: Node, *kept: str) -> Path:
-        """Return the folder of `node`. Files of earlier runs are removed, except the `kept` ones.
+        """Return the folder of `node`. Files of earlier runs are removed, except the `kept` files.
 
-        The folder may have come with a checkout, and buildx reads many files in it. Files of this run stay, since other
-        threads may be using them.
+        The folder may have come with a checkout, and buildx reads many files in a store. Files of this run stay, since
+        other threads may be using these files.
         """
         path = self._folder / node.folder_name
         if path not in self._cleaned:

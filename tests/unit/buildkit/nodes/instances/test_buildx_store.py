@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.errors import MpbakeError
 from mpbake.base.platforms import parse_platforms
-from mpbake.buildkit.nodes import buildx_store as module
+from mpbake.buildkit.nodes.instances import buildx_store as module
 from mpbake.buildkit.nodes.instances.buildx_store import (
     BuildxStore,
     by_content,
