@@ -66,7 +66,7 @@ class RunEvents:
 def slow_engine_notice(targets: Sequence[Target], reporter: Reporter, patience: float = _PATIENCE) -> Iterator[None]:
     """Report that mpbake waits for the engine if the block takes longer than `patience` seconds.
 
-    mpbake asks the engine only if the default builder builds one of `targets`.
+    mpbake queries the engine only if the default builder builds one of `targets`.
     """
     timer = Timer(patience, reporter.handle, [EngineProbeStarted()])
     timer.daemon = True

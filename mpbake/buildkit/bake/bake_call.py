@@ -104,7 +104,7 @@ def _request(call: BakeCall, allow: Sequence[str], client: Client) -> Iterable[s
 
 
 def nearest_existing(path: str) -> str:
-    """Return `path`, or the nearest folder above it that exists."""
+    """Return `path` if it exists, else the nearest parent folder that exists."""
     nearest = Path(path)
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent

@@ -187,7 +187,7 @@ class PieceBuilder:
         call: BakeCall,
         reporter: Reporter,
     ) -> Outcome | MpbakeError:
-        """Load the images of a built piece that the call has not loaded. Return `outcome`, or the error of the load."""
+        """Load the images of a build piece that the call has not loaded. Return `outcome`, or the error of the load."""
         if outcome.uploaded and context.driver.rules.is_engine:
             try:
                 self._name(piece, outcome, call.ready_node)
@@ -205,7 +205,7 @@ class PieceBuilder:
     def _load(
         self, piece: BuildPiece, load: LoadDecision, context: DefinitionContext, built: BakeCall, reporter: Reporter
     ) -> MpbakeError | None:
-        """Load one platform of a piece that the call `built` has built. Return the error, if any."""
+        """Load one platform of a build piece that the call `built` has built. Return the error, if any."""
         if load.platform is None:
             return None
         definition = load_definition(piece, load.platform, context)

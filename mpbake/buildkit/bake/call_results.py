@@ -46,7 +46,7 @@ def read_metadata(path: Path) -> Any:
 def build_outcome(
     piece: BuildPiece, load: LoadDecision, context: DefinitionContext, call: BakeCall, metadata: Any
 ) -> Outcome:
-    """Return the outcome of a built piece. `metadata` is the metadata of the call."""
+    """Return the outcome of a successful build piece. `metadata` is the metadata of the call."""
     image, digest = _image_and_digest(metadata, piece.target.name)
     is_pushed = piece.delivery is Delivery.UNTAGGED and not context.classic
     return Outcome(

@@ -262,7 +262,10 @@ def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
 
 
 def _local_outputs(piece: BuildPiece, archive_prefix: str) -> list[str]:
-    """Return the outputs on this machine. An archive that mpbake joins later gets a separate file for this piece."""
+    """Return the outputs on this machine.
+
+    For an archive that mpbake joins later, the output is a file of this build piece.
+    """
     joined = archives(piece.target) if piece.of > 1 else ()
     part = {
         output: {"dest": piece_archive(archive_prefix, number), "tar": "true"} for number, output in enumerate(joined)
@@ -360,7 +363,7 @@ def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[s
 
 
 def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Return the Dockerfile of each target in a definition: its path from `root`, or its name if it is not local."""
+    """Return the Dockerfile of each target in a definition: its path from `root`, or its name if the file is not local."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 

@@ -212,11 +212,12 @@ class Docker:
         on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
-        """Run `docker ARGUMENTS` and wait for its end; `given` is its standard input, `timeout` is in seconds.
+        """Run `docker ARGUMENTS` and wait until the command ends.
 
-        `on_stderr` gets standard error as it comes; `watch` may end the command during a silence. With `on_terminal`,
-        standard output is a terminal, and `on_terminal` gets the output as it comes. Raises Cancelled after `cancel`,
-        Unreachable if there is no docker command.
+        `given` is the standard input, `timeout` is in seconds. `on_stderr` receives standard error as it arrives.
+        `watch` may end the command during a silence. With `on_terminal`, standard output is a terminal, and
+        `on_terminal` receives the output as it arrives. Raises Cancelled after `cancel`, Unreachable if there is no
+        docker command.
         """
         return self._run(
             [*self._head(endpoint), *arguments],

@@ -66,7 +66,7 @@ class LiveReporter:
         """Update the view, and print the lines that stay on the screen."""
         with self._lock:
             self._update(event)
-        # Print without `self._lock`: printing waits for rich's lock, and rich holds that lock while `_view` waits for ours.
+        # Print without `self._lock`: rich holds rich's lock while `_view` waits for `self._lock`, and printing needs both locks.
         self._show(event)
 
     def _update(self, event: Event) -> None:

@@ -93,7 +93,7 @@ def join_archives(
 
 
 def _index(entries: Sequence[dict[str, Any]], annotations: Mapping[str, str]) -> bytes:
-    """Return an index in BuildKit's order: images first, then their attestations."""
+    """Return an index in BuildKit's order: images first, then the attestations of the images."""
     attestations = [entry for entry in entries if is_attestation(entry)]
     images = [entry for entry in entries if entry not in attestations]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*images, *attestations]}

@@ -1,4 +1,4 @@
-"""Images that an engine's own builder has built: pushes these images to registries, and tags them for the user."""
+"""Images that the `docker` driver has built: pushes these images to registries, and tags them for the user."""
 
 from __future__ import annotations
 

@@ -133,10 +133,7 @@ def form_of(index: Manifest, read: Callable[[str], Manifest]) -> ImageForm:
 
 
 def _check_same_form(target: Target, forms: Mapping[str, ImageForm]) -> None:
-    """Raise BuildFailed unless all values of `forms` are equal.
-
-    The keys are the nodes that built the pieces of `target`.
-    """
+    """Raise BuildFailed unless all `forms` are equal. The keys of `forms` are the nodes that built `target`."""
     distinct = set(forms.values())
     if len(distinct) <= 1:
         return
