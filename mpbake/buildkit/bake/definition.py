@@ -363,7 +363,7 @@ def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[s
 
 
 def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Return the Dockerfile of each target in a definition: its path from `root`, or its name if the file is not local."""
+    """Return the Dockerfile of each target in a definition: the path from `root`, or the name of a remote file."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 

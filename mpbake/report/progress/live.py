@@ -66,7 +66,7 @@ class LiveReporter:
         """Update the view, and print the lines that stay on the screen."""
         with self._lock:
             self._update(event)
-        # Print without `self._lock`: rich holds rich's lock while `_view` waits for `self._lock`, and printing needs both locks.
+        # Print without `self._lock`: printing takes rich's lock, which rich also holds while `_view` waits for `self._lock`.
         self._show(event)
 
     def _update(self, event: Event) -> None:
