@@ -66,7 +66,7 @@ class LiveReporter:
         """Update the view, and print the lines that stay on the screen."""
         with self._lock:
             self._update(event)
-        # Print without `self._lock`: printing takes rich's lock, which rich also holds while `_view` waits for `self._lock`.
+        # Print without `self._lock`: `_view` takes this lock while rich holds the lock that printing needs.
         self._show(event)
 
     def _update(self, event: Event) -> None:
