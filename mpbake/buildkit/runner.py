@@ -1,4 +1,4 @@
-"""Run the steps of a plan on real nodes and registries."""
+"""Runs the steps of a plan on real nodes and registries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mpbake.base.errors import MpbakeError, NodeLost, Unreachable
 from mpbake.base.references import parse_fields, parse_reference
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
-from mpbake.buildkit.bake.definition import PART, archive_part
+from mpbake.buildkit.bake.definition import PIECE_ARCHIVE_SUFFIX, piece_archive
 from mpbake.buildkit.bake.images.archives import form_in, join_archives
 from mpbake.buildkit.bake.images.engine_images import EngineImages
 from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
@@ -57,10 +57,10 @@ _VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildKitRunner:
-    """A StepRunner for real builds. `default` is the driver of the default builder, if a target uses that.
+    """A StepRunner for real builds. `default` is the driver of the default builder, if a target uses that builder.
 
-    `shared` holds the IDs of nodes that share a builder with other nodes: the CPUs of only those matter, to divide the
-    work. `uploaded` holds the digests, by repository, of the images of targets that `docker push` has pushed.
+    `shared` holds the IDs of nodes that share a builder with other nodes: mpbake divides work by CPU count only among
+    these nodes. `uploaded` maps each target that `docker push` has pushed to the digests of its images by repository.
     """
 
     docker: Docker
@@ -101,16 +101,16 @@ class BuildKitRunner:
     def run_together(
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> dict[Step, Outcome | MpbakeError]:
-        """Build pieces of one node in one call; see StepRunner."""
-        with self._forgetting(pieces[0].node):
+        """Build several build pieces on one node in one bake call; see StepRunner."""
+        with self._reset_lost_node(pieces[0].node):
             results = self.builds.build(pieces, inputs, reporter)
         if any(isinstance(result, NodeLost) for result in results.values()):
             self.nodes.forget(pieces[0].node)
         return results
 
     @contextlib.contextmanager
-    def _forgetting(self, node: Node) -> Iterator[None]:
-        """If `node` is lost during the block, make it ready again before its next use."""
+    def _reset_lost_node(self, node: Node) -> Iterator[None]:
+        """If `node` is lost during the block, forget its state, so that the next use makes the node ready again."""
         try:
             yield
         except NodeLost:
@@ -118,7 +118,7 @@ class BuildKitRunner:
             raise
 
     def finish(self) -> None:
-        """Wait for the tags that engines give in the background; see StepRunner."""
+        """Wait until all images in engines have their tags; see StepRunner."""
         self.images.finish()
 
     def cancel(self) -> None:
@@ -126,10 +126,10 @@ class BuildKitRunner:
         self.docker.cancel()
 
     def make_ready(self, nodes: Sequence[Node], reporter: Reporter) -> dict[str, NodeFacts]:
-        """Make `nodes` ready, all at the same time, and return their facts by node ID.
+        """Make `nodes` ready in parallel, and return their facts by node ID.
 
-        An unreachable node counts as silent. A node with another error, which the user must correct, has no facts: its
-        own step will fail, and the steps that depend on it.
+        An unreachable node gets `unreachable=True`. A node with any other error is missing from the result; its
+        bootstrap step fails later, and the steps that depend on this step fail too.
         """
         facts = {}
         for node, result in zip(nodes, side_by_side(partial(self._ready, reporter), nodes), strict=True):
@@ -140,8 +140,8 @@ class BuildKitRunner:
                 facts[node.id] = ready_node.facts
         return facts
 
-    def complaint(self, node: Node) -> MpbakeError | None:
-        """Return why `node`, which was probed before, cannot be used; None if it can."""
+    def node_error(self, node: Node) -> MpbakeError | None:
+        """Return the reason why a probed node cannot be used; None if the node can be used."""
         try:
             self.nodes.ready(node)
         except MpbakeError as error:
@@ -152,7 +152,7 @@ class BuildKitRunner:
         try:
             ready_node, cpus = self._ready(reporter, step.node)
         except Unreachable:
-            self.nodes.forget(step.node)  # a retry may reach it again
+            self.nodes.forget(step.node)  # a retry may reach the node again
             raise
         facts = ready_node.facts
         return Outcome(
@@ -165,21 +165,22 @@ class BuildKitRunner:
         )
 
     def _ready(self, reporter: Reporter, node: Node) -> tuple[ReadyNode, int]:
-        """Make a node ready; return it and the CPUs of its engine.
+        """Make a node ready. Return the node and the CPU count of its engine.
 
-        Both questions go out at the same time, because each takes long behind ssh.
-
-        Raises Unreachable, UsageError.
+        The two queries run in parallel because each is slow over ssh. Raises Unreachable, UsageError.
         """
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            cpus = beside.submit(self._cpus, node)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            cpus = pool.submit(self._cpus, node)
             ready_node = self.nodes.ready(
                 node, lambda activity: reporter.handle(NodeProgressed(node=node, activity=activity))
             )
         return ready_node, cpus.result() or self._cpus(ready_node.node)
 
     def _cpus(self, node: Node) -> int:
-        """The CPUs of a node's engine; 0 if they do not matter or are unknown, as before its context is created."""
+        """Return the CPU count of a node's engine; 0 if the count does not matter or is unknown.
+
+        The count is unknown, for example, before the docker context of the node is created.
+        """
         has_engine = node.driver.rules.endpoint.is_engine
         if node.slots or node.id not in self.shared or not has_engine:
             return 0
@@ -192,28 +193,30 @@ class BuildKitRunner:
 
     def _check(self, step: CheckPiece, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
         (built,) = inputs.values()
-        with self._forgetting(step.piece.node):
+        with self._reset_lost_node(step.piece.node):
             return self.builds.check(step, built.outcome, reporter)
 
     def _join(self, step: JoinArchives, inputs: Mapping[Step, StepResult]) -> Outcome:
-        """Join the parts of each archive, and remove the parts."""
-        prefixes = {piece: self.builds.parts_of(piece) for piece in _pieces(inputs)}
+        """Join the archives of all build pieces, and remove the archives of single pieces."""
+        prefixes = {piece: self.builds.archive_prefix(piece) for piece in _pieces(inputs)}
         annotations = index_annotations(step.target.attributes.get("annotations", ()))
         digest = ""
         for number, output in enumerate(archives(step.target)):
             fields = parse_fields(output)
-            files = {piece: Path(archive_part(prefix, number)) for piece, prefix in prefixes.items()}
+            files = {piece: Path(piece_archive(prefix, number)) for piece, prefix in prefixes.items()}
             self.builds.forms.check(step.target, _built_on(inputs), partial(_form_in_file, files))
-            parts = list(files.values())
-            digest = join_archives(parts, Path(fields["dest"]), annotations, tar=is_set(fields, "tar", default=True))
-            for part in parts:
-                part.unlink(missing_ok=True)
+            archives_of_pieces = list(files.values())
+            digest = join_archives(
+                archives_of_pieces, Path(fields["dest"]), annotations, tar=is_set(fields, "tar", default=True)
+            )
+            for archive in archives_of_pieces:
+                archive.unlink(missing_ok=True)
         return Outcome(digest=digest)
 
     # --- publish and verify ---------------------------------------------------------------------------------------
 
     def _publish(self, step: Publish, inputs: Mapping[Step, StepResult], reporter: Reporter) -> Outcome:
-        # Of targets whose tags move together, the first waits for the pieces of all targets, and uploads all of them.
+        # With `publish = together`, the publish step of the first target uploads all targets.
         for target in step.together if step.target is step.together[0] else ():
             self._check_form(target, _of_target(target, inputs))
             self._upload(target, _of_target(target, inputs))
@@ -226,14 +229,17 @@ class BuildKitRunner:
         return Outcome(digest=digest, tags=step.target.tags, platforms=_platforms(own), node=node.id)
 
     def _sources(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> Mapping[str, Sequence[str]]:
-        """The digests of the pieces of a target in each of its repositories."""
+        """Return the digests of the build pieces of a target in each of its repositories."""
         if target in self.uploaded:
             return {repository: [digest] for repository, digest in self.uploaded[target].items()}
         digests = [result.outcome.digest for result in own.values()]
         return dict.fromkeys(repositories(target), digests)
 
     def _check_form(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
-        """Raise BuildFailed if the pushed pieces of a target differ in form: no tag may name such an index."""
+        """Raise BuildFailed if the pushed build pieces of a target differ in form.
+
+        No tag may point to an index of such pieces.
+        """
         reader = ImageReader(client=self._client(target))
         repository = parse_reference(target.tags[0])
 
@@ -244,7 +250,7 @@ class BuildKitRunner:
         self.builds.forms.check(target, _built_on(own), form)
 
     def _upload(self, target: Target, own: Mapping[BuildPiece, StepResult]) -> None:
-        """Push the image of a target from an engine with the classic store; other nodes push by themselves."""
+        """Push the image of a target from an engine with the classic image store. Other nodes have already pushed."""
         _, ready_node = self._instance_of(own)
         built = next(iter(own.values())).outcome
         if not built.uploaded:
@@ -252,7 +258,7 @@ class BuildKitRunner:
                 self.uploaded[target] = self.images.upload(target, built.image_id, ready_node, self._client(target))
 
     def _instance_of(self, own: Mapping[BuildPiece, StepResult]) -> tuple[Node, ReadyNode]:
-        """The node that built the first of the pieces, and its instance."""
+        """Return the node that built the first of the build pieces, and the node's instance."""
         node = next(iter(own)).node
         return node, self.nodes.instance(node)
 
@@ -279,7 +285,7 @@ def _of_target(target: Target, inputs: Mapping[Step, StepResult]) -> dict[BuildP
 
 
 def _built_on(inputs: Mapping[Any, StepResult]) -> dict[BuildPiece, Node]:
-    """The node that built each piece."""
+    """Return the node that built each build piece."""
     return {
         piece: next(node for node in piece.target.builder.nodes if node.id == inputs[piece].outcome.node)
         for piece in _pieces(inputs)
@@ -287,7 +293,7 @@ def _built_on(inputs: Mapping[Any, StepResult]) -> dict[BuildPiece, Node]:
 
 
 def _form_in_file(files: Mapping[BuildPiece, Path], piece: BuildPiece) -> ImageForm:
-    """The form of a piece, from its file."""
+    """Return the form of a build piece's images, read from the piece's archive."""
     return form_in(files[piece])
 
 
@@ -318,7 +324,7 @@ def buildx_version(docker: Docker) -> tuple[int, int]:
 
 
 def settle_default(nodes: ReadyNodes, targets: Sequence[Target]) -> Driver:
-    """Decide which driver the default builder has, if `targets` use it, and return the driver."""
+    """Choose the driver of the default builder if `targets` use this builder, and return the driver."""
     automatic = [target for target in targets if target.builder.driver.rules.is_automatic]
     return nodes.settle_default(automatic) if automatic else AUTOMATIC_DRIVER
 
@@ -333,9 +339,9 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
     redact: Callable[[str], str],
     when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[BuildKitRunner]:
-    """Yield a runner for `targets` of `plan`. Its processes have ended when the block ends.
+    """Yield a runner for `targets` of `plan`. When the block ends, the runner's processes have ended.
 
-    `redact` is applied to all output. `when_stopped` gets the function that cancels the running processes.
+    `redact` is applied to all output. `when_stopped` receives the function that cancels the running processes.
     """
     docker = Docker(child_environment(environment, targets), state.run, redact)
     nodes = ReadyNodes(docker, state.nodes, environment, plan.file)
@@ -343,8 +349,8 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
     images = EngineImages(docker)
     when_stopped(docker.cancel)
     try:
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            buildx = beside.submit(buildx_version, docker)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            buildx = pool.submit(buildx_version, docker)
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
         bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry)
@@ -367,5 +373,6 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
         registries.close()
         docker.close()
         nodes.tidy()
-        for part in state.run.glob(f"*{PART}"):  # parts of archives that were not joined because of an error
-            part.unlink(missing_ok=True)
+        # After an error, archives of build pieces may remain that were not joined.
+        for archive in state.run.glob(f"*{PIECE_ARCHIVE_SUFFIX}"):
+            archive.unlink(missing_ok=True)

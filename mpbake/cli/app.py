@@ -1,4 +1,4 @@
-"""The command line: makes click's commands of the table, and calls their modules, which are imported only then."""
+"""The command line: click commands for the table of commands. A command's module is imported when the command runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mpbake.cli.definitions import Command
 
 _SIGNAL_BASE = 128
-"""Higher exit codes name the signal that ended a command."""
+"""Exit codes above this number mean that a signal ended the command."""
 _BROKEN_PIPE = 141
 
 
@@ -65,7 +65,7 @@ def _with_parameters(function: Callable[..., None], parameters: tuple[Parameter,
 
 
 def _add_builders_group(group: click.Group) -> None:
-    """Add `mpbake builders`, whose options may stand before or after the name of its command."""
+    """Add `mpbake builders`. Its options may come before or after the name of a subcommand."""
 
     @click.pass_context
     def list_builders(context: click.Context, /, **values: Any) -> None:
@@ -84,7 +84,7 @@ def _add_builders_group(group: click.Group) -> None:
 def _add_builders_command(builders: click.Group, command: Command) -> None:
     @click.pass_context
     def call(context: click.Context, /, **values: Any) -> None:
-        # Typed options win over those of the environment, wherever they stand.
+        # Options on the command line win over the environment, before and after the name of the subcommand.
         stated = {name: value for name, value in values.items() if is_typed(context, name) or name not in context.obj}
         _call(command, {**context.obj, **stated, "action": command.name})
 
@@ -98,7 +98,7 @@ _add_builders_group(cli)
 
 def _call(command: Command, values: Mapping[str, Any]) -> None:
     """Import the module of a command, call it, and exit with its code."""
-    from mpbake.cli.options import make_options  # noqa: PLC0415 - not needed for --help
+    from mpbake.cli.options import make_options  # noqa: PLC0415 - not used by --help
     from mpbake.cli.world import open_world  # noqa: PLC0415
 
     with paused_collector():
@@ -107,11 +107,11 @@ def _call(command: Command, values: Mapping[str, Any]) -> None:
     try:
         world = open_world(click.get_current_context().ensure_object(Redactor))
         code = module.main(make_options(command.options_class, values), world)
-        # A signal may mean that the terminal was closed: its exit code counts, even if the output is lost.
+        # A signal may mean that the terminal was closed: exit with the signal's code even if the output is lost.
         with suppress(OutputFailed) if code > _SIGNAL_BASE else nullcontext():
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of our output has gone: click would exit with 1, and Python complain at exit.
+        # The reader has closed the pipe: click would exit with 1, and Python would print an error at exit.
         silence(sys.stdout)
         code = _BROKEN_PIPE
     sys.exit(code)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class MultiLineOption(click.Option):
-    """An option with an environment variable; if the option may be repeated, each line of the variable is a value."""
+    """An option with an environment variable. If the option may be repeated, each line of the variable is a value."""
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """Return the lines of the variable; click would split at every blank."""
+        """Return the lines of the variable. click itself would split at every blank."""
         value = self.resolve_envvar_value(ctx)
         return value.splitlines() if value and self.multiple else super().value_from_envvar(ctx)
 
@@ -34,24 +34,24 @@ class SwitchOption(click.Option):
     """An option and its opposite, such as `--push/--no-push`, each with its own environment variable."""
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
-        """Return the value that both variables give together. A false `MPBAKE_NO_PUSH` does not mean `--push`."""
+        """Return the value that both variables set together. `MPBAKE_NO_PUSH=false` does not mean `--push`."""
         value, opposite = (self._variable_value(variable, ctx) for variable in self.envvar or ())
         if value and opposite:
             raise click.UsageError(f"{' and '.join(self.envvar or ())} contradict each other: unset one of them", ctx)
         return False if opposite else value
 
     def _variable_value(self, variable: str, ctx: click.Context) -> Any:
-        """Return the value of one variable; None if it is not set, or empty."""
+        """Return the value of one variable; None if the variable is not set, or empty."""
         value = os.environ.get(variable)
         return self.type.convert(value, self, ctx) if value else None
 
 
 class CommandGroup(click.Group):
-    """A group that says so when an option of a command stands before the command."""
+    """A group that reports an option of a command before the name of the command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Return the arguments of the command."""
-        words = tuple(args)  # click removes them while it parses
+        """Parse the options of the group, and return the other arguments."""
+        words = tuple(args)  # click removes words from `args` during parsing
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -63,7 +63,7 @@ class CommandGroup(click.Group):
             raise click.UsageError(f"{name} goes after the command: mpbake {command} {name} …", ctx) from None
 
     def _typed_command(self, words: tuple[str, ...]) -> str:
-        """Return the first word that is neither an option nor the value of one; empty when there is none."""
+        """Return the first word that is neither an option nor an option's value; empty if there is none."""
         options = {name: option for command in self.commands for name, option in self._options(command).items()}
         rest = iter(words)
         for word in rest:
@@ -74,13 +74,13 @@ class CommandGroup(click.Group):
         return ""
 
     def _options(self, command: str) -> dict[str, click.Option]:
-        """Return the options of a command, by each of their names."""
+        """Return the options of a command by name. An option with several names appears under each name."""
         options = (option for option in self.commands[command].params if isinstance(option, click.Option))
         return {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
 
 
 def option(*names: str, **settings: Any) -> Parameter:
-    """Return an option that can also be given as `MPBAKE_NAME` in the environment."""
+    """Return an option that the environment variable `MPBAKE_NAME` can also set."""
     long = next(name for name in names if name.startswith("--")).split("/")
     variables = [f"MPBAKE_{name[2:].replace('-', '_').upper()}" for name in long]
     kind = SwitchOption if len(variables) > 1 else MultiLineOption
@@ -88,15 +88,18 @@ def option(*names: str, **settings: Any) -> Parameter:
 
 
 def is_typed(context: click.Context, name: str) -> bool:
-    """Return whether an option stands on the command line, rather than in the environment."""
+    """Return whether an option was set on the command line, not in the environment."""
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def complete_names(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    """Return a function that completes names of the plan, `targets` or `builders`; none if the plan has errors."""
+    """Return a function that completes the names of `targets` or `builders` in the plan.
+
+    If the plan has errors, the function returns no names.
+    """
 
     def complete(context: click.Context, _: click.Parameter, typed: str) -> list[str]:
-        # With `mpbake builders`, options of the plan may stand before the command's name, too.
+        # With `mpbake builders`, options of the plan may also come before the name of the subcommand.
         parameters = [*(context.parent.params.items() if context.parent else ()), *context.params.items()]
         values = {name: value for name, value in parameters if value}
         exclusion = "!" if typed.startswith("!") and kind == "targets" else ""
@@ -110,10 +113,10 @@ def complete_names(kind: str) -> Callable[[click.Context, click.Parameter, str],
 
 
 def complete_paths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
-    """Return a function that has the shell itself complete a path: of a `file`, or of a `dir`."""
+    """Return a function that makes the shell complete a path of kind `file` or `dir`."""
 
     def complete(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
-        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only shells need it
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only completion needs click's shell support
 
         return [CompletionItem(typed, type=kind)]
 
@@ -121,5 +124,5 @@ def complete_paths(kind: str) -> Callable[[click.Context, click.Parameter, str],
 
 
 def is_completing() -> bool:
-    """Return whether a shell asks for completions, or for its completion script: click answers these on its own."""
+    """Return whether a shell asks for completions or for the completion script. click answers these requests itself."""
     return bool(os.environ.get("_MPBAKE_COMPLETE"))

@@ -1,4 +1,4 @@
-"""Shell completion of names in the plan; there are none if the plan cannot be read."""
+"""Shell completion of the names in a plan. If the plan cannot be read, there are no completions."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def _builder_names(plan: Plan) -> Iterable[str]:
 
 
 def _complete(names_in: Callable[[Plan], Iterable[str]], values: Mapping[str, Any], redactor: Redactor) -> list[str]:
-    """Return names in the plan that the options on the command line select.
+    """Return names in the plan that the typed options select.
 
-    Names that redaction would change are dropped: the changed name would mean nothing on a command line.
+    A name that redaction would change is omitted: a command does not accept the changed name.
     """
     source = {name: value for name, value in values.items() if name in option_names(SourceOptions)}
-    # Quiet, since a warning would appear in the middle of the typed line.
+    # `quiet`, since a warning would appear in the middle of the typed line.
     _, plan = load_plan(make_options(SourceOptions, source), open_world(redactor), quiet=True)
     return [name for name in names_in(plan) if redactor.redact(name) == name]
 
@@ -39,4 +39,4 @@ def _complete(names_in: Callable[[Plan], Iterable[str]], values: Mapping[str, An
 NAMES: Mapping[str, Callable[[Mapping[str, Any], Redactor], list[str]]] = MappingProxyType(
     {"targets": partial(_complete, _target_names), "builders": partial(_complete, _builder_names)}
 )
-"""Functions that complete names, by the kind of the name. They take the options typed so far."""
+"""Functions that complete names, by the kind of name. Each function takes the options typed so far."""

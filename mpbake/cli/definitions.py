@@ -28,15 +28,16 @@ if TYPE_CHECKING:
     from mpbake.cli.click_options import Parameter
 
     Values = Mapping[str, Any]
-    """The values of a command line, by the names of its options."""
+    """The values of a command line, by option name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """A command: `module` of `cli/commands` has its `main`, which takes an object of class `options` of `cli/options`.
+    """A CLI command.
 
-    The first line of `help` is the description in the list of commands, unless there is a `summary`. `choose` may
-    reject values, and may return another command that does the work.
+    `module` is the module in `cli/commands` whose `main` runs the command; `options` is the class in `cli/options` that
+    `main` receives. The description in the list of commands is `summary`, or else the first line of `help`. `choose`
+    may reject values, or return another command to run instead.
     """
 
     name: str
@@ -49,7 +50,7 @@ class Command:
 
     @property
     def options_class(self) -> type[Any]:
-        """The class of the options. It is imported when the command runs, since `--help` must be fast."""
+        """The class of the options. The class is imported only when the command runs, since `--help` must be fast."""
         return cast("type[Any]", getattr(importlib.import_module("mpbake.cli.options"), self.options))
 
 
@@ -94,7 +95,7 @@ _SOURCE_OPTIONS = (
 _COLOUR_HELP = "No colours; NO_COLOR does the same."
 _NO_COLOR = option("--no-color", is_flag=True, help=_COLOUR_HELP)
 _NO_COLOR_ACCEPTED = option("--no-color", is_flag=True, expose_value=False, help=_COLOUR_HELP)
-"""For commands that print no colours: one set of options fits all commands that read a plan."""
+"""Accepted without effect by commands that print no colours: all commands that read a plan have the same options."""
 _READ_PLAN = (*_SOURCE_OPTIONS, _NO_COLOR_ACCEPTED)
 _NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=complete_names("targets"))
 _OVERRIDES = (
@@ -122,7 +123,7 @@ _PLAN_FORMAT = option("--format", type=click.Choice(list(PLAN_FORMATS)), default
 
 
 def _other_format(table: Mapping[str, Any], default: str) -> Parameter:
-    """Return a `--format` option without MPBAKE_FORMAT, which is the format of plans."""
+    """Return a `--format` option that ignores MPBAKE_FORMAT, since this variable sets the format of plans."""
     return click.option("--format", type=click.Choice(list(table)), default=default, help=format_help(table))
 
 
@@ -130,7 +131,7 @@ def _other_format(table: Mapping[str, Any], default: str) -> Parameter:
 
 
 def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values]:
-    """Return `run`, or with `--dry-run` the command `plan`."""
+    """Return the command `run`, or with `--dry-run` the command `plan`."""
     if not values["dry_run"] and is_typed(context, "format"):
         raise click.UsageError("--format goes with --dry-run", context)
     command = PLAN if values["dry_run"] else RUN
@@ -140,7 +141,7 @@ def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values
 
 
 def _verbosity(context: click.Context, values: Values) -> dict[str, bool]:
-    """Return `quiet` and `verbose`; if both are set, the typed one wins over the environment."""
+    """Return `quiet` and `verbose`. If both are set, a typed option wins over an environment variable."""
     verbosity = {name: values[name] for name in ("quiet", "verbose")}
     if not all(verbosity.values()):
         return verbosity

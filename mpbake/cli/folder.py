@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def folder_of(directory: str, world: World) -> Path:
     """Return the real path of the working folder, or of `directory`, the value of `-C`. Raises UsageError.
 
-    The path is the one that `cd` would lead to: the parents of `b/../x`, or of a symlink, are not those in its name.
+    As with `cd`, symlinks are resolved: the parent of a symlinked folder is the parent of the link's target.
     """
     folder = world.folder / directory
     if refused := access_error(folder):
@@ -28,10 +28,11 @@ def folder_of(directory: str, world: World) -> Path:
 
 
 def plan_file(folder: Path, name: str) -> Path:
-    """Return the path of the plan file that `-f` names, in the real path of its folder.
+    """Return the path of the plan file that `-f` names, with symlinks in the path of its folder resolved.
 
-    The records of a plan are found by this path, however the plan is reached. A plan that is itself a symlink keeps the
-    folder of the link: its paths count from there. Raises UsageError for a name that cannot be a file.
+    mpbake finds the records of a plan by this path, so any path to the same plan must give the same result. If the plan
+    file itself is a symlink, the link is not resolved: relative paths in the plan start at the folder of the link.
+    Raises UsageError for a name that cannot be a file.
     """
     if name == "-":
         raise UsageError("-f -: a plan cannot be read from standard input", hint="write it to a file")

@@ -42,10 +42,10 @@ def load_plan(
     relative: bool = False,
     quiet: bool = False,
 ) -> tuple[PlanFiles, Plan]:
-    """Find, read and resolve the plan that `source` means. Raises PlanError, UsageError.
+    """Find, read and resolve the plan that `source` selects. Raises PlanError, UsageError.
 
-    With `relative`, relative paths of targets stay relative, and count from the folder of the plan. With `quiet`,
-    nothing is printed about files that could be taken for the plan.
+    With `relative`, relative paths of targets stay relative to the plan's folder. With `quiet`, no warnings about other
+    possible plan files are printed.
     """
     plan_files, partial_plan = load_partially(source, world, overrides, relative=relative, quiet=quiet)
     return plan_files, partial_plan.plan_or_raise()
@@ -60,9 +60,9 @@ def load_partially(
     relative: bool = False,
     quiet: bool = False,
 ) -> tuple[PlanFiles, PartialPlan]:
-    """Load a plan like `load_plan`, but resolve it only as far as its errors allow.
+    """Load a plan like `load_plan`, but if there are errors, resolve only the parts without errors.
 
-    Raises PlanError if the plan cannot be read, UsageError.
+    Raises UsageError, and PlanError if the plan cannot be read.
     """
     folder = folder_of(source.directory, world)
     show = partial(_shown, folder=world.folder)
@@ -78,9 +78,9 @@ def load_partially(
 
 
 def _find(folder: Path, show: Callable[[Path], str], world: World, *, quiet: bool) -> Path:
-    """Find the plan of `folder`, and warn of other files that could be taken for it.
+    """Find the plan of `folder`, and warn about other possible plan files.
 
-    The warnings appear even if an error in the plan follows.
+    The warnings appear even if the plan has errors.
     """
     found = find_plan(folder)
     warnings = [f"the plan is {show(found.path)}, since {show(path)} {why}" for path, why in found.passed_over.items()]
@@ -93,9 +93,9 @@ def _find(folder: Path, show: Callable[[Path], str], world: World, *, quiet: boo
 def resolution_inputs(
     source: SourceOptions, overrides: OverrideOptions, world: World, root: Path, spec: PlanSpec
 ) -> Inputs:
-    """Return the values and overrides of the command line, for a plan in the folder `root`.
+    """Return the values and overrides on the command line, for a plan in the folder `root`.
 
-    The values come first, so that messages about all other options are redacted. Raises UsageError, PlanError.
+    Values are read first, so that messages about all other options are redacted. Raises UsageError, PlanError.
     """
     variables = dict(_assignment(number, text) for number, text in enumerate(source.variables, 1))
     inputs = Inputs(variables=variables, environment=world.environment)
@@ -124,15 +124,15 @@ def resolution_inputs(
 
 def _stored_builder(environment: Mapping[str, str], name: str) -> StoredBuilder | None:
     """Return the entry of a builder in the user's buildx store."""
-    from mpbake.buildkit.nodes.instances.buildx_store import stored_entry  # noqa: PLC0415 - slow to import, and few plans need it
+    from mpbake.buildkit.nodes.instances.buildx_store import stored_entry  # noqa: PLC0415 - slow to import, and few plans need the store
 
     return stored_entry(environment, name)
 
 
 def _read_var_files(source: SourceOptions, world: World) -> dict[str, dict[str, Any]]:
-    """Return the values of each `--var-file` by its name; the file that wins comes last.
+    """Return the values of each `--var-file` by file name. The last file has the highest precedence.
 
-    Paths count from the working folder, or from that of `-C`.
+    Relative paths start at the working folder, or at the folder of `-C`.
     """
     names = dict.fromkeys(reversed(source.var_files))  # if a file is named twice, its last position counts
     return {name: read_values(world.folder / source.directory / name, shown=name) for name in reversed(names)}
@@ -142,7 +142,7 @@ _DISTANT = "../../../"
 
 
 def _shown(path: Path, folder: Path) -> str:
-    """Return the name of a file in messages: relative to the working folder, unless that is far away."""
+    """Return the path of a file for messages: relative to the working folder if the file is near, else absolute."""
     relative = os.path.relpath(path, folder)
     return str(path) if relative.startswith(_DISTANT) else relative
 

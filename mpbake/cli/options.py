@@ -1,7 +1,7 @@
-"""The options of each command; light, so that `--help` stays fast.
+"""The options of each command. This module imports little, so that `--help` stays fast.
 
-Each command has one class. Options that several commands share are classes of their own, which the commands' classes
-hold. An empty value, or None, means that the option was not given.
+Each command has one class. Options that several commands share have their own classes, which are fields of the
+commands' classes. An empty value, or None, means that the option was not given.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CommandOptions = TypeVar("CommandOptions")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceOptions:
-    """The files that make up the plan, and the values that it is resolved with."""
+    """The files of the plan, and the values with which mpbake resolves the plan."""
 
     directory: str = ""
     files: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class SourceOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OverrideOptions:
-    """What the command line changes in every target of the plan."""
+    """The command-line options that change every target of the plan."""
 
     push: bool | None = None
     load: bool = False
@@ -137,7 +137,7 @@ class SchemaOptions:
 
 
 def option_names(kind: type[Any]) -> frozenset[str]:
-    """Return the names of all options of a command's class, with those of the classes that it holds."""
+    """Return the names of all options of a command's class, including shared options."""
     names: set[str] = set()
     for option in fields(kind):
         names |= option_names(shared) if (shared := _shared_class(option)) else {option.name}
@@ -145,7 +145,7 @@ def option_names(kind: type[Any]) -> frozenset[str]:
 
 
 def make_options(kind: type[CommandOptions], values: Mapping[str, Any]) -> CommandOptions:
-    """Return the options of a command, from its values by option name. Raises TypeError for unknown names."""
+    """Return the options of a command from values by option name. Raises TypeError for unknown names."""
     if unknown := values.keys() - option_names(kind):
         raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     return _fill(kind, values)

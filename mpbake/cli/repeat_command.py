@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def repeat_command(options: RunOptions, built: BuildPiece | Target) -> str:
-    """Return a command that builds a piece, or a whole target, again, with the same plan and the same values.
+    """Return a command that repeats a build piece or a whole target, with the same plan and the same values.
 
-    It never pushes or loads part of an image as if it were the whole.
+    If the build piece is only a part of an image, the command neither pushes nor loads that part.
     """
     if isinstance(built, BuildPiece):
         is_part, name = built.piece_count > 1 or built.shared, built.target.name

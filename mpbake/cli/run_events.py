@@ -1,4 +1,4 @@
-"""The way of a run's events to its reporter."""
+"""Passes the events of a run to its reporter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mpbake.run.executor import StopRequest
 
 _PATIENCE = 2.0
-"""Seconds after which people wonder what a run waits for."""
+"""Seconds after which a run reports what it waits for."""
 
 
 def make_reporter(options: RunOptions, world: World) -> Reporter:
@@ -32,9 +32,9 @@ def make_reporter(options: RunOptions, world: World) -> Reporter:
 
 
 class RunEvents:
-    """Passes events to a reporter, each warning once, and keeps the last event. Times count from `began`.
+    """Passes events to a reporter, each warning once, and keeps the `RunFinished` event. Times count from `began`.
 
-    When nobody reads the reporter's output any more, the run stops; `broken_pipe` is the error then.
+    If nobody reads the reporter's output any more, the run stops, and `broken_pipe` holds the error.
     """
 
     finished: RunFinished
@@ -64,7 +64,10 @@ class RunEvents:
 
 @contextmanager
 def slow_engine_notice(targets: Sequence[Target], reporter: Reporter, patience: float = _PATIENCE) -> Iterator[None]:
-    """Report that the engine is asked for the default builder of `targets`, if that takes longer than `patience`."""
+    """Report that mpbake waits for the engine if the block takes longer than `patience` seconds.
+
+    mpbake queries the engine only if the default builder builds one of `targets`.
+    """
     timer = Timer(patience, reporter.handle, [EngineProbeStarted()])
     timer.daemon = True
     if any(target.builder.driver.rules.is_automatic for target in targets):

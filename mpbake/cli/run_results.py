@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class RunResults:
     """The results of a run, and the files that record them.
 
-    `root` is the folder of the plan, `metadata` the file of `--metadata-file`, `durations` how long builds took.
+    `root` is the folder of the plan, `metadata` the file of `--metadata-file`, `durations` the recorded build times.
     """
 
     options: RunOptions
@@ -40,7 +40,7 @@ class RunResults:
     durations: Recorded
 
     def report(self) -> int:
-        """Print and record everything. Returns 1 if the file of `--metadata-file` could not be written, else 0."""
+        """Print and record all results. Return 1 if the file of `--metadata-file` could not be written, else 0."""
         codes = call_all(
             self._print_summary,
             self._print_errors,
@@ -57,7 +57,10 @@ class RunResults:
         return 0
 
     def _print_errors(self) -> int:
-        """Print every error, and before them warnings of results without output, unless `--no-push` is set."""
+        """Print warnings about results that stay in the build cache, then every error.
+
+        `--no-push` suppresses the warnings.
+        """
         quiet = self.options.quiet
         if not quiet and self.options.overrides.push is not False:
             self.world.stderr.write(unkept_results_text(self.graph, self.finished))
@@ -65,7 +68,7 @@ class RunResults:
         return 0
 
     def _record_published(self) -> int:
-        """Record for `mpbake verify` what was published."""
+        """Record the published images for `mpbake verify`."""
         warnings = remember_published(self.root / FOLDER, published_by(self.finished.results))
         self.world.stderr.writelines([f"warning: {one_line(warning)}\n" for warning in warnings])
         return 0
@@ -81,7 +84,7 @@ class RunResults:
         return 0
 
     def _record_durations(self) -> int:
-        """Record how long builds took, which only helps later runs: a failure is a warning."""
+        """Record the build times for later runs. A failure is only a warning."""
         try:
             write_durations(self.durations_file, self.durations)
         except OSError as error:
@@ -91,7 +94,7 @@ class RunResults:
 
 
 def call_all(*actions: Callable[[], int]) -> list[int]:
-    """Call every action, even after one has failed, and return what they return. Raises the last error."""
+    """Call every action, even after a failure, and return the results. Raises the last error."""
     codes: list[int] = []
     failure: Exception | None = None
     for action in actions:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mpbake.spec.files.plan_files import PlanFiles
 
 _MOST_USERS = 12
-"""Targets that a message lists."""
+"""The maximum number of targets that a message lists."""
 
 
 def chosen_platforms(overrides: OverrideOptions) -> tuple[Platform, ...]:
@@ -64,7 +64,7 @@ def select_for(plan: Plan, names: Sequence[str], overrides: OverrideOptions) -> 
 
 
 def _check_exclusions(excluded: Collection[Target], named: Iterable[Target], selected: Sequence[Target]) -> None:
-    """Raise UsageError if a selected target needs one that `!` excludes."""
+    """Raise UsageError if a selected target needs a target that `!` excludes."""
     needed = frozenset(excluded).intersection(selected)
     if not needed:
         return
@@ -82,7 +82,10 @@ def _check_exclusions(excluded: Collection[Target], named: Iterable[Target], sel
 
 
 def _with_dependents(targets: Iterable[Target], candidates: Iterable[Target]) -> set[Target]:
-    """Return `targets` and the `candidates` that need or link to one of them, directly or not, in one walk."""
+    """Return `targets` and their direct and indirect dependents among `candidates`, found in one walk.
+
+    A dependent of a target needs the target or links to the target.
+    """
     users: dict[Target, list[Target]] = {}
     for user in candidates:
         for used in (*user.needs, *user.every_link):
@@ -101,9 +104,10 @@ def _with_dependents(targets: Iterable[Target], candidates: Iterable[Target]) ->
 def place_targets(
     selection: Selection, facts: Mapping[str, NodeFacts], before: Mapping[Target, Placement] | None = None
 ) -> dict[Target, Placement]:
-    """Place the platforms of all selected targets, as far as `facts` of nodes are known.
+    """Place the platforms of all selected targets by the known `facts` of nodes.
 
-    `before` is the placement without any facts, which stays for targets whose nodes have none.
+    `before` is the placement without any facts. If no facts of a target's nodes are known, the target's placement in
+    `before` is kept.
     """
     return {
         target: before[target]
@@ -123,7 +127,7 @@ def make_graph(selection: Selection, placements: Mapping[Target, Placement]) -> 
 def preflight_input(
     plan_files: PlanFiles, selection: Selection, placements: Iterable[Placement], world: World
 ) -> PreflightInput:
-    """Return what the preflight checks look at before the selected targets are built."""
+    """Return the input of the preflight checks for the selected targets."""
     placements = tuple(placements)
     pieces = (piece for placement in placements for piece in placement.pieces)
     return PreflightInput(

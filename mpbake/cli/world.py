@@ -1,4 +1,4 @@
-"""Everything outside that a command may use."""
+"""The environment of a command: variables, folder, streams and clocks."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """Everything outside that a command may use.
+    """The environment of a command: variables, folder, streams and clocks.
 
-    `live` says that a person watches standard error; `clock` gives seconds, `now` the date and time. Values that
-    `redactor` holds never reach the streams.
+    `live`: standard error is a terminal that a person watches. `clock` returns seconds, `now` the date and time. The
+    streams never show values that `redactor` holds.
     """
 
     environment: Mapping[str, str]

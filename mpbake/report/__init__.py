@@ -1,1 +1,1 @@
-"""The output for people and programs: plans, diagnostics and exports in their formats, and the reporters of runs."""
+"""Output for people and programs: plans, diagnostics, exports, and the progress of runs."""

@@ -1,4 +1,4 @@
-"""The tables of formats and reporters: each line names a module that is imported only when it is used.
+"""The tables of formats and reporters. Each line names a module, which is imported only when used.
 
 A new format is one module with a function of the table's type, and one line here. The choices and the help text of
 `--format` follow from the tables.
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from mpbake.run.events import Reporter
 
     PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
-    """Returns a plan as text, from its graph and its warnings."""
+    """Converts the graph and the warnings of a plan to text."""
     DiagnosticsFormat = Callable[[CheckReport], str]
-    """Returns the result of `mpbake check` as text."""
+    """Converts the result of `mpbake check` to text."""
     SchemaFormat = Callable[[], str]
     """Returns a description of plan files."""
     ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
-    """Returns targets for another tool; the platforms, if given, replace those of the targets."""
+    """Converts targets for another tool. The platforms, if given, replace the platforms of the targets."""
     ReporterFactory = Callable[[TextIO, Callable[[], float], "ReportStyle"], Reporter]
-    """Returns a reporter that writes to a stream; the second argument is a clock that gives seconds."""
+    """Returns a reporter that writes to a stream. The second argument is a clock that returns seconds."""
 
 Function = TypeVar("Function")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Implementation(Generic[Function]):
-    """A function by name: `about` completes the help text, `module` is imported when the function is used."""
+    """A function that is imported on first use. `about` is the function's description in the help text."""
 
     name: str
     about: str
@@ -49,7 +49,7 @@ class Implementation(Generic[Function]):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
-    """Targets as text for another tool, and sentences about what that tool cannot express."""
+    """Exported targets: text for another tool, and warnings about settings that the tool cannot express."""
 
     text: str
     losses: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class Export:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportStyle:
-    """How much a reporter prints: `verbose` adds the builds' own output, `quiet` prints no progress at all."""
+    """How much a reporter prints: `verbose` adds the output of builds, `quiet` prints no progress at all."""
 
     verbose: bool = False
     quiet: bool = False
@@ -114,6 +114,6 @@ REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _table(
 
 
 def format_help(table: Mapping[str, Implementation[Function]]) -> str:
-    """Return the help text of a `--format` option: each format and what it is for."""
+    """Return the help text of a `--format` option: each format with its purpose."""
     choices = [f"{choice.name} ({choice.about})" for choice in table.values()]
     return f"Output format: {', '.join(choices)}."

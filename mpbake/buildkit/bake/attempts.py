@@ -1,4 +1,4 @@
-"""Repeat a bake call that failed for a reason that may be gone the next time."""
+"""Repeats a bake call that failed for a temporary reason."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from mpbake.run.events import Reporter
 
 _PUSH_BACKOFF = (1.0, 4.0)
-"""Seconds to wait before each retry of a push that failed, after BuildKit's own retries."""
+"""Seconds to wait before each retry of a failed push, in addition to BuildKit's own retries."""
 _SHORTEST = 1.0
-"""The least seconds for a repeated call, however little is left of its target's timeout."""
+"""The minimum timeout of a repeated call in seconds, even if less of the target's timeout is left."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Attempts:
-    """Makes bake calls and repeats them."""
+    """Makes bake calls, and repeats a call after a temporary failure."""
 
     bake: Bake
     registries: Registries
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make a call, and retry its push while the registry takes uploads or fails for a reason of its own."""
+        """Make a call. If its push fails, retry while the registry accepts uploads or has a failure of its own."""
         begun = time.monotonic()
         completed, progress = self._run_twice(call, reporter)
         for seconds in _PUSH_BACKOFF:
@@ -51,7 +51,7 @@ class Attempts:
         return completed, progress
 
     def push_failures(self, targets: Sequence[Target]) -> dict[str, RegistryFailure]:
-        """Ask the registries of some targets why they accept no uploads now; the answers by repository."""
+        """Return the failures of registries that do not accept uploads of `targets` at the moment, by repository."""
         failures = {}
         for target in targets:
             client = self.registries.client(target.builder)
@@ -61,9 +61,9 @@ class Attempts:
         return failures
 
     def _run_twice(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
-        """Make a call, and repeat it once if it failed for a reason of BuildKit's own that does not come again.
+        """Make a call. If the call fails for a temporary reason inside BuildKit, repeat the call once.
 
-        A call without metadata only reads the cache: mpbake does not build its targets again.
+        A call without metadata only reads the cache, so mpbake does not rebuild its targets.
         """
         begun = time.monotonic()
         completed, progress = self.bake.run(call, reporter)
@@ -82,9 +82,10 @@ class Attempts:
         return self.bake.run(replace(call, timeout=_left(call, begun)), reporter)
 
     def _may_retry_push(self, call: BakeCall, completed: Completed, progress: Progress) -> bool:
-        """Return whether a push failed that may succeed now.
+        """Return whether the call failed because of a push that may succeed now.
 
-        mpbake asks the registry: BuildKit's message about its answer has no status.
+        mpbake queries the registry, because BuildKit's error message does not contain the status of the registry's
+        response.
         """
         if completed.timed_out or completed.stalled or not is_push_failure(progress):
             return False
@@ -93,12 +94,12 @@ class Attempts:
 
 
 def _pushed_targets(call: BakeCall, progress: Progress) -> list[Target]:
-    """The targets whose push may have failed: the one that BuildKit names, or all of a call."""
+    """The targets whose push may have failed: the target in BuildKit's error, or else all targets of the call."""
     targets = {name: step.target for name, step in call.steps.items() if isinstance(step, BuildPiece)}
     name = operation_target(progress.failed.name) if progress.failed is not None else ""
     return [targets[name]] if name in targets else list(targets.values())
 
 
 def _left(call: BakeCall, begun: float) -> float:
-    """The rest of a call's timeout in seconds for a repeated call; 0 if it has none."""
+    """The remaining seconds of a call's timeout, for a repeated call; 0 if the call has no timeout."""
     return call.timeout and max(call.timeout - (time.monotonic() - begun), _SHORTEST)

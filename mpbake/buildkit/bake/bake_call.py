@@ -1,4 +1,4 @@
-"""One `docker buildx bake` call: a definition goes in, progress comes out as events and as a log."""
+"""One `docker buildx bake` call: takes a definition, and returns the progress as events and as a log."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 _WITH_GRANTS = (0, 19)
 _WITH_ENTITLEMENTS = (0, 17)
-# Without it an engine's own builder keeps a link's result as an image without a name.
+# Otherwise the `docker` driver would keep the result of a linked target as an image without a name.
 _NO_DEFAULT_LOAD = {"BUILDX_NO_DEFAULT_LOAD": "true"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BakeCall:
-    """One call and its node. It builds those targets of `definition` that `steps` names, each for a step.
+    """One call on a node. It builds the targets in `definition` that `steps` names, each for a step.
 
     The output is appended to `log`. buildx writes the file `metadata`. `timeout` is in seconds; 0 means none. If
-    `watch` ends the call because of the engine in use, not because of the node, `engine_error` returns the reason.
+    `watch` ends the call because of the engine in use, and not because of the node, `engine_error` returns the reason.
     """
 
     steps: Mapping[str, Step]
@@ -49,9 +49,9 @@ class BakeCall:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bake:
-    """Makes bake calls with version `buildx` of buildx, in the folder `root`. `redact` is applied to all output.
+    """Makes bake calls in the folder `root`. `buildx` is the version of buildx. `redact` is applied to all output.
 
-    `telemetry` holds the environment variables that tell buildx where to send its traces.
+    `telemetry` holds the environment variables with the receiver of buildx's traces.
     """
 
     docker: Docker
@@ -63,7 +63,7 @@ class Bake:
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make the call, and report its progress to `reporter`.
 
-        Raises Cancelled; Unreachable; MpbakeError if the log cannot be written.
+        Raises Cancelled, Unreachable, and MpbakeError if the log cannot be written.
         """
         ready_node = call.ready_node
         follower = _Follower(call.steps, reporter, call.log, self.redact)
@@ -84,13 +84,13 @@ class Bake:
         return completed, follower.progress
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:
-        """The privileges in the plan that this version of buildx asks for."""
+        """Return the grants that this version of buildx requires for a definition."""
         privileges = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
         return [*privileges, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
 
 
 def _request(call: BakeCall, allow: Sequence[str], client: DockerCommands) -> Iterable[str]:
-    """Build the targets of a call; the definition is on standard input."""
+    """Make python-on-whales build the targets of a call. The definition is passed on standard input."""
     lines: Iterable[str] = client.buildx.bake(
         [*call.steps],
         builder=call.ready_node.builder,
@@ -104,7 +104,7 @@ def _request(call: BakeCall, allow: Sequence[str], client: DockerCommands) -> It
 
 
 def nearest_existing(path: str) -> str:
-    """Return `path`, or the nearest folder above it that exists."""
+    """Return `path` if it exists, else the nearest parent folder that exists."""
     nearest = Path(path)
     while not nearest.exists() and nearest != nearest.parent:
         nearest = nearest.parent
@@ -112,7 +112,7 @@ def nearest_existing(path: str) -> str:
 
 
 class _Follower:
-    """Writes the log of a call and reports its progress as the bytes come. `redact` is applied to all output.
+    """Writes the log of a call and reports the call's progress as output arrives. `redact` is applied to all output.
 
     Output that belongs to no step counts as output of the first step.
     """
@@ -126,7 +126,7 @@ class _Follower:
 
     @contextlib.contextmanager
     def open(self) -> Iterator[_Follower]:
-        """Open the log. It is complete when the block ends, even after an error."""
+        """Open the log for a block. At the end of the block the log is complete, even after an error."""
         with self._path.open("a", encoding="utf-8") as self._log:
             try:
                 yield self
@@ -135,13 +135,13 @@ class _Follower:
                 self._log.write(self.progress.text + "\n")
 
     def feed(self, data: bytes) -> None:
-        """Process the next output of buildx."""
+        """Process the next bytes of buildx's output."""
         self._report(self.progress.feed(data))
 
     def _report(self, update: ProgressUpdate) -> None:
         if update.lines:
             self._log.write("\n".join(update.lines) + "\n")
-            self._log.flush()  # people follow the log, and a full disk must be noticed now
+            self._log.flush()  # a user may be following the log, and a full disk must be noticed at once
         output: dict[Step, list[str]] = {}
         for operation, line in zip(update.operations, update.lines, strict=True):
             output.setdefault(self._step(operation), []).append(line)

@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from mpbake.model.steps import Outcome, Step
 
 _DELIVERY = attributes_for(Role.RESULT, Role.DESTINATION)
-"""Attributes about the delivery of a result. They make no difference to targets that link to it."""
+"""Attributes about the delivery of a result, which do not affect targets that link to the result."""
 
 
 def check_links(piece: BuildPiece, results: Mapping[Step, Outcome | MpbakeError]) -> None:
-    """Raise BatchFailed if `piece` links to a piece that already has a result, which is an error before any build."""
+    """Raise BatchFailed if `piece` links to a build piece that has an error before any build.
+
+    `results` holds such errors.
+    """
     refused = {step.target for step in results if isinstance(step, BuildPiece)}
     name = next((link.name for link in linked_targets(piece.target) if link in refused), "")
     if name:
@@ -29,9 +32,9 @@ def check_links(piece: BuildPiece, results: Mapping[Step, Outcome | MpbakeError]
 
 
 def check_same_links(own: Mapping[str, Any], others: Mapping[str, Any], built: Collection[str]) -> None:
-    """Raise BatchFailed if two pieces link to the same target with different definitions.
+    """Raise BatchFailed if two build pieces need different definitions of the same linked target.
 
-    For a target that the call itself builds, named in `built`, the delivery may differ.
+    `built` names the targets that the call itself builds. For these targets, delivery attributes may differ.
     """
     for name in own.keys() & others.keys():
         ignored = _DELIVERY if name in built else ()

@@ -1,4 +1,4 @@
-"""Build pieces, and check them, with bake calls on their nodes."""
+"""Builds build pieces and checks them, with bake calls on their nodes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PieceBuilder:
-    """Builds pieces and runs their checks. `repeat` returns the command that builds a piece or a whole target again.
+    """Builds build pieces and runs their checks. `repeat` returns a command that repeats a piece or a whole target.
 
     `published` holds the digests of the tags that the run has published so far. `images` keeps track of the images that
     engines build and push.
@@ -62,7 +62,7 @@ class PieceBuilder:
 
     @property
     def nodes(self) -> ReadyNodes:
-        """The nodes on which it builds."""
+        """The nodes of the run."""
         return self.forms.nodes
 
     @property
@@ -80,13 +80,13 @@ class PieceBuilder:
     ) -> dict[Step, Outcome | MpbakeError]:
         """Build `pieces`, all on one node, in one bake call, and return the result of each.
 
-        The result of a piece is BatchFailed if only another piece is at fault, if it cannot share a definition with the
-        others, or if it links to a piece that cannot be built. A piece comes before the pieces that link to it, and its
-        own definition counts.
+        The result of a piece is BatchFailed in three cases: only another piece is at fault, the piece cannot share a
+        definition with the others, or the piece links to a piece that cannot be built. Every piece comes after the
+        pieces to which it links, and is built by its own definition.
 
-        An engine may be able to load only one platform of a piece. That is loaded in a call of its own afterwards: if
-        the node is lost during that load, NodeLost is the result of this piece alone. Raises NodeLost if the node is
-        lost before all pieces are built, UsageError if the node has become foreign.
+        If an engine can load only one platform of a piece, a separate call loads that platform afterwards. If the node
+        is lost during that load, NodeLost is the result of this piece alone. Raises NodeLost if the node is lost before
+        all pieces are built, UsageError if the node has become foreign.
         """
         node = pieces[0].node
         ready_node = self._still_ready(node)
@@ -113,12 +113,12 @@ class PieceBuilder:
             return results
         return results | self._build(loads, ready_node, context, {"target": targets}, reporter)
 
-    def parts_of(self, piece: BuildPiece) -> str:
-        """Return the start of the file names of a piece's parts of archives."""
+    def archive_prefix(self, piece: BuildPiece) -> str:
+        """Return the start of the file names of a build piece's archives."""
         return str(self.state.log(piece.key).with_suffix(""))
 
     def _load_decision(self, piece: BuildPiece, ready_node: ReadyNode) -> LoadDecision:
-        """What to load of a piece. Raises UsageError if the piece must not be built, Unreachable."""
+        """Return what to load of a build piece. Raises Unreachable, and UsageError if the piece must not be built."""
         platforms = [placed.platform for placed in piece.platforms]
         conflicts = declaration_conflicts(piece.node, platforms, ready_node.facts)
         if conflicts and piece.target.builder.emulation is Emulation.FORBID:
@@ -127,13 +127,13 @@ class PieceBuilder:
             )
         driver = ready_node.facts.driver
         lacking = next(unsupported_requests(piece.target, platforms, driver, containerd_store=False), None)
-        # mpbake asks the engine only if the answer matters.
+        # mpbake queries the engine only if the answer matters.
         if lacking and not self.nodes.engines.facts(ready_node.endpoint).containerd_store:
             raise UsageError(lacking.message, hint=lacking.hint)
         return load_decision(piece, self.nodes.engines)
 
     def _targets(self, piece: BuildPiece, context: DefinitionContext, load: LoadDecision) -> dict[str, Any]:
-        definition = bake_definition(piece, context, load=load.whole, parts=self.parts_of(piece))
+        definition = bake_definition(piece, context, load=load.whole, archive_prefix=self.archive_prefix(piece))
         targets: dict[str, Any] = definition["target"]
         return targets
 
@@ -187,7 +187,7 @@ class PieceBuilder:
         call: BakeCall,
         reporter: Reporter,
     ) -> Outcome | MpbakeError:
-        """Load what the call itself has not loaded of a built piece; return `outcome`, or the error of the load."""
+        """Load the images of a build piece that the call has not loaded. Return `outcome`, or the error of the load."""
         if outcome.uploaded and context.driver.rules.is_engine:
             try:
                 self._name(piece, outcome, call.ready_node)
@@ -198,14 +198,14 @@ class PieceBuilder:
         return self._load(piece, load, context, call, reporter) or outcome
 
     def _name(self, piece: BuildPiece, outcome: Outcome, ready_node: ReadyNode) -> None:
-        """Load an image that the engine has built and pushed: its store knows it only by the name of the upload."""
+        """Give an image its tags if the engine has built and pushed the image: so far, only the upload has a name."""
         if piece.target.load or any(names_tags(output, piece) for output in piece.target.outputs):
             self.images.name(piece.target, outcome.digest, ready_node)
 
     def _load(
         self, piece: BuildPiece, load: LoadDecision, context: DefinitionContext, built: BakeCall, reporter: Reporter
     ) -> MpbakeError | None:
-        """Load one platform of a piece that the call `built` has built; return the error of that."""
+        """Load one platform of a build piece that the call `built` has built. Return the error, if any."""
         if load.platform is None:
             return None
         definition = load_definition(piece, load.platform, context)
@@ -223,10 +223,10 @@ class PieceBuilder:
     # --- checks ---------------------------------------------------------------------------------------------------
 
     def check(self, step: CheckPiece, built: Outcome, reporter: Reporter) -> Outcome:
-        """Run a check on the node of its piece, whose outcome is `built`.
+        """Run a check on the node of its build piece, whose outcome is `built`.
 
-        The command of a check runs in the image that was pushed, if the node can pull that, else in the image that the
-        cache holds. Raises NodeLost if the node is lost, BuildFailed, UsageError if the node has become foreign.
+        If the node can pull the pushed image, the command of a check runs in that image, otherwise in the image in the
+        cache. Raises NodeLost if the node is lost, BuildFailed, UsageError if the node has become foreign.
         """
         piece = step.piece
         ready_node = self._still_ready(piece.node)
@@ -253,7 +253,7 @@ class PieceBuilder:
     def _context(
         self, ready_node: ReadyNode, targets: Sequence[Target], built: Collection[Target] = ()
     ) -> DefinitionContext:
-        """The part of the run's history that matters to the definitions of `targets` on a node. Raises Unreachable."""
+        """Return the part of the run's history that the definitions of `targets` on a node need. Raises Unreachable."""
         with_links = dict.fromkeys(part for target in targets for part in (target, *linked_targets(target)))
         bases = {target: published_contexts(target, self.published) for target in with_links}
         driver = ready_node.facts.driver
@@ -262,19 +262,19 @@ class PieceBuilder:
         return DefinitionContext(driver=driver, bases=bases, built=built, classic=classic)
 
     def _still_ready(self, node: Node) -> ReadyNode:
-        """The state of a node that was ready before. Raises NodeLost if it no longer answers."""
+        """Return the state of a node that was ready before. Raises NodeLost if the node no longer answers."""
         try:
             return self.nodes.ready(node)
         except Unreachable as error:
             raise NodeLost(error.message, hint=error.hint) from error
 
     def _run_single(self, piece: BuildPiece, call: BakeCall, reporter: Reporter) -> MpbakeError | None:
-        """Make a call that gives no tags and concerns only `piece`, which is built; return its error."""
+        """Make a call without tags for one `piece` that is already built. Return the error, if any."""
         completed, progress = self._attempts.run(call, reporter)
         return self._errors.error(piece, call, completed, progress) if completed.returncode else None
 
     def _stall_watch(self, piece: BuildPiece, ready_node: ReadyNode, *, loads: bool) -> StallWatch:
-        """The watch for a build of `piece`. An engine's own builder needs no load into an engine."""
+        """Return the watch for a build of `piece`. With the `docker` driver, no image is loaded into another engine."""
         loads = loads and not ready_node.facts.driver.rules.is_engine
         return StallWatch(nodes=self.nodes, node=piece.node, half=piece.target.stall_timeout / 2, loads=loads)
 

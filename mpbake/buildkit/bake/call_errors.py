@@ -1,4 +1,4 @@
-"""Which pieces of a failed bake call are at fault, and the error of each."""
+"""Finds the build pieces that made a bake call fail, and the error of each piece."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mpbake.buildkit.bake.definition import dockerfiles
 from mpbake.buildkit.bake.failures import (
     build_error,
     has_lost_result,
-    is_doubtful,
     is_push_failure,
     is_store_collision,
+    may_be_lost_node,
 )
 from mpbake.buildkit.bake.progress import operation_target
 from mpbake.graph.links import linked_targets
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from mpbake.model.steps import BuildPiece, Outcome, Step
 
 _PROBE_SECONDS = 20.0
-"""Seconds in which a node must answer after a build that failed for no clear reason."""
+"""Seconds within which a node must answer after a build that failed for an unclear reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallErrors:
     """Explains failed bake calls.
 
-    `repeat` returns the command that builds a piece, or a whole target, again. `root` is the folder of the plan.
+    `repeat` returns a command that repeats a build piece or a whole target. `root` is the folder of the plan.
     """
 
     attempts: Attempts
@@ -54,7 +54,7 @@ class CallErrors:
     def results(
         self, pieces: Sequence[BuildPiece], call: BakeCall, completed: Completed, progress: Progress
     ) -> dict[Step, Outcome | MpbakeError]:
-        """Return the error of each piece of a failed call. Raises NodeLost if the node is at fault."""
+        """Return the error of each build piece of a failed call. Raises NodeLost if the node is at fault."""
         culprit = _slow_piece(pieces, progress) if completed.timed_out else _culprit(pieces, progress)
         first = culprit or pieces[0]
         error = self.error(first, call, completed, progress)
@@ -63,7 +63,7 @@ class CallErrors:
         if len(pieces) == 1:
             return {pieces[0]: error}
         culprit = None if is_store_collision(progress) or has_lost_result(progress) else culprit
-        # An operation of a base bears the name of the target that got to it first.
+        # If several targets link to a base, an operation of the base has the name of the first target that reached it.
         linked = linked_targets(culprit.target) if culprit else ()
         bases = {piece for piece in pieces if piece.target in linked}
         is_known = culprit is not None and not bases
@@ -76,7 +76,7 @@ class CallErrors:
 
     def error(self, piece: BuildPiece, call: BakeCall, completed: Completed, progress: Progress) -> MpbakeError:
         """Return the error of `piece` in a failed call."""
-        # A part of a target alone is never pushed.
+        # A repeated build piece does not push, so a failed push needs a repetition of the whole target.
         repeat = self._redact(self.repeat(piece.target if is_push_failure(progress) else piece))
         if engine_error := call.engine_error():
             message = f"cannot be loaded: {engine_error.message}\nlog: {call.log}"
@@ -91,7 +91,7 @@ class CallErrors:
         return self._build_error(piece, call, progress, repeat)
 
     def _build_error(self, piece: BuildPiece, call: BakeCall, progress: Progress, repeat: str) -> MpbakeError:
-        """The error of a call that ended by itself."""
+        """Return the error of a call that ended by itself."""
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         files = {name: self._redact(file) for name, file in dockerfiles(call.definition, self._root).items()}
         error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
@@ -99,13 +99,13 @@ class CallErrors:
             error = self._push_error(error, [piece.target])
         if isinstance(error, NodeLost):
             return NodeLost(f"node {piece.node.id} was lost: {error.message}", hint=error.hint)
-        if is_doubtful(error) and not self.nodes.answers(piece.node, _PROBE_SECONDS):
+        if may_be_lost_node(error) and not self.nodes.answers(piece.node, _PROBE_SECONDS):
             first_line = error.message.partition("\n")[0]
             return self._lost(piece, f"it no longer answers: {first_line}", call.log)
         return error
 
     def _push_error(self, error: MpbakeError, targets: Sequence[Target]) -> MpbakeError:
-        """The error of a push, with the registry's own answer. No tag has moved then."""
+        """Return `error` of a push, extended by the registry's own answer. When a push fails, no tag has moved."""
         error = error.with_line("no tag has moved")
         for name, failure in self.attempts.push_failures(targets).items():
             if failure.lost is None:
@@ -124,7 +124,10 @@ class CallErrors:
 
 
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
-    """The piece whose operation failed first, or the only piece that links to the target of it; None if unknown."""
+    """Return the build piece of the first failed operation; None if unknown.
+
+    If no piece builds the target of the operation, return the piece that links to the target, if there is only one.
+    """
     name = operation_target(progress.failed.name) if progress.failed is not None else ""
     own = [piece for piece in pieces if piece.target.name == name]
     users = [piece for piece in pieces if any(link.name == name for link in linked_targets(piece.target))]
@@ -132,6 +135,6 @@ def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | N
 
 
 def _slow_piece(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
-    """The piece that used up the time of its call: the only one that was still being built, if there is one."""
+    """Return the build piece that used up the time of its call: the only unfinished piece, if there is one."""
     slow = [piece for piece in pieces if piece.target.name in progress.unfinished()]
     return slow[0] if len(slow) == 1 else None

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 
 def keep_metadata(metadata: Path, path: Path, redact: Callable[[str], str], reporter: Reporter) -> None:
-    """Copy the metadata file to `path` without secrets: it repeats much of the definition.
+    """Copy the metadata file to `path`, redacted: the file repeats much of the definition.
 
-    A copy that cannot be written is a warning, because the build has succeeded.
+    If the copy cannot be written, a warning is reported, since the build has succeeded.
     """
     try:
         text = metadata.read_text(encoding="utf-8", errors="replace")
@@ -37,7 +37,7 @@ def keep_metadata(metadata: Path, path: Path, redact: Callable[[str], str], repo
 
 
 def read_metadata(path: Path) -> Any:
-    """Return the contents of buildx's metadata file, by target; an empty mapping if it cannot be read."""
+    """Return the contents of buildx's metadata file by target; an empty mapping if the file cannot be read."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads(path.read_bytes())
     return {}
@@ -46,7 +46,7 @@ def read_metadata(path: Path) -> Any:
 def build_outcome(
     piece: BuildPiece, load: LoadDecision, context: DefinitionContext, call: BakeCall, metadata: Any
 ) -> Outcome:
-    """Return the outcome of a piece that was built; `metadata` is that of the call."""
+    """Return the outcome of a successful build piece. `metadata` is the metadata of the call."""
     image, digest = _image_and_digest(metadata, piece.target.name)
     is_pushed = piece.delivery is Delivery.UNTAGGED and not context.classic
     return Outcome(
@@ -61,11 +61,10 @@ def build_outcome(
 
 
 def _image_and_digest(metadata: Any, target: str) -> tuple[str, str]:
-    """The name of a built image by its content, and its digest.
+    """Return the name by which an engine finds a built image, and the image's digest.
 
-    The classic image store knows only an image's ID, which is not a digest. For an engine that pushes, buildx
-    overwrites `containerimage.digest` with the digest to which the tag of the upload points by then: another run may
-    have pushed that.
+    The classic image store knows only the ID of an image, which is not a digest. If an engine pushes, buildx replaces
+    `containerimage.digest` by the current digest of the upload's tag, which another run may have pushed.
     """
     image = ""
     with contextlib.suppress(LookupError, TypeError, AttributeError):

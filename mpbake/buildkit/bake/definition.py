@@ -1,4 +1,4 @@
-"""The bake definition of one piece: its target and the targets that it links to, nothing else. Pure."""
+"""The bake definition of one build piece: the target of the piece and the targets that it links to. Pure."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from mpbake.model.steps import CheckPiece
 
 CHECKED = "FROM checked"
-"""The start of the Dockerfile that mpbake writes for the command of a check."""
-PART = ".oci.tar"
-"""The end of the file name of a part of an archive."""
+"""The first line of the Dockerfile that mpbake writes for the command of a check."""
+PIECE_ARCHIVE_SUFFIX = ".oci.tar"
+"""The end of the file name of a build piece's archive, before the archives of all pieces are joined."""
 _DOCKERFILE = "Dockerfile"
 _NO_CACHE = attributes_for(Role.NO_CACHE)
 _PULL = attributes_for(Role.PULL)
@@ -39,18 +39,18 @@ _RUN_ENVIRONMENT = attributes_for(Role.RUN)
 _RESULT = attributes_for(Role.RESULT)
 _NAMING = ("docker", "image")
 _ARCHIVES = ("docker", "oci")
-# With it, BuildKit treats a piece of one platform as a part of many: index, manifest annotations, folders by platform.
-_PART_OF_MANY = {"BUILDKIT_MULTI_PLATFORM": "1"}
+# Makes BuildKit produce multi-platform output (an index, one folder per platform) even for a single platform.
+_MULTI_PLATFORM_OUTPUT = {"BUILDKIT_MULTI_PLATFORM": "1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DefinitionContext:
     """The inputs of a definition besides the plan: the `driver` of the node, and the history of the run.
 
-    `bases` are named contexts that targets get besides their own: images that the run has published. `built` are links
-    that the run has built on the node: they come from the cache even if they set `no-cache` or `pull`. `classic` says
-    that an engine's own builder has the classic image store: `docker push` pushes from there after the build. `common`
-    are targets that state the form of images that all BuildKit releases can write.
+    - `bases`: additional named contexts of targets, which refer to images that the run has published.
+    - `built`: links that the run has built on the node. They come from the cache even if they set `no-cache` or `pull`.
+    - `classic`: the engine has no containerd image store, so mpbake runs `docker push` after the build.
+    - `common`: targets whose output must explicitly use the image format that every BuildKit release can write.
     """
 
     driver: Driver
@@ -61,50 +61,53 @@ class DefinitionContext:
 
 
 def bake_definition(
-    piece: BuildPiece, context: DefinitionContext, *, load: bool = True, parts: str = ""
+    piece: BuildPiece, context: DefinitionContext, *, load: bool = True, archive_prefix: str = ""
 ) -> dict[str, Any]:
     """Return the definition of `piece`.
 
-    Without `load`, the image is not loaded into the engine even if its target sets `load`. `parts` is the start of the
-    names of the archives that are joined with the archives of other pieces.
+    Without `load`, the image is not loaded into the engine even if the target sets `load`. `archive_prefix` is the
+    start of the file names of archives that mpbake later joins with the archives of other build pieces.
     """
     platforms = tuple(placed.platform for placed in piece.platforms)
     links = _linked(piece.target, platforms)
     main = _main(piece, context, platforms, links)
     if not piece.shared:
-        main["output"] = outputs(piece, context, load=load, parts=parts)
+        main["output"] = outputs(piece, context, load=load, archive_prefix=archive_prefix)
         main = in_common_form(main) if piece.target in context.common else main
     targets = {piece.target.name: main}
-    for name, (target, wanted) in links.parts.items():
+    for name, (target, wanted) in links.by_name.items():
         targets[name] = _link(target, wanted, context, links)
     return {"target": targets}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Links:
-    """The linked targets in a definition, by their names there, each with its platforms."""
+    """The linked targets in a definition, each with its platforms, by their names in the definition."""
 
-    parts: Mapping[str, tuple[Target, tuple[Platform, ...]]]
+    by_name: Mapping[str, tuple[Target, tuple[Platform, ...]]]
 
     def name(self, link: Target, platforms: Sequence[Platform]) -> str:
-        """Return the name of `link` for a target that is built for `platforms`."""
+        """Return the name of `link` in the definition, for a target that is built for `platforms`."""
         needed = set(link_platforms(link, platforms)[:1])
-        return next(name for name, (target, group) in self.parts.items() if target is link and needed <= set(group))
+        return next(name for name, (target, group) in self.by_name.items() if target is link and needed <= set(group))
 
 
 def _linked(target: Target, platforms: Sequence[Platform]) -> _Links:
-    """All direct and indirect links of `target`. A link that differs between platforms appears once per variant."""
+    """Return all direct and indirect links of `target`.
+
+    A link that differs between platforms appears once per variant.
+    """
     linked = linked_platforms(target, platforms)
     taken = {target.name, *(link.name for link in linked)}
-    parts = {}
+    by_name = {}
     for link, wanted in linked.items():
         name = link.name
         for group in grouped_by_variant(link, wanted):
-            parts[name] = (link, group)
+            by_name[name] = (link, group)
             taken.add(name)
             numbered = map(f"{link.name}-{{}}".format, count(2))
             name = next(candidate for candidate in numbered if candidate not in taken)
-    return _Links(parts=parts)
+    return _Links(by_name=by_name)
 
 
 def _main(
@@ -118,20 +121,20 @@ def _main(
     elif context.classic or piece.delivery is Delivery.KEEP:
         main["tags"] = list(target.tags)
     if piece.piece_count > 1:
-        main["args"] = {**main.get("args", {}), **_PART_OF_MANY}
+        main["args"] = {**main.get("args", {}), **_MULTI_PLATFORM_OUTPUT}
     if piece.piece_count > 1 or _is_plain(piece):
-        main["annotations"] = annotations_of_part(target, platforms)
+        main["annotations"] = piece_annotations(target, platforms)
     return main
 
 
 def _is_plain(piece: BuildPiece) -> bool:
-    """Whether the result is one image without an index around it. Such an image refuses annotations of an index."""
+    """Whether the result is a single image without an index. Annotations of an index are an error for such an image."""
     return len(piece.platforms) == 1 and piece.delivery is Delivery.KEEP
 
 
 def _link(target: Target, platforms: Sequence[Platform], context: DefinitionContext, links: _Links) -> dict[str, Any]:
-    """The definition of a linked target: it has no name, and exports neither itself nor its cache."""
-    # An engine that does not pull uses its own image of that name, even if that image is outdated.
+    """Return the definition of a linked target: without tags, and without exporting the image or the cache."""
+    # Without `pull`, an engine uses its own base image, even if that image is outdated: so `pull` is kept for engines.
     rebuilds = _NO_CACHE if context.driver.rules.is_engine else _NO_CACHE + _PULL
     omitted = _RESULT + (rebuilds if target in context.built else ())
     attributes = _common(target, platforms, context, links)
@@ -142,8 +145,9 @@ def _link(target: Target, platforms: Sequence[Platform], context: DefinitionCont
 def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str = "") -> tuple[str, dict[str, Any]]:
     """Return the name and the definition of a check: a build from the checked target, without an output.
 
-    The checked target and its links come from the node's cache, even if they set `no-cache` or `pull`. With `uploaded`,
-    the reference of the target's image in a registry, a command runs in that image, and nothing else is built.
+    The checked target and its links come from the node's cache, even if the targets set `no-cache` or `pull`.
+    `uploaded` is the reference of the target's image in a registry. If it is given, a command runs in that image, and
+    nothing is built.
     """
     target = step.target
     targets = _as_built(target, step.platforms, context)
@@ -159,15 +163,18 @@ def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str
 
 
 def _as_built(target: Target, platforms: tuple[Platform, ...], context: DefinitionContext) -> dict[str, dict[str, Any]]:
-    """A target and its links, which the node's cache holds: none of them is built again or exported."""
+    """Return the definitions of a target and its links, all taken from the node's cache."""
     links = _linked(target, platforms)
-    parts = {target.name: (target, platforms), **links.parts}
+    parts = {target.name: (target, platforms), **links.by_name}
     context = replace(context, built={part for part, _ in parts.values()})
     return {name: _link(part, wanted, context, links) for name, (part, wanted) in parts.items()}
 
 
 def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str, Any]:
-    """A command that runs in `image`, with the environment, user and folder of the image, without its entrypoint."""
+    """Return the definition of a command that runs in `image`.
+
+    The command has the environment, user and folder of the image, but not its entrypoint.
+    """
     kept = ("platforms", "output", *_RUN_ENVIRONMENT)
     return {name: checked[name] for name in kept if name in checked} | {
         "context": ".",
@@ -178,12 +185,15 @@ def _command(step: CheckPiece, checked: dict[str, Any], image: str) -> dict[str,
 
 
 def _exec_form(command: Sequence[str]) -> str:
-    """A command as JSON, in which the parser of a Dockerfile finds no here-document."""
+    """Return a command as JSON, escaped so that the Dockerfile parser finds no here-document in the JSON."""
     return json.dumps(command).replace("<<", "\\u003c<")
 
 
 def _stage(step: CheckPiece, checked: dict[str, Any]) -> dict[str, Any]:
-    """A stage of the same Dockerfile. `no-cache` applies to this stage alone."""
+    """Return the definition of a check that is a stage of the same Dockerfile.
+
+    `no-cache` applies to this stage only.
+    """
     attributes = step.target.on(step.platforms).attributes
     stage = step.check.target
     fresh = attributes.get("no-cache") or stage in attributes.get("no-cache-filter", ())
@@ -205,14 +215,14 @@ def _common(target: Target, platforms: Sequence[Platform], context: DefinitionCo
     return definition | ({"platforms": names} if names else {})
 
 
-def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True, parts: str = "") -> list[str]:
-    """Return the outputs of a piece; see `bake_definition`.
+def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True, archive_prefix: str = "") -> list[str]:
+    """Return the outputs of a build piece; see `bake_definition`.
 
-    The published image comes last: BuildKit reports only the digest of its last exporter.
+    The published image is last, since BuildKit reports only the digest of its last exporter.
     """
     image = _image(piece, context)
     entries = [format_fields(_load_output(piece))] if piece.target.load and load else []
-    entries += _local_outputs(piece, parts)
+    entries += _local_outputs(piece, archive_prefix)
     if context.driver.rules.is_engine and image:
         entries = [entry for entry in entries if not names_tags(entry, piece)]
     if piece.delivery is Delivery.UNTAGGED and not context.classic:
@@ -221,10 +231,10 @@ def outputs(piece: BuildPiece, context: DefinitionContext, *, load: bool = True,
 
 
 def names_tags(output: str, piece: BuildPiece) -> bool:
-    """Return whether an output names an image in an engine by its tags.
+    """Return whether an output gives an image in an engine the tags of its target.
 
-    An image that the engine's own builder pushes is already in its store and gets the tags there: a second image would
-    differ.
+    If the builder of the Docker engine pushes an image, the engine's store already contains that image, which gets the
+    tags there. A second image would differ.
     """
     fields = parse_fields(output)
     plain = fields.get("type") in _NAMING and not {"name", "dest", "context"} & set(fields)
@@ -232,13 +242,13 @@ def names_tags(output: str, piece: BuildPiece) -> bool:
 
 
 def _load_output(piece: BuildPiece) -> dict[str, str]:
-    """The output that loads a piece. It names the tags if the piece is built without them."""
+    """Return the output that loads a build piece. If the piece is built without tags, the output names the tags."""
     names = ",".join(piece.target.tags) if piece.delivery is Delivery.UNTAGGED else ""
     return {"type": "docker"} | ({"name": names} if names else {})
 
 
 def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
-    """The output that pushes the image of a piece, or stores it for a later push; empty without a push."""
+    """Return the output that pushes a build piece's image, or stores it for a later push; empty without a push."""
     options = piece.target.push_options
     match piece.delivery:
         case Delivery.KEEP:
@@ -251,10 +261,15 @@ def _image(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
             assert_never(piece.delivery)
 
 
-def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
-    """The outputs on this machine. For an archive that is joined, it is this piece's part."""
+def _local_outputs(piece: BuildPiece, archive_prefix: str) -> list[str]:
+    """Return the outputs on this machine.
+
+    For an archive that mpbake joins later, the output is a file of this build piece.
+    """
     joined = archives(piece.target) if piece.piece_count > 1 else ()
-    part = {output: {"dest": archive_part(parts, number), "tar": "true"} for number, output in enumerate(joined)}
+    part = {
+        output: {"dest": piece_archive(archive_prefix, number), "tar": "true"} for number, output in enumerate(joined)
+    }
     return [
         format_fields({**parse_fields(output), **part[output]}) if output in part else output
         for output in piece.target.outputs
@@ -262,20 +277,20 @@ def _local_outputs(piece: BuildPiece, parts: str) -> list[str]:
 
 
 def _named(output: str, tags: Sequence[str]) -> str:
-    """An output that stores an image under its `tags`, although the build itself has no tags."""
+    """Return an output that stores an image under `tags`, although the build itself has no tags."""
     fields = parse_fields(output)
     if fields.get("type") not in _ARCHIVES or "name" in fields or not tags:
         return output
     return format_fields({**fields, "name": ",".join(tags)})
 
 
-def archive_part(parts: str, number: int) -> str:
-    """Return the file of a piece's part of the `number`-th archive of its target."""
-    return f"{parts}.{number}{PART}"
+def piece_archive(archive_prefix: str, number: int) -> str:
+    """Return the file for a build piece's images of the `number`-th archive of its target."""
+    return f"{archive_prefix}.{number}{PIECE_ARCHIVE_SUFFIX}"
 
 
 def load_definition(piece: BuildPiece, platform: Platform, context: DefinitionContext) -> dict[str, Any]:
-    """Return the definition that loads one platform of a piece that was built: all of it comes from the cache."""
+    """Return the definition that loads one platform of a build piece from the cache, after the piece was built."""
     target = piece.target
     targets = _as_built(target, (platform,), context)
     targets[target.name] |= {"tags": list(target.tags), "output": ["type=docker"]}
@@ -283,7 +298,7 @@ def load_definition(piece: BuildPiece, platform: Platform, context: DefinitionCo
 
 
 def _pushed_by_engine(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
-    """The output of an engine's own builder. It always stores the image; it pushes, except from the classic store."""
+    """Return the output for the `docker` driver: it stores the image and, except in the classic store, pushes."""
     options = {name: value for name, value in piece.target.push_options.items() if name != "store"}
     push = {} if context.classic else {"name": ",".join(upload_tags(piece.target)), "push": "true"}
     return {"type": "image", **push, **options}
@@ -291,20 +306,20 @@ def _pushed_by_engine(piece: BuildPiece, context: DefinitionContext) -> dict[str
 
 def _pushed_by_digest(piece: BuildPiece) -> dict[str, str]:
     fields = {"type": "image", "name": ",".join(repositories(piece.target)), "push": "true"}
-    # An engine's own image store would name the image too, and refuses two pieces that do so at once.
+    # Otherwise an engine's image store would also name the image, which fails for two build pieces at once.
     fields |= {"push-by-digest": "true", "name-canonical": "true", "store": "false"}
     return fields | ({"oci-mediatypes": "true"} if piece.piece_count > 1 and _makes_oci_manifests(piece.target) else {})
 
 
 def _makes_oci_manifests(target: Target) -> bool:
-    """Whether annotations of the target make all manifests of one node OCI manifests, although a piece carries none."""
+    """Whether the target's annotations require OCI media types, even for a build piece without annotations."""
     return any(
         annotation.kind != "manifest" for annotation in parse_annotations(target.attributes.get("annotations", ()))
     )
 
 
-def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
-    """Return the annotations that one of several pieces can carry: annotations of manifests for its own platforms."""
+def piece_annotations(target: Target, platforms: tuple[Platform, ...]) -> list[str]:
+    """Return the annotations that one of several build pieces can carry: those of its platforms' manifests."""
     own = (None, *platforms)
     entries = split_by_level(target.attributes.get("annotations", ()))
     return [
@@ -315,7 +330,7 @@ def annotations_of_part(target: Target, platforms: tuple[Platform, ...]) -> list
 
 
 def without_cache(definition: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """Return `definition` with the targets `names` built without the cache. Their links stay as they are."""
+    """Return `definition` with `no-cache` set for the targets `names`, but not for their links."""
     targets = {
         name: target | ({"no-cache": True} if name in names else {}) for name, target in definition["target"].items()
     }
@@ -323,7 +338,7 @@ def without_cache(definition: dict[str, Any], names: Collection[str]) -> dict[st
 
 
 def entitlements(definition: dict[str, Any]) -> list[str]:
-    """Return the privileges of RUN steps in a definition. `network = "host"` is such a privilege too."""
+    """Return the privileges of RUN steps in a definition. `network = "host"` also counts as a privilege."""
     targets = definition["target"].values()
     privileges = [privilege for target in targets for privilege in target.get("entitlements", ())]
     privileges += ["network.host" for target in targets if target.get("network") == "host"]
@@ -331,15 +346,15 @@ def entitlements(definition: dict[str, Any]) -> list[str]:
 
 
 def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[str]:
-    """Return the `--allow` values that newer buildx asks for: exactly the paths and privileges in the plan.
+    """Return the `--allow` values that newer buildx requires: exactly the paths and privileges in the plan.
 
-    `existing` returns the nearest existing folder of a path that may not exist: buildx resolves granted paths.
+    buildx resolves granted paths, so `existing` returns the nearest existing folder of a path.
     """
     allowed: dict[str, None] = {}
     for target in definition["target"].values():
         allowed |= dict.fromkeys(f"fs.read={existing(path)}" for path in _read_paths(target))
         allowed |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target, PathAccess.WRITES))
-        # buildx forwards the agent by itself for contexts such as git@github.com:team/web.git
+        # for a context such as git@github.com:team/web.git, buildx forwards the ssh agent without an option
         if target.get("ssh") or any(str(context).startswith("git@") for context in _contexts(target)):
             allowed["ssh"] = None
         if any(map(deletes, target.get("output", ()))):
@@ -348,7 +363,7 @@ def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[s
 
 
 def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Return the Dockerfile of each target of a definition: its path from `root`, or its name if it is elsewhere."""
+    """Return the Dockerfile of each target in a definition: the path from `root`, or the name of a remote file."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 
@@ -367,7 +382,7 @@ def _contexts(target: dict[str, Any]) -> list[str]:
 
 
 def _read_paths(target: dict[str, Any]) -> Iterator[str]:
-    """The local paths that a build of `target` reads."""
+    """Yield the local paths that a build of `target` reads."""
     yield from _paths(target, PathAccess.NEEDS, PathAccess.READS)
     dockerfile = str(target.get("dockerfile", ""))
     if dockerfile and is_local_context(dockerfile) and is_local_context(target["context"]):
@@ -377,7 +392,7 @@ def _read_paths(target: dict[str, Any]) -> Iterator[str]:
 
 
 def _paths(target: dict[str, Any], *accesses: PathAccess) -> Iterator[str]:
-    """The local paths in the attributes of `target` that a build accesses in these ways."""
+    """Yield the local paths in the attributes of `target` that a build accesses in one of the ways `accesses`."""
     for name, value in target.items():
         if name in ATTRIBUTES and ATTRIBUTES[name].access in accesses:
             yield from (path for _, path in paths_of(ATTRIBUTES[name].paths, value))

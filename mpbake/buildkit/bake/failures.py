@@ -1,4 +1,4 @@
-"""Turn the error messages of docker, buildx and BuildKit into the errors of mpbake. Pure."""
+"""Converts error messages of docker, buildx and BuildKit to mpbake's errors. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _REGISTRY_ERROR = re.compile(r"\b50[0234] [A-Z]")
-"""A status. Servers and proxies put different words after it: `Gateway Timeout`, `Gateway Time-out`."""
+"""An HTTP status. The words after the number differ between servers: `Gateway Timeout`, `Gateway Time-out`."""
 _UNTRUSTED = re.compile(r"certificate signed by unknown authority|certificate is not trusted")
 _WITHOUT_TLS = re.compile(r"server gave HTTP response to HTTPS client")
 _NODE_HINTS = {
@@ -68,16 +68,16 @@ _ATTRIBUTE_HINTS: Mapping[re.Pattern[str], str] = {
         "write the path relative to the build context, or as cwd://FILE relative to the plan's folder"
     ),
 }
-"""The hint for each message with which buildx or a node refuses an attribute."""
+"""The hint for each message of buildx or a node that rejects an attribute."""
 _LONGEST = 2000
-"""The number of characters of a line of output that an error shows."""
+"""The maximum number of characters of an output line in an error."""
 _LOST_RESULT = re.compile(r"snapshot \S+ does not exist: not found$")
 _COLLIDED = re.compile(r'image "[^"]+": already exists$')
 _TARGET_PREFIX = re.compile(r"target (\S+): ")
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _COMMAND = re.compile(r"\s*(?:::|##\[)")
-"""The start of a command to GitHub's runner, after any blanks."""
+"""The start of a command to GitHub's runner, after optional blanks."""
 _EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
@@ -89,14 +89,14 @@ def build_error(
     *,
     dockerfiles: Mapping[str, str] = MappingProxyType({}),
 ) -> MpbakeError:
-    """Return the error of a failed build: BuildKit's message, the Dockerfile's lines, the last output, and a hint.
+    """Return the error of a failed build: BuildKit's message, lines of the Dockerfile, the last output, and a hint.
 
-    `check` is the check that the build was for, if any: the Dockerfile that mpbake writes for a check is not shown.
+    If the build was for a check, `check` is that check. The Dockerfile that mpbake writes for a check is not shown.
     `dockerfiles` holds the path of each target's Dockerfile.
     """
     text = _last_error(progress.text)
     failed = progress.failed
-    # With call = "check", buildx prints no error of its own.
+    # With `call = "check"`, buildx prints no error of its own.
     message = _first_line(text if text.strip() or failed is None else failed.error)
     kind, hint = _kind(message, failed)
     if check is not None and check.check.target and _NO_STAGE.search(message):
@@ -114,7 +114,7 @@ def build_error(
 
 
 def _place(file: str, dockerfiles: Mapping[str, str], suspects: Iterable[str]) -> str:
-    """`docker/Dockerfile:7` for BuildKit's `Dockerfile:7`, if only one file can be meant."""
+    """Return the path for BuildKit's `Dockerfile:7`, such as `docker/Dockerfile:7`, if only one file is possible."""
     name, _, line = file.rpartition(":")
     same_name = {target: path for target, path in dockerfiles.items() if posixpath.basename(path) == name}
     suspected = [same_name[target] for target in suspects if target in same_name]
@@ -123,10 +123,10 @@ def _place(file: str, dockerfiles: Mapping[str, str], suspects: Iterable[str]) -
 
 
 def _suspects(message: str, progress: Progress) -> Iterator[str]:
-    """The targets that may be at fault in a call with several, the most likely first.
+    """Yield the targets that may be at fault in a call with several targets, the most likely target first.
 
-    First the target that buildx names, then the target of the failed operation. Otherwise it is the only target whose
-    Dockerfile was read: targets that link to it wait for it.
+    The target in buildx's message comes first, then the target of the failed operation. Otherwise the only target whose
+    Dockerfile was read is at fault, since targets that link to this target wait.
     """
     named, failed = _TARGET_PREFIX.match(message), progress.failed
     yield from (named[1],) if named else ()
@@ -135,9 +135,9 @@ def _suspects(message: str, progress: Progress) -> Iterator[str]:
 
 
 def _quoted(line: str) -> str:
-    """A line of a build's own output, marked so that a CI server does not take it for a command.
+    """Return a line of a build's output, marked so that a CI server does not execute the line as a command.
 
-    The log has the whole line.
+    The log contains the whole line.
     """
     line = shortened(line, _LONGEST)
     return f"| {line}" if _COMMAND.match(line) else line
@@ -154,28 +154,28 @@ def _is_push(message: str, failed: FailedOperation | None) -> bool:
 
 
 def has_lost_result(progress: Progress) -> bool:
-    """Return whether BuildKit relied on a lost result, for example of a build that it has just cancelled.
+    """Return whether BuildKit used a result that no longer exists, for example of a build that was just cancelled.
 
-    It would rely on it again.
+    BuildKit would use the same result again.
     """
     return bool(_LOST_RESULT.search(_first_line(_last_error(progress.text))))
 
 
 def is_store_collision(progress: Progress) -> bool:
-    """Return whether an engine could not store an image because another build stored the same one at that moment."""
+    """Return whether an engine could not store an image because another build was storing the same image."""
     return bool(_COLLIDED.search(_first_line(_last_error(progress.text))))
 
 
 def is_image_failure(error: MpbakeError, reference: str) -> bool:
-    """Return whether a build failed because its node could not pull the image of `reference`, which has a digest."""
+    """Return whether a build failed because the node could not pull the image `reference`, which contains a digest."""
     message, digest = error.message.partition("\n")[0], reference.rpartition("@")[2]
     return bool(digest) and digest in message and _RESOLVING.search(message) is not None
 
 
-def is_doubtful(error: MpbakeError) -> bool:
+def may_be_lost_node(error: MpbakeError) -> bool:
     """Return whether a build may have failed because its node was lost, although no message says so.
 
-    A command that ends by itself, and a registry that refuses, have nothing to do with the node.
+    A command that ended by itself and a registry that rejects a request are not signs of a lost node.
     """
     message = error.message.partition("\n")[0]
     if _COMMAND_FAILED.search(message):
@@ -203,7 +203,10 @@ def _kind(message: str, failed: FailedOperation | None) -> tuple[type[MpbakeErro
 
 
 def _registry_failure(message: str, unanswered: str) -> tuple[type[MpbakeError], str]:
-    """The kind and the hint of a failure of a registry that refuses nothing. `unanswered` is the hint for no answer."""
+    """Return the error class and hint for a registry that failed without rejecting the request.
+
+    `unanswered` is the hint if the registry did not answer.
+    """
     kind = Unreachable if _NO_ANSWER.search(message) else BuildFailed
     hint = next((hint for pattern, hint in _NODE_HINTS.items() if pattern.search(message)), "")
     if hint:
@@ -214,7 +217,7 @@ def _registry_failure(message: str, unanswered: str) -> tuple[type[MpbakeError],
 
 
 def _last_error(text: str) -> str:
-    """The part of buildx's output from the last ERROR on."""
+    """Return the end of buildx's output, from the last ERROR on."""
     return _ERROR.split(text)[-1]
 
 
@@ -224,5 +227,5 @@ def _first_line(text: str) -> str:
 
 
 def is_registry_error(message: str) -> bool:
-    """Whether a registry, or a proxy in front of it, failed for a reason of its own, so that a retry may succeed."""
+    """Whether a registry, or a proxy in front of it, had an error of its own, so that a retry may succeed."""
     return bool(_REGISTRY_ERROR.search(message))

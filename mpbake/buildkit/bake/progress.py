@@ -1,4 +1,4 @@
-"""BuildKit's progress as `buildx --progress rawjson` prints it: JSON objects over several lines, then plain text."""
+"""Parses BuildKit's progress from `buildx --progress rawjson`: JSON over several lines, then plain text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TAIL = 30
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
 _HOUSEKEEPING = re.compile(r"\[(?:[^\]]+ )?internal\]|\[[^\]]*\] FROM |resolve image config")
 _TARGET_OPERATION = re.compile(r"\[([A-Za-z0-9_-]+)[ \]]")
-"""The start of an operation's name if the call builds several targets."""
+"""The start of an operation's name in a call that builds several targets."""
 _READ = re.compile(r"internal\] load build definition")
 
 
@@ -38,7 +38,7 @@ class _Vertex:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProgressUpdate:
-    """News from a build: whole `lines` for the log, and as `activities` the operations that have begun, in order.
+    """New progress: whole `lines` for the log, and `activities`, the operations that have started, in order.
 
     `operations` holds the name of the operation of each line.
     """
@@ -50,7 +50,7 @@ class ProgressUpdate:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FailedOperation:
-    """The operation that failed: its name, BuildKit's error, and the last lines of its own output."""
+    """The operation that failed: its name, BuildKit's error, and the last lines of the operation's output."""
 
     name: str
     error: str
@@ -60,8 +60,7 @@ class FailedOperation:
 class Progress:
     """Follows one build from the bytes of its standard error. `redact` is applied to every text.
 
-    Redaction happens here because later code sees no whole lines: a line that is cut into rows and columns may hold
-    only half of a secret.
+    Redaction happens here because later code cuts lines into rows and columns, which may contain only half of a secret.
     """
 
     def __init__(self, redact: Callable[[str], str] = str) -> None:
@@ -84,7 +83,7 @@ class Progress:
 
     @property
     def failed(self) -> FailedOperation | None:
-        """The first operation that failed by itself, not because others did."""
+        """The first operation that failed for a reason of its own, not because another operation failed."""
         for vertex in self._vertexes.values():
             if vertex.error and "context canceled" not in vertex.error:
                 tail = [*vertex.tail, self._line(vertex.unfinished)] if vertex.unfinished else vertex.tail
@@ -92,19 +91,19 @@ class Progress:
         return None
 
     def seconds_of(self, target: str) -> float:
-        """Return the seconds in which at least one operation of `target` was running; 0 if that is not known."""
+        """Return the seconds during which at least one operation of `target` ran; 0 if the duration is unknown."""
         own = [vertex for vertex in self._vertexes.values() if operation_target(vertex.name) == target]
         spans = [(_moment(vertex.began), _moment(vertex.ended)) for vertex in own if vertex.began and vertex.ended]
         return _covered(sorted((began.timestamp(), ended.timestamp()) for began, ended in spans))
 
     def unfinished(self) -> set[str]:
-        """Return the targets with an operation that has begun and not ended."""
+        """Return the targets with an operation that has started but not ended."""
         return {
             operation_target(vertex.name) for vertex in self._vertexes.values() if vertex.started and not vertex.over
         }
 
     def feed(self, data: bytes) -> ProgressUpdate:
-        """Process the next bytes and return the news in them."""
+        """Process the next bytes, and return the new progress."""
         *lines, self._pending = (self._pending + data).split(b"\n")
         entries: list[tuple[str, str]] = []
         begun: list[str] = []
@@ -114,14 +113,14 @@ class Progress:
         return _update(entries, begun)
 
     def close(self) -> ProgressUpdate:
-        """Process the rest: incomplete lines count as lines."""
+        """Process the remaining bytes. An incomplete line counts as a line."""
         update = self.feed(b"\n") if self._pending else ProgressUpdate()
         unfinished = [vertex for vertex in self._vertexes.values() if vertex.unfinished]
         rest = [(vertex.name, f"  {self._line(vertex.unfinished)}") for vertex in unfinished]
         return _update([*zip(update.operations, update.lines, strict=True), *rest], update.activities)
 
     def _objects(self, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """The JSON objects among `lines`; other lines are kept as text."""
+        """Yield the JSON objects in `lines`. Other lines are stored as text."""
         for line in lines:
             if self._object or line.startswith("{"):
                 self._object.append(line)
@@ -140,14 +139,14 @@ class Progress:
         yield status
 
     def _update_vertexes(self, status: dict[str, Any], entries: list[tuple[str, str]]) -> list[str]:
-        """Process the operations of a status; return the names of those that have begun and are real work."""
+        """Process the operations in a status. Return the names of operations that have started and are real work."""
         begun = []
         for news in status.get("vertexes") or ():
             vertex = self._vertexes.setdefault(news["digest"], _Vertex(name=self._name(news.get("name", ""))))
             if news.get("started") and not vertex.started:
                 vertex.started = True
                 entries.append((vertex.name, f"=> {vertex.name}"))
-                # BuildKit reports a result in its cache at once: there is no work for it.
+                # BuildKit reports cached results at once, without any work.
                 if not (news.get("cached") or _HOUSEKEEPING.match(vertex.name)):
                     begun.append(vertex.name)
             vertex.began = vertex.began or news.get("started") or ""
@@ -183,7 +182,7 @@ class Progress:
 
 
 def operation_target(operation: str) -> str:
-    """Return the target of an operation in a call with several targets; an empty string if it belongs to none."""
+    """Return the target of an operation in a call with several targets; empty if the operation belongs to no target."""
     name = _TARGET_OPERATION.match(operation)
     return name[1] if name else ""
 
@@ -198,7 +197,7 @@ def _seconds(started: str, completed: str) -> float:
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:
-    """The total length of sorted time spans, without counting overlaps twice."""
+    """Return the total length of sorted time spans. Overlapping time counts once."""
     total, until = 0.0, 0.0
     for began, ended in spans:
         total += max(ended - max(began, until), 0.0)
@@ -207,5 +206,5 @@ def _covered(spans: Sequence[tuple[float, float]]) -> float:
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time from Go, which prints up to nine digits of a second; Python reads six."""
+    """Parse a time from Go, which prints up to nine digits of a second. Python parses only six."""
     return datetime.fromisoformat(_FRACTION.sub(lambda digits: f".{digits[1]:0<6}", text))

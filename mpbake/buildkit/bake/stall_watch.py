@@ -1,4 +1,4 @@
-"""Decide whether a silent build may go on."""
+"""Decides whether a build without output may continue."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True, slots=True)
 class StallWatch:
-    """Let a silent build go on as long as its node answers, and the engine in use if the build loads an image there.
+    """A check that lets a build without output continue while its node answers.
 
-    `half` is half of a stall-timeout in seconds: after that silence, the node and the engine each have as long to
-    answer. With 0 there is no check. `loads` says that the build loads an image into the engine in use.
+    If the build loads an image into the engine in use, the engine must answer too: `loads` says so. `half` is half of
+    the stall-timeout in seconds. After this time without output, the node and the engine each have the same time to
+    answer. With 0 there is no check.
     """
 
     nodes: ReadyNodes
@@ -33,11 +34,11 @@ class StallWatch:
         return Watch(seconds=self.half, alive=self._is_alive) if self.half else None
 
     def engine_error(self) -> Unreachable | None:
-        """Return why the engine in use does not answer, if it is the reason for the stall."""
+        """Return the error of the engine in use, if the engine is the reason for the stall."""
         return self._engine_error
 
     def _is_alive(self) -> bool:
         if not self.nodes.answers_at_last(self.node, self.half):
             return False
-        self._engine_error = self.nodes.engine_complaint(self.half) if self.loads else None
+        self._engine_error = self.nodes.engine_error(self.half) if self.loads else None
         return self._engine_error is None

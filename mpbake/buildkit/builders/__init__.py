@@ -1,1 +1,1 @@
-"""Builders: actual state, differences to the declared state, and changes."""
+"""Builders: their actual state, drift, and changes."""

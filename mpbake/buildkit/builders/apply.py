@@ -1,4 +1,4 @@
-"""Reconciles declared builders: applies the changes that give them their declared state, in one process at a time."""
+"""Reconciles declared builders with their actual state. A lock ensures that one process at a time does so."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.builders.workspace import BuilderWorkspace
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.model.node_state import Change, NodeState
     from mpbake.model.plan import Builder, Node
 
 
 def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[[BuilderState], None]) -> BuilderState:
-    """Give `builder` its declared state. `announce` receives the changes before they are applied.
+    """Bring `builder` to its declared state. `announce` receives the changes before they are applied.
 
-    The result holds the errors of the survey and of the changes. After waiting for another process, there is usually
-    nothing left to do.
+    If another process held the lock, that process has usually made the changes already. The result contains the errors
+    of the survey and of the changes.
     """
     with workspace.locked(builder.name):
         state = survey_builder(workspace.services, builder, workspace.plan)
@@ -49,7 +49,10 @@ def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[
 def _apply_to_entry(
     workspace: BuilderWorkspace, state: BuilderState, errors: Sequence[MpbakeError]
 ) -> tuple[tuple[str, ...], list[MpbakeError]]:
-    """Change the builder's entry in buildx's store, after its nodes with these `errors`. Return warnings and errors."""
+    """Change the builder's entry in buildx's store.
+
+    `errors` are the errors of the nodes. Return warnings and errors.
+    """
     builder, action = state.builder, entry_action(state.changes)
     if action is Action.REMOVE:
         unregister(workspace, builder.name)
@@ -64,81 +67,87 @@ def _apply_to_entry(
 
 
 def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Iterable[Change]) -> tuple[str, ...]:
-    """Apply the changes of one node, record it, and make sure that it answers. Return warnings.
+    """Apply the changes of one node, record the node, and make sure that the node answers. Return warnings.
 
-    The resource is inspected again: without its docker context it could not be seen, and another process may have
-    replaced it.
+    The resource is inspected again: if the node's docker context was missing, the survey could not see the resource,
+    and another process may have replaced the resource since.
     """
     node = state.node
-    keeper = workspace.services.keeper(node)
-    if keeper is None:
+    manager = workspace.services.manager(node)
+    if manager is None:
         return ()
     if not any(change.node is node for change in changes):
         return _record(workspace, [node])
     with workspace.node_locked(node):
         start = NodeStart.of(node, lambda activity: workspace.progress(node.id, activity))
-        made = find_own_resource(workspace.services.contexts, keeper, node)
+        made = find_own_resource(workspace.services.contexts, manager, node)
         warnings = _record(workspace, [node])
         current = node_changes(replace(state, made=made))
         action = next((change.action for change in current if change.kind is resource_kind(node)), None)
         if action in {Action.CREATE, Action.REPLACE}:
-            keeper.fetch(node, start)
+            manager.fetch(node, start)
         if action is Action.CREATE:
-            keeper.prepare(node)
-        if action is Action.REPLACE:  # only now: without an image for a new one, the old one must stay
-            _remove_idle(node, keeper)
+            manager.prepare(node)
+        if action is Action.REPLACE:  # after the pull: if there is no image for a new resource, the old one stays
+            _remove_idle(node, manager)
         elif made is not None:
-            keeper.resume(node, made)
+            manager.resume(node, made)
         instance = workspace.services.instances.write(node)
-        start_node(workspace.services.instances, keeper, instance, start)
+        start_node(workspace.services.instances, manager, instance, start)
     workspace.say(f"{node.id}: {_outcome(node, action)}")
     return warnings
 
 
-def _remove_idle(node: Node, keeper: Keeper) -> None:
-    """Remove the resource of `node` if no build runs in it. Its cache stays if it can. Raises LockHeld."""
-    made = idle_resource(node, keeper)
+def _remove_idle(node: Node, manager: ResourceManager) -> None:
+    """Remove the resource of `node` if no build runs in it. The cache is kept if possible. Raises LockHeld."""
+    made = idle_resource(node, manager)
     if made is not None:
-        keeper.remove(node, made)
+        manager.remove(node, made)
 
 
 def _record(workspace: BuilderWorkspace, nodes: Sequence[Node]) -> tuple[str, ...]:
-    """Add `nodes` of one builder to the records, right before they are made. Return warnings if that fails."""
+    """Record `nodes` of one builder, right before the nodes are created. Return warnings if that fails."""
     return workspace.services.records.add(nodes[0].builder, nodes, workspace.plan) if nodes else ()
 
 
 def _has_contexts(workspace: BuilderWorkspace, builder: Builder) -> bool:
-    """Whether all docker contexts exist that lead to the nodes of `builder`."""
+    """Whether the docker contexts of all nodes of `builder` exist."""
     names = (context_name(node) for node in builder.nodes)
     return all(workspace.services.contexts.has(name) for name in names if name)
 
 
 def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Stop the containers of `builder` in which no build runs, and return errors. The next run starts them again."""
+    """Stop the containers of `builder` in which no build runs, and return errors.
+
+    The next run starts the containers again.
+    """
     with workspace.locked(builder.name):
         return errors_of(side_by_side(lambda node: _stop_node(workspace, node), builder.nodes))
 
 
 def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
-    keeper = workspace.services.keeper(node)
-    if keeper is None or not keeper.can_stop:
+    manager = workspace.services.manager(node)
+    if manager is None or not manager.can_stop:
         return
-    made = idle_resource(node, keeper)
-    if made is None or keeper.is_stopped(made):
+    made = idle_resource(node, manager)
+    if made is None or manager.is_stopped(made):
         workspace.say(f"{node.id}: is not running")
         return
-    keeper.stop(node, made)
+    manager.stop(node, made)
     workspace.say(f"{node.id}: stopped")
 
 
 def _is_unmakable(state: BuilderState, errors: Iterable[MpbakeError]) -> bool:
-    """Whether a node cannot be made or used as declared. With an entry, buildx would fail or use a foreign resource."""
+    """Whether a node cannot be created or used as declared.
+
+    If the store had an entry for such a builder, buildx would fail or would use a foreign resource.
+    """
     in_trouble = any(node.trouble and resource_kind(node.node) for node in state.nodes)
     return in_trouble or any(isinstance(error, UsageError | ImageUnavailable) for error in (*state.errors, *errors))
 
 
 def _without_repeats(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:
-    """Return the errors, those with the same text once: a node may have been asked twice."""
+    """Return the errors without duplicates: a node may have been queried twice."""
     return tuple({str(error): error for error in errors}.values())
 
 

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def builder_changes(
     builder: Builder, states: Sequence[NodeState], stored: StoredBuilder | None, declared: StoredBuilder | None
 ) -> tuple[Change, ...]:
-    """Return the changes that give `builder` its declared state; none if it has it.
+    """Return the changes that bring `builder` to its declared state; none if there is no drift.
 
-    `stored` is the builder's entry in buildx's store. `declared` is the entry that the store should hold; None if it
-    should hold none.
+    `stored` is the builder's entry in buildx's store. `declared` is the entry that the store should contain; None if
+    the store should contain none.
     """
     usable = [state for state in states if not state.trouble and not state.node.external]
     changes = [change for state in usable for change in node_changes(state)]
@@ -29,7 +29,7 @@ def builder_changes(
 
 
 def node_changes(state: NodeState) -> Iterator[Change]:
-    """Yield the changes that give one node its declared state."""
+    """Yield the changes that bring one node to its declared state."""
     node = state.node
     if state.context is False:
         reason = "buildx reaches an engine by TLS through a docker context only"
@@ -55,9 +55,9 @@ def node_changes(state: NodeState) -> Iterator[Change]:
 
 
 def _option_drift(name: str, made: NodeResource, node: Node) -> Drift:
-    """Return the two values of an option, as far as they are known.
+    """Return the actual and the declared value of an option, as far as they are known.
 
-    Environment variables are not shown, since they may hold credentials.
+    Values of environment variables are omitted, since they may contain credentials.
     """
     unread = "another" if name in read_mark(made.mark) else ""
     if name.startswith("env.") or name in {"config", "driver"}:
@@ -76,7 +76,7 @@ def _amount(size: int) -> str:
 
 
 def entry_action(changes: Iterable[Change]) -> Action | None:
-    """Return what `changes` do to a builder's entry in buildx's store; None if they leave it unchanged."""
+    """Return what `changes` do to a builder's entry in buildx's store; None if the entry stays unchanged."""
     return next((change.action for change in changes if change.kind is ResourceKind.ENTRY), None)
 
 

@@ -1,4 +1,4 @@
-"""Lists the nodes of a builder with their status, facts and drift, for `mpbake builders`."""
+"""Lists the nodes of a builder with status, facts and drift, for `mpbake builders`."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 _UNUSABLE = "unusable"
 _SHARED_DRIFT = {"driver", "order"}
-"""Differences of an entry that concern all of its nodes."""
+"""Differences of an entry that concern all nodes of the builder."""
 
 
 def inventory(services: NodeServices, builder: Builder, plan: Path) -> list[NodeRow]:
-    """Return a row for each node that the file `plan` declares of a builder. Nothing is started or changed."""
+    """Return a row for each declared node of a builder, without changes.
+
+    `plan` is the file that declares the builder.
+    """
     state = survey_builder(services, builder, plan)
     results = side_by_side(lambda node: _row(services, state, node), state.nodes)
     return [
@@ -54,7 +57,7 @@ def _row(services: NodeServices, builder: BuilderState, state: NodeState) -> Nod
 
 
 def unusable_row(node: Node, trouble: str, *, silent: bool) -> NodeRow:
-    """Return the row of a node that cannot be used, with the reason."""
+    """Return the row of an unusable node, with the reason."""
     return NodeRow(node=node, status=_UNUSABLE, trouble=trouble, silent=silent)
 
 
@@ -63,14 +66,14 @@ def _ask(services: NodeServices, node: Node) -> ReadyNode:
 
 
 def _drift(builder: BuilderState, node: Node) -> tuple[str, ...]:
-    """Return what differs from the declaration: names of the resource, the docker context, and buildx's entry."""
+    """Return the names of the differences from the plan in the resource, the docker context, and buildx's entry."""
     own = [change for change in builder.changes if change.node is node]
     names = [difference.name for change in own for difference in change.differences]
     names += [change.kind.value for change in own if change.kind is ResourceKind.CONTEXT]
     entry = [change for change in builder.changes if change.kind is ResourceKind.ENTRY]
     in_entry = [difference.name for change in entry for difference in change.differences]
     prefix = f"{node.buildx_name}: "
-    # A difference named "node NAME" is about the list of nodes, so it concerns all of them.
+    # A difference named "node NAME" is about the list of nodes, so the difference concerns all nodes.
     concerning = [name for name in in_entry if name in _SHARED_DRIFT or name.startswith((prefix, "node "))]
     names += [f"entry: {name.removeprefix(prefix)}" for name in concerning]
     is_missing = entry_action(builder.changes) is Action.CREATE

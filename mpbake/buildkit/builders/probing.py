@@ -1,4 +1,4 @@
-"""Asks nodes for their facts before anything is made or started, for `mpbake plan --probe`."""
+"""Queries nodes for facts before anything is created or started, for `mpbake plan --probe`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def probe_nodes(
     services: NodeServices, targets: Sequence[Target], plan: Path
 ) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """Return the facts of the nodes of `targets` by node id, and a note on each node that reports none.
+    """Return the facts of the nodes of `targets` by node ID, and a note on each node that reports none.
 
     `plan` is the file that declares the nodes.
     """
@@ -35,13 +35,16 @@ def probe_nodes(
 def _rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
         settled = _with_settled_driver(services, builder, targets)
-    except Unreachable as error:  # only the engine can decide the driver of the default builder
+    except Unreachable as error:  # the driver of the default builder depends on the engine
         return [unusable_row(node, str(error), silent=True) for node in builder.nodes]
     return inventory(services, settled, plan)
 
 
 def _with_settled_driver(services: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
-    """Return `builder` with the driver that a run would use if the engine decides it. Raises Unreachable."""
+    """Return `builder` with the driver that a run would use, if the driver depends on the engine.
+
+    Raises Unreachable.
+    """
     if not builder.driver.rules.is_automatic:
         return builder
     own = [target for target in targets if target.builder is builder]

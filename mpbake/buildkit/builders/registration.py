@@ -23,9 +23,9 @@ _CHECK_TIMEOUT = 60.0
 
 
 def register(workspace: BuilderWorkspace, builder: Builder, *, verify: bool) -> list[MpbakeError]:
-    """Add the builder to the user's store, and return the errors.
+    """Add the builder to the user's buildx store, and return the errors.
 
-    `verify`: first have buildx read the entry in a private store, which takes long if a node does not answer.
+    With `verify`, buildx first reads the entry in a private store, which takes long if a node does not answer.
     """
     results = side_by_side(lambda node: _single_entry(workspace, node), builder.nodes)
     entries = [result for result in results if not isinstance(result, MpbakeError)]
@@ -43,7 +43,7 @@ def register(workspace: BuilderWorkspace, builder: Builder, *, verify: bool) -> 
 
 
 def unregister(workspace: BuilderWorkspace, builder: str) -> None:
-    """Remove the builder from the user's store, if mpbake added it."""
+    """Remove the builder from the user's buildx store, if mpbake added it."""
     entry = workspace.services.store.read(builder)
     if entry is not None and entry_of(entry).is_ours:
         workspace.services.store.remove(builder)

@@ -1,4 +1,4 @@
-"""Removes what mpbake made of builders, and nothing that is foreign or still declared."""
+"""Removes the resources, docker contexts and entries of builders, but nothing that is foreign or still declared."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Removal:
-    """The nodes of a builder to remove, and how. Resources and contexts of the nodes that are `staying` stay.
+    """The nodes of a builder to remove, and the options. Resources and contexts of `staying` nodes are not removed.
 
-    The `recorded` nodes were made from this machine, as far as the records know; the others may never have been made.
-    `forget` forgets nodes that do not answer; `command` is the command line for it.
+    The `recorded` nodes were created from this machine, according to the records; other nodes may never have been
+    created. `forget` drops nodes that do not answer; `command` is the mpbake command line for this.
     """
 
     builder: str
@@ -54,7 +54,7 @@ class _Removal:
         return Unreachable(error.message, hint="; ".join(hints))
 
     def namesakes(self, node: Node) -> list[Node]:
-        """Return the staying nodes whose resource has the name of `node`'s, perhaps on another engine."""
+        """Return the staying nodes whose resource has the name of the resource of `node`, perhaps on another engine."""
         name = (node.driver, node.buildx_name)
         return [other for other in self.staying if (other.driver, other.buildx_name) == name]
 
@@ -62,15 +62,15 @@ class _Removal:
 def remove(
     workspace: BuilderWorkspace, builder: Builder, *, keep_state: bool, forget: bool = False
 ) -> list[MpbakeError]:
-    """Remove what mpbake made of `builder`: resources, caches unless `keep_state`, contexts, the entry.
+    """Remove what mpbake created for `builder`: resources, caches unless `keep_state`, docker contexts, the entry.
 
-    A node that does not answer is an error and stays in the record, unless `forget` is set. A node whose cache is kept
-    stays in the record too, since nothing else shows that the cache exists.
+    If a node does not answer, the result contains an error and the node stays in the record, unless `forget` is set. A
+    node whose cache is kept also stays in the record, since nothing else shows that the cache exists.
     """
     with workspace.locked(builder.name):
         before = workspace.services.records.read(builder.name, workspace.plan)
         record = record_of(builder, workspace.plan, before)
-        of_others = _also_made_for_others(workspace, record, record.gone(builder))
+        of_others = _also_made_for_others(workspace, record, record.undeclared(builder))
         nodes = tuple(made for made in record.nodes if resource_kind(made.node(builder.name)) and made not in of_others)
         recorded = before.nodes if before else ()
         removal = _Removal(
@@ -92,15 +92,15 @@ def remove(
 def prune(
     workspace: BuilderWorkspace, record: Record, declared: Mapping[str, Builder], *, forget: bool = False
 ) -> list[MpbakeError]:
-    """Remove the resources of the nodes of a record that are no longer `declared`.
+    """Remove everything that mpbake created for the recorded nodes that are no longer `declared`.
 
-    A node that does not answer is an error and stays in the record, unless `forget` is set.
+    If a node does not answer, the result contains an error and the node stays in the record, unless `forget` is set.
     """
     with workspace.locked(record.builder):
         builder = record.declared_in(declared)
-        gone = record.gone(builder)
-        of_others = _also_made_for_others(workspace, record, gone)
-        leaving = tuple(made for made in gone if made not in of_others)
+        undeclared = record.undeclared(builder)
+        of_others = _also_made_for_others(workspace, record, undeclared)
+        leaving = tuple(made for made in undeclared if made not in of_others)
         removal = _Removal(
             builder=record.builder,
             nodes=leaving,
@@ -115,19 +115,19 @@ def prune(
             return errors
         if builder is None and not workspace.services.records.of_others(record.builder, workspace.plan):
             unregister(workspace, record.builder)
-        _drop(workspace, record, [made for made in gone if made not in failed], declared=builder is not None)
+        _drop(workspace, record, [made for made in undeclared if made not in failed], declared=builder is not None)
         return errors + (_correct_entry(workspace, builder) if builder else [])
 
 
 def _record_kept(workspace: BuilderWorkspace, builder: Builder, names: Collection[str]) -> None:
-    """Record the nodes of these names, which were made from another machine, and whose caches this one keeps."""
+    """Record the nodes with these names, which were created from another machine, and whose caches are kept."""
     nodes = [node for node in builder.nodes if node.name in names]
     for warning in workspace.services.records.add(builder.name, nodes, workspace.plan):
         workspace.say(f"warning: {warning}")
 
 
 def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNode], *, declared: bool = False) -> None:
-    """Remove `nodes` from a record. An empty record is removed as a whole, unless its builder is `declared`."""
+    """Remove `nodes` from a record. If the record is then empty, delete the record unless its builder is `declared`."""
     if declared or set(record.nodes) - set(nodes):
         workspace.services.records.drop(record.builder, workspace.plan, nodes)
     else:
@@ -144,17 +144,19 @@ def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[Mpbake
     return []
 
 
-def _also_made_for_others(workspace: BuilderWorkspace, record: Record, gone: Collection[MadeNode]) -> set[MadeNode]:
-    """Return the nodes `gone` from this plan that were also made for another plan, such as another checkout of it."""
+def _also_made_for_others(
+    workspace: BuilderWorkspace, record: Record, undeclared: Collection[MadeNode]
+) -> set[MadeNode]:
+    """Return the `undeclared` nodes that were also created for another plan, such as another checkout of this plan."""
     others = workspace.services.records.of_others(record.builder, workspace.plan)
-    plans = {made: other.plan for other in others for made in other.nodes if made in gone}
+    plans = {made: other.plan for other in others for made in other.nodes if made in undeclared}
     for made, plan in plans.items():
         workspace.say(f"{record.builder}/{made.name}: stays, since it was made for {plan} too")
     return set(plans)
 
 
 def _remove_nodes(workspace: BuilderWorkspace, removal: _Removal) -> tuple[dict[MadeNode, MpbakeError], set[MadeNode]]:
-    """Remove nodes. Return the error of each node that is not removed as a whole, and the nodes whose cache is kept."""
+    """Remove nodes. Return the error of each node that is not completely removed, and the nodes whose cache is kept."""
     results = side_by_side(lambda made: _remove_made(workspace, made, removal), removal.nodes)
     pairs = list(zip(removal.nodes, results, strict=True))
     failed = {made: result for made, result in pairs if isinstance(result, MpbakeError)}
@@ -162,7 +164,7 @@ def _remove_nodes(workspace: BuilderWorkspace, removal: _Removal) -> tuple[dict[
 
 
 def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal) -> bool:
-    """Remove the resource of one node, and the docker context that leads to it. Return whether its cache is kept."""
+    """Remove the resource of one node and the node's docker context. Return whether the cache is kept."""
     node, kept = made.node(removal.builder), False
     with workspace.node_locked(node):
         try:
@@ -182,9 +184,9 @@ def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal)
 
 
 def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
-    """Forget a node that does not answer, if the user wants that or nothing was made. Otherwise raise Unreachable.
+    """Forget a node that does not answer, if `forget` is set or nothing was created. Otherwise raise Unreachable.
 
-    Its docker context stays if something may be left on the engine: nothing else leads there.
+    If resources may remain on the engine, the node's docker context is kept, since nothing else leads to the engine.
     """
     node = made.node(removal.builder)
     if removal.forget:
@@ -197,7 +199,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
     if made not in removal.recorded:
         _remove_context(workspace, made, removal)
         if is_context_gone:
-            return  # no engine was ever reached through the context
+            return  # without the context, no engine was ever reached
     elif is_context_gone:
         message = f"{node.id}: its resources cannot be reached: the docker context {made.context} is gone"
         raise removal.with_forget_hint(Unreachable(message))
@@ -205,44 +207,44 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
 
 
 def _remove_context(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal) -> None:
-    """Remove the docker context that was made for a node, unless a staying node uses it."""
+    """Remove the docker context that was created for a node, unless a staying node uses the context."""
     node, contexts = made.node(removal.builder), {context_name(staying) for staying in removal.staying}
     if made.context not in {"", *contexts} and workspace.services.contexts.remove(node, made.context):
         workspace.say(f"{node.id}: docker context {made.context} removed")
 
 
 def _same_resource(workspace: BuilderWorkspace, node: Node, namesakes: Collection[Node]) -> Node | None:
-    """Return the one of its `namesakes` that has the same resource as `node`, perhaps through another endpoint."""
-    keeper = workspace.services.keeper(node)
-    made = keeper.find(node) if keeper and namesakes else None
-    if keeper is None or made is None:
+    """Return the node in `namesakes` that has the same resource as `node`, perhaps through another endpoint."""
+    manager = workspace.services.manager(node)
+    made = manager.find(node) if manager and namesakes else None
+    if manager is None or made is None:
         return None
-    resources = ((namesake, keeper.find(namesake)) for namesake in namesakes)
+    resources = ((namesake, manager.find(namesake)) for namesake in namesakes)
     return next((namesake for namesake, resource in resources if resource and resource.id == made.id), None)
 
 
 def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, recorded: bool) -> bool:
-    """Remove the resource of a node, or only the cache that is left of a `recorded` one.
+    """Remove the resource of a node. If only the cache of a `recorded` node is left, remove the cache.
 
-    Return whether a cache is kept that mpbake may remove another time.
+    Return whether a cache is kept that mpbake may remove later.
     """
     if back_end_of(node).is_shared(node):
         _report_shared(workspace, node)
         return False
-    keeper = workspace.services.keeper(node)
-    if keeper is None:
+    manager = workspace.services.manager(node)
+    if manager is None:
         return False
-    word, made = resource_word(node), idle_resource(node, keeper)
+    word, made = resource_word(node), idle_resource(node, manager)
     stays = keeps_cache(node, wanted=removal.keep_state)
     if made is not None:
-        keeper.remove(node, made)
-        cache = CacheRemoval.NOTHING if stays else keeper.forget_cache(node)
+        manager.remove(node, made)
+        cache = CacheRemoval.NOTHING if stays else manager.forget_cache(node)
         with_cache = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
         workspace.say(f"{node.id}: {word} removed, {with_cache}")
         _report_foreign(workspace, node, cache)
     elif recorded and not stays and not removal.namesakes(node):
-        # With a namesake, a cache of this name may belong to the namesake, on the same engine.
-        cache = keeper.forget_cache(node)
+        # If there is a namesake, a cache with this name may belong to the namesake on the same engine.
+        cache = manager.forget_cache(node)
         if cache is CacheRemoval.REMOVED:
             workspace.say(f"{node.id}: its {word} was gone; its cache is removed")
         _report_foreign(workspace, node, cache)
@@ -250,7 +252,7 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
 
 
 def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
-    """Report that a volume stays that mpbake did not make."""
+    """Report that a volume is kept because mpbake did not create the volume."""
     if cache is CacheRemoval.FOREIGN:
         volume = volume_name(node)
         workspace.say(
@@ -259,20 +261,23 @@ def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval
 
 
 def _report_shared(workspace: BuilderWorkspace, node: Node) -> None:
-    """Report why the container stays that plans without a builder share, if there is one."""
-    keeper = workspace.services.keeper(node)
-    if keeper is not None and keeper.find(node) is not None:
+    """If plans without a builder share the container of `node`, report why the container is kept."""
+    manager = workspace.services.manager(node)
+    if manager is not None and manager.find(node) is not None:
         reason = "its container stays, since all plans without a builder share it"
         workspace.say(f"{node.id}: {reason}; to remove it: docker rm --force {resource_name(node)}")
 
 
 def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
-    """Whether the entry in buildx's store and the record may go too: all that is left are nodes that do not answer."""
+    """Whether the record and the entry in buildx's store may be removed.
+
+    The only errors must be nodes that do not answer.
+    """
     return all(isinstance(error, Unreachable) and not isinstance(error, NodeMayBeInUse) for error in errors)
 
 
 def _possible_remains(node: Node) -> list[str]:
-    """Return the names of what may be left of a forgotten node."""
+    """Return the names of resources that may remain of a forgotten node."""
     made = f"{resource_word(node)} {resource_name(node)}"
     volume = volume_name(node)
     return [made, f"volume {volume}"] if volume else [made]

@@ -1,4 +1,4 @@
-"""Finds out the actual state of a declared builder without changing anything."""
+"""Finds the actual state of a declared builder without changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mpbake.resolve import DEFAULT_BUILDER
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import Change, StoredNode
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderState:
-    """The actual state of a declared builder, and the changes that give it the declared one.
+    """The actual state of a declared builder, and the changes that lead to the declared state.
 
-    `unclear` names the parts whose state is unknown; `errors` are the reasons.
+    `unclear` names the parts with an unknown state; `errors` are the reasons.
     """
 
     builder: Builder
@@ -43,7 +43,7 @@ class BuilderState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _NodeSurvey:
-    """The state of a node, with the warnings about it and the error that hides its state."""
+    """The state of a node, with warnings, and the error that prevented the survey."""
 
     state: NodeState
     warnings: tuple[str, ...] = ()
@@ -51,9 +51,9 @@ class _NodeSurvey:
 
 
 def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> BuilderState:
-    """Return the state of `builder`, which the file `plan` declares.
+    """Return the state of `builder`. `plan` is the file that declares the builder.
 
-    An error in one part goes to `errors`, and the survey of the others goes on.
+    If there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
     """
     results = side_by_side(lambda node: _survey_node(services, node), builder.nodes)
     surveys = [
@@ -85,29 +85,29 @@ def _failed_survey(node: Node, error: MpbakeError) -> _NodeSurvey:
 
 
 def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
-    """Return the state of one node. Raises the error that hides it."""
+    """Return the state of one node. Raises an error if the state cannot be found."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
     warnings = check_node(node, services.now, services.environment)
-    keeper = services.keeper(node)
-    if keeper is None:
+    manager = services.manager(node)
+    if manager is None:
         back_end_of(node).survey(services.instances, node)
         return _NodeSurvey(state=NodeState(node=node), warnings=warnings)
-    return _NodeSurvey(state=_survey_resource(services, node, keeper), warnings=warnings)
+    return _NodeSurvey(state=_survey_resource(services, node, manager), warnings=warnings)
 
 
-def _survey_resource(services: NodeServices, node: Node, keeper: Keeper) -> NodeState:
+def _survey_resource(services: NodeServices, node: Node, manager: ResourceManager) -> NodeState:
     is_right = services.contexts.is_right(node) if context_name(node) else None
-    made = None if is_right is False else keeper.own(node)
+    made = None if is_right is False else manager.own(node)
     if made is None and is_right is not False:
-        keeper.check_new(node)
+        manager.check_new(node)
     return NodeState(node=node, mark=declare(node).mark, made=made, context=is_right)
 
 
 def _entries(services: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:
     """Return the entry of `builder` in the user's store, and the declared entry.
 
-    Raises UsageError if mpbake did not make the stored entry and it differs.
+    Raises UsageError if the stored entry differs and mpbake did not create it.
     """
     if not has_entry(builder):
         return _leftover_entry(services, builder, plan), None
@@ -126,7 +126,7 @@ def _entries(services: NodeServices, builder: Builder, plan: Path) -> tuple[Stor
 def _with_stored_endpoints(
     endpoints: Endpoints, declared: StoredBuilder, stored: StoredBuilder
 ) -> tuple[StoredNode, ...]:
-    """Return the declared nodes, each with the endpoint that the store has for it if that leads to the same engine."""
+    """Return the declared nodes. If a stored endpoint leads to the same engine, the node gets the stored endpoint."""
     before = {node.name: node.endpoint for node in stored.nodes}
     return tuple(
         replace(node, endpoint=before[node.name]) if endpoints.same(before.get(node.name, ""), node.endpoint) else node
@@ -135,7 +135,7 @@ def _with_stored_endpoints(
 
 
 def _leftover_entry(services: NodeServices, builder: Builder, plan: Path) -> StoredBuilder | None:
-    """Return mpbake's entry of a builder that is the engine's own by now, unless another plan may need the entry."""
+    """Return mpbake's entry of a builder whose driver is now `docker`, unless another plan may need the entry."""
     if builder.external or not builder.driver.rules.is_engine or builder.name.lower() == DEFAULT_BUILDER:
         return None
     stored = stored_entry(services.environment, builder.name)
@@ -144,7 +144,10 @@ def _leftover_entry(services: NodeServices, builder: Builder, plan: Path) -> Sto
 
 
 def has_entry(builder: Builder) -> bool:
-    """Whether mpbake adds a builder to buildx's store: neither an engine's own builder nor one with its name."""
+    """Whether mpbake adds `builder` to buildx's store.
+
+    mpbake adds neither a builder with the `docker` driver nor a builder named `default`.
+    """
     return not builder.external and builder.driver.rules.is_stored and builder.name.lower() != DEFAULT_BUILDER
 
 

@@ -1,4 +1,4 @@
-"""What every change of builders needs: services, the plan file, messages to the user, and locks."""
+"""The tools for changes of builders: services, the plan file, messages to the user, and locks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
@@ -26,9 +26,10 @@ _IDLE_PAUSE = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderWorkspace:
-    """Everything that changes of builders share. `plan` is the file that declares them; `say` reports what was done.
+    """The tools for changes of builders.
 
-    `progress` reports the current activity of a node that starts, by the id of the node; it may be called often.
+    `plan` is the file that declares the builders; `say` reports a finished action. `progress` receives the ID of a node
+    that is starting, and the node's current activity; calls may be frequent.
     """
 
     services: NodeServices
@@ -38,7 +39,7 @@ class BuilderWorkspace:
     cancelled: Callable[[], bool] = lambda: False
 
     def locked(self, builder: str) -> AbstractContextManager[None]:
-        """Keep other processes from changing a builder within a block."""
+        """Prevent other processes from changing a builder during the block."""
         return hold_lock(
             self.services.environment,
             f"builder-{builder}",
@@ -47,7 +48,7 @@ class BuilderWorkspace:
         )
 
     def node_locked(self, node: Node) -> AbstractContextManager[None]:
-        """Keep other processes, including runs, from making or removing the resource of a node within a block."""
+        """Prevent other processes, including runs, from creating or removing a node's resource during the block."""
         return hold_node_lock(
             self.services.environment,
             node,
@@ -56,14 +57,14 @@ class BuilderWorkspace:
         )
 
 
-def idle_resource(node: Node, keeper: Keeper) -> NodeResource | None:
-    """Return the current resource of `node` once no client is connected to it; None if there is none.
+def idle_resource(node: Node, manager: ResourceManager) -> NodeResource | None:
+    """Return the current resource of `node` once no client is connected to the resource; None if there is none.
 
-    Wait a moment, since a client that only asks the node is soon gone. Raises LockHeld while a build runs.
+    Wait a moment, since a client that only queries the node disconnects soon. Raises LockHeld while a build runs.
     """
     for _ in range(_IDLE_ATTEMPTS):
-        made = keeper.own(node)
-        if made is None or not keeper.is_used(node, made):
+        made = manager.own(node)
+        if made is None or not manager.is_used(node, made):
             return made
         time.sleep(_IDLE_PAUSE)
     raise LockHeld(

@@ -1,6 +1,6 @@
-"""Causes for which a node cannot be used, recognized by docker's words, each with a hint. Pure.
+"""The known causes of unusable nodes, recognized in docker's output, each with a hint. Pure.
 
-The causes here are shared by several drivers; the causes of a single driver stand in its own module.
+This module holds the causes that several drivers share. The causes of a single driver are in the driver's module.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 class Cause:
     """A cause of a failure, and what the user can do about it.
 
-    In `message` and `hint`, `{host}` stands for the machine or pod, `{look}` for a command that shows the pod,
-    `{docker}` for a docker command that talks to the node's engine, and the name of a group of `pattern` for the text
-    that the group matched.
+    These placeholders are replaced in `message` and `hint`:
+
+    - `{host}`: the machine or pod.
+    - `{look}`: a command that shows the pod.
+    - `{docker}`: a docker command for the node's engine.
+    - the name of a group in `pattern`: the text that the group matched.
     """
 
     pattern: re.Pattern[str]
@@ -29,7 +32,7 @@ class Cause:
 
 
 def cause(pattern: str, message: str, hint: str) -> Cause:
-    """Return a cause whose pattern ignores case."""
+    """Return a cause with a pattern that ignores case."""
     return Cause(pattern=re.compile(pattern, re.IGNORECASE), message=message, hint=hint)
 
 
@@ -115,7 +118,7 @@ NO_ENGINE = (
     "the docker context; try: docker info"
 )
 IN_USE = (_NOT_LET_IN, _NO_CONTEXT, _NO_ADDRESS)
-"""Causes for which docker cannot reach the engine in use."""
+"""Causes that prevent docker from reaching the engine in use."""
 NEAR = (
     *IN_USE,
     cause(
@@ -130,25 +133,25 @@ NEAR = (
 Causes = Callable[["Node", str], tuple[Cause, ...]]
 """A function that returns the causes to look for in an error of a node, in order.
 
-Its second argument is the machine behind ssh on which the engine of the node runs; empty for any other engine.
+If the node's engine is reached over ssh, the second argument is the engine's host; otherwise an empty string.
 """
 
 
 def engine_causes(far_host: str) -> tuple[Cause, ...]:
-    """Return the causes for which docker cannot reach an engine."""
+    """Return the causes that prevent docker from reaching an engine."""
     return FAR if far_host else NEAR
 
 
 def is_refused(output: str) -> bool:
-    """Whether buildx rejected the options of a node without trying to reach it."""
+    """Whether buildx rejected the options of a node before it tried to reach the node."""
     return bool(REFUSED.pattern.search(output))
 
 
 def is_no_buildkit(message: str) -> bool:
-    """Whether an error of a node says that its image holds no BuildKit: waiting does not help."""
+    """Whether the error of a node says that the node's image contains no BuildKit. If so, waiting does not help."""
     return NO_BUILDKIT.message in message
 
 
 def is_paused(output: str) -> bool:
-    """Whether the container of a node is paused: its log does not show that."""
+    """Whether the container of a node is paused, which the container's log does not show."""
     return bool(PAUSED.pattern.search(output))

@@ -1,6 +1,7 @@
-"""Checks the connection to a node, and its certificates, before anything is made or started.
+"""Checks the connection to a node, and the node's certificates, before anything is created or started.
 
-buildx would try for 20 seconds to reach a BuildKit, without a message; docker reports connection errors in Go's words.
+buildx itself would try for 20 seconds to reach BuildKit without a message, and docker reports connection errors in Go's
+terms.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 5.0
 _REFUSAL_SECONDS = 1.0
-"""Seconds to wait for a refusal of the client certificate: in TLS 1.3 it comes after the handshake."""
+"""Seconds to wait until the node rejects the client certificate. In TLS 1.3 the rejection follows the handshake."""
 
 _CLIENT_CERTIFICATE_HINT = "set tls.cert to a client certificate that the node's own CA signed"
 _NO_CERTIFICATE = ("it may require a client certificate", "set tls.cert and tls.key")
@@ -33,7 +34,7 @@ _NO_TLS_HINT = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscace
 _OTHER_SERVER_NAME = "set tls.servername to a name in it, or issue a certificate with this {}"
 _OTHER_AUTHORITY = ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it")
 _ENGINE_NAME_HINT = "use a name in the endpoint that it contains, or issue a certificate with this name"
-"""The hint for an engine, since docker does not support `servername`."""
+"""The hint for Docker endpoints, where `servername` is not supported."""
 
 _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
@@ -48,7 +49,7 @@ _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
         64: ("does not contain the address {name}", _OTHER_SERVER_NAME.format("address")),
     }
 )
-"""Messages and hints for a certificate of the node, by OpenSSL's error code: X509_V_ERR_…."""
+"""Messages and hints for an invalid certificate of the node, by OpenSSL's error code: X509_V_ERR_…."""
 
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 _OTHER_NAME = (62, 64)
@@ -71,9 +72,9 @@ _ALERTS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "record layer failure": ("does not speak TLS at that port", _NO_TLS_HINT),
     }
 )
-"""Messages and hints for a node that refuses the client certificate.
+"""Messages and hints for a node that rejects the client certificate.
 
-The keys are the names of TLS alerts, as OpenSSL's reasons end.
+The keys are TLS alerts, as they appear at the end of OpenSSL's reasons.
 """
 
 
@@ -88,7 +89,7 @@ def check_node(node: Node, now: Callable[[], datetime], environment: Mapping[str
 def check_connection(
     node: Node, now: Callable[[], datetime] = utc_now, environment: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[str, ...]:
-    """Connect to `node` as buildx or docker will in this `environment`. Return warnings.
+    """Connect to `node` as buildx or docker would do in this `environment`. Return warnings.
 
     Raises Unreachable if the node does not answer, UsageError for a wrong certificate.
     """
@@ -109,7 +110,7 @@ def check_connection(
 
 
 def _system_reason(error: OSError | ValueError) -> str:
-    """Return what the system says, without the number of the error: `Connection refused`."""
+    """Return the system's text for an error without the error number, such as `Connection refused`."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return one_line(text)
 
@@ -119,14 +120,14 @@ def _is_engine(node: Node) -> bool:
 
 
 def _is_left_to_docker(node: Node, url: SplitResult, environment: Mapping[str, str]) -> bool:
-    """Whether docker reaches an engine in its own way: at a default port, or through a proxy."""
+    """Whether docker must reach the engine itself: at a default port, or through a proxy."""
     return _is_engine(node) and (url.port is None or _is_proxied(node.endpoint, environment))
 
 
 def _is_proxied(endpoint: str, environment: Mapping[str, str]) -> bool:
-    """Whether docker uses a proxy, as far as the environment tells.
+    """Whether docker uses a proxy according to the environment.
 
-    Go uses none for this machine, nor for an exception in `no_proxy`.
+    Go uses no proxy for the local machine, nor for an exception in `no_proxy`.
     """
     variables = {name.lower(): value for name, value in environment.items() if value}
     if is_loopback(endpoint) or not any(variables.get(f"{scheme}_proxy") for scheme in ("http", "https", "all")):
@@ -191,7 +192,7 @@ def _refusal(node: Node, reason: str) -> UsageError:
 
 
 def _closed_connection(node: Node) -> UsageError:
-    """Return the error of a node that closes the connection instead of naming the problem with a certificate."""
+    """Return the error for a node that closes the connection instead of reporting the problem with a certificate."""
     problem, hint = ("it may not trust tls.cert", _CLIENT_CERTIFICATE_HINT) if node.tls.cert else _NO_CERTIFICATE
     return UsageError(f"node {node.id} closes the TLS connection at once: {problem}", hint=hint)
 
@@ -201,7 +202,7 @@ def _refuses(channel: ssl.SSLSocket) -> bool:
     try:
         return not channel.recv(1)
     except TimeoutError:
-        return False  # it waits for the first request, so it accepts the certificate
+        return False  # the node waits for the first request, so it has accepted the certificate
 
 
 def _context(node: Node) -> ssl.SSLContext:
@@ -209,17 +210,19 @@ def _context(node: Node) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=str(tls.ca) if tls.ca else None)
         if tls.cert and tls.key:
-            context.load_cert_chain(tls.cert, tls.key, password="")  # never ask at the terminal: buildx takes none
+            context.load_cert_chain(
+                tls.cert, tls.key, password=""
+            )  # an empty password prevents a prompt: buildx supports no password
     except ssl.SSLError as error:
         message = f"the certificates for node {node.id} cannot be used: {_reason(error)}"
         raise UsageError(message, hint="set tls.key to the key of tls.cert, and use PEM files") from None
-    if not _is_engine(node):  # docker speaks HTTP/1.1 with an engine, which it does not announce
+    if not _is_engine(node):  # docker uses HTTP/1.1 for an engine, without ALPN
         context.set_alpn_protocols(["h2"])
-    # Python checks certificates more strictly than Go, in which buildx is written.
+    # buildx is written in Go, which checks certificates less strictly than Python.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """Return OpenSSL's reason in words: `TLSV13_ALERT_CERTIFICATE_REQUIRED` is "tlsv13 alert certificate required"."""
+    """Return OpenSSL's reason in words: "tlsv13 alert certificate required" for `TLSV13_ALERT_CERTIFICATE_REQUIRED`."""
     return (error.reason or str(error)).lower().replace("_", " ")

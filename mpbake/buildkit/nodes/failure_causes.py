@@ -1,4 +1,4 @@
-"""Explains why a node cannot be used: finds the cause in docker's output. Pure."""
+"""Finds the cause of an unusable node in docker's output. Pure."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 _CONNECT_SECONDS = 10
 _SSH_STDERR = re.compile(r"\bstderr=(.*)", re.DOTALL)
-"""docker's own error about ssh ends with the output of ssh."""
+"""docker's error about ssh, which ends with the output of ssh."""
 _SSH_COMMAND = re.compile(r"command \[ssh [^\]]*?-- (?P<host>\S+) docker\b")
-"""The part of docker's error that shows the ssh command it ran."""
+"""The ssh command in docker's error."""
 _PROGRESS = re.compile(r"^#\d+ (?!ERROR|[\d.]+ )(.*\n?)", re.MULTILINE)
-"""A line in which buildx shows its progress. A log that it quotes, and an error, do not match."""
+"""A progress line of buildx. The pattern matches neither an error nor a line of a quoted log."""
 
 
 def explain_by(causes: Causes, node: Node, output: str) -> tuple[str, str]:
-    """Return why `node` cannot be used, from all of the `output` of a command, and a hint."""
+    """Return why `node` cannot be used and a hint, from the whole `output` of a command."""
     plain = _PROGRESS.sub("", without_colour(output)).strip()
     host = _far_host(node, plain)
     error = _ssh_error(plain) if host else _last_line(plain)
@@ -42,7 +42,10 @@ def explain_by(causes: Causes, node: Node, output: str) -> tuple[str, str]:
 
 
 def unreachable_by(causes: Causes, node: Node, completed: Completed, complaint: str = "") -> Unreachable:
-    """Return the error of a `node` that cannot be used, from the output of a command, or a `complaint` in it."""
+    """Return the error for a `node` that cannot be used, from the output of a command.
+
+    `complaint` is an error that the caller has found in that output.
+    """
     message, hint = explain_by(causes, node, error_output(completed, complaint))
     return Unreachable(f"{node_text(node)} cannot be used: {message}", hint=hint)
 
@@ -53,7 +56,7 @@ def error_output(completed: Completed, complaint: str = "") -> str:
 
 
 def explain_engine(output: str) -> tuple[str, str]:
-    """Return why the engine in use does not answer, from all of the `output` of docker, and a hint."""
+    """Return why the engine in use does not answer and a hint, from the whole `output` of docker."""
     plain = without_colour(output).strip()
     host = _ssh_host(plain)
     error = _ssh_error(plain) if host else _last_line(plain)
@@ -64,7 +67,7 @@ def explain_engine(output: str) -> tuple[str, str]:
 
 
 def node_text(node: Node) -> str:
-    """Return the name of a node with its driver and endpoint, for messages."""
+    """Return the name of a node with driver and endpoint, for messages."""
     endpoint = one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
     return f"node {node.id} ({node.driver}, {endpoint})"
 
@@ -76,12 +79,12 @@ def log_paragraph(heading: str, log: str) -> str:
 
 
 def hides_missing_engine(node: Node, output: str) -> bool:
-    """Whether docker reached the machine of `node` by ssh, and hides why that machine has no engine."""
+    """Whether docker reached the machine of `node` by ssh, but does not report why the machine has no engine."""
     return _is_far(node) and "docker.example.com" in output and not _SSH_STDERR.search(output)
 
 
 def ssh_command(node: Node, *command: str) -> list[str]:
-    """Return a command that runs on the machine of `node`, through the user's own ssh without any prompt."""
+    """Return a command line that runs `command` on the machine of `node`, by the user's ssh without prompts."""
     url = urlsplit(node.endpoint)
     port = ["-p", str(url.port)] if url.port else []
     user = ["-l", url.username] if url.username else []
@@ -90,7 +93,7 @@ def ssh_command(node: Node, *command: str) -> list[str]:
 
 
 def docker_command(node: Node) -> str:
-    """Return the docker command that talks to the engine of `node`."""
+    """Return the docker command for the engine of `node`."""
     engine = context_name(node) or node.endpoint
     if not engine or not node.driver.rules.endpoint.is_engine:
         return "docker"
@@ -102,15 +105,15 @@ def _is_far(node: Node) -> bool:
 
 
 def _far_host(node: Node, output: str) -> str:
-    """Return the machine behind ssh on which the engine of `node` runs; empty for any other engine.
+    """Return the host of the node's engine if docker reaches the engine over ssh; otherwise an empty string.
 
-    If the engine in use or the engine of a docker context is behind ssh, only docker's output tells.
+    For the engine in use, and for a docker context, only docker's output shows the ssh host.
     """
     return one_line(_host(node)) if _is_far(node) else _ssh_host(output)
 
 
 def _ssh_host(output: str) -> str:
-    """Return the machine to which docker connected by ssh, by its own output; empty if there is none."""
+    """Return the host to which docker connected over ssh, from docker's `output`; empty if there is none."""
     match = _SSH_COMMAND.search(output)
     return one_line(match["host"]) if match else ""
 
@@ -127,7 +130,7 @@ def _pod_command(node: Node) -> str:
 
 
 def _ssh_error(output: str) -> str:
-    """Return the last line of ssh itself, or of docker if ssh printed nothing."""
+    """Return the last line of ssh's output, or of docker's output if ssh printed nothing."""
     match = _SSH_STDERR.search(output)
     return _last_line(match[1] if match and match[1].strip() else output)
 

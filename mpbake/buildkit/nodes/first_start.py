@@ -22,28 +22,28 @@ _SIZES = re.compile(r"([\d.]+)([kMGT]?B)/([\d.]+)([kMGT]?B)")
 _UNITS = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _LOADED = ("Download complete", "Verifying", "Extracting", "Pull complete", "Already exists")
 _STEP = re.compile(r"^#\d+ (?![\d.]+ |\[|DONE|ERROR|CACHED)(?P<step>.+)$")
-"""A line in which buildx names its current step. Other lines quote a log, or state a duration."""
+"""A line in which buildx names the current step. Other lines quote a log, or contain a duration."""
 
 
 def ignore_progress(_: str) -> None:
-    """Ignore the progress of a start that is not shown."""
+    """Discard progress that is not shown."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeStart:
-    """One start of a node. `tell` receives its progress; the start fails at `deadline`, a time of `time.monotonic`."""
+    """One start of a node. `tell` receives the progress. The start fails at `deadline`, a time of `time.monotonic`."""
 
     tell: Tell
     deadline: float
 
     @classmethod
     def of(cls, node: Node, tell: Tell = ignore_progress) -> NodeStart:
-        """Return a start that begins now and may take the `boot-timeout` of `node`."""
+        """Return a start that begins now, with the `boot-timeout` of `node`."""
         return cls(tell=tell, deadline=time.monotonic() + node.boot_timeout)
 
     @property
     def seconds(self) -> float:
-        """The seconds that are left; at least one, so that the last command can report why it fails."""
+        """The remaining seconds, but at least one, so that the last command can report why it fails."""
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
     @property
@@ -54,7 +54,7 @@ class NodeStart:
 
 @dataclass(kw_only=True, slots=True)
 class _Layer:
-    """A layer of an image: the bytes that have arrived, its size in bytes (0: unknown), and whether it is complete."""
+    """A layer of an image: the received bytes, the size in bytes (0: unknown), and whether the layer is complete."""
 
     arrived: float = 0.0
     size: float = 0.0
@@ -84,7 +84,7 @@ class PullProgress:
 
     @property
     def amount(self) -> str:
-        """The amount that has arrived; empty until docker reports it."""
+        """The amount of data that has arrived; empty until docker reports the amount."""
         layers = self._layers.values()
         if not layers:
             return ""
@@ -117,7 +117,7 @@ class PullProgress:
 class BootProgress:
     """Parses the output of `buildx inspect --bootstrap`, and reports each step, such as `creating container NAME`.
 
-    `step` is the last step.
+    `step` is the current step.
     """
 
     def __init__(self, tell: Tell) -> None:
@@ -128,7 +128,7 @@ class BootProgress:
 
     @property
     def text(self) -> str:
-        """All of buildx's output to standard error."""
+        """The complete standard error of buildx."""
         return self._data.decode(errors="replace")
 
     def feed(self, data: bytes) -> None:
@@ -149,5 +149,5 @@ class BootProgress:
 
 
 def _size_text(size: float) -> str:
-    """Return a number of bytes in decimal units, as docker does."""
+    """Return a number of bytes in decimal units, in docker's format."""
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"

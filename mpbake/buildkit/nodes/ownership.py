@@ -1,4 +1,4 @@
-"""Checks that mpbake itself made a resource before it uses, changes or removes it."""
+"""Checks that mpbake created a resource before mpbake uses, changes or removes the resource."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> NodeResource | None:
-    """Return the `resource` of `node`, or None if there is none. The command `remove` removes it by hand.
+    """Return the `resource` of `node`; None if there is none.
 
-    Raises UsageError if mpbake did not make it.
+    `remove` is the command that removes the resource by hand. Raises UsageError if mpbake did not create the resource.
     """
     if resource is not None and not resource.mark:
         raise UsageError(
@@ -30,7 +30,7 @@ def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> No
 
 
 def check_volume(node: Node, labels: Mapping[str, str] | None) -> None:
-    """Raise UsageError if the volume for the cache of `node` lacks mpbake's label. `labels` are None for no volume."""
+    """Raise UsageError if the cache volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
     if labels is not None and VOLUME_LABEL not in labels:
         raise UsageError(
             f"{node.id}: a volume {volume_name(node)} exists that mpbake did not make; it stays unchanged",

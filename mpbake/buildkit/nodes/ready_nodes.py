@@ -1,4 +1,4 @@
-"""Makes nodes ready: creates missing ones, starts stopped ones, leaves right ones alone, and takes over none."""
+"""Makes nodes ready: creates missing nodes, starts stopped nodes, and never takes over a foreign resource."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.first_start import Tell
     from mpbake.buildkit.process.docker import Docker
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Driver, Node, Target
 
 _CREATED = "created"
-"""The note of a node that the run has created."""
+"""The note of a node that this run created."""
 _RETRY_SECONDS = 2.0
-"""Seconds between two questions to a node whose connection may have broken."""
+"""Seconds between two queries to a node whose connection may be broken."""
 
 
 class ReadyNodes:
-    """Makes each node ready once in a run. Several threads may use it.
+    """Makes each node ready once in a run. Thread-safe.
 
-    `folder` holds the instances, `plan` is the file that declares the nodes.
+    `folder` holds the buildx instances. `plan` is the file that declares the nodes.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class ReadyNodes:
     def settle_default(self, targets: Sequence[Target]) -> Driver:
         """Choose and return the driver of the default builder of `targets`.
 
-        If the engine does not answer, the builder's node raises that error until it is forgotten. Steps that do not
-        need the node go on.
+        If the engine does not answer, `ready` raises that error for the builder's node until `forget` is called. Steps
+        that do not use the node continue.
         """
         self._targets_of_default = targets
         try:
@@ -86,13 +86,13 @@ class ReadyNodes:
             return ENGINE_DRIVER
 
     def _default_driver(self) -> Driver:
-        """Return the driver of the default builder. Raises Unreachable; the next call asks the engine again."""
+        """Return the driver of the default builder. Raises Unreachable; the next call queries the engine again."""
         return self._instances.default_driver(self._targets_of_default, self.engines.facts())
 
     def ready(self, node: Node, tell: Tell = ignore_progress) -> ReadyNode:
-        """Make sure that `node` exists and answers. `tell` receives each step of that.
+        """Make sure that `node` exists and answers. `tell` receives the progress.
 
-        Raises Unreachable, or UsageError if mpbake did not make it.
+        Raises Unreachable, or UsageError if mpbake did not create the node's resource.
         """
         with self._lock_of(f"ready {node.id}"):
             result = self._ready.get(node.id) or self._try(node, tell)
@@ -101,7 +101,10 @@ class ReadyNodes:
             return result
 
     def _try(self, node: Node, tell: Tell) -> ReadyNode | MpbakeError:
-        """Make `node` ready, and remember the result. A failed node is not retried until it is forgotten."""
+        """Make `node` ready, and store the result or the error.
+
+        A failed node is not retried before `forget` is called.
+        """
         result: ReadyNode | MpbakeError
         try:
             result = self._known[node.id] = self._make_ready(node, tell)
@@ -110,17 +113,17 @@ class ReadyNodes:
         except MpbakeError as error:
             result = error
             self._failed.add(node.id)
-        self._ready[node.id] = result  # not read back, since another thread may forget it at once
+        self._ready[node.id] = result  # return `result`, not this entry: another thread may remove the entry at once
         return result
 
     def instance(self, node: Node) -> ReadyNode:
-        """Return the instance of a node that has been ready in this run, even if it no longer answers."""
+        """Return the instance of a node that has been ready in this run, even if the node no longer answers."""
         return self._known.get(node.id) or self.ready(node)
 
     def version(self, node: Node) -> str:
-        """Return the BuildKit version that `node` reports. Make it ready unless this run has already tried.
+        """Return the BuildKit version of `node`. If this run has not tried to make the node ready, do so first.
 
-        Empty if the node reports none, or cannot be made ready.
+        The version is empty if the node reports none, or cannot be made ready.
         """
         with self._lock_of(f"ready {node.id}"):
             known: ReadyNode | MpbakeError | None = self._known.get(node.id)
@@ -129,17 +132,19 @@ class ReadyNodes:
         return known.facts.version if isinstance(known, ReadyNode) else ""
 
     def forget(self, node: Node) -> None:
-        """Forget a lost `node`, so that it is made ready again the next time it is needed.
+        """Forget the result for a lost `node`, so that the next call of `ready` makes the node ready again.
 
-        If another thread is making it ready, this call does not wait, and the result of that thread counts.
+        This call does not wait for another thread that is making the node ready, and does not change that thread's
+        result.
         """
         self._ready.pop(node.id, None)
 
     @contextlib.contextmanager
     def pushing(self, ready: ReadyNode) -> Iterator[None]:
-        """Keep other processes of this user from pushing from the store of the node's engine within a block.
+        """Prevent other processes of this user from pushing from the image store of the node's engine during the block.
 
-        An engine counts layers as sent that another push is still sending, and the registry then refuses the manifest.
+        Otherwise an engine treats layers as uploaded while another push is still sending them, and the registry rejects
+        the manifest.
         """
         address = self._instances.endpoints.address(ready.endpoint)
         engine = address.url if address else ready.endpoint
@@ -160,33 +165,36 @@ class ReadyNodes:
         return True
 
     def answers_at_last(self, node: Node, timeout: float) -> bool:
-        """Whether a node answers within `timeout` seconds, though it may fail for a moment: it is asked repeatedly."""
+        """Whether a node answers within `timeout` seconds.
+
+        The node is queried several times, since a single query may fail by chance.
+        """
         return any(self.answers(node, seconds) for seconds in self._attempts(timeout))
 
-    def engine_complaint(self, timeout: float) -> Unreachable | None:
-        """Return why the engine in use does not answer within `timeout` seconds; None if it does.
+    def engine_error(self, timeout: float) -> Unreachable | None:
+        """Return why the engine in use does not answer within `timeout` seconds; None if the engine answers.
 
-        The engine is asked repeatedly, as a node is.
+        The engine is queried several times, since a single query may fail by chance.
         """
-        complaint: Unreachable | None = None
+        last_error: Unreachable | None = None
         for seconds in self._attempts(timeout):
             try:
                 ask_engine(self._docker, timeout=seconds)
             except Unreachable as error:
-                complaint = error
+                last_error = error
             else:
                 return None
-        return complaint
+        return last_error
 
     def _attempts(self, timeout: float) -> Iterator[float]:
-        """Yield the remaining seconds for each attempt within `timeout`, with pauses in between."""
+        """Yield the remaining seconds before each attempt within `timeout`, and pause between attempts."""
         end = time.monotonic() + timeout
         while (seconds := end - time.monotonic()) > 0:
             yield seconds
             self._docker.pause(min(_RETRY_SECONDS, end - time.monotonic()))
 
     def tidy(self) -> None:
-        """Remove buildx's notes about each build, which are of no use in a private store."""
+        """Remove buildx's records of builds, which have no use in a private store."""
         for ready in self._known.values():
             if not ready.node.driver.rules.is_placed_by_buildx:
                 shutil.rmtree(ready.store / "refs", ignore_errors=True)
@@ -201,36 +209,36 @@ class ReadyNodes:
         return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
     def _make_declared_ready(self, node: Node, tell: Tell) -> ReadyNode:
-        """Make a declared node ready whose connection has been checked."""
+        """Make a declared node ready after its connection has been checked."""
         back_end = back_end_of(node)
-        keeper = back_end.keeper(self._docker)
-        if keeper is None:
+        manager = back_end.manager(self._docker)
+        if manager is None:
             return back_end.connect(self._instances, node, NodeStart.of(node, tell))
-        return self._make_resource_ready(node, keeper, tell)
+        return self._make_resource_ready(node, manager, tell)
 
-    def _make_resource_ready(self, node: Node, keeper: Keeper, tell: Tell) -> ReadyNode:
-        """Make a node in a container or a Deployment ready. A new one is written to the records first."""
+    def _make_resource_ready(self, node: Node, manager: ResourceManager, tell: Tell) -> ReadyNode:
+        """Make a node in a container or a Deployment ready. A new node is recorded before it is created."""
         waiting, cancelled = partial(tell, WAITING), lambda: self._docker.cancelled
         with hold_node_lock(self._environment, node, waiting=waiting, cancelled=cancelled):
             start = NodeStart.of(node, tell)
-            made = find_own_resource(self._contexts, keeper, node)
+            made = find_own_resource(self._contexts, manager, node)
             if made is None:
-                keeper.fetch(node, start)
-                keeper.prepare(node)
+                manager.fetch(node, start)
+                manager.prepare(node)
             warnings = () if made else self._records.add(node.builder, [node], self._plan)
-            ready = start_node(self._instances, keeper, self._instances.write(node), start)
+            ready = start_node(self._instances, manager, self._instances.write(node), start)
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
 
 
 def _note(before: NodeResource | None) -> str:
-    """Return what the run had to do with the resource of a node, from its state before."""
+    """Return whether the run created, started or just used the resource of a node. `before` is the earlier state."""
     if before is None:
         return _CREATED
     return "running" if before.status == "running" else "started"
 
 
 def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
-    """Warn about a container from before this run, if provenance should name the workflow run."""
+    """Warn about a container that is older than this run, if provenance should name the workflow run."""
     if not ready.workflow or ready.note == _CREATED:
         return ()
     builder = ready.node.builder
@@ -240,7 +248,7 @@ def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
 
 
 def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
-    """Warn about a resource that was made with other options, which the run uses as it is."""
+    """Warn about a resource that was created with other options than declared. The run uses the resource as it is."""
     changed = drifted_names(made.mark, declare(node).mark) if made else ()
     if not changed:
         return ()

@@ -1,4 +1,4 @@
-"""Records of the nodes that mpbake made from this machine, so that it can remove nodes that left their plan."""
+"""Records of the nodes that mpbake created from this machine, so that `prune` can remove nodes that left their plan."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _FIND_BY_HAND = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MadeNode:
-    """A node that mpbake made.
+    """A node that mpbake created.
 
-    `engine` is the docker context or URL of its engine, `context` the docker context that mpbake made for it. `place`
-    are the driver options that find its resource again, such as the namespace of a kubernetes node.
+    `engine` is the docker context or URL of the node's engine. `context` is the docker context that mpbake created for
+    the node. `place` holds the driver options that locate the resource, such as the namespace of a kubernetes node.
     """
 
     name: str
@@ -46,14 +46,14 @@ class MadeNode:
     place: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def node(self, builder: str) -> Node:
-        """Return a node with all that is needed to find its resource."""
+        """Return a node with all values that are needed to find the resource."""
         options = tuple(self.place.items())
         return Node(builder=builder, name=self.name, driver=Driver(self.driver), endpoint=self.engine, options=options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Record:
-    """The nodes of a builder that were made for a plan."""
+    """The nodes that were created for a builder of a plan."""
 
     builder: str
     plan: str
@@ -64,17 +64,17 @@ class Record:
         others = (builder for name, builder in builders.items() if name.lower() == self.builder.lower())
         return builders.get(self.builder) or next(others, None)
 
-    def gone(self, builder: Builder | None) -> tuple[MadeNode, ...]:
-        """Return the recorded nodes that `builder` no longer declares in this form.
+    def undeclared(self, builder: Builder | None) -> tuple[MadeNode, ...]:
+        """Return the recorded nodes that `builder` no longer declares in the recorded form.
 
-        Another declared node may still lead to the same resource.
+        A node that `builder` does declare may still use the same resource.
         """
         declared = {_made(node) for node in builder.nodes} if builder else set()
         return tuple(made for made in self.nodes if made not in declared)
 
 
 def record_of(builder: Builder, plan: Path, before: Record | None) -> Record:
-    """Return a record of `builder`. The nodes of the record `before` stay in it until they are removed."""
+    """Return a record of `builder`. The nodes in the earlier record `before` are kept until they are removed."""
     return _record(builder.name, builder.nodes, plan, before)
 
 
@@ -100,7 +100,7 @@ class Unreadable:
     hint: str
 
     def __str__(self) -> str:
-        """Return the warning, with its hint in a second line."""
+        """Return the warning, with the hint on a second line."""
         return f"{one_line(str(self.path))} {self.reason}: mpbake does not know which nodes it records\n  = {self.hint}"
 
 
@@ -111,24 +111,25 @@ class Records:
     folder: Path
 
     def read(self, builder: str, plan: Path) -> Record | None:
-        """Return the record of a builder that was made for a plan; None if there is none."""
+        """Return the record of a builder of a plan; None if there is none."""
         record = self._read(self._path(builder, plan))
         return record if isinstance(record, Record) else None
 
     def of_plan(self, plan: Path) -> list[Record]:
-        """Return the records of builders that were made for a plan, sorted by name."""
+        """Return the records of a plan's builders, sorted by name."""
         return [record for record in self._all() if record.plan == str(plan)]
 
     def of_others(self, builder: str, plan: Path) -> list[Record]:
-        """Return the records of builders of this name that were made for other plans whose files still exist."""
+        """Return the records of builders with this name in other plans whose files still exist."""
         return [record for record in self._namesakes(builder, plan) if is_file(Path(record.plan))]
 
     def add(self, builder: str, nodes: Iterable[Node], plan: Path) -> tuple[str, ...]:
-        """Add `nodes` of a builder to its record for a plan. Return a warning if the record cannot be written.
+        """Add `nodes` to the record of a builder of a plan. Return a warning if the record cannot be written.
 
-        A record that this mpbake cannot read is not overwritten: a newer mpbake, or the user, may still need it.
-        A missing plan file whose record has one of these nodes was moved here: this plan takes over its record.
-        Nodes that all plans share are not recorded: no plan removes them.
+        A record that this version of mpbake cannot read is not overwritten, since a newer version or the user may need
+        it. If the plan file of another record no longer exists, and the other record has one of these nodes, the plan
+        file was moved: the record of `plan` takes over all nodes of the other record. Nodes that all plans share are
+        not recorded, since no plan may remove such nodes.
         """
         nodes = [node for node in nodes if not back_end_of(node).is_shared(node)]
         if not nodes:
@@ -150,7 +151,7 @@ class Records:
         return ()
 
     def drop(self, builder: str, plan: Path, nodes: Collection[MadeNode]) -> None:
-        """Remove `nodes` from the record of a builder for a plan."""
+        """Remove `nodes` from the record of a builder of a plan."""
         with self._locked():
             record = self.read(builder, plan)
             if record is not None:
@@ -162,7 +163,7 @@ class Records:
         return [result for result in results if isinstance(result, Unreadable)]
 
     def write(self, record: Record) -> None:
-        """Write a record, unless the file holds it already."""
+        """Write a record, unless the file already contains the same record."""
         plan = Path(record.plan)
         if self.read(record.builder, plan) == record:
             return
@@ -170,7 +171,7 @@ class Records:
         write_whole(self._path(record.builder, plan), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
 
     def remove(self, builder: str, plan: Path) -> None:
-        """Remove the record of a builder for a plan. An invalid file stays."""
+        """Remove the record of a builder of a plan. An invalid file is kept."""
         if self.read(builder, plan) is not None:
             self._path(builder, plan).unlink(missing_ok=True)
 
@@ -181,7 +182,7 @@ class Records:
     def _read(self, path: Path) -> Record | Unreadable | None:
         """Return the record in a file; None if there is no file.
 
-        The file name follows from the builder and plan in the record: a copy under another name counts as damaged.
+        The builder and the plan in the record determine the file name, so a copy under another name counts as damaged.
         """
         try:
             document = parse_json(read_bounded(path, pipe=False))
@@ -197,14 +198,14 @@ class Records:
         return Unreadable(path=path, reason="is damaged", hint=_FIND_BY_HAND)
 
     def _namesakes(self, builder: str, plan: Path) -> list[Record]:
-        """Return the records of builders of this name, ignoring case, that were made for other plans."""
+        """Return the records of builders with this name, ignoring case, in other plans."""
         return [
             record for record in self._all() if record.builder.lower() == builder.lower() and record.plan != str(plan)
         ]
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes from changing a record within a block."""
+        """Prevent other processes from changing records during the block."""
         self._make_folder()
         with Path(self.folder, _LOCK).open("ab") as file:
             wait_for(file)
@@ -214,27 +215,27 @@ class Records:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _path(self, builder: str, plan: Path) -> Path:
-        """Return the file of a record. Its name holds a hash of the plan.
+        """Return the file of a record. The name contains a hash of the plan's path.
 
-        Two plans may declare unrelated builders of one name.
+        Without the hash, two plans with unrelated builders of the same name would share a file.
         """
         digest = hashlib.sha256(os.fsencode(plan)).hexdigest()
         return self.folder / f"{builder.lower()}-{digest[:12]}.json"
 
 
 def records_folder(environment: Mapping[str, str]) -> Path:
-    """Return the folder of this user's records, by the XDG base directory specification."""
+    """Return the folder of this user's records, as the XDG base directory specification defines it."""
     state = environment.get("XDG_STATE_HOME") or str(Path(environment.get("HOME", "/"), ".local", "state"))
     return Path(state, "mpbake", "builders")
 
 
 def _was_moved(record: Record, here: Record) -> bool:
-    """Whether the plan file of a record is missing, and the record `here` has one of its nodes."""
+    """Whether the plan file of `record` is missing, and `record` has a node in common with the record `here`."""
     return not is_file(Path(record.plan)) and not set(record.nodes).isdisjoint(here.nodes)
 
 
 def _parse_record(document: dict[str, Any]) -> Record:
-    """Return a record from its JSON. Raises ValueError, LookupError or TypeError for a value of another type."""
+    """Return a record from parsed JSON. Raises ValueError, LookupError or TypeError for an invalid value."""
     if document["format"] != _FORMAT:
         raise ValueError(document["format"])
     nodes = tuple(_parse_node(**node) for node in document["nodes"])

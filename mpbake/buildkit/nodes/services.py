@@ -1,4 +1,4 @@
-"""The services that work on nodes, how a node starts, and how several nodes are handled at the same time."""
+"""The services that work on nodes; starts nodes, and handles several nodes at the same time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from mpbake.buildkit.nodes.drivers.back_end import Keeper
+    from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.model.node_state import NodeResource
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _RETRY_SECONDS = 2.0
-"""Seconds between two questions to a node that is starting."""
+"""Seconds between two queries to a node that is starting."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeServices:
-    """Everything that touches nodes and builders. `store` is the user's buildx store, `scratch` a private folder."""
+    """Everything that works on nodes and builders. `store` is the user's buildx store, `scratch` a private folder."""
 
     docker: Docker
     environment: Mapping[str, str]
@@ -50,9 +50,9 @@ class NodeServices:
     records: Records
     now: Callable[[], datetime]
 
-    def keeper(self, node: Node) -> Keeper | None:
-        """Return the keeper of what mpbake makes for `node`; None if it makes nothing."""
-        return back_end_of(node).keeper(self.docker)
+    def manager(self, node: Node) -> ResourceManager | None:
+        """Return the manager of the resource of `node`; None if the node needs no resource."""
+        return back_end_of(node).manager(self.docker)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def open_services(
     now: Callable[[], datetime],
     when_stopped: Callable[[Callable[[], None]], None],
 ) -> Iterator[NodeServices]:
-    """Provide services within a block. Their processes and their private folder are gone when the block ends.
+    """Yield services for a block. At the end of the block, all processes have ended and the private folder is removed.
 
     `when_stopped` receives the function that ends running processes.
     """
@@ -91,17 +91,17 @@ def services_for(
     )
 
 
-def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeResource | None:
-    """Return the resource of `node`; None if it can be made. Make the docker context of the node as declared.
+def find_own_resource(contexts: Contexts, manager: ResourceManager, node: Node) -> NodeResource | None:
+    """Return the resource of `node`; None if the resource must be created. Create or correct the node's docker context.
 
-    A context that is new is removed again if the node cannot be used. Raises UsageError if mpbake did not make the
-    resource, the context or the volume for the cache, Unreachable.
+    If the node cannot be used, a new docker context is removed again. Raises Unreachable, and UsageError if mpbake did
+    not create the resource, the docker context or the cache volume.
     """
     is_new = contexts.ensure(node)
     try:
-        made = keeper.own(node)
+        made = manager.own(node)
         if made is None:
-            keeper.check_new(node)
+            manager.check_new(node)
     except MpbakeError:
         if is_new:
             contexts.remove(node)
@@ -109,32 +109,32 @@ def find_own_resource(contexts: Contexts, keeper: Keeper, node: Node) -> NodeRes
     return made
 
 
-def start_node(instances: Instances, keeper: Keeper, instance: ReadyNode, start: NodeStart) -> ReadyNode:
-    """Start a node, and wait for its answer as long as it is starting and `start` has time.
+def start_node(instances: Instances, manager: ResourceManager, instance: ReadyNode, start: NodeStart) -> ReadyNode:
+    """Start a node and wait for an answer, as long as the node is starting and `start` has time.
 
-    buildx itself gives up after about 15 seconds in a container, and after 2 minutes in a cluster. Raises Unreachable,
-    with the last lines of the node's log.
+    buildx itself stops waiting after about 15 seconds for a container, and after 2 minutes in a cluster. Raises
+    Unreachable with the last lines of the node's log.
     """
     while True:
         try:
             return instances.boot(instance, start)
         except Unreachable as error:
-            if start.is_over or is_no_buildkit(error.message) or not keeper.is_starting(instance.node):
-                raise _with_log(keeper, instance.node, error) from None
+            if start.is_over or is_no_buildkit(error.message) or not manager.is_starting(instance.node):
+                raise _with_log(manager, instance.node, error) from None
         start.tell("waiting for BuildKit to answer")
-        keeper.docker.pause(_RETRY_SECONDS)
+        manager.docker.pause(_RETRY_SECONDS)
 
 
-def _with_log(keeper: Keeper, node: Node, error: Unreachable) -> Unreachable:
-    """Return `error` with the last lines of the log of `node`, if there are any, and a hint about them."""
-    log = "" if is_paused(error.message) else keeper.end_of_log(node)
+def _with_log(manager: ResourceManager, node: Node, error: Unreachable) -> Unreachable:
+    """Return `error` with the last lines of the log of `node`, if there are any, and with a hint from these lines."""
+    log = "" if is_paused(error.message) else manager.end_of_log(node)
     if not log:
         return error
     return Unreachable(f"{error.message}\n{log}", hint=hint_from_log(node, log) or error.hint)
 
 
 def side_by_side(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Result | MpbakeError]:
-    """Call `do` for all `items` at the same time, and return a result or an error for each. Raises Cancelled."""
+    """Call `do` for all `items` in parallel. Return a result or an error for each item. Raises Cancelled."""
 
     def attempt(item: Item) -> Result | MpbakeError:
         try:
@@ -149,5 +149,5 @@ def side_by_side(do: Callable[[Item], Result], items: Sequence[Item]) -> list[Re
 
 
 def errors_of(results: Iterable[object]) -> list[MpbakeError]:
-    """Return the errors among several results."""
+    """Return the errors in `results`."""
     return [result for result in results if isinstance(result, MpbakeError)]

@@ -1,1 +1,1 @@
-"""The processes of docker: started through python-on-whales, supervised, cancelled."""
+"""Docker's processes: started through python-on-whales, supervised and cancelled."""

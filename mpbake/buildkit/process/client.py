@@ -1,6 +1,6 @@
-"""python-on-whales, with the flags and commands that it lacks.
+"""python-on-whales, extended by missing flags and commands.
 
-This is the only module that imports python-on-whales. Its classes follow the style of the classes that they extend.
+Only this module imports python-on-whales. The classes here follow the style of the classes that they extend.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientNotFoundError", "DockerCommands", "DockerException", "ParsingError"]
 
-# With it python-on-whales prints every command and the whole environment, secrets included.
+# With this variable, python-on-whales would print every command and the whole environment, including secrets.
 os.environ.pop("PYTHON_ON_WHALES_DEBUG", None)
 
 
@@ -28,16 +28,16 @@ class Buildx(BuildxCLI):
     """`docker buildx` with grants, nodes and removal options."""
 
     def bake(self, targets: Any = (), *arguments: Any, allow: Iterable[str] = (), **options: Any) -> Any:
-        """Build targets, as in python-on-whales; `allow` are the grants, which only buildx 0.17 and newer know."""
+        """Build targets, as in python-on-whales. `allow` holds the grants, which require buildx 0.17."""
         grants = Command()
         grants.add_args_iterable("--allow", allow)
         return super().bake([*grants, *targets], *arguments, **options)
 
     def create_node(self, name: str, node: str, driver: str, *flags: str, endpoint: str = "") -> str:
-        """Create the builder `name` with one node, and return its name.
+        """Create the builder `name` with one node, and return the builder's name.
 
-        `create` of python-on-whales has no `node`, breaks driver options that contain a comma, and calls `buildx ls`
-        afterwards, which waits for every node of every builder.
+        In python-on-whales, `create` has no `node`, does not support commas in driver options, and afterwards calls
+        `buildx ls`, which waits for every node of every builder.
         """
         full_cmd = Command([*self.docker_cmd, "buildx", "create"])
         full_cmd.add_simple_arg("--name", name)
@@ -49,10 +49,10 @@ class Buildx(BuildxCLI):
         return run(full_cmd, return_stderr=False)
 
     def describe(self, name: str, *, bootstrap: bool = False, timeout: str = "") -> str:
-        """Return what `buildx inspect` prints of a builder.
+        """Return the output of `buildx inspect` for a builder.
 
-        `inspect` of python-on-whales takes only the name from it. It calls `buildx ls`, which waits for every node of
-        every builder, and drops driver options and files.
+        In python-on-whales, `inspect` uses only the name in that output. It calls `buildx ls`, which waits for every
+        node of every builder, and drops driver options and files.
         """
         full_cmd = Command([*self.docker_cmd, "buildx", "inspect", name])
         full_cmd.add_flag("--bootstrap", bootstrap)
@@ -61,15 +61,15 @@ class Buildx(BuildxCLI):
 
 
 class Images(ImageCLI):
-    """`docker image` with a push that does nothing else."""
+    """`docker image` with a push that runs no other command."""
 
     def push_quietly(self, tag: str) -> None:
-        """Push one tag. `push` of python-on-whales first inspects the image, with one more process."""
+        """Push one tag. `push` of python-on-whales would first inspect the image, with one more process."""
         run([*self.docker_cmd, "image", "push", "--quiet", tag])
 
 
 class DockerCommands(DockerClient):
-    """python-on-whales' client with the extended commands."""
+    """The client of python-on-whales with the extended commands."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -78,7 +78,7 @@ _ANSWER_FILE = re.compile(r"json response was put \nin (\S+\.json) because")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Completed:
-    """The result of a docker command. `stderr` is empty if it was streamed."""
+    """The result of a docker command. `stderr` is empty if standard error was streamed."""
 
     returncode: int
     stdout: str
@@ -96,7 +96,7 @@ class Completed:
 
 
 class CommandFailed(Exception):
-    """A typed call that failed, with the result of its command."""
+    """A failed typed call, with the result of its command."""
 
     def __init__(self, completed: Completed) -> None:
         super().__init__(completed.error)
@@ -104,10 +104,10 @@ class CommandFailed(Exception):
 
 
 class Docker:
-    """Runs docker commands; safe to use from several threads.
+    """Runs docker commands. Thread-safe.
 
-    `environment` is the whole environment of a command. `folder` is for the register of running children. `redact` is
-    applied to standard error. `scratch` is a temporary folder that `close` removes.
+    `environment` is the complete environment of a command. `folder` is for the register of running children. `redact`
+    is applied to standard error. `scratch` is a temporary folder, which `close` removes.
     """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str] = str) -> None:
@@ -163,10 +163,10 @@ class Docker:
         on_stderr: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
-        """Make a typed call that returns the text of standard output or its lines, and wait for its end.
+        """Make a typed call that returns the text or the lines of standard output, and wait until the command ends.
 
-        `on_stderr` gets standard error as it comes; `watch` may end the command during a silence. Raises Cancelled and
-        Unreachable as `call` does.
+        `on_stderr` receives standard error as it arrives. `watch` may end the command during a silence. Raises
+        Cancelled and Unreachable as `call` does.
         """
         stderr = bytearray()
         take = on_stderr or stderr.extend
@@ -214,11 +214,12 @@ class Docker:
         on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
-        """Run `docker ARGUMENTS` and wait for its end; `given` is its standard input, `timeout` is in seconds.
+        """Run `docker ARGUMENTS` and wait until the command ends.
 
-        `on_stderr` gets standard error as it comes; `watch` may end the command during a silence. With `on_terminal`,
-        standard output is a terminal, and `on_terminal` gets the output as it comes. Raises Cancelled after `cancel`,
-        Unreachable if there is no docker command.
+        `given` is the standard input, `timeout` is in seconds. `on_stderr` receives standard error as it arrives.
+        `watch` may end the command during a silence. With `on_terminal`, standard output is a terminal, and
+        `on_terminal` receives the output as it arrives. Raises Cancelled after `cancel`, Unreachable if there is no
+        docker command.
         """
         return self._run(
             [*self._head(endpoint), *arguments],
@@ -232,7 +233,10 @@ class Docker:
         )
 
     def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
-        """Run another program as `run` runs docker. Raises Cancelled, Unreachable if the program does not exist."""
+        """Run another program in the same way as `run`.
+
+        Raises Cancelled, and Unreachable if the program does not exist.
+        """
         if shutil.which(command[0], path=self._environment.get("PATH")) is None:
             raise Unreachable(f"the {command[0]} command was not found")
         return self._run(command, timeout=timeout, given=given)
@@ -271,7 +275,7 @@ class Docker:
     def clean(
         self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
     ) -> None:
-        """Run a short command that removes something temporary, even after `cancel`. A failure has no effect."""
+        """Run a short command that removes something temporary, even after `cancel`. A failure is ignored."""
         with contextlib.suppress(subprocess.TimeoutExpired, OSError, Unreachable):
             subprocess.run(
                 [*self._head(endpoint), *arguments],
@@ -298,7 +302,7 @@ class Docker:
             time.sleep(min(left, _PAUSE_STEP))
 
     def cancel(self) -> None:
-        """Interrupt every running command, and kill it if it does not end; a second call kills at once."""
+        """Interrupt every running command, then kill commands that do not end. A second call kills at once."""
         self._cancelled += 1
         if self._cancelled > 1:
             self._processes.signal_all(signal.SIGKILL)
@@ -309,7 +313,7 @@ class Docker:
         killer.start()
 
     def close(self) -> None:
-        """End the watchdog and remove the temporary folder. No command may run any more."""
+        """End the watchdog and remove the temporary folder. All commands must have ended."""
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._processes.close()
 
@@ -369,7 +373,7 @@ def _answer(
 
 
 def discard_answer(error: Exception) -> None:
-    """Remove the file into which python-on-whales writes an answer that it cannot read: it may hold secrets."""
+    """Remove the file with an answer that python-on-whales could not parse, since the answer may contain secrets."""
     if found := _ANSWER_FILE.search(str(error)):
         Path(found[1]).unlink(missing_ok=True)
 

@@ -1,4 +1,7 @@
-"""The environment variables that reach docker. Others would change builds without the plan's knowledge."""
+"""The environment variables that docker receives.
+
+Other variables would change builds in ways that the plan does not show.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Node, Target
 
-# Variables by which docker finds programs, files, the engine, credentials and the network. A test compares them with
-# docs/environment.md.
+# Variables by which docker finds programs, files, the engine, credentials and the network. A test compares
+# the list with docs/environment.md.
 CHILD_VARIABLES = (
     "ACTIONS_CACHE_SERVICE_V2",
     "ACTIONS_CACHE_URL",
@@ -40,7 +43,7 @@ CHILD_VARIABLES = (
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "BUILDX_DEFAULT_POLICY",  # can refuse a source, but not change an image
+    "BUILDX_DEFAULT_POLICY",  # can reject a source, but cannot change an image
     "CLOUDSDK_CONFIG",
     "DBUS_SESSION_BUS_ADDRESS",
     "DOCKER_API_VERSION",
@@ -76,7 +79,8 @@ CHILD_VARIABLES = (
     "no_proxy",
 )
 
-# Variables that buildx writes into a container for `provenance-add-gha`. A test compares them with docs/environment.md.
+# Variables that buildx puts into a container for `provenance-add-gha`. A test compares the list with
+# docs/environment.md.
 WORKFLOW = (
     "GITHUB_ACTIONS",
     "GITHUB_ACTOR",
@@ -112,27 +116,27 @@ _TELEMETRY = "OTEL_"
 
 
 def child_environment(environment: Mapping[str, str], targets: Iterable[Target]) -> dict[str, str]:
-    """Return the part of `environment` that docker gets: the list above, and the variables of the targets' secrets."""
+    """Return the part of `environment` that docker receives: `PASSED`, and the variables of the targets' secrets."""
     names = {*CHILD_VARIABLES, *(name for target in targets for name in secret_variables(target))}
     return {name: value for name, value in environment.items() if name in names}
 
 
 def workflow_variables(environment: Mapping[str, str], node: Node) -> dict[str, str]:
-    """Return the variables about the workflow run that buildx gets for `node`, if the plan asks for them."""
+    """Return the variables about the workflow run that buildx receives for `node`, if the plan requests them."""
     is_asked = resource_kind(node) is ResourceKind.CONTAINER and ("provenance-add-gha", "true") in node.options
     return {name: environment[name] for name in WORKFLOW if is_asked and name in environment}
 
 
 def telemetry_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that tell buildx where to send the traces of a build.
+    """Return the variables with the receiver of buildx's traces.
 
-    Only builds get them: any other call would wait 10 s for a receiver that is down.
+    Only builds receive these variables, since any other call would wait 10 s for an unreachable receiver.
     """
     return {name: value for name, value in environment.items() if name.startswith(_TELEMETRY)}
 
 
 def secret_variables(target: Target) -> list[str]:
-    """Return the environment variables that the secrets of `target` and of its links may read."""
+    """Return the environment variables that secrets of `target` and its links may read."""
     targets = (target, *linked_targets(target))
     entries = [entry for part in targets for entry in part.attributes.get("secret", ())]
     return [source.variable for source in map(secret_source, entries) if source.variable]

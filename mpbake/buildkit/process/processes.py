@@ -1,4 +1,4 @@
-"""The running processes of docker: their register, the watchdog, their deadlines and their end."""
+"""The running docker processes: their register, watchdog and deadlines, and the signals that end them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.process.output import Watch
 
-# A child writes its own number to the register before it becomes docker: the watchdog misses none if mpbake dies.
+# A child registers its process ID before it becomes docker, so the watchdog knows every child if mpbake dies.
 _REGISTER_AND_RUN = f'echo "+$$" >>"$0" || exit {UNREGISTERED}; exec "$@"'
 
 
 class Processes:
-    """Starts processes and signals them; safe to use from several threads.
+    """Starts processes and sends signals to them. Thread-safe.
 
-    Every process leads its own session and process group. `register` is the file in which each of them appears while it
-    runs: if mpbake dies, the watchdog ends them and removes the folder `temporary`.
+    Every process has its own session and process group. Running processes are listed in the file `register`. If mpbake
+    dies, the watchdog ends these processes and removes the folder `temporary`.
     """
 
     def __init__(self, register: Path, temporary: str) -> None:
@@ -45,7 +45,7 @@ class Processes:
         streams: tuple[IO[bytes], IO[bytes]],
         cwd: Path | None,
     ) -> subprocess.Popen[bytes]:
-        """Start a process with `streams` as standard input and output. `follow` must come next."""
+        """Start a process with `streams` as standard input and output. The caller must then call `follow`."""
         self._start_watchdog()
         child = subprocess.Popen(
             ["/bin/sh", "-c", _REGISTER_AND_RUN, str(self._register), *command],
@@ -66,8 +66,11 @@ class Processes:
         timeout: float | None,
         watch: Watch | None,
     ) -> tuple[bool, bool]:
-        """Pass standard error to `take`, then wait; return whether the time ran out, and whether the child stalled."""
-        assert child.stderr is not None  # noqa: S101 - it is a pipe
+        """Pass standard error to `take`, then wait for the end.
+
+        Return whether the time ran out, and whether the child stalled.
+        """
+        assert child.stderr is not None  # noqa: S101 - `start` made standard error a pipe
         with deadline(timeout, lambda number: kill_group(child.pid, number)) as expired:
             try:
                 with child.stderr:
@@ -84,7 +87,10 @@ class Processes:
 
     @contextlib.contextmanager
     def launch(self, environment: Mapping[str, str], stdin: str, cwd: Path | None) -> Iterator[Launch]:
-        """Yield a launch for one call of python-on-whales. Its processes have ended when the block ends."""
+        """Yield a launch for one call of python-on-whales.
+
+        At the end of the block, the processes of the call have ended.
+        """
         self._start_watchdog()
         launch = new_launch(self._temporary, self._register)
         self._launches[launch.folder] = launch
@@ -103,25 +109,25 @@ class Processes:
             launch.stop(number)
 
     def raise_register_error(self) -> None:
-        """Raise the OSError that kept a child from the register, such as a full disk, unless its cause is gone."""
+        """Raise the OSError that kept a child from registering, such as a full disk, if the cause still exists."""
         with self._register.open("a", encoding="ascii") as register:
-            register.write(" " * 5000)  # more than the rest of a block
+            register.write(" " * 5000)  # more than the free space in a block of the disk
 
     def close(self) -> None:
-        """End the watchdog. No process may run any more."""
+        """End the watchdog. All processes must have ended."""
         if self._watchdog is not None and self._watchdog.stdin is not None:
             self._watchdog.stdin.close()
             self._watchdog.wait()
             self._watchdog = None
 
     def _forget(self, pid: int) -> None:
-        """Record that a child has ended, so that no signal goes to its number."""
+        """Record that a child has ended, so that no signal is sent to its process ID."""
         del self._children[pid]
         with contextlib.suppress(OSError), self._register.open("a", encoding="ascii") as register:
             register.write(f"-{pid}\n")
 
     def _start_watchdog(self) -> None:
-        """Start the watchdog, once, before the first process."""
+        """Start the watchdog before the first process, unless it is already running."""
         with self._starting:
             if self._watchdog is None:
                 self._register.touch()
@@ -136,7 +142,7 @@ class Processes:
 
 @contextlib.contextmanager
 def deadline(timeout: float | None, stop: Callable[[signal.Signals], None]) -> Iterator[threading.Event]:
-    """Call `stop` with SIGKILL after `timeout` seconds, unless the block has ended; yield an event that says so."""
+    """Call `stop` with SIGKILL if the block takes more than `timeout` seconds. Yield an event that is then set."""
     expired = threading.Event()
 
     def expire() -> None:

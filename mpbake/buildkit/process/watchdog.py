@@ -1,8 +1,8 @@
-"""End the docker processes of an mpbake that has died. Runs as a script and uses only the standard library.
+"""Ends the docker processes of a dead mpbake process. Runs as a script and uses only the standard library.
 
-The first argument is the register: a file in which every child appears as a line `+PID` when it starts and `-PID` when
-it has ended. The second argument is a folder that the watchdog removes when all of them have ended. Standard input is a
-pipe from mpbake that no other process holds: its end means that mpbake has died, for whatever reason.
+The first argument is the register: a file in which every child adds a line `+PID` when it starts and `-PID` when it has
+ended. The second argument is a folder, which the watchdog removes after the last child has ended. Standard input is a
+pipe from mpbake that no other process holds. The end of this pipe means that mpbake has died, for whatever reason.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import time
 from pathlib import Path
 
 LATE = 1.0
-"""Seconds in which a child that was just starting may still write its number to the register."""
+"""Seconds in which a starting child may still write its process ID to the register."""
 
 GRACE = 2.0
-"""Seconds between the interrupt of a build and its kill."""
+"""Seconds between the interrupt signal to a build and the kill signal."""
 
 
 def alive(register: Path) -> set[int]:
-    """Return the children that have started and not ended."""
+    """Return the process IDs of children that have started and not ended."""
     children: set[int] = set()
     for line in register.read_text(encoding="ascii", errors="replace").split():
         if line[1:].isdecimal():

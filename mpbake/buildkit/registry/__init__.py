@@ -1,1 +1,1 @@
-"""Registries over HTTP: a run moves tags, reads images back and compares them with the plan."""
+"""Registries over HTTP: moves tags, reads published images and verifies them."""

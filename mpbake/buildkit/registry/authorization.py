@@ -1,4 +1,4 @@
-"""The authorization of requests: basic authentication, or bearer tokens from the registry's token server."""
+"""Authorizes requests: with basic authentication, or with bearer tokens from the registry's token server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FORM_HEADERS = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryAccess:
-    """The access that a request requires: some actions on a repository of a registry."""
+    """The access that a request requires: actions on a repository of a registry."""
 
     registry: str
     path: str
@@ -42,16 +42,16 @@ class RegistryAccess:
 
 
 class TokenRefused(Exception):
-    """The token server refused a token; `response` is its response."""
+    """The token server denied a token. `response` is the server's response."""
 
     def __init__(self, response: Response) -> None:
-        """Keep the response."""
+        """Store the response."""
         super().__init__(response.status)
         self.response = response
 
 
 class Authorization:
-    """Creates Authorization headers and keeps those that registries accepted; thread-safe."""
+    """Creates Authorization headers, and keeps headers that registries accepted. Thread-safe."""
 
     def __init__(self, transport: Transport, credentials: Credentials) -> None:
         self._transport = transport
@@ -60,11 +60,11 @@ class Authorization:
         self._lock = threading.Lock()
 
     def header(self, access: RegistryAccess) -> str:
-        """Return the header that the registry accepted for this access before; empty before the first challenge."""
+        """Return the header that the registry last accepted for this access; empty before the first challenge."""
         return self._headers.get(access, "")
 
     def answer(self, access: RegistryAccess, challenge: str, endpoint: Endpoint, hosts: Hosts, seconds: float) -> str:
-        """Return the header that answers the challenge of a registry at `endpoint`; empty without a login for it.
+        """Return the header that answers the challenge of a registry at `endpoint`; empty if there is no login.
 
         Raises TokenRefused, NoResponse, and BuildFailed as `Credentials.login` does.
         """
@@ -97,7 +97,10 @@ class Authorization:
 
 
 def _realm(parameters: Mapping[str, str], login: Login, endpoint: Endpoint) -> str:
-    """Return the URL of the token server in a challenge. Raises NoResponse if it is invalid or unsafe for `login`."""
+    """Return the URL of the token server in a challenge.
+
+    Raises NoResponse if the URL is invalid or unsafe for `login`.
+    """
     realm = resolve_url("", parameters.get("realm", ""))
     parts = urlsplit(realm)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
@@ -108,7 +111,7 @@ def _realm(parameters: Mapping[str, str], login: Login, endpoint: Endpoint) -> s
 
 
 def _token_request(realm: str, query: Mapping[str, str], login: Login) -> Request:
-    """Return the request for a token: an identity token goes into a form, a password into a header, as in docker."""
+    """Return the request for a token. As in docker, an identity token is sent in a form, a password in a header."""
     if login.identity:
         form = {**query, "grant_type": "refresh_token", "client_id": _CLIENT_ID, "refresh_token": login.identity}
         return Request(method="POST", url=realm, headers=_FORM_HEADERS, body=urlencode(form).encode())
@@ -119,7 +122,10 @@ def _token_request(realm: str, query: Mapping[str, str], login: Login) -> Reques
 
 
 def parse_challenge(text: str) -> tuple[str, dict[str, str]]:
-    """Parse a WWW-Authenticate header into its scheme (lower case) and parameters; prefer the bearer challenge."""
+    """Return the scheme (in lower case) and the parameters of a WWW-Authenticate header.
+
+    A bearer challenge is preferred.
+    """
     starts = [match.start("scheme") for match in _SCHEME.finditer(text)]
     challenges: list[tuple[str, dict[str, str]]] = []
     for start, end in zip(starts, [*starts[1:], len(text)], strict=False):

@@ -1,4 +1,4 @@
-"""Requests to a registry with its authorization: mpbake answers challenges and follows redirects."""
+"""Sends requests to a registry with authorization: answers challenges and follows redirects."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
 
 _Server = tuple[str, str]
-"""The scheme and host of a URL, with its port if the URL names one."""
+"""The scheme and host of a URL, with the port if the URL contains one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuthorizedRequests:
-    """Sends requests to registries with the user's logins; thread-safe."""
+    """Sends requests to registries with the user's logins. Thread-safe."""
 
     transport: Transport
     authorization: Authorization
     hosts: Hosts
 
     def send(self, request: Request, access: RegistryAccess, endpoint: Endpoint, seconds: float) -> Response:
-        """Send a request; if the registry itself answers with a challenge, log in and send the request again.
+        """Send a request. If the registry itself answers with a challenge, log in and send the request again.
 
-        mpbake ignores the challenge of any other server, where a redirect or an upload's location may lead: the
-        realm that a challenge names gets the password. Raises NoResponse, and the errors of `Authorization.answer`.
+        mpbake ignores the challenge of any other server, for example after a redirect or at an upload's location, since
+        the password is sent to the realm in the challenge. Raises NoResponse, and the errors of `Authorization.answer`.
         """
         known = self.authorization.header(access)
         response, server = self._follow(_signed(request, known), endpoint, seconds)
@@ -44,9 +44,10 @@ class AuthorizedRequests:
         return self._follow(_signed(request, header), endpoint, seconds)[0] if header else response
 
     def _follow(self, request: Request, endpoint: Endpoint, seconds: float) -> tuple[Response, _Server]:
-        """Send a request and follow redirects if it only reads; return the response and the server that sent it.
+        """Send a request, and follow redirects if the request only reads.
 
-        No server but the endpoint's gets the Authorization header.
+        Return the response and the server that sent it. Only the server of `endpoint` receives the Authorization
+        header.
         """
         if _server(request.url) != _server(endpoint.url):
             request = _signed(request, "")
@@ -73,6 +74,6 @@ def _server(url: str) -> _Server:
 
 
 def _signed(request: Request, header: str) -> Request:
-    """Return the request with `header` as its Authorization header; without one if `header` is empty."""
+    """Return the request with `header` as its Authorization header; without the header if `header` is empty."""
     others = {name: value for name, value in request.headers.items() if name != "Authorization"}
     return replace(request, headers=others | ({"Authorization": header} if header else {}))

@@ -1,4 +1,4 @@
-"""A client for registries: manifests, blobs and tags. It retries failed requests and explains failures as errors."""
+"""A client for registries: manifests, blobs and tags. Retries failed requests, and converts failures to errors."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ INDEXES = (INDEX, DOCKER_INDEX)
 _ACCEPT = f"{INDEX}, {MANIFEST}, {DOCKER_INDEX}, {DOCKER_MANIFEST}"
 
 WRITE_TIMEOUT = 300.0
-"""Seconds in which a registry must answer a request that changes something."""
+"""Seconds within which a registry must answer a request that changes something."""
 READ_TIMEOUT = 30.0
-"""Seconds in which a registry must answer a request that only reads."""
+"""Seconds within which a registry must answer a request that only reads."""
 RETRY_PAUSES = (0.5, 1.0, 2.0, 2.0)
 """Seconds to wait before each retry."""
 LONGEST_WAIT = 60.0
-"""The total number of seconds that a request waits because a registry limits the rate of requests."""
+"""The maximum total seconds that a request waits because of rate limits."""
 _RATE_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds to wait before each retry after a response 429 without a Retry-After header."""
 _RETRIED = frozenset({500, 502, 503, 504})
-_UNSETTLED = frozenset({408, 499})
-"""Client errors of a proxy that stops waiting for its server; the server may still carry out the request."""
+_MAYBE_APPLIED = frozenset({408, 499})
+"""Client errors of a proxy that stopped waiting for its server. The server may still carry out the request."""
 _OWN_ERRORS = frozenset({500, 501, 503})
-"""Server errors that settle a request if they come from the registry itself, not from a proxy."""
+"""Server errors after which a request is certainly not carried out, if the registry itself sends them, not a proxy."""
 _RATE_LIMITED = 429
 _LARGEST_CONFIG = 16 * 1024 * 1024
 
@@ -62,12 +62,12 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """`sha256:…` of the content."""
+        """The digest of the content, `sha256:…`."""
         return f"sha256:{hashlib.sha256(self.content).hexdigest()}"
 
     @property
     def is_index(self) -> bool:
-        """Whether it is an index, which lists other manifests."""
+        """Whether the manifest is an index, which lists other manifests."""
         return self.media_type in INDEXES
 
 
@@ -75,8 +75,8 @@ class Manifest:
 class Repository:
     """A repository of a registry.
 
-    `path` is its name in the registry, such as `library/web`; `name` is the name that users write:
-    `localhost:5000/team/web`, `web`.
+    `path` is the name in the registry, such as `library/web`. `name` is the name that users write, such as `web` or
+    `localhost:5000/team/web`.
     """
 
     registry: str
@@ -102,7 +102,7 @@ class RegistryFailure:
     - `detail`: the code and message of the registry's error.
     - `lost`: why there was no response.
     - `login_error`: why the user's login could not be read.
-    - `settled`: according to the response, the registry has not carried out the request and never will.
+    - `not_applied`: True if the registry certainly did not carry out the request and never will.
     - `retry_header`: the value of the Retry-After header.
     """
 
@@ -111,16 +111,16 @@ class RegistryFailure:
     detail: str = ""
     lost: NoResponse | None = None
     login_error: MpbakeError | None = None
-    settled: bool = True
+    not_applied: bool = True
     retry_header: str = ""
 
     @property
     def is_refusal(self) -> bool:
-        """Whether a retry is pointless: denied, not found, invalid, or without a readable login."""
+        """Whether a retry is pointless: access denied, not found, invalid, or no readable login."""
         return self.login_error is not None or (400 <= self.status < 500 and self.status != _RATE_LIMITED)
 
     def retry_after(self, now: float) -> float:
-        """Return the seconds to wait by the Retry-After header, which is a number or a date; 0 if it has neither."""
+        """Return the seconds to wait according to the Retry-After header, a number or a date; 0 for any other value."""
         text = self.retry_header.strip()
         if text.isdigit():
             return max(float(text), 0.1)
@@ -129,7 +129,7 @@ class RegistryFailure:
         return 0.0
 
     def __str__(self) -> str:
-        """A sentence: `localhost:5000 answers 403 Forbidden: DENIED`."""
+        """Return the failure as a sentence, such as `localhost:5000 answers 403 Forbidden: DENIED`."""
         if self.lost is not None:
             return f"{self.registry}: {self.lost.reason}"
         if self.login_error is not None:
@@ -138,7 +138,7 @@ class RegistryFailure:
         return f"{self.registry} answers {self.status} {_phrase(self.status)}{detail}"
 
     def error(self, operation: str) -> MpbakeError:
-        """Return the error of a failed operation: exit code 5 if the registry is unreachable, else 1."""
+        """Return the error of a failed operation, with exit code 5 if the registry is unreachable, else 1."""
         message = f"{operation}: {self}"
         if self.lost is not None:
             return Unreachable(message, hint=_connection_hint(self.lost))
@@ -157,23 +157,23 @@ class RegistryFailure:
 
 
 class RequestFailed(Exception):
-    """A request that failed for good, after all retries."""
+    """A request that failed after all retries."""
 
     def __init__(self, failure: RegistryFailure) -> None:
-        """Keep the failure."""
+        """Store the failure."""
         super().__init__(str(failure))
         self.failure = failure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryClient:
-    """A client for registries that uses the user's logins; thread-safe.
+    """A client for registries that uses the user's logins. Thread-safe.
 
     - `pause`: waits some seconds, or until the run is cancelled.
-    - `write_timeout`, `read_timeout`: seconds for a request that changes something, and for one that only reads.
+    - `write_timeout`, `read_timeout`: seconds for a request that changes something, and for a request that only reads.
     - `pauses`: seconds to wait before each retry.
 
-    Every method but `probe` raises RequestFailed.
+    Every method except `probe` raises RequestFailed.
     """
 
     transport: Transport
@@ -196,14 +196,14 @@ class RegistryClient:
         return replace(self, hosts=hosts)
 
     def manifest(self, repository: Repository, name: str) -> Manifest:
-        """Return the manifest or index with a tag or digest."""
+        """Return the manifest or index for a tag or digest."""
         response = self._send(_manifest_request("GET", name), repository)
         manifest = Manifest(content=response.body, media_type=_media_type(response))
         _check_digest(repository, name, manifest.digest.partition(":")[2])
         return manifest
 
     def digest(self, repository: Repository, tag: str) -> str:
-        """Return the digest that a tag names; empty if the tag does not exist."""
+        """Return the digest of a tag; empty if the tag does not exist."""
         try:
             response = self._send(_manifest_request("HEAD", tag), repository)
             return response.headers.get("docker-content-digest") or self.manifest(repository, tag).digest
@@ -219,13 +219,13 @@ class RegistryClient:
         return body
 
     def put(self, repository: Repository, tag: str, manifest: Manifest) -> None:
-        """Move a tag to a manifest whose parts are in the repository. The failure says whether it is settled."""
+        """Move a tag to a manifest whose contents are already in the repository. For the error, see `not_applied`."""
         headers = {"Content-Type": manifest.media_type}
         request = Request(method="PUT", url=f"manifests/{tag}", headers=headers, body=manifest.content)
         self._send(request, repository, PUSH)
 
     def probe(self, repository: Repository) -> RegistryFailure | None:
-        """Start an upload to the repository and cancel it; return the failure, or None if uploads work."""
+        """Start an upload to the repository and cancel the upload. Return the failure; None if uploads work."""
         try:
             response = self._attempt(Request(method="POST", url="blobs/uploads/"), repository, PUSH)
         except RequestFailed as error:
@@ -238,17 +238,17 @@ class RegistryClient:
     # --- attempts -------------------------------------------------------------------------------------------------
 
     def _send(self, request: Request, repository: Repository, actions: tuple[str, ...] = PULL) -> Response:
-        """Send a request; retry it if the connection or the registry fails, or if the registry limits the rate.
+        """Send a request. Retry if the connection or the registry fails, or if the registry limits the rate.
 
-        The URL of the request may be relative to the repository: `manifests/TAG`.
+        The URL of the request may be relative to the repository, such as `manifests/TAG`.
         """
-        pauses, rate_pauses, waited, settled = iter(self.pauses), iter(_RATE_PAUSES), 0.0, True
+        pauses, rate_pauses, waited, not_applied = iter(self.pauses), iter(_RATE_PAUSES), 0.0, True
         while True:
             try:
                 return self._attempt(request, repository, actions)
             except RequestFailed as error:
                 failure = error.failure
-            settled = settled and failure.settled
+            not_applied = not_applied and failure.not_applied
             if failure.status == _RATE_LIMITED and self.pauses:
                 seconds = failure.retry_after(self.now()) or next(rate_pauses, math.inf)
                 waited += seconds
@@ -256,11 +256,11 @@ class RegistryClient:
             else:
                 seconds = next(pauses, math.inf) if _is_retried(failure) else math.inf
             if seconds == math.inf:
-                raise RequestFailed(replace(failure, settled=settled))
+                raise RequestFailed(replace(failure, not_applied=not_applied))
             self.pause(seconds)
 
     def _attempt(self, request: Request, repository: Repository, actions: tuple[str, ...]) -> Response:
-        """Send a request once. Raises RequestFailed unless it succeeds."""
+        """Send a request once. Raises RequestFailed if the request fails."""
         endpoint = self.hosts.endpoint(repository.registry)
         timeout = self.read_timeout if request.method in {"GET", "HEAD"} else self.write_timeout
         requests = AuthorizedRequests(transport=self.transport, authorization=self.authorization, hosts=self.hosts)
@@ -268,11 +268,11 @@ class RegistryClient:
             url = resolve_url(f"{endpoint.url}/v2/{repository.path}/", request.url)
             response = requests.send(replace(request, url=url), repository.access(actions), endpoint, timeout)
         except NoResponse as lost:
-            failure = RegistryFailure(registry=repository.registry, lost=lost, settled=not lost.sent)
+            failure = RegistryFailure(registry=repository.registry, lost=lost, not_applied=not lost.sent)
             raise RequestFailed(failure) from None
         except TokenRefused as refused:
-            # So far the registry has only answered with a challenge.
-            raise RequestFailed(replace(self._failure(repository, refused.response), settled=True)) from None
+            # The registry has only answered with a challenge, so the request was not applied.
+            raise RequestFailed(replace(self._failure(repository, refused.response), not_applied=True)) from None
         except Cancelled:
             raise
         except MpbakeError as error:
@@ -286,7 +286,7 @@ class RegistryClient:
             registry=repository.registry,
             status=response.status,
             detail=self.redact(_detail(response)),
-            settled=_is_settled(response),
+            not_applied=_is_not_applied(response),
             retry_header=response.headers.get("retry-after", ""),
         )
 
@@ -296,7 +296,7 @@ def _manifest_request(method: str, name: str) -> Request:
 
 
 def _check_digest(repository: Repository, name: str, actual: str) -> None:
-    """Raise RequestFailed if `name` is a digest but the registry serves content with another digest."""
+    """If `name` is a digest, raise RequestFailed if the content from the registry has another digest."""
     kind, _, wanted = name.partition(":")
     if kind == "sha256" and wanted != actual:
         lost = NoResponse(f"the content that it serves for {name} has another digest", sent=False)
@@ -304,33 +304,33 @@ def _check_digest(repository: Repository, name: str, actual: str) -> None:
 
 
 def _is_retried(failure: RegistryFailure) -> bool:
-    """Whether a retry may succeed. It cannot after a timeout or if TLS does not work."""
+    """Whether a retry may succeed, which is impossible after a timeout or a TLS error."""
     lost = failure.lost
     if lost is None:
         return failure.status in _RETRIED
     return lost.kind is NoResponseKind.OTHER
 
 
-def _is_settled(response: Response) -> bool:
-    """Whether an error response proves that the registry has not carried out the request and never will.
+def _is_not_applied(response: Response) -> bool:
+    """Whether an error response proves that the registry did not carry out the request and never will.
 
-    The response of a proxy proves nothing, since the registry may still be at work. A 5xx response is the registry's
-    own if it contains the registry's JSON errors.
+    The response of a proxy proves nothing, since the registry may still be at work. A 5xx response comes from the
+    registry itself if the response contains the registry's JSON errors.
     """
     if 400 <= response.status < 500:
-        return response.status not in _UNSETTLED
+        return response.status not in _MAYBE_APPLIED
     return response.status in _OWN_ERRORS and bool(_first_error(response))
 
 
 def _detail(response: Response) -> str:
-    """Return the code and message of a registry's error response; empty if it has none."""
+    """Return the code and message in a registry's error response; empty if there are none."""
     first = _first_error(response)
     text = " ".join(str(first[key]) for key in ("code", "message") if first.get(key))
     return shortened(one_line(text), 300)
 
 
 def _first_error(response: Response) -> dict[str, Any]:
-    """Return the first entry of a registry's JSON `errors`; empty if the body is something else."""
+    """Return the first entry of a registry's JSON `errors`; empty if the body has another format."""
     try:
         return dict(parse_json(response.body)["errors"][0])
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -345,7 +345,7 @@ def _phrase(status: int) -> str:
 
 
 def _media_type(response: Response) -> str:
-    """Return the media type of a manifest: its `mediaType` before the header, since proxies change headers."""
+    """Return the media type of a manifest. The field `mediaType` wins over the header, since proxies change headers."""
     with contextlib.suppress(ValueError, TypeError, AttributeError):
         if media_type := parse_json(response.body).get("mediaType"):
             return str(media_type)

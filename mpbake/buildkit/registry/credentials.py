@@ -1,4 +1,4 @@
-"""The user's logins to registries, found as docker and buildx find them."""
+"""Finds the user's logins to registries in the same places as docker and buildx."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _ALSO_HUB = ("dhi.io", "registry.scout.docker.com")
-"""Hosts without a login of their own use the login to Docker Hub, as in buildx."""
+"""Hosts that use the login to Docker Hub if there is no login for the host, as in buildx."""
 _DOCKER_CONFIG = "config.json"
 _FRESH = 290.0
-"""Seconds for which a login is cached: a token from a helper may expire after five minutes."""
+"""Seconds for which a login is cached. A token from a helper may expire after five minutes."""
 _HELPER_SECONDS = 30.0
-_TOKEN_NAME = "<token>"  # noqa: S105 - the name under which helpers keep identity tokens
+_TOKEN_NAME = "<token>"  # noqa: S105 - the user name under which helpers store identity tokens
 _NOT_FOUND = "credentials not found in native keychain"
-"""The text that a credential helper prints, by protocol, if it has no login."""
+"""The text that a credential helper prints if there is no login, as its protocol requires."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Login:
-    """A login: a name with a password, an `identity` token that replaces both, or a ready `bearer` token."""
+    """A login: a user name with a password, an `identity` token that replaces both, or a `bearer` token."""
 
     name: str = ""
     password: str = field(default="", repr=False)
@@ -45,7 +45,7 @@ class Login:
 
     @property
     def basic(self) -> str:
-        """The value of an Authorization header; empty without a password."""
+        """The value of a basic Authorization header; empty if there is no password."""
         if not self.password:
             return ""
         return f"Basic {base64.b64encode(f'{self.name}:{self.password}'.encode()).decode()}"
@@ -56,7 +56,7 @@ class Login:
 
 
 class Credentials:
-    """Finds the user's logins; thread-safe. `run_helper(command, input)` runs a credential helper."""
+    """Finds the user's logins. Thread-safe. `run_helper(command, input)` runs a credential helper."""
 
     def __init__(
         self,
@@ -90,17 +90,20 @@ class Credentials:
         return login
 
     def _scoped(self, host: str, path: str, actions: Collection[str]) -> Path | None:
-        """Return buildx's folder with the configuration for this host, repository and actions, or None."""
+        """Return buildx's folder with the configuration for a host, repository and actions; None if there is none."""
         base = store_folder(self._environment) / "config"
         if not base.is_dir():
             return None
         keys = {_scope_of(file.parent.relative_to(base)): file.parent for file in sorted(base.rglob(_DOCKER_CONFIG))}
         fitting = [key for key in keys if key[0] == host and key[1] in {"", path} and set(key[2]) <= set(actions)]
-        # As in buildx: a folder that names the repository comes first, then a folder that names more actions.
+        # As in buildx, folders that name the repository come first, then folders that name more actions.
         return keys[min(fitting, key=lambda key: (key[1] == "", -len(key[2])))] if fitting else None
 
     def _read(self, folder: Path, key: str) -> Login:
-        """Return the login in a configuration. If it names a helper for the host, ask only the helper."""
+        """Return the login in a configuration.
+
+        If the configuration names a helper for the host, query only the helper.
+        """
         if login := _entry(self._environment_logins(), key):
             return login
         config = self._config(folder)
@@ -151,14 +154,14 @@ def config_folder(environment: Mapping[str, str]) -> Path:
 
 
 def _scope_of(folder: Path) -> tuple[str, str, tuple[str, ...]]:
-    """Return host, repository and actions of a folder such as `registry.example.com/team/web@push`."""
+    """Return the host, repository and actions of a folder such as `registry.example.com/team/web@push`."""
     main, _, actions = folder.as_posix().partition("@")
     host, _, path = main.partition("/")
     return host, path, tuple(sorted(filter(None, (action.strip() for action in actions.split(",")))))
 
 
 def _entry(logins: Mapping[str, Any], key: str) -> Login:
-    """Return the login for a host from the entries of a configuration; some of their keys are URLs."""
+    """Return the login for a host from the entries of a configuration. Some keys of the entries are URLs."""
     entry = logins.get(key) or next((login for name, login in logins.items() if _host(name) == _host(key)), None)
     if not isinstance(entry, dict):
         return Login()

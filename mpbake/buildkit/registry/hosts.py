@@ -1,4 +1,7 @@
-"""The connection settings of registry hosts: scheme, TLS, proxy. Pure, except that it lists files in `certs.d`."""
+"""The connection settings of registry hosts: scheme, TLS, proxy.
+
+Pure, except for reading the file names in `certs.d`.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ class HostTls:
     """The TLS settings of a host.
 
     - `insecure`: do not verify the host's certificate.
-    - `authorities`: files with CA certificates to trust besides the system's.
+    - `authorities`: files with CA certificates to trust in addition to the system's certificates.
     - `pairs`: client certificates, each a certificate file and a key file.
-    - `system_file`, `system_folder`: replace the system's CA certificates.
+    - `system_file`, `system_folder`: replacements for the system's CA certificates.
     """
 
     insecure: bool = False
@@ -39,7 +42,7 @@ class HostTls:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostSettings:
-    """The settings `buildkitd.registry."HOST"` of a host; `http` is None if it is not set."""
+    """The settings `buildkitd.registry."HOST"` of a host. `http` is None if the plan does not set it."""
 
     http: bool | None = None
     insecure: bool = False
@@ -49,7 +52,7 @@ class HostSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Endpoint:
-    """The URL of a registry's server, such as `https://registry-1.docker.io`, and how to connect to it."""
+    """The URL of a registry's server, such as `https://registry-1.docker.io`, and the connection settings."""
 
     url: str
     tls: HostTls
@@ -58,13 +61,13 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hosts:
-    """The registry hosts, as configured by the user's `environment` and the `settings` of a builder."""
+    """The registry hosts, configured by the user's `environment` and the `settings` of a builder."""
 
     environment: Mapping[str, str]
     settings: Mapping[str, HostSettings] = field(default_factory=dict)
 
     def endpoint(self, registry: str) -> Endpoint:
-        """Return how to reach the registry that image references call `registry`."""
+        """Return the endpoint of a registry. `registry` is the name in image references."""
         settings = self.settings.get(registry, HostSettings())
         host = HUB_HOST if registry == DOCKER_HUB else registry
         http = is_loopback(f"//{host}") if settings.http is None else settings.http
@@ -80,20 +83,23 @@ class Hosts:
         return Endpoint(url=url, tls=tls, proxy=proxy_for(url, self.environment))
 
     def other(self, url: str) -> Endpoint:
-        """Return how to reach another server that a registry names: a token server, or a store of blobs."""
+        """Return the endpoint of another server that a registry names: a token server or a blob store."""
         parts = urlsplit(url)
         known = self.endpoint(parts.netloc)
         return Endpoint(url=f"{parts.scheme}://{parts.netloc}", tls=known.tls, proxy=proxy_for(url, self.environment))
 
 
 def registry_settings(configs: Iterable[str]) -> dict[str, HostSettings]:
-    """Return the registry settings in the texts of `buildkitd.toml` files, by host; the first file with a host wins."""
+    """Return the registry settings in `configs`, texts of `buildkitd.toml` files, by host.
+
+    The first file with a host wins.
+    """
     settings: dict[str, HostSettings] = {}
     for text in configs:
         try:
             table = tomllib.loads(text).get("registry")
         except tomllib.TOMLDecodeError:
-            continue  # BuildKit itself reports the error
+            continue  # BuildKit itself reports an invalid file
         for host, values in table.items() if isinstance(table, dict) else ():
             if isinstance(values, dict):
                 settings.setdefault(host, _settings(values))
@@ -112,7 +118,7 @@ def _settings(values: Mapping[str, Any]) -> HostSettings:
 
 
 def _certificates(registry: str, environment: Mapping[str, str]) -> HostSettings:
-    """Return the certificates that docker uses for a host: `*.crt` are CAs, `*.cert` with `*.key` client pairs."""
+    """Return docker's certificates for a host: `*.crt` are CAs, `*.cert` with `*.key` are client pairs."""
     home = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
     folders = [Path(folder) / registry for folder in (_CERTIFICATES, f"{home}/docker/certs.d")]
     files = [path for folder in folders if folder.is_dir() for path in sorted(folder.iterdir())]
@@ -122,7 +128,7 @@ def _certificates(registry: str, environment: Mapping[str, str]) -> HostSettings
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str:
-    """Return the proxy for a URL by the rules of Go, and therefore of docker; empty if there is none."""
+    """Return the proxy for a URL by the rules of Go, which docker uses; empty if there is none."""
     parts = urlsplit(url)
     name = f"{parts.scheme}_proxy"
     proxy = environment.get(name.upper()) or environment.get(name) or ""

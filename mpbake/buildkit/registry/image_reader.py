@@ -1,4 +1,4 @@
-"""Images read back from registries."""
+"""Reads images from registries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ImageReader:
     client: RegistryClient
 
     def manifest(self, tag: str) -> Manifest:
-        """Return the manifest or index that a tag names. Raises NoSuchTag if the tag does not exist."""
+        """Return the manifest or index of a tag. Raises NoSuchTag if the tag does not exist."""
         name = tag.rpartition(":")[2]
         try:
             return self.client.manifest(repository_of(tag), name)
@@ -30,7 +30,7 @@ class ImageReader:
             raise error.failure.error(f"{tag} cannot be read") from None
 
     def served(self, tag: str, manifest: Manifest) -> Served:
-        """Return the images of a manifest or index; read the manifest and config of each."""
+        """Return the images of a manifest or index, including the manifest and config of each image."""
         repository = repository_of(tag)
         with parsing(tag):
             data = dict(parse_json(manifest.content))
@@ -53,7 +53,7 @@ class ImageReader:
             return dict(parse_json(content))
 
     def _config(self, repository: Repository, manifest: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the config of an image; None if the manifest is not an image's."""
+        """Return the config of an image; None if the manifest does not belong to an image."""
         if not has_config(manifest):
             return None
         digest = manifest["config"]["digest"]
@@ -64,6 +64,6 @@ class ImageReader:
 
 
 def _incomplete(error: RequestFailed, reference: str) -> Exception:
-    """Return the error for a part of an image that cannot be read; a missing part is not a missing tag."""
+    """Return the error for a part of an image that cannot be read. A missing part is not a missing tag."""
     failure = error.failure.error(f"{reference} cannot be read")
     return BuildFailed(failure.message) if isinstance(failure, NoSuchTag) else failure

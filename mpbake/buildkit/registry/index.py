@@ -1,4 +1,4 @@
-"""The index that joins the images of several nodes, byte for byte as `docker buildx imagetools create` does. Pure."""
+"""The index for images of several nodes, byte for byte as `docker buildx imagetools create` writes it. Pure."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 _DOCKER = "application/vnd.docker."
 _FIELDS = ("mediaType", "digest", "size", "urls", "annotations", "data", "platform", "artifactType")
 _PLATFORM_FIELDS = ("architecture", "os", "os.version", "os.features", "variant")
-# Go escapes these characters so that JSON can be embedded in HTML.
+# Go escapes these characters in JSON, for use in HTML.
 _ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def entries_of(manifest: Manifest, platform: Mapping[str, str] | None) -> list[dict[str, Any]]:
-    """Return the entries of an index, or an entry for a single image with its `platform`.
+    """Return the entries of an index; for a single image, an entry with the image's `platform`.
 
     Raises ValueError, LookupError or TypeError if the content is not an index.
     """
@@ -35,9 +35,9 @@ def entries_of(manifest: Manifest, platform: Mapping[str, str] | None) -> list[d
 def joined_index(
     entries: Iterable[Mapping[str, Any]], annotations: Mapping[str, str], platforms: Sequence[Platform]
 ) -> Manifest:
-    """Return an index of all entries: the images in the order of `platforms`, then the attestations of each image.
+    """Return an index of all entries: images in the order of `platforms`, then the attestations of each image.
 
-    If all entries have Docker's media types, the index has Docker's media type, which carries no annotations.
+    If all entries have Docker's media types, the index has Docker's media type and no annotations.
     """
     by_digest: dict[str, dict[str, Any]] = {}
     for entry in entries:
@@ -57,12 +57,15 @@ def joined_index(
 
 
 def go_json(value: Any) -> bytes:
-    """Format JSON as Go's encoder does, with an indent of two blanks."""
+    """Format a value as JSON like Go's encoder, with an indent of two blanks."""
     return json.dumps(value, indent=2, ensure_ascii=False).translate(_ESCAPED).encode()
 
 
 def _ordered(entry: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the fields of a descriptor in Go's order: `names`, then others; sort annotations, drop empty fields."""
+    """Return the fields of a descriptor in Go's order: first `names`, then other fields.
+
+    Sort annotations, drop empty fields.
+    """
     others = [name for name in entry if name not in names]
     ordered = {name: entry[name] for name in (*names, *others) if entry.get(name)}
     if "platform" in ordered:

@@ -1,4 +1,4 @@
-"""Verification from this machine without any node: with the user's logins and the host settings of the builders."""
+"""Verifies images from this machine, without nodes, with the user's logins and the registry settings of builders."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 def open_verification(
     environment: Mapping[str, str], redact: Callable[[str], str], on_stop: Callable[[Callable[[], None]], None]
 ) -> Iterator[Callable[[Builder], Verification]]:
-    """Open a function that returns the verification for a builder, whose settings say how to reach its registries.
+    """Yield a function that returns the verification for a builder, with the builder's registry settings.
 
-    `on_stop` gets a function that cancels the verification: running requests then raise Cancelled. When the block ends,
-    no process is left.
+    `on_stop` receives a function that cancels the verification: running requests then raise Cancelled. When the block
+    ends, all processes have ended.
     """
     with tempfile.TemporaryDirectory(prefix="mpb") as folder:
         docker = Docker(child_environment(environment, ()), Path(folder), redact)

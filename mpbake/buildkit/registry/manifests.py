@@ -1,4 +1,4 @@
-"""Parsing of manifests, indexes and configs that registries serve. Pure."""
+"""Parses manifests, indexes and configs from registries. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _PARTS = ("os", "architecture", "variant")
 
 @contextlib.contextmanager
 def parsing(reference: str) -> Iterator[None]:
-    """Guard code that parses untrusted content of `reference`. Raises BuildFailed if the content is not an image."""
+    """Guard code that parses the untrusted content of `reference`.
+
+    Raises BuildFailed if the content is not an image.
+    """
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -31,9 +34,10 @@ def parsing(reference: str) -> Iterator[None]:
 def parse_served(
     digest: str, data: Mapping[str, Any], details: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any] | None]]
 ) -> Served:
-    """Parse a served index or single image; `details` holds the manifest and config of each image, by digest.
+    """Parse an index or a single image from a registry.
 
-    The platform of a single image is only in its config.
+    `details` holds the manifest and config of each image, by digest. For a single image, only the config contains the
+    platform.
     """
     if "manifests" not in data:
         manifest, config = details[digest]
@@ -52,7 +56,7 @@ def image_entries(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def has_config(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest is an image's manifest, which has a config."""
+    """Whether a manifest has a config. Only manifests of images have one."""
     return "manifests" not in manifest and "config" in manifest
 
 
@@ -67,7 +71,7 @@ def _image(entry: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappin
 
 
 def _platform(stated: Mapping[str, Any] | None) -> Platform:
-    """Return the platform in an entry or config. An invalid platform, which anybody can push, is kept as written."""
+    """Return the platform in an entry or config. Anybody can push an invalid platform, so it is returned as written."""
     try:
         return platform_of_entry(stated or {})
     except ValueError:
@@ -76,7 +80,7 @@ def _platform(stated: Mapping[str, Any] | None) -> Platform:
 
 
 def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Return the digests of the attestation manifests of each image, by the image's digest."""
+    """Return the digests of the attestation manifests of each image, by the digest of the image."""
     statements: dict[str, tuple[str, ...]] = {}
     for entry in filter(is_attestation, entries):
         image = entry["annotations"].get("vnd.docker.reference.digest", "")
@@ -85,7 +89,7 @@ def _statements(entries: list[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
 
 
 def in_buildkit_order(index: Mapping[str, Any], platforms: Sequence[Platform]) -> dict[str, Any]:
-    """Sort the entries of `index` as BuildKit does on a single node.
+    """Sort the entries of `index` as BuildKit does for a build on a single node.
 
     The images come first, in the order of `platforms`, then the attestations of each image.
     """
@@ -107,7 +111,7 @@ def annotations_of(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def attestation_types(manifest: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the types of attestations in an attestation manifest: `provenance`, `sbom`, or the predicate's name."""
+    """Return the types in an attestation manifest: `provenance`, `sbom`, or the name of another predicate."""
     layers = manifest.get("layers") or ()
     predicates = [(layer.get("annotations") or {}).get("in-toto.io/predicate-type", "") for layer in layers]
     return tuple(map(_attestation_type, predicates))
@@ -118,5 +122,5 @@ def _attestation_type(predicate: str) -> str:
 
 
 def is_attestation(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of an index is an attestation manifest, which describes an image."""
+    """Whether an entry of an index is an attestation manifest."""
     return (entry.get("annotations") or {}).get("vnd.docker.reference.type") == "attestation-manifest"

@@ -1,4 +1,4 @@
-"""The move of tags to pushed images: one request for each tag. After a failure the registry says which tags moved."""
+"""Moves tags to pushed images, with one request for each tag. After a failure, reports which tags have moved."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ class TagPublisher:
     client: RegistryClient
 
     def publish(self, step: Publish, sources: Mapping[str, Sequence[str]]) -> str:
-        """Move the tags of a target to its image; return the image's digest.
+        """Move the tags of a target to its image, and return the digest of the image.
 
-        `sources` maps each repository to the digests of the pushed pieces: a single piece is tagged as it is, several
-        pieces are joined by an index. Raises BuildFailed, Unreachable or Cancelled, each with the state of the tags.
+        `sources` maps each repository to the digests of the pushed build pieces. The tags move to a single piece
+        directly; several pieces are first joined by an index. Raises BuildFailed, Unreachable or Cancelled, each with
+        the state of the tags.
         """
         tags = step.target.tags
         try:
@@ -57,7 +58,7 @@ class TagPublisher:
         return manifests[repository_of(tags[0]).name].digest
 
     def _move(self, tag: str, manifest: Manifest) -> tuple[RegistryFailure | None, bool]:
-        """Move a tag to a manifest. Return the failure, if any, and whether the tag may move despite the failure."""
+        """Return the failure, if any, and whether the registry might still move the tag."""
         repository, name = _split(tag)
         try:
             self.client.put(repository, name, manifest)
@@ -69,10 +70,10 @@ class TagPublisher:
             is_moved = self.client.digest(repository, name) == manifest.digest
         except RequestFailed:
             is_moved = False
-        return (None, False) if is_moved else (failure, not failure.settled)
+        return (None, False) if is_moved else (failure, not failure.not_applied)
 
     def _names(self, tag: str, manifest: Manifest) -> bool:
-        """Whether a tag that this run has not moved yet already names a manifest, as after an earlier run."""
+        """Whether a tag that this run has not moved already points to `manifest`, for example after an earlier run."""
         try:
             return self.client.without_retries.digest(*_split(tag)) == manifest.digest
         except (RequestFailed, Cancelled):
@@ -80,19 +81,19 @@ class TagPublisher:
 
     @staticmethod
     def _with_moves(error: MpbakeError, moves: TagMoves) -> MpbakeError:
-        """Return `error` with the state of the tags, as a line of its message and as data."""
+        """Return `error` with the state of the tags, both in a line of the message and as data."""
         return error.with_line(str(moves)).with_moves(moves)
 
     @staticmethod
     def _moves(step: Publish, moved: Sequence[str], unsure: Sequence[str]) -> TagMoves:
-        """Return the state of all tags that move together; the tags of earlier targets have moved before."""
+        """Return the state of all tags that move together. The tags of earlier targets have already moved."""
         moved = [*step.earlier_tags, *moved]
         decided = {*moved, *unsure}
         unmoved = tuple(tag for tag in step.every_tag if tag not in decided)
         return TagMoves(moved=tuple(moved), unsure=tuple(unsure), unmoved=unmoved)
 
     def _manifest(self, target: Target, name: str, digests: Sequence[str]) -> Manifest:
-        """Return the manifest to which the tags of a repository move: the only piece, or an index of all pieces."""
+        """Return the manifest for the tags of a repository: the only build piece, or an index of all pieces."""
         repository = repository_of(name)
         pieces = [self.client.manifest(repository, digest) for digest in dict.fromkeys(digests)]
         annotations = index_annotations(target.attributes.get("annotations", ()))["index"]
@@ -112,5 +113,5 @@ class TagPublisher:
 
 
 def _split(tag: str) -> tuple[Repository, str]:
-    """Split a tag's reference into its repository and the name of the tag."""
+    """Split the reference of a tag into the repository and the name of the tag."""
     return repository_of(tag), tag.rpartition(":")[2]

@@ -1,4 +1,7 @@
-"""Clients for registries: all builders of a plan share connections and logins; each has its own host settings."""
+"""Makes clients for registries.
+
+All builders of a plan share connections and logins, but each has its own host settings.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node
 
 CONFIG = "buildkitd.default.toml"
-"""The file with the user's defaults for BuildKit containers, in the folder of buildx."""
+"""The file with the user's default configuration for BuildKit containers, in buildx's folder."""
 _STORED_CONFIG = "buildkitd.toml"
 _HELPER_SECONDS = 60.0
-"""The timeout of a credential helper, which may ask a server."""
+"""The timeout in seconds of a credential helper, which may query a server."""
 
 
 class Registries:
-    """Makes clients for registries; thread-safe. Credential helpers run through `docker`."""
+    """Makes clients for registries. Thread-safe. Credential helpers run through `docker`."""
 
     def __init__(self, docker: Docker, environment: Mapping[str, str], redact: Callable[[str], str] = str) -> None:
         self._environment = environment
@@ -72,7 +75,7 @@ class Registries:
 
 
 def configs_of(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the texts of `buildkitd.toml` of a builder's nodes, as far as this machine has them."""
+    """Yield the texts of the `buildkitd.toml` files of a builder's nodes, if the files are on this machine."""
     if builder.external:
         yield from _stored_configs(builder, environment)
     for node in () if builder.external else builder.nodes:
@@ -84,12 +87,12 @@ def configs_of(builder: Builder, environment: Mapping[str, str]) -> Iterator[str
 
 
 def _takes_defaults(node: Node) -> bool:
-    """Whether mpbake makes a container for a node, or may, which then has the user's defaults."""
+    """Whether mpbake creates a container for a node, or may create one. Such a container uses the user's defaults."""
     return node.driver.rules.takes_default_config
 
 
 def _stored_configs(builder: Builder, environment: Mapping[str, str]) -> Iterator[str]:
-    """Yield the configurations that buildx's store holds for the nodes of a foreign builder."""
+    """Yield the configurations in buildx's store for the nodes of a foreign builder."""
     with contextlib.suppress(MpbakeError, LookupError, TypeError, ValueError, AttributeError):
         entry = BuildxStore(folder=store_folder(environment)).read(builder.name.lower()) or {}
         for node in entry.get("Nodes") or ():

@@ -1,4 +1,4 @@
-"""Single HTTP requests: pooled connections, proxies, deadlines, bounded responses. The only user of urllib3."""
+"""Sends single HTTP requests: pooled connections, proxies, deadlines, bounded responses. The only user of urllib3."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 _CONNECT = 15.0
-"""The timeout in seconds for a connection to be established."""
+"""The timeout in seconds for opening a connection."""
 _POLL = 0.05
-"""Seconds between two checks whether the run is cancelled."""
+"""Seconds between two checks whether the run was cancelled."""
 _POOLED = 32
-"""The maximum number of open connections to a host in a pool."""
+"""The maximum number of open connections to a host."""
 _NEVER_SENT = {"ConnectTimeoutError", "LocationParseError", "NameResolutionError", "NewConnectionError", "ProxyError"}
-"""The names of urllib3 errors before anything is sent; urllib3 itself is imported only when needed: it is slow."""
+"""The names of urllib3 errors that occur before anything is sent.
+
+These are names because urllib3 is slow to import, and is imported only when needed.
+"""
 _PROXY_HINT = "set HTTPS_PROXY and HTTP_PROXY to an http:// or https:// URL, or exclude the registry with NO_PROXY"
 _SPEAKS_HTTP = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"}
-"""OpenSSL's reasons for a response in plain HTTP."""
+"""OpenSSL's reasons if the server answers in plain HTTP."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """An HTTP request. `largest` is the maximum size of the response's body in bytes."""
+    """An HTTP request. `largest` is the maximum size of the response body in bytes."""
 
     method: str
     url: str
@@ -59,7 +62,7 @@ class Response:
 
 
 class NoResponseKind(Enum):
-    """The kind of problem that prevents a response."""
+    """The kind of problem that prevented a response."""
 
     UNTRUSTED = "the certificate of the server is not trusted"
     PLAIN = "the server does not speak TLS"
@@ -73,7 +76,7 @@ class NoResponse(Exception):
     - `reason`: a short sentence without secrets.
     - `sent`: the request was sent, so the server may have carried it out.
     - `kind`: the kind of problem.
-    - `hint`: what to do, if that is known.
+    - `hint`: what the user can do, if known.
     """
 
     def __init__(self, reason: str, *, sent: bool, kind: NoResponseKind = NoResponseKind.OTHER, hint: str = "") -> None:
@@ -86,7 +89,7 @@ class NoResponse(Exception):
 
 
 class Transport:
-    """Sends requests over pooled connections; thread-safe."""
+    """Sends requests over pooled connections. Thread-safe."""
 
     def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         self._cancelled = cancelled
@@ -94,7 +97,7 @@ class Transport:
         self._lock = threading.Lock()
 
     def send(self, request: Request, tls: HostTls, proxy: str, seconds: float) -> Response:
-        """Send `request`, through `proxy` unless it is empty, and return the response within `seconds`.
+        """Send `request` and return the response within `seconds`. Use `proxy` unless it is empty.
 
         Redirects are not followed. Raises NoResponse, and Cancelled as soon as the run is cancelled.
         """
@@ -109,7 +112,7 @@ class Transport:
             pool.clear()
 
     def _interruptible(self, work: Callable[[], Result], seconds: float) -> Result:
-        """Do `work` in a thread; abandon the thread when the deadline is over or the run is cancelled.
+        """Do `work` in a thread. Abandon the thread if the deadline has passed or the run is cancelled.
 
         Nothing else can interrupt a query to a name server or a read from a socket.
         """
@@ -173,7 +176,7 @@ class Transport:
 
 
 def import_urllib3() -> None:
-    """Import urllib3. The import takes a twentieth of a second, so a run does it in a thread while it builds."""
+    """Import urllib3, which takes a twentieth of a second. A run does this in a thread while it builds."""
     importlib.import_module("urllib3")
 
 
@@ -181,7 +184,7 @@ def _manager(tls: HostTls | None, proxy: str) -> urllib3.PoolManager:
     import urllib3  # noqa: PLC0415
 
     context = None if tls is None else ssl_context(tls)
-    if tls is not None and tls.insecure:  # the plan itself asks for it
+    if tls is not None and tls.insecure:  # the plan itself sets `insecure`
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not proxy:
         return urllib3.PoolManager(maxsize=_POOLED, ssl_context=context)
@@ -194,7 +197,7 @@ def _manager(tls: HostTls | None, proxy: str) -> urllib3.PoolManager:
 
 
 def _proxied(proxy: str, context: ssl.SSLContext | None) -> urllib3.ProxyManager:
-    """Return a pool for a proxy. Raises ValueError or urllib3's HTTPError if the proxy's URL is not supported."""
+    """Return a pool for a proxy. Raises ValueError or urllib3's HTTPError if the URL of the proxy is not supported."""
     import urllib3  # noqa: PLC0415
 
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
@@ -216,7 +219,7 @@ def resolve_url(base: str, reference: str) -> str:
 
 @cache
 def ssl_context(tls: HostTls) -> ssl.SSLContext:
-    """Return the TLS context for a host. Raises NoResponse if one of its files cannot be loaded."""
+    """Return the TLS context for a host. Raises NoResponse if a certificate file cannot be loaded."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if tls.insecure:
@@ -237,7 +240,10 @@ def ssl_context(tls: HostTls) -> ssl.SSLContext:
 
 
 def _no_response(error: Exception) -> NoResponse:
-    """Translate an error of urllib3 or the system. The error's own text is not used: it may contain whole URLs."""
+    """Convert an error of urllib3 or the system to NoResponse.
+
+    The error's own text is not used, since it may contain whole URLs.
+    """
     root = _root(error)
     sent = type(error).__name__ not in _NEVER_SENT
     if isinstance(root, ssl.SSLCertVerificationError):
@@ -256,7 +262,7 @@ def _no_response(error: Exception) -> NoResponse:
 
 
 def _root(error: BaseException) -> BaseException:
-    """Return the innermost cause of `error` that Python or urllib3 records."""
+    """Return the innermost cause of `error` that Python or urllib3 recorded."""
     seen = {error}
     while True:
         wrapped = (argument for argument in error.args if isinstance(argument, Exception))

@@ -1,4 +1,4 @@
-"""Verification: images are read back from registries and compared with the expected images."""
+"""Reads images from registries, and compares these images with the expected images."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from mpbake.model.expected_images import ExpectedImages, ServedImage
 
 VERIFY_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds to wait before each retry when a registry does not serve the pushed image yet."""
+"""Seconds to wait before each retry if a registry does not yet serve the pushed image."""
 PATIENCE = 60.0
-"""Seconds after which an unreachable registry is not retried; each request may take half of that time."""
+"""Seconds after which an unreachable registry is not queried again. Each request may take half of this time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """Compares the images that registries serve with the expected images."""
+    """Compares images in registries with the expected images."""
 
     reader: ImageReader
 
@@ -38,10 +38,10 @@ class Verification:
         pauses: Sequence[float] = VERIFY_PAUSES,
         clock: Callable[[], float] = time.monotonic,
     ) -> Served:
-        """Compare, and again after each of `pauses`, until there is no difference; return the served image.
+        """Compare, and repeat after each of `pauses` until there is no difference. Return the served image.
 
-        An unreachable registry is not retried after `PATIENCE` seconds of `clock`. Raises BuildFailed with the
-        remaining differences or with the registry's error, and Unreachable.
+        After `PATIENCE` seconds of `clock`, an unreachable registry is not queried again. Raises Unreachable, and
+        BuildFailed with the remaining differences or the registry's error.
         """
         deadline = clock() + PATIENCE
         remaining = iter(pauses)
@@ -56,14 +56,14 @@ class Verification:
             pause(seconds)
 
     def _require_match(self, expected: ExpectedImages) -> Served:
-        """Compare and return the served image. Raises BuildFailed if there are differences."""
+        """Compare, and return the served image. Raises BuildFailed if there are differences."""
         differences, served = self.compare(expected)
         if differences:
             raise _failed(differences)
         return served
 
     def compare(self, expected: ExpectedImages) -> tuple[tuple[Mismatch, ...], Served]:
-        """Return the differences of all tags, and the image that the first tag names.
+        """Return the differences of all tags, and the served image of the first tag.
 
         Raises BuildFailed, Unreachable.
         """
@@ -79,9 +79,9 @@ class Verification:
         return tuple(differences), next(iter(served.values()))
 
     def compare_each_tag(self, expected: ExpectedImages) -> Iterator[Mismatch]:
-        """Compare one tag at a time; report a tag that cannot be read as a difference. Raises Unreachable, Cancelled.
+        """Compare one tag after another. A tag that cannot be read is a difference. Raises Unreachable, Cancelled.
 
-        Unlike `compare`, one bad tag does not hide the differences of the others.
+        Unlike in `compare`, one unreadable tag does not hide the differences of other tags.
         """
         digest = expected.digest
         for tag in expected.tags:
@@ -97,7 +97,7 @@ class Verification:
                 yield from differences
 
     def _attested(self, expected: ExpectedImages, tag: str, served: Served) -> Served:
-        """Add the types of attestations to the images in `served`, if any are expected."""
+        """Return `served` with the types of attestations, if any are expected."""
         if not expected.attestations:
             return served
         repository = parse_reference(tag)

@@ -1,1 +1,1 @@
-"""One short pipeline for each command: options in, exit code out; values are returned, errors raised."""
+"""One module for each command. Its `main` takes the options and returns the exit code; errors are raised."""

@@ -1,4 +1,4 @@
-"""`mpbake builders`: compare declared builders with the real ones, and make them match."""
+"""`mpbake builders`: compare declared builders with their actual state, and reconcile the differences."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ CHANGES = 2
 """Exit code of `--detailed-exitcode` when there are changes to make."""
 _NOTHING = "nothing to do\n"
 _REMOVING = ("stop", "rm", "prune")
-"""Actions that end containers in which a run may build."""
+"""Actions that stop or remove containers in which a run may be building."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def main(options: BuildersOptions, world: World) -> int:
-    """Do the action on the named builders; without a name, on all."""
+    """Apply the action to the named builders; without names, to all builders."""
     plan_files, plan = load_plan(options.source, world)
     chosen = _chosen(plan, options.names)
     runs_blocked = block_runs(plan.root) if options.action in _REMOVING else nullcontext()
@@ -124,7 +124,7 @@ def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) 
 
 
 def _prune(workspace: BuilderWorkspace, plan: Plan, options: BuildersOptions, world: World) -> int:
-    """Remove what the records of this plan list and the plan no longer declares."""
+    """Remove the nodes that the records of this plan list and the plan no longer declares."""
     _warn_of_unreadable_records(workspace, world)
     records = workspace.services.records.of_plan(plan.file)
     stale = [record for record in records if _is_stale(record, record.declared_in(plan.builders))]
@@ -140,12 +140,12 @@ def _warn_of_unreadable_records(workspace: BuilderWorkspace, world: World) -> No
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
-    """Return whether a record lists anything that is no longer declared. An external builder is never changed."""
-    return builder is None or (not builder.external and bool(record.gone(builder)))
+    """Return whether a record lists a node that is no longer declared; always False for an external builder."""
+    return builder is None or (not builder.external and bool(record.undeclared(builder)))
 
 
 def _for_each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Call `do` for all items in parallel. If a call fails as a whole, its error is raised after all have ended."""
+    """Call `do` for all items in parallel. If a call raises an error, raise it after all calls have ended."""
     results = []
     for result in side_by_side(do, tuple(items)):
         if isinstance(result, MpbakeError):
@@ -155,21 +155,21 @@ def _for_each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Resul
 
 
 def _report_states(states: Iterable[BuilderState], world: World) -> int:
-    """Print warnings and errors. Returns the exit code."""
+    """Print the warnings and errors of builders. Return the exit code."""
     states = list(states)
     world.stderr.writelines(f"warning: {warning}\n" for state in states for warning in state.warnings)
     return _report_errors([list(state.errors) for state in states], world)
 
 
 def _report_errors(errors: Iterable[list[MpbakeError]], world: World) -> int:
-    """Print errors. Returns the exit code: that of a wrong plan before that of an unreachable node."""
+    """Print errors. Return the exit code: a plan error takes precedence over an unreachable node."""
     every_error = [error for group in errors for error in group]
     world.stderr.writelines(f"error: {error}\n" for error in every_error)
     return most_severe({error.exit_code for error in every_error})
 
 
 def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
-    """Return the declared builders of these names; all if there are no names. Raises UsageError."""
+    """Return the declared builders with these names; without names, all builders. Raises UsageError."""
     declared = {name: builder for name, builder in plan.builders.items() if not builder.driver.rules.is_automatic}
     unknown = [name for name in names if name not in declared]
     if unknown:
@@ -194,7 +194,7 @@ def _own(chosen: tuple[Builder, ...], options: BuildersOptions) -> tuple[Builder
 
 @contextmanager
 def _open_workspace(plan: Plan, world: World, request: StopRequest) -> Iterator[BuilderWorkspace]:
-    """Open everything that works on builders; at the end, no process and no private folder of it is left."""
+    """Yield a workspace. When the block ends, its processes end and its private folder is removed."""
     write, pace = _synchronized(world.stderr), Pace(world.clock)
 
     def progress(node: str, activity: str) -> None:
@@ -212,7 +212,7 @@ def _open_workspace(plan: Plan, world: World, request: StopRequest) -> Iterator[
 
 
 def _synchronized(stream: TextIO) -> Callable[[str], None]:
-    """Return a function with which several threads may write to `stream`: each text appears at once, and whole."""
+    """Return a thread-safe function that writes to `stream`. Each text is written whole and appears at once."""
     lock = threading.Lock()
 
     def write(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`mpbake check`: print all errors and warnings of a plan. Asks no node and no registry."""
+"""`mpbake check`: print all errors and warnings of a plan. Contacts no node and no registry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main(options: CheckOptions, world: World) -> int:
-    """Print the diagnostics. Returns 3 if there are errors; with `--strict`, for warnings too."""
+    """Print the diagnostics of the plan. Return 3 if there are errors; with `--strict`, also if there are warnings."""
     report = _check(options, world)
     print_report = DIAGNOSTICS_FORMATS[options.format].load()
     world.stdout.write(print_report(report))
@@ -35,7 +35,7 @@ def main(options: CheckOptions, world: World) -> int:
 
 
 def _check(options: CheckOptions, world: World) -> CheckReport:
-    """Check a plan as far as it can be read and resolved. The targets without errors are checked in any case."""
+    """Check the parts of a plan that can be read and resolved. Targets without errors are always checked."""
     try:
         plan_files, partial_plan = load_partially(options.source, world)
         if partial_plan.problems:
@@ -55,7 +55,7 @@ def _check_sound_targets(plan_files: PlanFiles, partial_plan: PartialPlan, world
 
 
 def _check_plan(plan_files: PlanFiles, plan: Plan, world: World) -> tuple[Diagnostic, ...]:
-    """Return what would stop a run of all targets, what such a run would warn of, and the warnings of the linter."""
+    """Return the errors and warnings of a run of all targets, and the warnings of the linter."""
     subject = _preflight_input(plan_files, plan.targets.values(), world, plan)
     problems = preflight_problems(subject, Stage.CHECK_TARGETS, Stage.CHECK_PLAN)
     return (*(plan_files.diagnose(problem) for problem in problems), *lint_warnings(plan_files, plan))
@@ -64,7 +64,7 @@ def _check_plan(plan_files: PlanFiles, plan: Plan, world: World) -> tuple[Diagno
 def _preflight_input(
     plan_files: PlanFiles, targets: Collection[Target], world: World, plan: Plan | None = None
 ) -> PreflightInput:
-    """Return what the preflight checks look at; `plan` only if it has no errors."""
+    """Return the input of the preflight checks. `plan` is given only if the plan has no errors."""
     builders = plan.builders.values() if plan else ()
     return PreflightInput(
         plan_files=plan_files,

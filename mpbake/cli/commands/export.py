@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(options: ExportOptions, world: World) -> int:
-    """Print the named targets, or all; warn of everything that the other tool cannot express."""
+    """Print the named targets, or all targets, and warn about settings that the other tool cannot express."""
     _, plan = load_plan(options.source, world, options.overrides, relative=True)
     targets, platforms = named_targets(plan, options.names or tuple(plan.targets), options.overrides)
     export = EXPORT_FORMATS[options.format].load()

@@ -1,4 +1,4 @@
-"""`mpbake init`: write a first plan for the Dockerfiles of a folder. Asks nothing, and overwrites nothing."""
+"""`mpbake init`: write a first plan for the Dockerfiles of a folder. Prompts for nothing, and overwrites nothing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _DRY_RUN = "run `mpbake init --dry-run` to print the plan instead"
 
 
 def main(options: InitOptions, world: World) -> int:
-    """Write a plan for the Dockerfiles in the folder, and beside it the schema for editors."""
+    """Write a plan for the Dockerfiles in the folder, and next to the plan the schema for editors."""
     folder = folder_of(options.directory, world)
     name = "" if options.dry_run else _free_name(folder)
     project = folder.name
@@ -48,10 +48,10 @@ def main(options: InitOptions, world: World) -> int:
 
 
 def find_dockerfiles(root: Path, stderr: TextIO) -> list[PurePosixPath]:
-    """Return the Dockerfiles of `root` and of the folders below it, sorted by path. Symlinks are not followed.
+    """Return the Dockerfiles in `root` and its subfolders, sorted by path. Symlinks are not followed.
 
-    Warns of folders that cannot be read. Raises UsageError if `root` cannot be read, if there is no Dockerfile, or if
-    there are too many folders or Dockerfiles.
+    Warns about folders that cannot be read. Raises UsageError if `root` cannot be read, if there is no Dockerfile, or
+    if there are too many folders or Dockerfiles.
     """
 
     def warn(error: OSError) -> None:
@@ -75,7 +75,7 @@ def find_dockerfiles(root: Path, stderr: TextIO) -> list[PurePosixPath]:
 
 
 def _images(path: Path) -> tuple[str, ...]:
-    """Return the base images of a Dockerfile; none if it cannot be read."""
+    """Return the base images of a Dockerfile; none if the file cannot be read."""
     try:
         return images_from(read_bounded(path, pipe=False, link=False).decode())
     except (OSError, ValueError):
@@ -83,13 +83,16 @@ def _images(path: Path) -> tuple[str, ...]:
 
 
 def _is_own(path: Path) -> bool:
-    """Return whether `path` is a file, and not a symlink to one."""
+    """Return whether `path` is a file, and not a symlink to a file."""
     return is_file(path) and not path.is_symlink()
 
 
 def _free_name(folder: Path) -> str:
-    """Return the name of the new plan: the second one if `build.toml` belongs to another tool. Raises UsageError."""
-    with contextlib.suppress(PlanError):  # no plan, here or above
+    """Return the name of the new plan. If `build.toml` belongs to another tool, return the second possible name.
+
+    Raises UsageError.
+    """
+    with contextlib.suppress(PlanError):  # PlanError: no plan in this folder or above
         plan = find_plan(folder).path
         if plan.parent == folder:
             raise _exists_already(plan)
@@ -104,7 +107,7 @@ def _exists_already(path: Path) -> UsageError:
 
 
 def _add_schema(folder: Path) -> str:
-    """Write the schema into `folder` unless it exists; return a line that says so."""
+    """Write the schema into `folder` unless the file exists; return a line for the report."""
     if os.path.lexists(folder / SCHEMA):
         return f"kept {SCHEMA}; to renew it: mpbake schema > {SCHEMA}"
     _create(folder / SCHEMA, schema_text())
@@ -112,7 +115,7 @@ def _add_schema(folder: Path) -> str:
 
 
 def _create(path: Path, text: str) -> None:
-    """Write a new file, whole or not at all. Raises UsageError if it exists, MpbakeError if it cannot be written."""
+    """Write a new file, whole or not at all. Raises UsageError if the file exists, MpbakeError if writing fails."""
     try:
         with path.open("x", encoding="utf-8") as file:
             try:
@@ -128,7 +131,7 @@ def _create(path: Path, text: str) -> None:
 
 
 def _report(directory: str, name: str, targets: Mapping[str, PurePosixPath], schema: str) -> list[str]:
-    """Return lines that say what was written, and what to do next."""
+    """Return lines about the written files and the next steps."""
     rows = [(target, str(path)) for target, path in targets.items()]
     command = shlex.join(["mpbake", "plan", *(["-C", directory] if directory else [])])
     return [

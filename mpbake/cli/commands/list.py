@@ -1,4 +1,4 @@
-"""`mpbake list`: print what can be built, and with which variables."""
+"""`mpbake list`: print the groups, targets and variables of a plan."""
 
 from __future__ import annotations
 

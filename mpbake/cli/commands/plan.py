@@ -1,4 +1,4 @@
-"""`mpbake plan`: print what a run would do, for review. Without `--probe` it touches neither Docker nor the network."""
+"""`mpbake plan`: print what a run would do, for review. Without `--probe`, contacts neither Docker nor the network."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from mpbake.run.executor import StopRequest
 
     Facts = dict[str, NodeFacts]
-    """What nodes have said about themselves, by node id."""
+    """The facts that nodes reported, by node ID."""
 
 
 def main(options: PlanOptions, world: World) -> int:
-    """Print the plan of the named targets, or why their platforms are built where they are."""
+    """Print the plan of the named targets; with `--explain`, print the reasons for the placement of one target."""
     return stoppable(lambda stop: _print(options, world, stop))
 
 
@@ -51,13 +51,13 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
 
 
 def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts) -> str:
-    """Return where each platform of `targets` is built, and why."""
+    """Return the node of each platform of `targets`, with the reason for the choice."""
     return "\n".join(explain_placement(target, facts, selection.only.get(target, ())) for target in targets)
 
 
 def _probe(targets: Sequence[Target], plan: Path, world: World, stop: StopRequest) -> tuple[Facts, tuple[str, ...]]:
-    """Ask the nodes of `targets` what they build: the facts, and a warning for each node that does not answer."""
-    from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, and most plans are printed without
+    """Query the nodes of `targets`. Return facts by node ID, and a warning for each node that does not answer."""
+    from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, used by --probe only
     from mpbake.buildkit.nodes.services import open_services  # noqa: PLC0415
 
     with (

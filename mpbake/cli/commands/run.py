@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 
 def main(options: RunOptions, world: World) -> int:
-    """Run the named targets, and all their dependencies."""
+    """Run the named targets and all their dependencies."""
     plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
     selection = select_for(plan, options.names, options.overrides)
     placements = place_targets(selection, {})
@@ -67,7 +67,10 @@ def main(options: RunOptions, world: World) -> int:
 
 
 def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
-    """Make the checks that touch nothing; where nodes must be asked, placement is checked later. Raises PlanError."""
+    """Run the checks that contact no node. Raises PlanError.
+
+    If placement depends on facts of nodes, placement is checked later.
+    """
     open_builders = {node.builder for node in nodes_to_probe(placements)}
     settled = [placement for target, placement in placements.items() if target.builder.name not in open_builders]
     preflight_warnings(preflight_input(plan_files, selection, settled, world), Stage.RUN)
@@ -75,7 +78,7 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _RunCommand:
-    """A run whose plan has passed the checks that touch nothing. `placements` are those before nodes are asked."""
+    """A run whose plan has passed the checks that contact no node. `placements` are made without facts of nodes."""
 
     options: RunOptions
     world: World
@@ -86,7 +89,7 @@ class _RunCommand:
     metadata: Path | None
 
     def execute(self, stop: StopRequest) -> int:
-        """Open the state directory and the runner, then prepare and build. Returns the exit code."""
+        """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
         events = RunEvents(make_reporter(self.options, self.world), stop, began=self.world.clock())
         with (
             stopped_by_signals(stop),
@@ -99,7 +102,7 @@ class _RunCommand:
 
     @contextmanager
     def _open_runner(self, state: State, events: RunEvents, stop: StopRequest) -> Iterator[BuildKitRunner]:
-        """Open the runner; networkx is imported while docker answers."""
+        """Open the runner, and import networkx while docker answers."""
         targets, environment = self.selection.targets, self.world.environment
         repeat, redact = partial(repeat_command, self.options), self.world.redactor.redact
         opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then)
@@ -110,7 +113,7 @@ class _RunCommand:
             yield runner
 
     def prepare(self, runner: BuildKitRunner, events: RunEvents) -> BuildGraph:
-        """Ask the nodes what only they know, place everything, and report the warnings. Raises PlanError."""
+        """Query the nodes, place all platforms, report warnings, and return the graph. Raises PlanError."""
         nodes = nodes_to_probe(self.placements)
         if nodes:
             events.handle(NodeProbeStarted(nodes=nodes))
@@ -130,7 +133,7 @@ class _RunCommand:
     def build(
         self, graph: BuildGraph, runner: BuildKitRunner, state: State, events: RunEvents, stop: StopRequest
     ) -> int:
-        """Execute the graph, report and record the results. Returns the exit code."""
+        """Execute the graph, report the results and record them. Return the exit code."""
         recorded, warning = read_durations(state.durations)
         if warning:
             events.handle(Warned(message=warning))
@@ -160,10 +163,10 @@ class _RunCommand:
 
 
 def _lost_node_warnings(lost: Sequence[Node], graph: BuildGraph, runner: BuildKitRunner) -> Iterator[str]:
-    """Return a warning for each lost node that the run does without. Raises the error of a required node."""
+    """Yield a warning for each lost node that is not required. Raises the error of a required node."""
     used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
     for node in lost:
-        error = runner.complaint(node)
+        error = runner.node_error(node)
         if error is not None and node.required:
             raise required_node_error(error, node)
         if error is not None and node.id not in used:

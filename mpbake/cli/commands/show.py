@@ -1,4 +1,4 @@
-"""`mpbake show`: print targets as resolved, and where each of their values was written."""
+"""`mpbake show`: print resolved targets, and where each value was written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def main(options: ShowOptions, world: World) -> int:
 def _origin(plan_files: PlanFiles, overrides: OverrideOptions, table: KeyPath, key: KeyPath) -> str:
     """Return the origin of the value at `key`: an option, `default`, or a file and line.
 
-    If the line belongs to another table than `table`, that table follows in parentheses.
+    If the line is in a table other than `table`, the name of that table follows in parentheses.
     """
     if option := _origin_option(overrides, key):
         return option
@@ -48,7 +48,7 @@ def _origin(plan_files: PlanFiles, overrides: OverrideOptions, table: KeyPath, k
 
 
 def _origin_option(overrides: OverrideOptions, key: KeyPath) -> str:
-    """Return the option that sets the value at `key`; empty if none does."""
+    """Return the command-line option that sets the value at `key`; empty if there is none."""
     changed = {
         "builder": bool(overrides.builder),
         "push": overrides.push is not None,

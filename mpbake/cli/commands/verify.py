@@ -1,4 +1,4 @@
-"""`mpbake verify`: compare what registries serve with what the last runs published, or with the plan."""
+"""`mpbake verify`: compare the images in registries with the images of the last runs, or with the plan."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WORKERS = 8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Comparison:
-    """The images that a registry must serve of a target, and how the served ones differ; or why that is not known."""
+    """The expected images of a target, and the differences in the registry or the error of the comparison."""
 
     expected: ExpectedImages
     mismatches: tuple[Mismatch, ...] = ()
@@ -42,7 +42,7 @@ class _Comparison:
 
 
 def main(options: VerifyOptions, world: World) -> int:
-    """Compare, and print a table of differences. Returns 1 if there are any."""
+    """Compare images and print a table of differences. Return 1 if there are any."""
     return stoppable(lambda stop: _verify(options, world, stop))
 
 
@@ -63,14 +63,14 @@ def _verify(options: VerifyOptions, world: World, stop: StopRequest) -> int:
 
 
 def _names_to_verify(plan: Plan, options: VerifyOptions, published: Mapping[str, ExpectedImages]) -> Sequence[str]:
-    """Return the names of the command line; without names and without a group `default`, all published targets."""
+    """Return the names on the command line; without names and without a group `default`, all published targets."""
     if options.names or has_default_group(plan):
         return options.names
     return tuple(name for name in plan.targets if name in published)
 
 
 def _report(comparisons: Sequence[_Comparison], world: World) -> int:
-    """Print the comparisons, and then the errors. Returns the exit code."""
+    """Print the comparisons, then the errors. Return the exit code."""
     failed = [comparison for comparison in comparisons if comparison.error is not None]
     compared = [comparison for comparison in comparisons if comparison.error is None]
     world.stdout.write(_text(compared))
@@ -84,7 +84,7 @@ def _report(comparisons: Sequence[_Comparison], world: World) -> int:
 def _compare(
     expected: Iterable[ExpectedImages], builders: Mapping[str, Builder], world: World, stop: StopRequest
 ) -> list[_Comparison]:
-    """Compare the images with those that registries serve. `builders` are those of the targets, by name."""
+    """Compare the `expected` images with the images in registries. `builders` maps target names to builders."""
 
     def compare(images: ExpectedImages) -> _Comparison:
         try:
@@ -103,7 +103,7 @@ def _compare(
 
 
 def _expected(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
-    """Return the images that registries must serve of `targets`. Raises UsageError if there are none."""
+    """Return the images that registries must serve for `targets`. Raises UsageError if there are none."""
     expected = [
         published.get(target.name) or expected_of(target, target.platforms)
         for target in targets
@@ -115,7 +115,7 @@ def _expected(targets: Iterable[Target], published: Mapping[str, ExpectedImages]
 
 
 def _renamed(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
-    """Return the images under tags that the plan gives to published targets now, but not when they were published."""
+    """Return the expected images under tags that the plan has added since a target was published."""
     renamed = []
     for target in targets:
         known = published.get(target.name)
@@ -126,7 +126,7 @@ def _renamed(targets: Iterable[Target], published: Mapping[str, ExpectedImages])
 
 
 def _renaming_warning(now: ExpectedImages, before: ExpectedImages) -> str:
-    """Return a warning about a published target to which the plan has given further tags since."""
+    """Return a warning about tags that the plan has added since a target was published."""
     tags, published = ", ".join(now.tags), ", ".join(before.tags)
     return f"{now.target} was last published as {published}; the plan now also names {tags}: mpbake verifies both"
 
@@ -136,7 +136,7 @@ def _full_names(tags: Iterable[str]) -> set[str]:
 
 
 def _text(comparisons: Sequence[_Comparison]) -> str:
-    """Return a line for each target without differences, and a table of the differences."""
+    """Return a line for each target without differences, then a table of the differences."""
     matching = [comparison.expected for comparison in comparisons if not comparison.mismatches]
     rows = [
         [comparison.expected.target, *map(one_line, (mismatch.tag, mismatch.attribute, *_sides(mismatch)))]
@@ -149,7 +149,7 @@ def _text(comparisons: Sequence[_Comparison]) -> str:
 
 
 def _sides(mismatch: Mismatch) -> tuple[str, str]:
-    """Return the expected and the found value; digests are short if the short ones differ."""
+    """Return the expected and the actual value. Digests are shortened if the short digests differ."""
     whole = (mismatch.expected, mismatch.actual or "nothing")
     short = (short_digest(whole[0]), short_digest(whole[1]))
     return short if mismatch.attribute == "digest" and short[0] != short[1] else whole

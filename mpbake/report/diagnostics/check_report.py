@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class CheckReport:
     """The diagnostics of a plan in the order of their locations.
 
-    `file` and `targets` describe the plan if it could be resolved. If it is not `complete`, errors kept mpbake from
-    checking everything.
+    `file` and `targets` describe the plan if mpbake could resolve it. `complete` is False if errors prevented some
+    checks.
     """
 
     diagnostics: tuple[Diagnostic, ...]

@@ -20,7 +20,7 @@ def report_github(report: CheckReport) -> str:
 
 
 def diagnostics_github(diagnostics: Iterable[Diagnostic]) -> str:
-    """Return workflow commands, with which GitHub annotates the lines of a change."""
+    """Return workflow commands, which GitHub shows as annotations on the lines of a change."""
     return "".join(f"{_command(diagnostic)}\n" for diagnostic in diagnostics)
 
 
@@ -38,7 +38,7 @@ def _command(diagnostic: Diagnostic) -> str:
 
 
 def _escape(text: str, separators: str = "") -> str:
-    """Escape text for a workflow command, which ends at a line break; `separators` would end a property."""
+    """Escape line breaks, which end a workflow command, and `separators`, which end a property of the command."""
     for character in f"%\r\n{separators}":
         text = text.replace(character, f"%{ord(character):02X}")
     return printable(text)

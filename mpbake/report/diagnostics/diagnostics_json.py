@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mpbake.report.diagnostics.check_report import CheckReport
 
 DIAGNOSTICS_FORMAT = 1
-"""Version of the format: it rises when a field is removed or changes its meaning. New fields may appear at any time."""
+"""Version of the format. It rises when a field is removed or changes meaning; new fields may appear at any time."""
 
 _NO_LOCATION: Mapping[str, Any] = {"file": "", "line": 0, "column": 0, "length": 0, "key": [], "excerpt": ""}
 
@@ -24,7 +24,7 @@ def report_json(report: CheckReport) -> str:
 
 
 def diagnostics_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """Return the fields that `docs/diagnostics.md` lists, one line for each diagnostic; only ASCII."""
+    """Return diagnostics as ASCII-only JSON, each on its own line, with the fields that `docs/diagnostics.md` lists."""
     return f'{{\n"format": {DIAGNOSTICS_FORMAT},\n"diagnostics": {json_lines(map(_fields, diagnostics))}\n}}\n'
 
 
@@ -37,6 +37,6 @@ def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
         "message": diagnostic.message,
         "hint": diagnostic.hint,
         **fields,
-        # A long line with many problems would otherwise appear in full in each of them.
+        # Otherwise a long line with many problems would appear in full in the excerpt of each problem.
         "excerpt": shortened(fields["excerpt"], LONGEST_MESSAGE),
     }

@@ -24,16 +24,16 @@ def report_text(report: CheckReport) -> str:
 
 
 def _verdict(diagnostics: Sequence[Diagnostic]) -> str:
-    """Return `no problems`, `1 error`, `2 errors, 1 warning`."""
+    """Return the number of problems, such as `1 error` or `2 errors, 1 warning`, or `no problems`."""
     severities = [diagnostic.severity for diagnostic in diagnostics]
     counts = {severity: severities.count(severity) for severity in Severity}
     return ", ".join(count(number, severity) for severity, number in counts.items() if number) or "no problems"
 
 
 def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:
-    """Return diagnostics as errors are printed.
+    """Return diagnostics in the format of error messages.
 
-    A warning that several targets share appears once, with the names of the others below it.
+    If several targets share a warning, the warning appears once, with the names of the other targets below.
     """
     shared: dict[Hashable, list[Diagnostic]] = {}
     for index, diagnostic in enumerate(diagnostics):
@@ -45,12 +45,12 @@ def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _other_names(diagnostics: Sequence[Diagnostic]) -> str:
-    """Return a line with the names of further targets that have the warning above it; empty if there are none."""
+    """Return a line with the names of the other targets that share a warning; empty if there are none."""
     names = dict.fromkeys(map(_name, diagnostics))
     return f"    the same: {shared_names(tuple(names))}\n" if names else ""
 
 
 def _name(diagnostic: Diagnostic) -> str:
-    """Return the name that the message of a diagnostic begins with, else its key."""
+    """Return the name at the start of a diagnostic's message; without a name, the diagnostic's key."""
     key = key_path_text(diagnostic.location.key) if diagnostic.location else ""
     return split_subject(diagnostic.message)[0] or key

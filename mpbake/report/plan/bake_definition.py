@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 
 def bake_json(definition: dict[str, Any], *, indent: int | None = None) -> str:
-    """Return a definition as JSON in which bake finds no template. Only ASCII, so nothing can control a terminal."""
+    """Return a definition as JSON, with template markers escaped.
+
+    The JSON is pure ASCII, so no value can control a terminal.
+    """
     return json.dumps(_escape(definition), indent=indent)
 
 
 def _escape(value: Any) -> Any:
-    """Double the first character of `${` and `%{`, which bake would read as templates in JSON strings."""
+    """Double the first character of `${` and `%{` in strings, since bake reads these markers as templates."""
     match value:
         case str():
             return re.sub(r"([$%])\{", r"\1\1{", value)
@@ -38,14 +41,18 @@ def _escape(value: Any) -> Any:
 
 
 def export(plan: Plan, targets: Sequence[Target], platforms: Sequence[Platform]) -> Export:
-    """Return `targets` as a bake file, for the table of export formats. Raises UsageError like `bake_text`."""
+    """Return `targets` as a bake file, with warnings about settings that bake cannot express.
+
+    Raises UsageError as `bake_text` does.
+    """
     return Export(text=bake_text(plan, targets, platforms), losses=tuple(export_losses(targets)))
 
 
 def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = ()) -> str:
-    """Return a bake file in JSON: `targets`, their links, and the groups whose targets are all among these.
+    """Return a bake file in JSON, with the links of `targets` and the groups whose targets are all among `targets`.
 
-    `only`, if given, replaces the platforms of `targets`. Raises UsageError if two bake targets would have one name.
+    `only`, if given, replaces the platforms of `targets`. Raises UsageError if two bake targets would have the same
+    name.
     """
     named, exported = set(targets), _with_links(targets)
     groups = {
@@ -65,12 +72,12 @@ def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = 
         definitions |= parts
         if _differs_by_platform(target):
             groups[target.name] = {"targets": list(parts)}
-    # Bake refuses an empty table of groups.
+    # bake rejects an empty table of groups.
     return bake_json(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
 
 
 def export_losses(targets: Iterable[Target]) -> Iterator[str]:
-    """Return sentences about everything in `targets` that a bake file cannot express."""
+    """Yield a sentence about each setting of `targets` that a bake file cannot express."""
     exported = _with_links(targets)
     builders: dict[str, list[str]] = {}
     for target in exported:
@@ -94,7 +101,7 @@ _MPBAKE_ONLY = ("needs", "checks", "timeout", "retries")
 
 
 def _with_links(targets: Iterable[Target]) -> list[Target]:
-    """Return `targets` and the targets that they link to, directly or not, each once."""
+    """Return `targets` and their direct and indirect links, each target once."""
     known = dict.fromkeys(targets)
     queue = list(known)
     for target in queue:
@@ -105,12 +112,15 @@ def _with_links(targets: Iterable[Target]) -> list[Target]:
 
 
 def _differs_by_platform(target: Target) -> bool:
-    """Return whether a target or one of its links differs by platform: bake needs a target for each platform then."""
+    """Return whether a target or one of its links differs by platform.
+
+    If so, bake needs one target for each platform.
+    """
     return bool(target.platforms) and any(user.variants for user in _with_links([target]))
 
 
 def _bake_targets(target: Target, platforms: Sequence[Platform]) -> dict[str, dict[str, Any]]:
-    """Return the bake targets of a target by name: one, or one for each platform."""
+    """Return the bake targets that replace `target`, by name: a single one, or one for each platform."""
     if not _differs_by_platform(target):
         return {target.name: _definition(target, platforms, target.tags)}
     definitions = {}
@@ -136,7 +146,7 @@ def _definition(target: Target, platforms: Sequence[Platform], tags: Sequence[st
 
 
 def _linked_name(link: Target, platforms: Sequence[Platform]) -> str:
-    """Return the name of the bake target for a link of a target that is built for `platforms`."""
+    """Return the name of the bake target for `link`, if the linking target is built for `platforms`."""
     if not _differs_by_platform(link):
         return link.name
     shared = (platform for platform in platforms if platform in link.platforms)
@@ -144,7 +154,7 @@ def _linked_name(link: Target, platforms: Sequence[Platform]) -> str:
 
 
 def _outputs(target: Target) -> list[str]:
-    """Return the outputs of a target, the push last: bake reports the digest of the last output."""
+    """Return the outputs of a target. The push is last because bake reports the digest of the last output."""
     loaded = ["type=docker"] if target.load else []
     pushed = [format_fields({"type": "registry", **target.push_options})] if target.push else []
     return [*loaded, *target.outputs, *pushed]

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder
 
 DEFAULT_BUILDER_TEXT = '"default" is the engine in use, or a container that a run starts on it'
-"""A description of the default builder, which is not declared."""
+"""The description of the default builder, which no plan declares."""
 _WIDTH = 80
-"""The width at which long lists of platforms are folded, whatever the terminal."""
+"""The width in columns at which long lists of platforms wrap, on any terminal."""
 
 
 def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[str] = ()) -> str:
-    """Return the changes of one builder as a diff, and the parts of it whose state is `unclear`."""
+    """Return the changes of one builder as a diff, then the `unclear` parts, whose actual state is unknown."""
     lines = [f"{builder.name} ({builder.driver})"]
     for change in changes:
         lines.append(f"  {change.action.sign} {change.action} {change.kind.value} {change.name}: {change.reason}")
@@ -34,7 +34,7 @@ def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[
 
 
 def changes_summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
-    """Return `2 to create, 1 to correct, 1 not known`, or `nothing to do`."""
+    """Return the number of changes, such as `2 to create, 1 to correct, 1 not known`, or `nothing to do`."""
     actions = [change.action for change in changes]
     counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
     counts += [f"{len(unclear)} not known"] if unclear else []
@@ -44,7 +44,7 @@ def changes_summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> s
 def inventory_text(builders: Iterable[Sequence[NodeRow]]) -> str:
     """Return the nodes of `builders` as a table of status, version and drift.
 
-    The platforms of each node stand below its row, the errors of all nodes below the table.
+    Below the row of a node are the node's platforms. Below the table are the errors of all nodes.
     """
     nodes = [row for rows in builders for row in rows]
     if not nodes:
@@ -69,12 +69,12 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
 
 
 def _platform_lines(row: NodeRow) -> list[str]:
-    """Return lines with the platforms that a node reports, or the declared ones if it reports none."""
+    """Return lines with the platforms that a node reports; if there are none, with the declared platforms."""
     native = [platform for platform in row.reported if runs_natively(row.reported, platform)]
     emulated = [platform for platform in row.reported if platform not in native]
     named = {"native": native, "emulated": emulated, "declared": () if row.reported else row.node.platforms}
     lines = []
     for name, platforms in named.items():
-        text = ", ".join(map(str, platforms))  # an empty text gives no line
+        text = ", ".join(map(str, platforms))  # wrapping an empty text returns no line
         lines += wrap(text, _WIDTH, initial_indent=f"  {name:<10}", subsequent_indent=" " * 12)
     return lines

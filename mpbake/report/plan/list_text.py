@@ -37,7 +37,7 @@ def _target_description(target: Target) -> str:
 
 
 def _variable_rows(variable: Variable) -> list[list[str]]:
-    """Return a row with the description of a variable, if it has one, and below it the sources of its value."""
+    """Return a row with the description of a variable, if there is one, then rows with the sources of the value."""
     described = [text] if (text := _first_line(variable.description)) else []
     names = [variable.name] + [""] * len(described)
     return [list(row) for row in zip(names, [*described, _source(variable)], strict=True)]

@@ -1,4 +1,4 @@
-"""A plan as JSON for programs: the facts of the text and more, in the fields that `docs/plan-json.md` lists. Pure."""
+"""A plan as JSON for programs, with more facts than the text. `docs/plan-json.md` lists the fields. Pure."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from mpbake.model.steps import Step
 
 PLAN_FORMAT = 1
-"""Version of the format: it rises when a field is removed or changes its meaning. New fields may appear at any time."""
+"""Version of the format. It rises when a field is removed or changes meaning; new fields may appear at any time."""
 
 _SEPARATE = ("args", "labels", "contexts")
-"""Attributes that are fields of a target, rather than entries of `attributes`."""
+"""Attributes that are fields of a target instead of entries of `attributes`."""
 
 
 def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
-    """Return builders, targets, and every step of a run in an order in which they can run, each on its own line."""
+    """Return the builders, targets and steps of a run as JSON, each on its own line.
+
+    The steps are in an order in which a run can execute them.
+    """
     lists: dict[str, Iterable[Any]] = {
         "builders": _builders(graph),
         "targets": _targets(graph),
@@ -38,7 +41,7 @@ def plan_json(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
 
 
 def _builders(graph: BuildGraph) -> Iterator[dict[str, Any]]:
-    """Return the builders of a run in the order of their steps, each with its nodes that are used."""
+    """Yield the builders of a run, each with its used nodes, in the order of their bootstrap steps."""
     by_name = {target.builder.name: target.builder for target in graph.targets}
     used: dict[str, list[Node]] = {}
     for step in graph.steps:
@@ -57,7 +60,7 @@ def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def _targets(graph: BuildGraph) -> Iterator[dict[str, Any]]:
-    """Return the targets of a run, then the targets that are only linked to."""
+    """Yield the targets of a run, then the targets that are only linked to."""
     own = dict.fromkeys(graph.targets)
     linked = dict.fromkeys(link for target in own for link in linked_targets(target) if link not in own)
     for target in (*own, *linked):
@@ -86,7 +89,7 @@ def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
 
 
 def _variant(variant: PlatformVariant) -> dict[str, Any]:
-    """Return the attributes that can differ from platform to platform."""
+    """Return the attributes whose values can differ between platforms."""
     attributes = variant.attributes
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}
     fields = {

@@ -32,7 +32,7 @@ _AUTOMATIC = "the engine's own builder, or a local docker-container: decided at 
 
 
 def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
-    """Return the nodes of a run, every step in an order in which they can run, and the warnings."""
+    """Return the nodes, steps and warnings of a run. The steps are in an order in which a run can execute them."""
     nodes = [step.node for step in graph.steps if isinstance(step, BootstrapNode)]
     lines = [
         f"plan: {count(len(graph.targets), 'target')}, {count(len(nodes), 'node')}, {count(len(graph.steps), 'step')}",
@@ -57,7 +57,7 @@ def _node_row(node: Node) -> list[str]:
 
 
 def _step_rows(number: int, step: Step) -> list[list[str]]:
-    """Return the row of a step, and below it a row for each further tag, output and note."""
+    """Return a row for a step, then a row for each further tag, output and note."""
     first, *others = _details(step)
     row = [f"{number:>3}", step_verb(step), step_subject(step), first]
     return [row, *(["", "", "", detail] for detail in others)]
@@ -115,13 +115,13 @@ def _details(step: Step) -> list[str]:
 
 
 def _bootstrap(node: Node) -> str:
-    """Return how a run makes sure that a node answers: mpbake creates some nodes, and only contacts others."""
+    """Return how a run bootstraps a node: mpbake creates some nodes, and only contacts others."""
     rules = node.driver.rules
     return rules.external_start_text if node.external else rules.start_text
 
 
 def check_text(check: Check) -> str:
-    """Return what a check runs: the command as one would type it, or the stage."""
+    """Return what a check runs: the command in shell notation, or the name of the stage."""
     return one_line(shlex.join(check.run)) if check.run else f"stage {one_line(check.target)}"
 
 
@@ -141,18 +141,21 @@ def _piece_details(piece: BuildPiece) -> list[str]:
 
 
 def _linked(link: Target, own: Sequence[Platform], platforms: Sequence[Platform]) -> str:
-    """Return the name of a linked target, and its `own` platforms if they are not all among `platforms`."""
+    """Return the name of a linked target, followed by its `own` platforms unless `platforms` contains all of them."""
     return link.name if set(own) <= set(platforms) else f"{link.name} for {', '.join(map(str, own))}"
 
 
 def _node_names(piece: BuildPiece) -> str:
-    """Return the equal nodes of a piece; the run decides which of them builds it when the piece is ready."""
+    """Return the names of the equal nodes of a build piece.
+
+    When the build piece is ready, the run chooses one of these nodes.
+    """
     first, *others = (node.id for node in piece.nodes)
     return " or ".join([f"{first} (preferred)", *others]) if others else first
 
 
 def _executions(piece: BuildPiece) -> str:
-    """Return the platforms of a piece, and how each is built."""
+    """Return the platforms of a build piece, each marked as native or emulated."""
     if not piece.platforms:
         return "the node's own platform"
     executions = {placed.execution for placed in piece.platforms}
@@ -186,7 +189,10 @@ def _results(piece: BuildPiece) -> list[str]:
 
 
 def _pushes(piece: BuildPiece) -> list[str]:
-    """Return how a build pushes. An engine's own builder builds whole targets only, and cannot push without a tag."""
+    """Return how a build piece is pushed.
+
+    A builder with the `docker` driver builds whole targets only, and cannot push without a tag.
+    """
     uploads = possible_upload_tags(piece.target) if piece.piece_count == 1 else []
     if piece.target.builder.driver.rules.is_engine:
         return [f"push as {tag}" for tag in uploads]

@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from mpbake.model.plan import PlatformVariant, Target
 
     Origin = Callable[[KeyPath], str]
-    """Returns where the value of a key was written, in words."""
+    """Returns a description of the place where the value of a key was written."""
 
 _WIDTH = 100
 _STALL_TIMEOUT = parse_duration(TargetSpec.model_fields["stall_timeout"].default)
 _ORIGIN_COLUMN = 60
-"""Column at which the origins of short lines begin."""
+"""Column at which the origin begins if the line is short."""
 
 
 def target_text(target: Target, origin: Origin | None = None, only: Sequence[Platform] = ()) -> str:
-    """Return the table of `target`, and a table for each platform on which it differs.
+    """Return `target` as a TOML table, and one more for each platform with different values.
 
-    With `origin`, each value has a comment that says where it comes from. `only`, if given, replaces the platforms of
-    the target.
+    With `origin`, a comment after each value describes where the value was written. `only`, if given, replaces the
+    platforms of the target.
     """
     platforms = tuple(only) or target.platforms
     common, by_platform = _split(target, platforms)
@@ -47,7 +47,7 @@ def target_text(target: Target, origin: Origin | None = None, only: Sequence[Pla
 def values_of(target: Target, platforms: Sequence[Platform]) -> dict[str, Any]:
     """Return the attributes of a target that have a value, in the order of the reference.
 
-    An attribute that differs by platform has its value on the first of `platforms`.
+    If an attribute differs by platform, the value for the first of `platforms` is returned.
     """
     values = _with_links(target.on(platforms)) | {
         "description": target.description,
@@ -67,10 +67,10 @@ def values_of(target: Target, platforms: Sequence[Platform]) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> Any:
-    """Return `value` as a plan states it, with template markers written as templates that give them literally."""
+    """Return `value` in the notation of a plan, with each template marker as a template that produces the marker."""
     match value:
         case str() if MARKER.search(value):
-            # Jinja would take a carriage return for a line break.
+            # Jinja would treat a carriage return as a line break.
             return re.sub(rf"{MARKER.pattern}|\r", lambda match: f"{{{{ {match.group()!r} }}}}", value)
         case list():
             return [_literal(entry) for entry in value]
@@ -85,7 +85,7 @@ def _duration(seconds: float) -> str:
 
 
 def _with_links(variant: PlatformVariant) -> dict[str, Any]:
-    """Return the attributes of a target, with its links among the contexts."""
+    """Return the attributes of a target. The named contexts include the linked targets."""
     attributes = dict(variant.attributes)
     links = {name: f"target:{link.name}" for name, link in variant.links.items()}
     if links:
@@ -107,7 +107,7 @@ def _checks(target: Target) -> list[dict[str, Any]]:
 
 
 def _split(target: Target, platforms: Sequence[Platform]) -> tuple[dict[str, Any], dict[Platform, dict[str, Any]]]:
-    """Return the values that all of `platforms` share, and those of each platform that differ."""
+    """Return the values that are equal on all `platforms`, and for each platform the values that differ."""
     values = values_of(target, platforms)
     if not target.variants:
         return values, {}
@@ -134,7 +134,7 @@ def _table(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Attribute:
-    """An attribute of a table, and the origins of its entries."""
+    """An attribute in a table, and the origins of its entries."""
 
     name: str
     value: Any
@@ -142,7 +142,10 @@ class _Attribute:
     origin: Origin | None
 
     def lines(self) -> Iterator[str]:
-        """Return one line; a line for each entry if one would be too long, or if the entries have several origins."""
+        """Yield the attribute on one line.
+
+        If the line is too long, or if the entries have different origins, yield one line for each entry.
+        """
         line = f"{toml_key(self.name)} = {toml_value(self.value)}"
         origins = self._origins()
         if len(line) <= _WIDTH and len(set(origins)) <= 1:

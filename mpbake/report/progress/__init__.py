@@ -1,1 +1,1 @@
-"""A run: lines and live view while it goes on, then the summary and the metadata file."""
+"""The output of a run: progress as lines or as a live view, then the summary and the metadata file."""

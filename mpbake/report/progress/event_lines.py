@@ -1,4 +1,4 @@
-"""One line for each event: the words that all reporters share."""
+"""The text of each event, used by all reporters."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _COMMAND_LENGTH = 60
 
 
 def short_digest(digest: str) -> str:
-    """Return the first twelve digits of a digest, enough to compare; `-` without one."""
+    """Return the first twelve digits of a digest, or `-` for an empty digest."""
     return digest.removeprefix("sha256:")[:12] or "-"
 
 
 def step_label(step: Step) -> str:
-    """Return `build web linux/arm64 on release/linux-arm64`."""
+    """Return the label of a step, such as `build web linux/arm64 on release/linux-arm64`."""
     match step:
         case BuildPiece():
             return f"build {step.target.name} {platform_list(step)} on {step.node.id}"
@@ -48,7 +48,7 @@ def step_label(step: Step) -> str:
 
 
 def short_step_label(step: Step) -> str:
-    """Return `web linux/arm64`, which marks the lines of a step's output."""
+    """Return the prefix for the lines of a step's output, such as `web linux/arm64`."""
     match step:
         case BuildPiece():
             return f"{step.target.name} {platform_list(step)}"
@@ -61,14 +61,14 @@ def short_step_label(step: Step) -> str:
 
 
 def start_line(step: Step) -> str:
-    """Return the label of a step that starts, with the platforms that it emulates."""
+    """Return the line for the start of a step: its label, and the platforms that it emulates."""
     platforms = step.platforms if isinstance(step, BuildPiece) else ()
     emulated = [str(placed.platform) for placed in platforms if placed.execution is Execution.EMULATED]
     return f"{step_label(step)} (emulated: {', '.join(emulated)})" if emulated else step_label(step)
 
 
 def finish_line(result: StepResult) -> str:
-    """Return how a step ended."""
+    """Return the line for the end of a step."""
     label = step_label(result.step)
     match result.status:
         case StepStatus.DONE:
@@ -86,7 +86,7 @@ def finish_line(result: StepResult) -> str:
 
 
 def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
-    """Return what happens before anything can be built."""
+    """Return the line for the start of a probe, which happens before any build."""
     if isinstance(event, EngineProbeStarted):
         return "asking the engine in use for the default builder"
     return f"asking {', '.join(node.id for node in event.nodes)} for their platforms"
@@ -98,12 +98,12 @@ def warning_line(event: Warned | StepRetried) -> str:
 
 
 def progress_line(event: NodeProgressed) -> str:
-    """Return how far the start of a node is."""
+    """Return the line for the progress of a node that is starting."""
     return f"{event.node.id}: {event.activity}"
 
 
 def retry_line(event: StepRetried) -> str:
-    """Return why an attempt failed, and what happens now."""
+    """Return why an attempt failed, and what mpbake does next."""
     reason = event.error.message.partition("\n")[0]
     if isinstance(event.step, BootstrapNode):
         return f"{event.step.node.id} is not used{'' if event.node_failed else ' for now'}: {reason}"

@@ -1,4 +1,4 @@
-"""A reporter for terminals: it redraws the running steps below lines for the finished ones."""
+"""A reporter for terminals: lines for finished steps, and below these lines a live view of the running steps."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ _REFRESH = 8
 
 
 def live_reporter(stream: TextIO, clock: Callable[[], float], style: ReportStyle) -> LiveReporter:
-    """Return a live reporter for the table of reporters."""
+    """Return a reporter that redraws the running steps in place."""
     return LiveReporter(stream, clock, verbose=style.verbose, colour=style.colour)
 
 
 class LiveReporter:
-    """Redraws the running steps in place until the run ends; `verbose` prints the builds' own output above them."""
+    """Redraws the running steps in place until the run ends. `verbose` prints the output of builds above the steps."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float], *, verbose: bool, colour: bool) -> None:
-        from rich.console import Console  # noqa: PLC0415 - 50 ms that a log or pipe does not need
+        from rich.console import Console  # noqa: PLC0415 - takes 50 ms; only terminals need rich
         from rich.live import Live  # noqa: PLC0415
 
         self._console = Console(file=stream, no_color=not colour, highlight=False, markup=False, emoji=False)
@@ -59,14 +59,14 @@ class LiveReporter:
         self._running: dict[Step, tuple[float, str]] = {}
         self._ends: dict[Hashable, StepStatus] = {}
         self._steps = 0
-        # This comes last: rich asks for the view at once.
+        # This must be the last statement, since rich calls `_view` at once.
         self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
 
     def handle(self, event: Event) -> None:
         """Update the view, and print the lines that stay on the screen."""
         with self._lock:
             self._update(event)
-        # Without the lock: rich holds its own lock while it asks for the view, and needs it to print.
+        # Print without `self._lock`: `_view` takes this lock while rich holds the lock that printing needs.
         self._show(event)
 
     def _update(self, event: Event) -> None:
@@ -90,13 +90,13 @@ class LiveReporter:
                 pass
 
     def _bootstraps(self, node: Node) -> list[Step]:
-        """Return the running steps that start `node`."""
+        """Return the running bootstrap steps of `node`."""
         return [step for step in self._running if isinstance(step, BootstrapNode) and step.node.id == node.id]
 
     def _end(self, result: StepResult) -> None:
         self._running.pop(result.step, None)
         step = _planned(result.step)
-        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # a step that failed on one node has failed
+        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # a shared step that failed on any node has failed
             self._ends[step] = result.status
 
     def _show(self, event: Event) -> None:
@@ -124,18 +124,18 @@ class LiveReporter:
                 assert_never(event)
 
     def _show_advance(self, event: NodeProgressed) -> None:
-        """Print the progress of a node that starts, unless the view shows it."""
+        """Print the progress of a node that is starting, unless the live view shows the node."""
         if not self._bootstraps(event.node) and self._pace.is_due(event.node.id):
             self._print(lines.progress_line(event))
 
     def _print(self, text: str, style: str = "") -> None:
-        """Print `text` so that it stays on the screen."""
+        """Print `text` permanently, above the live view."""
         from rich.text import Text  # noqa: PLC0415
 
         self._console.print(Text(text, style=style))  # the `style` of print would colour the view as well
 
     def _view(self) -> RenderableType:
-        """Return one line for each running step, as many as the screen has room for."""
+        """Return the step counts, then one line for each running step, as many as fit on the screen."""
         from rich.console import Group  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
@@ -150,7 +150,7 @@ class LiveReporter:
         return Group(*(Text(text, no_wrap=True, overflow="ellipsis") for text in texts))
 
     def _head(self) -> str:
-        """Return the numbers of steps that are done, that ended otherwise, and that run."""
+        """Return the step counts: done, other final states (failed, skipped, cancelled), and running."""
         ends = Counter(self._ends.values())
         done = f"{ends[StepStatus.DONE]} of {count(self._steps, 'step')} done"
         others = [status for status in StepStatus if ends[status] and status is not StepStatus.DONE]
@@ -161,5 +161,5 @@ class LiveReporter:
 
 
 def _planned(step: Step) -> Hashable:
-    """Return what identifies `step` in the plan: a shared piece is one step, on however many nodes it is built."""
+    """Return a key for `step` in the plan. A shared build piece has one key, even if several nodes build it."""
     return (step.target.name, platform_list(step)) if isinstance(step, BuildPiece) and step.shared else step

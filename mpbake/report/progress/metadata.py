@@ -1,4 +1,4 @@
-"""`--metadata-file`: the results of a run for programs, in the format of bake's file, with further fields."""
+"""The file of `--metadata-file`: the results of a run in the format of bake's metadata file, with further fields."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def metadata_file(folder: Path, option: str) -> Path | None:
 
 
 def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> None:
-    """Write the results of all targets; a file is written whole or not at all. Raises OSError."""
+    """Write the results of all targets, as a whole file or not at all. Raises OSError."""
     write_named(path, json.dumps(metadata_of(graph, finished, redact), indent=2) + "\n")
 
 
 def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> dict[str, Any]:
-    """Return for each target the fields of bake, and under `mpbake` its result, as a whole and on each platform."""
+    """Return the metadata of each target: bake's fields, and under `mpbake` the results by target and by platform."""
     by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
     for result in finished.results:
         target = step_target(result.step)
@@ -66,7 +66,7 @@ def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str]
 
 
 def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeError]) -> Iterator[str]:
-    """Return the errors of a target, the tags that may have moved, and why steps of it were not started.
+    """Yield the errors of a target, the tags that may have moved, and the reasons why steps were not started.
 
     `causes` holds the errors of all steps.
     """
@@ -91,7 +91,7 @@ def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]
     tags += [tag for move in moves for tag in move.moved]
     fields |= {_DIGEST: digest} if digest else {}
     if status is not StepStatus.DONE:
-        fields.pop(_NAME, None)  # buildx names every image that it built, even if its tag was never given
+        fields.pop(_NAME, None)  # buildx names every built image, even if the tag was never published
     fields |= {_NAME: ",".join(tags)} if tags else {}
     return fields | {
         _MPBAKE: {
@@ -105,13 +105,13 @@ def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]
 
 
 def _is_whole(result: StepResult, pieces: Sequence[StepResult]) -> bool:
-    """Return whether the digest of a step is that of the whole target."""
+    """Return whether the digest in a step's result is the digest of the whole target."""
     covers_target = isinstance(result.step, Publish | Verify) or (len(pieces) == 1 and result in pieces)
     return covers_target and result.status is StepStatus.DONE and bool(result.outcome.digest)
 
 
 def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> dict[str, dict[str, Any]]:
-    """Return for each platform its node, the time, what was pushed, and the digest that the registry serves."""
+    """Return for each platform the node, the seconds, whether the image was pushed, and the digest in the registry."""
     digests: dict[Platform, str] = {}
     for result in results:
         digests |= result.outcome.images
@@ -131,7 +131,7 @@ def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> d
 
 
 def _buildx_metadata(target: Target, piece: StepResult) -> dict[str, Any]:
-    """Return the metadata that buildx wrote about a piece, redacted."""
+    """Return the metadata of a build piece from buildx, redacted."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         if piece.outcome.log:
             return dict(json.loads(Path(piece.outcome.log).with_suffix(".json").read_bytes())[target.name])

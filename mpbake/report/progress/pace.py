@@ -12,7 +12,7 @@ _SECONDS = 5.0
 
 
 class Pace:
-    """Lets the first line about a subject pass at once, then one every five seconds. Thread-safe."""
+    """A rate limit for lines: the first line about a subject is due at once, then one every 5 seconds. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def is_due(self, subject: str) -> bool:
-        """Return whether a line about `subject` may be printed now; if so, it counts as printed."""
+        """Return whether a line about `subject` is due now. If so, count the line as printed."""
         with self._lock:
             now = self._clock()
             if now - self._last.get(subject, now - _SECONDS) < _SECONDS:

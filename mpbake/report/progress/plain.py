@@ -33,12 +33,12 @@ _ACTIVITY_LENGTH = 100
 
 
 def plain_reporter(stream: TextIO, clock: Callable[[], float], style: ReportStyle) -> PlainReporter:
-    """Return a plain reporter for the table of reporters. It has no colours."""
+    """Return a reporter that writes plain lines without colours."""
     return PlainReporter(stream, clock, verbose=style.verbose, quiet=style.quiet)
 
 
 class PlainReporter:
-    """Writes a line for each event, with the seconds since the start. `verbose` adds the builds' own output."""
+    """Writes a line for each event, with the seconds since the start. `verbose` adds the output of builds."""
 
     def __init__(
         self, stream: TextIO, clock: Callable[[], float], *, verbose: bool = False, quiet: bool = False
@@ -52,7 +52,7 @@ class PlainReporter:
         self._pace = Pace(clock)
 
     def handle(self, event: Event) -> None:
-        """Write the lines of an event."""
+        """Write the lines for an event."""
         if self._quiet:
             return
         for line in self._lines(event):

@@ -1,4 +1,4 @@
-"""The summary of a run: a row for each target, then the errors, which people read last."""
+"""The summary of a run: a row for each target, then the errors at the end."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _rows(target: Target, results: Sequence[StepResult], everything: Sequence[St
     """Return a row for a target with its first node, and below it a row for each further node."""
     pieces = [result for result in results if isinstance(result.step, BuildPiece)]
     status = status_of(target, everything)
-    # The digest of one piece is not that of the image, and an image that was not verified is not served.
+    # The digest of one of several build pieces is not the digest of the image, which only a later step knows.
     whole = status is StepStatus.DONE and (len(pieces) == 1 or len(results) > len(pieces))
     digests = [result.outcome.digest for result in reversed(results) if result.outcome.digest] if whole else []
     cells = [target.name, status, lines.short_digest(digests[0] if digests else "")]
@@ -57,7 +57,7 @@ def _rows(target: Target, results: Sequence[StepResult], everything: Sequence[St
 
 
 def _by_node(pieces: Iterable[StepResult]) -> list[list[str]]:
-    """Return the platforms that each node has built, or should have built, and the node."""
+    """Return a row for each node: the platforms that the node built or should have built, and the node's name."""
     by_node: dict[str, list[str]] = {}
     for result in pieces:
         if isinstance(result.step, BuildPiece):
@@ -67,7 +67,7 @@ def _by_node(pieces: Iterable[StepResult]) -> list[list[str]]:
 
 
 def step_target(step: Step | None) -> Target | None:
-    """Return the target of a step; None for a node's bootstrap, or without a step."""
+    """Return the target of a step; None for a node's bootstrap, and for no step."""
     match step:
         case BootstrapNode() | None:
             return None
@@ -78,13 +78,16 @@ def step_target(step: Step | None) -> Target | None:
 
 
 def is_worth_reporting(result: StepResult) -> bool:
-    """Return whether it is worth telling that a step was not started: a build, or tags that wait for another target."""
+    """Return whether a step that was not started is reported.
+
+    Such a step is a build, or the publishing of tags that wait for another target.
+    """
     same_target = step_target(result.blocked_by) is step_target(result.step)
     return isinstance(result.step, BuildPiece) or (isinstance(result.step, Publish) and not same_target)
 
 
 def is_own_step(step: Step) -> bool:
-    """Return whether a step belongs to a selected target, rather than to one that is only linked to."""
+    """Return whether a step belongs to a selected target, not to a target that is only linked to."""
     return not (isinstance(step, BuildPiece) and step.shared)
 
 
@@ -93,14 +96,14 @@ def _steps_of(target: Target, results: Sequence[StepResult]) -> list[StepResult]
 
 
 def status_of(target: Target, results: Sequence[StepResult]) -> StepStatus:
-    """Return how `target` ended: the worst status of its steps."""
+    """Return the final status of `target`: the worst status of its steps."""
     statuses = {result.status for result in _steps_of(target, results)}
     order = (StepStatus.FAILED, StepStatus.CANCELLED, StepStatus.SKIPPED)
     return next((status for status in order if status in statuses), StepStatus.DONE)
 
 
 def _seconds(target: Target, results: Sequence[StepResult]) -> float:
-    """Return the time of a target. Steps of the same kind run in parallel: the longest counts."""
+    """Return the seconds that a target took. Of the steps of one kind, which run in parallel, the longest counts."""
     longest: dict[type[Step], float] = {}
     for result in _steps_of(target, results):
         longest[type(result.step)] = max(result.seconds, longest.get(type(result.step), 0.0))
@@ -119,7 +122,7 @@ def _closing(targets: dict[Target, list[StepResult]], finished: RunFinished) -> 
 
 
 def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
-    """Return warnings of targets that are done, and whose results have no output; empty if there are none."""
+    """Return warnings about finished targets whose results stay in the build cache only; empty if there are none."""
     users = (*graph.targets, *linked_targets(*graph.targets))
     used = {target for user in users for target in (*user.needs, *user.every_link)}
     undone = {step_target(result.step) for result in finished.results if result.status is not StepStatus.DONE}
@@ -134,14 +137,14 @@ def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
 
 
 def _names(targets: Sequence[Target]) -> str:
-    """Return the names of the first targets, and how many more there are."""
+    """Return the names of the first targets, and the number of the others."""
     return abbreviated([target.name for target in targets], most=_MOST_NAMES)
 
 
 def errors_text(finished: RunFinished, *, with_skipped: bool = False) -> str:
-    """Return the tags that may have moved, then every error; empty if all went well.
+    """Return the tags that may have moved, then every error; empty for a run without errors.
 
-    `with_skipped` adds the steps that were not started, for a run whose reporter is quiet.
+    `with_skipped` adds the steps that were not started, which a quiet reporter has not printed.
     """
     paragraphs = []
     for result in finished.results:
@@ -155,7 +158,7 @@ def errors_text(finished: RunFinished, *, with_skipped: bool = False) -> str:
 
 
 def unsure_tags_text(result: StepResult) -> str:
-    """Return the state of the tags that a cancelled step was moving; empty if none may have moved."""
+    """Return the state of the tags that a cancelled step was moving; empty if no tag may have moved."""
     moves = result.outcome.moves
     if result.status is not StepStatus.CANCELLED or not (moves.moved or moves.unsure):
         return ""

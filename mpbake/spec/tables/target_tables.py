@@ -26,6 +26,7 @@ from mpbake.spec.tables.value_types import (
     InvalidValue,
     Matrix,
     Network,
+    Operation,
     Outputs,
     Platforms,
     Policies,

@@ -1,1 +1,1 @@
-"""Images that builds leave: in engines, in archives, and as bases of other targets."""
+"""The images that builds produce: in engines, in archives, and as bases of other targets."""

@@ -1,4 +1,4 @@
-"""Join archives of OCI image layouts, one for each piece of a target. Uses neither Docker nor networks."""
+"""Joins archives of OCI image layouts, one for each build piece of a target. Uses neither Docker nor networks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Layout:
-    """One archive, open for reading."""
+    """An archive of an OCI image layout, open for reading."""
 
     tar: tarfile.TarFile
 
@@ -44,7 +44,7 @@ class _Layout:
         return descriptor
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return the entries of the index in the archive, or the only image."""
+        """Return the entries of the index in the archive; without an index, the only image."""
         top = self.top()
         if top["mediaType"] not in INDEXES:
             return [{key: value for key, value in top.items() if key != "annotations"}]
@@ -53,7 +53,7 @@ class _Layout:
 
 
 def form_in(part: Path) -> ImageForm:
-    """Return the form of the images in an archive. Raises BuildFailed if it is not a layout, OSError."""
+    """Return the form of the images in an archive. Raises OSError, and BuildFailed if the archive is not a layout."""
     try:
         with tarfile.open(part) as tar:
             layout = _Layout(tar=tar)
@@ -65,10 +65,11 @@ def form_in(part: Path) -> ImageForm:
 def join_archives(
     parts: Sequence[Path], dest: Path, annotations: Mapping[str, Mapping[str, str]], *, tar: bool = True
 ) -> str:
-    """Write one layout with the images of all `parts` to `dest`, a tar archive or a folder; return the index digest.
+    """Write one layout with the images of all `parts` to `dest`, and return the digest of the index.
 
-    `annotations` holds the annotations of the index and of its descriptor, under `index` and `index-descriptor`. An
-    archive appears whole or not at all. Raises BuildFailed if a part is not a layout, OSError.
+    `dest` is a tar archive, or a folder if `tar` is False. `annotations` holds the annotations of the index and of its
+    descriptor, under `index` and `index-descriptor`. An archive is written whole or not at all. Raises OSError, and
+    BuildFailed if a part is not a layout.
     """
     with ExitStack() as stack:
         try:
@@ -91,7 +92,7 @@ def join_archives(
 
 
 def _index(entries: Sequence[dict[str, Any]], annotations: Mapping[str, str]) -> bytes:
-    """An index in BuildKit's order: images first, then their attestations."""
+    """Return an index in BuildKit's order: images first, then the attestations of the images."""
     attestations = [entry for entry in entries if is_attestation(entry)]
     images = [entry for entry in entries if entry not in attestations]
     index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [*images, *attestations]}
@@ -103,7 +104,7 @@ def _blob(digest: str) -> str:
 
 
 def _blobs(layouts: Sequence[_Layout]) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes]]]:
-    """Every blob once, without the indexes that are joined."""
+    """Yield every blob once, without the indexes of the parts."""
     seen = {_blob(layout.top()["digest"]) for layout in layouts if layout.top()["mediaType"] in INDEXES}
     for layout in layouts:
         for member in layout.tar:
@@ -126,7 +127,7 @@ def _write_tar(dest: Path, files: Mapping[str, bytes], layouts: Sequence[_Layout
 
 
 def _write_folder(dest: Path, files: Mapping[str, bytes], layouts: Sequence[_Layout]) -> None:
-    """Write the blobs first: an index never names a blob that does not exist yet."""
+    """Write a layout as a folder. Blobs come first, so that an index never names a missing blob."""
     for name, _, data in _blobs(layouts):
         path = _path_inside(dest, name)
         with path.open("wb") as file:
@@ -137,7 +138,7 @@ def _write_folder(dest: Path, files: Mapping[str, bytes], layouts: Sequence[_Lay
 
 
 def _path_inside(folder: Path, name: str) -> Path:
-    """The path of a file of an archive below `folder`. Raises ValueError for a name that leads elsewhere."""
+    """Return the path below `folder` of a file in an archive. Raises ValueError if the name leads out of `folder`."""
     path = folder / name
     if ".." in path.relative_to(folder).parts:
         raise ValueError(name)

@@ -1,4 +1,4 @@
-"""Images in the store of an engine that builds by itself: pushed to registries, tagged for the user."""
+"""Images that the `docker` driver has built: pushes these images to registries, and tags them for the user."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _TIMEOUT = 60.0
 _TRIES = 3
 _PAUSE = 1.0
 _TAGGERS = 4
-"""The number of `docker tag` commands that run at the same time."""
+"""The number of `docker tag` commands that run in parallel."""
 _NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
 
 
 class EngineImages:
-    """Tags, pushes and removes images of engines; safe to use from several threads."""
+    """Tags, pushes and removes images of engines. Thread-safe."""
 
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
@@ -43,7 +43,7 @@ class EngineImages:
         self._uploads: dict[str, tuple[ReadyNode, dict[str, None]]] = {}
 
     def remember_uploads(self, targets: Sequence[Target], ready_node: ReadyNode) -> None:
-        """Remember the names under which the engine is about to upload `targets`; `close` removes them."""
+        """Remember the temporary tags that the engine is about to push for `targets`; `close` removes these tags."""
         _, names = self._uploads.setdefault(ready_node.endpoint, (ready_node, {}))
         names.update(dict.fromkeys(name for target in targets for name in upload_tags(target)))
 
@@ -53,17 +53,18 @@ class EngineImages:
             self._tag(image, tag, ready_node)
 
     def name_later(self, target: Target, image: str, ready_node: ReadyNode, reporter: Reporter) -> None:
-        """Give the tags in the background. A failure is a warning."""
+        """Give `image` the tags of `target` in the background. A failure is reported as a warning."""
         self._taggers.submit(self._name_or_warn, target, image, ready_node, reporter)
 
     def finish(self) -> None:
-        """Wait for the tags that are given in the background."""
+        """Wait for all tags from `name_later`."""
         self._taggers.shutdown(wait=True)
 
     def upload(self, target: Target, image: str, ready_node: ReadyNode, client: RegistryClient) -> dict[str, str]:
-        """Push `image` to each repository of `target`, under an unused tag; return its digest by repository.
+        """Push `image` to each repository of `target`, under a temporary tag. Return the digest by repository.
 
-        This is for the classic image store, which pushes only by `docker push`. Raises BuildFailed, Unreachable.
+        This is necessary for the classic image store, whose images only `docker push` can push. Raises BuildFailed,
+        Unreachable.
         """
         digests = {}
         for tag in upload_tags(target):
@@ -76,7 +77,7 @@ class EngineImages:
         return digests
 
     def close(self) -> None:
-        """Remove the names of uploads, all of an engine with one command."""
+        """Remove the temporary tags of uploads, with one command for each engine."""
         self.finish()
         for ready_node, names in self._uploads.values():
             if names:
@@ -126,10 +127,10 @@ class EngineImages:
             self._docker.pause(_PAUSE)
 
     def _pushed_digest(self, image: str, tag: str, ready_node: ReadyNode, client: RegistryClient) -> str:
-        """Return the digest under which the repository of `tag` serves `image`.
+        """Return the digest of `image` in the repository of `tag`.
 
-        mpbake asks the engine for the image by its ID: another run may have moved `tag` to its own image meanwhile. The
-        engine also lists digests of earlier pushes. Raises BuildFailed if the repository serves none of them.
+        mpbake queries the engine by the ID of the image, since another run may have moved `tag` to another image. The
+        engine also lists digests of earlier pushes. Raises BuildFailed if the repository serves none of the digests.
         """
         repository = repository_of(tag)
         for digest in self._digests(image, repository, ready_node):
@@ -139,7 +140,7 @@ class EngineImages:
         raise BuildFailed(f"{repository.name} does not serve the image that was pushed", hint=hint)
 
     def _digests(self, image: str, repository: Repository, ready_node: ReadyNode) -> list[str]:
-        """The digests of an image in one repository, which the engine lists as `team/web@sha256:…`."""
+        """Return the digests of an image in one repository. The engine lists such a digest as `team/web@sha256:…`."""
         try:
             listed = self._call(lambda client: client.image.inspect(image).repo_digests, ready_node)
         except CommandFailed:
@@ -159,5 +160,5 @@ class EngineImages:
 
 
 def _is_same(one: Repository, other: Repository) -> bool:
-    """Whether two repositories are the same one, in whatever spelling: `web`, `docker.io/library/web`."""
+    """Whether two repositories are the same in different notations, such as `web` and `docker.io/library/web`."""
     return (one.registry, one.path) == (other.registry, other.path)

@@ -1,6 +1,7 @@
-"""The form of images: media types, the storage of attestations, the version of the provenance.
+"""The form of images: media types, how attestations are stored, the version of the provenance.
 
-Each BuildKit release has its own defaults. The pieces of one target are joined to one index, so they need one form.
+Each BuildKit release has its own defaults. The build pieces of one target are joined to one index, so all pieces need
+the same form.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
     Manifest = Mapping[str, Any]
 
 ImageForm = tuple[str, ...]
-"""The form of a piece in words, such as `https://slsa.dev/provenance/v1`, sorted."""
+"""The form of a build piece's images in words, such as `https://slsa.dev/provenance/v1`, sorted."""
 
 _PROVENANCE = "provenance"
-# All BuildKit releases can write this form: older releases write nothing else, and ignore the options.
+# Every BuildKit release can write this form. Older releases write only this form, and ignore the options.
 _COMMON_OUTPUT = {"oci-mediatypes": "true", "oci-artifact": "false"}
 _COMMON_PROVENANCE = {"version": "v0.2"}
-# The default of buildx if the plan names no attestation: provenance, but none beside the files of a local output.
+# buildx's default if the plan names no attestation: provenance, but not as a file in a local output.
 _DEFAULT_PROVENANCE = {"type": _PROVENANCE, "mode": "min", "inline-only": "true"}
 _TYPES_WITH_FORM = ("image", "oci", "registry")
 _UNRELEASED = "v0.0.0"
-"""The start of the version of a BuildKit that was built without a version."""
+"""The start of the version of a BuildKit that was built without a version number."""
 
 
 def in_common_form(target: dict[str, Any]) -> dict[str, Any]:
-    """Return a target of a bake definition that states the form that all BuildKit releases can write.
+    """Return `target`, a target of a bake definition, with options for the form that every BuildKit release can write.
 
-    Options that the plan itself states stay.
+    Options that are already set in the plan are kept.
     """
     outputs = [_common_output(output) for output in target["output"]]
     return {**target, "output": outputs, "attest": _common_attestations(target.get("attest", ()))}
@@ -72,7 +73,7 @@ def _missing(options: Mapping[str, str], fields: Mapping[str, str]) -> dict[str,
 
 
 def _states_form(target: Target) -> bool:
-    """Whether the plan itself states a part of the form of a target's images."""
+    """Whether the plan itself sets an option for the form of a target's images."""
     attestations = map(parse_fields, target.attributes.get("attest", ()))
     outputs = (target.push_options, *map(parse_fields, target.outputs))
     return any("version" in fields for fields in attestations) or any(
@@ -82,13 +83,13 @@ def _states_form(target: Target) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageForms:
-    """Decides for each target of a run, once, whether its pieces state the common form."""
+    """Decides once for each target of a run whether the build pieces of the target must use the common form."""
 
     nodes: ReadyNodes
     _common: dict[Target, bool] = field(default_factory=dict)
 
     def is_common(self, piece: BuildPiece) -> bool:
-        """Return whether `piece` states the common form, because the nodes of its target may differ in their defaults.
+        """Return whether `piece` must use the common form, because the nodes of the target may have different defaults.
 
         Waits until the preferred nodes of all pieces of the target have been started.
         """
@@ -101,7 +102,7 @@ class ImageForms:
     def check(
         self, target: Target, built_on: Mapping[BuildPiece, Node], form: Callable[[BuildPiece], ImageForm]
     ) -> None:
-        """Raise BuildFailed unless the pieces of `target` have one form; `form` reads the form of a piece.
+        """Raise BuildFailed unless all build pieces of `target` have the same form; `form` reads the form of a piece.
 
         Pieces that cannot differ are not read.
         """
@@ -110,7 +111,7 @@ class ImageForms:
             _check_same_form(target, {self._node_text(node): form(piece) for piece, node in built_on.items()})
 
     def _node_text(self, node: Node) -> str:
-        """A node and its release of BuildKit, for messages."""
+        """Return a node with its BuildKit release, for messages."""
         return f"{node.id} (BuildKit {self.nodes.version(node) or 'of an unknown version'})"
 
     def _have_same_release(self, nodes: Iterable[Node]) -> bool:
@@ -120,7 +121,7 @@ class ImageForms:
 
 
 def form_of(index: Manifest, read: Callable[[str], Manifest]) -> ImageForm:
-    """Return the form, in words, of the images in an index; `read` returns the manifest of a digest."""
+    """Return the form, in words, of the images in an index. `read` returns the manifest with a given digest."""
     entries = index.get("manifests") or [index]
     words = {f"images as {entry['mediaType']}" for entry in entries if not is_attestation(entry)}
     for manifest in (read(entry["digest"]) for entry in entries if is_attestation(entry)):
@@ -132,7 +133,7 @@ def form_of(index: Manifest, read: Callable[[str], Manifest]) -> ImageForm:
 
 
 def _check_same_form(target: Target, forms: Mapping[str, ImageForm]) -> None:
-    """Raise BuildFailed unless all pieces of `target` have one form; `forms` is by the node that built a piece."""
+    """Raise BuildFailed unless all `forms` are equal. The keys of `forms` are the nodes that built `target`."""
     distinct = set(forms.values())
     if len(distinct) <= 1:
         return

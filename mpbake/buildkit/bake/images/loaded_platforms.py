@@ -1,4 +1,4 @@
-"""Decide which platforms of a piece are loaded into the engine in use, and how."""
+"""Decides which platforms of a build piece are loaded into the engine in use, and how."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadDecision:
-    """What to load of a piece: all of it during the build, one platform afterwards, or nothing, with a reason."""
+    """What to load of a build piece: all platforms during the build, one platform later, or nothing for a reason."""
 
     whole: bool = False
     platform: Platform | None = None
@@ -22,7 +22,7 @@ class LoadDecision:
 
 
 def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
-    """Decide what to load of `piece`; ask the engine in use only if its answer matters. Raises Unreachable."""
+    """Decide what to load of `piece`. Query the engine in use only if the answer matters. Raises Unreachable."""
     if not piece.target.load or piece.shared:
         return LoadDecision()
     if piece.piece_count == 1 and len(piece.platforms) <= 1:
@@ -33,7 +33,8 @@ def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
 def load_of(piece: BuildPiece, engine: EngineFacts) -> LoadDecision:
     """Decide what to load of `piece` into `engine`.
 
-    An engine with the containerd image store loads all platforms of one solve. Any other engine loads its own platform.
+    An engine with the containerd image store loads all platforms of one solve. Any other engine loads only the engine's
+    own platform.
     """
     if piece.piece_count == 1 and engine.containerd_store:
         return LoadDecision(whole=True)

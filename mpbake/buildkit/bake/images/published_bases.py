@@ -1,4 +1,4 @@
-"""The base images of a target that the run has published before."""
+"""The base images of a target that this run has already published."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def published_contexts(target: Target, published: Mapping[str, str]) -> dict[str, str]:
-    """Return named contexts for `target`: the tags of all its dependencies, by the digests in `published`.
+    """Return named contexts for `target`: the tags of all dependencies, with the digests in `published`.
 
-    With them, `FROM` of such a tag uses exactly the published image, whatever image an engine has under that name. Only
-    tags that a Dockerfile may mention get a context: a context claims that the target is built from it, and old
-    frontends refuse all contexts.
+    With such a context, `FROM TAG` uses exactly the published image, even if an engine has another image under that
+    tag. Only tags that a Dockerfile may mention get a context, for two reasons: a context claims that the target is
+    built from the image, and old frontends reject all contexts.
     """
     dependencies = with_dependencies([target]) if published else []
     tags = [tag for dependency in dependencies for tag in dependency.tags if tag in published]
@@ -39,7 +39,10 @@ def published_contexts(target: Target, published: Mapping[str, str]) -> dict[str
 
 
 def _dockerfile_text(variant: PlatformVariant) -> str | None:
-    """The Dockerfile, or None if it is not on this machine or cannot be read: such a file may mention any image."""
+    """Return the text of the Dockerfile; None if the file is not on this machine or cannot be read.
+
+    Without the text, the Dockerfile may mention any image.
+    """
     inline, path = variant.dockerfile
     try:
         return inline or (read_bounded(Path(path), pipe=False).decode() if path else None)

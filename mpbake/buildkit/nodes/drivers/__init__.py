@@ -1,1 +1,1 @@
-"""The back ends of drivers, one module for each driver: everything about a driver that talks to Docker."""
+"""The back ends of drivers: one module for each driver, with everything that talks to Docker."""

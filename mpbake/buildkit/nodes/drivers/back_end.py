@@ -1,4 +1,4 @@
-"""The interface of a driver's back end: how to ask a node of the driver, and who keeps what mpbake makes for it."""
+"""The interface of a driver's back end: how to query a node, and how to manage the node's resource."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 INSPECT_TIMEOUT = 60.0
-"""Seconds within which docker, buildx or kubectl must answer a question about a node."""
+"""Seconds within which docker, buildx or kubectl must answer a query about a node."""
 
 
-class Keeper(Protocol):
-    """Finds, prepares, stops and removes the resources that mpbake makes for nodes, such as containers."""
+class ResourceManager(Protocol):
+    """Finds, prepares, stops and removes the resources that mpbake creates for nodes, such as containers."""
 
     @property
     def docker(self) -> Docker:
@@ -34,10 +34,13 @@ class Keeper(Protocol):
         """Return the resource of `node`; None if there is none. Raises Unreachable."""
 
     def own(self, node: Node) -> NodeResource | None:
-        """Return the resource of `node`, as `find` does. Raises UsageError if mpbake did not make it, Unreachable."""
+        """Return the resource of `node`; None if there is none.
+
+        Raises Unreachable, and UsageError if the resource is foreign.
+        """
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
-        """Whether a build runs in the resource. Raises NodeMayBeInUse if that is unknown, Unreachable."""
+        """Whether a build runs in the resource. Raises Unreachable, and NodeMayBeInUse if the answer is unknown."""
 
     def is_starting(self, node: Node) -> bool:
         """Whether the resource of `node` is starting without an error so far."""
@@ -46,13 +49,16 @@ class Keeper(Protocol):
         """Whether nothing runs in the resource."""
 
     def check_new(self, node: Node) -> None:
-        """Check that the resource of `node` can be made. Raises UsageError, Unreachable."""
+        """Check that the resource of `node` can be created. Raises UsageError, Unreachable."""
 
     def fetch(self, node: Node, start: NodeStart) -> None:
-        """Pull the image of `node` if that is necessary. Raises ImageUnavailable, Unreachable."""
+        """Pull the image of `node` if necessary. Raises ImageUnavailable, Unreachable."""
 
     def prepare(self, node: Node) -> None:
-        """Make what must exist before buildx makes the resource of `node`. Raises as `check_new` does."""
+        """Create everything that must exist before buildx creates the resource of `node`.
+
+        Raises as `check_new` does.
+        """
 
     def resume(self, node: Node, made: NodeResource) -> None:
         """Resume a paused resource, which buildx does not start."""
@@ -61,10 +67,10 @@ class Keeper(Protocol):
         """Stop the resource; the next run starts it again."""
 
     def remove(self, node: Node, made: NodeResource) -> None:
-        """Stop and remove the resource. Its cache stays if it can."""
+        """Stop and remove the resource. Keep its cache if the driver can."""
 
     def forget_cache(self, node: Node) -> CacheRemoval:
-        """Remove the cache of `node`, if mpbake made it."""
+        """Remove the cache of `node`, if mpbake created the cache."""
 
     def end_of_log(self, node: Node) -> str:
         """Return the end of the log of `node`, or why it does not run; empty if nothing is known."""
@@ -76,37 +82,37 @@ def _is_shared_by_none(_: Node) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackEnd:
-    """The back end of one driver.
+    """The back end of one driver. Some drivers need no resource: mpbake creates nothing for their nodes.
 
     `causes`: return the causes to look for in an error of a node.
-    `keeper`: return the keeper of what mpbake makes for nodes; None if it makes nothing.
-    `survey`: check a node for which mpbake makes nothing, without changing anything. Raises Unreachable, UsageError.
-    `ask`: return a node that should be running, and what it reports. Raises Unreachable, UsageError.
-    `connect`: return a node for which mpbake makes nothing, ready for builds. Raises Unreachable, UsageError.
+    `manager`: return the manager of the nodes' resources; None if the nodes need no resource.
+    `survey`: check a node without a resource, and change nothing. Raises Unreachable, UsageError.
+    `ask`: return a node that should be running, with its facts. Raises Unreachable, UsageError.
+    `connect`: return a node without a resource, ready for builds. Raises Unreachable, UsageError.
     `is_shared`: whether plans that declare no builder share the node.
     """
 
     causes: Causes
-    keeper: Callable[[Docker], Keeper | None]
+    manager: Callable[[Docker], ResourceManager | None]
     survey: Callable[[Instances, Node], object]
     ask: Callable[[Instances, Node], ReadyNode]
     connect: Callable[[Instances, Node, NodeStart], ReadyNode]
     is_shared: Callable[[Node], bool] = _is_shared_by_none
 
 
-def no_keeper(_: Docker) -> None:
-    """Return None: mpbake makes nothing for nodes of the driver."""
+def no_manager(_: Docker) -> None:
+    """Return None, for drivers whose nodes need no resource."""
 
 
 def ask_instance(instances: Instances, node: Node) -> ReadyNode:
-    """Ask a node through its own buildx instance, as declared."""
+    """Query a node through its own buildx instance, as declared."""
     return instances.ask(instances.write(node))
 
 
 def boot_instance(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
-    """Boot a node through its own buildx instance, as declared."""
+    """Start a node through its own buildx instance, as declared."""
     return instances.boot(instances.write(node), start)
 
 
 def ask_nothing(instances: Instances, node: Node) -> None:
-    """Check nothing: the keeper of the driver looks at its nodes."""
+    """Check nothing, for drivers whose resource manager checks the nodes."""

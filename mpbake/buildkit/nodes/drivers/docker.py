@@ -1,11 +1,11 @@
-"""The back end of the docker driver: the builder that every Docker engine has."""
+"""The back end of the `docker` driver: the builder that is part of every Docker engine."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.nodes.causes import REFUSED, engine_causes
-from mpbake.buildkit.nodes.drivers.back_end import BackEnd, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, no_manager
 from mpbake.buildkit.nodes.drivers.external import external_causes
 
 if TYPE_CHECKING:
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
-    """A node of a builder that buildx's store does not list is looked up as a docker context of that name."""
+    """Return the causes of a failure of a node.
+
+    If buildx's store lacks the builder, its name counts as a docker context.
+    """
     return external_causes(node, far_host) if node.missing else (REFUSED, *engine_causes(far_host))
 
 
@@ -28,4 +31,4 @@ def _connect(instances: Instances, node: Node, _: NodeStart) -> ReadyNode:
     return instances.ask_engine(node)
 
 
-DOCKER_BACK_END = BackEnd(causes=_causes, keeper=no_keeper, survey=_ask, ask=_ask, connect=_connect)
+DOCKER_BACK_END = BackEnd(causes=_causes, manager=no_manager, survey=_ask, ask=_ask, connect=_connect)

@@ -82,7 +82,7 @@ def _causes(_: Node, far_host: str) -> tuple[Cause, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Containers:
-    """The keeper of containers."""
+    """Back end of the `docker-container` driver: finds, starts, stops and removes the containers of nodes."""
 
     docker: Docker
     can_stop: bool = True
@@ -104,14 +104,17 @@ class Containers:
         return unreachable_by(_causes, node, completed, f"{completed.stderr}\nstderr={far.stderr}")
 
     def own(self, node: Node) -> NodeResource | None:
-        """Return the container of `node`. Raises UsageError if mpbake did not make it, Unreachable."""
+        """Return the container of `node`; None if there is none.
+
+        Raises Unreachable, and UsageError if the container is foreign.
+        """
         return owned_resource(node, self.find(node), "docker rm -f")
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether a client is connected to BuildKit in the container.
 
-        A container that has ended may still list commands that ended with it. podman lists commands for five minutes
-        after their end, so the processes decide; if they cannot be listed, the container counts as used.
+        A stopped container may still list commands that ended with the container. podman lists a command for five
+        minutes after its end, so the processes decide. If the processes cannot be listed, the container counts as used.
         """
         if not made.busy or made.status not in {"running", _PAUSED}:
             return False
@@ -119,10 +122,10 @@ class Containers:
         return bool(top.returncode) or _CONNECTION in top.stdout
 
     def fetch(self, node: Node, start: NodeStart) -> None:
-        """Pull the image of `node` if its engine does not have it. Raises ImageUnavailable.
+        """Pull the image of `node` if the node's engine does not have the image. Raises ImageUnavailable.
 
-        buildx also pulls when it creates a container, but reports neither the progress nor why it fails. buildx itself
-        handles an image that the engine has: it looks for a newer one, and uses the present one if that fails.
+        buildx also pulls when it creates a container, but reports neither progress nor the reason of a failure. If the
+        engine has the image, buildx itself looks for a newer image, and uses the present image if that fails.
         """
         image = dict(node.options).get("image", _DEFAULT_IMAGE)
         if not self._run(node, "image", "inspect", "--", image).returncode:
@@ -139,7 +142,10 @@ class Containers:
             raise ImageUnavailable(error.message, hint=error.hint)
 
     def is_starting(self, node: Node) -> bool:
-        """Whether the container of `node` runs and was never restarted, so that BuildKit in it may still answer."""
+        """Whether the container of `node` runs and was never restarted.
+
+        If so, BuildKit in the container may still answer.
+        """
         state = "{{.State.Status}} {{.RestartCount}}"
         inspected = self._run(node, "container", "inspect", "--format", state, container_name(node))
         return inspected.stdout.split() == ["running", "0"]
@@ -149,32 +155,36 @@ class Containers:
         return made.status not in _RUNNING
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume a paused container."""
+        """Resume a container that was paused by hand."""
         if made.status == _PAUSED:
             self._must(node, lambda client: client.container.unpause(made.id))
 
     def stop(self, node: Node, made: NodeResource) -> None:
-        """Stop the container. BuildKit gets the time to write its state to disk."""
+        """Stop the container, with time for BuildKit to write its state to disk."""
         self.resume(node, made)
         self._must(node, lambda client: client.container.stop(made.id))
 
     def remove(self, node: Node, made: NodeResource) -> None:
-        """Stop and remove the container by its id, so another one of its name stays. The cache stays in its volume."""
+        """Stop and remove the container, but keep the cache volume.
+
+        The container is removed by id, so a newer container with the same name is kept.
+        """
         if made.status in {"running", _PAUSED}:
             self.stop(node, made)
         self._must(node, lambda client: client.container.remove(made.id, force=True))
 
     def check_new(self, node: Node) -> None:
-        """Check that mpbake can make a container for `node`, with a cache of its own.
+        """Check that mpbake can create a container for `node`, with its own cache volume.
 
-        Raises UsageError if mpbake did not make the volume, Unreachable.
+        Raises UsageError if mpbake did not create an existing volume, and Unreachable.
         """
         check_volume(node, self._labels_of_volume(node))
 
     def prepare(self, node: Node) -> None:
-        """Make the volume for the cache of a new container, with mpbake's label. Raises as `check_new` does.
+        """Create the cache volume of a new container, with mpbake's label. Raises as `check_new` does.
 
-        docker would make the volume without a label when it creates the container, and nothing would show its owner.
+        Otherwise docker would create the volume without a label together with the container, and nothing would show
+        that mpbake owns the volume.
         """
         labels = self._labels_of_volume(node)
         check_volume(node, labels)
@@ -185,7 +195,7 @@ class Containers:
                 raise unreachable_by(_causes, node, created)
 
     def forget_cache(self, node: Node) -> CacheRemoval:
-        """Remove the volume with the cache of `node`, if mpbake made it."""
+        """Remove the cache volume of `node`, if mpbake created the volume."""
         labels = self._labels_of_volume(node)
         if labels is None:
             return CacheRemoval.NOTHING
@@ -263,7 +273,7 @@ def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tu
     return tuple(sorted((name, str(value)) for name, value in settings.items() if value))
 
 
-def _keeper(docker: Docker) -> Containers:
+def _manager(docker: Docker) -> Containers:
     return Containers(docker=docker)
 
 
@@ -277,7 +287,7 @@ def _is_shared(node: Node) -> bool:
 
 DOCKER_CONTAINER_BACK_END = BackEnd(
     causes=_causes,
-    keeper=_keeper,
+    manager=_manager,
     survey=ask_nothing,
     ask=ask_instance,
     connect=boot_instance,

@@ -1,11 +1,11 @@
-"""The back end of external builders whose driver mpbake does not know: buildx itself reaches their nodes."""
+"""The back end of external builders whose driver mpbake does not know. buildx itself reaches their nodes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.nodes.causes import NEAR, PAUSED, cause
-from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_manager
 
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Cause
@@ -19,10 +19,10 @@ _NO_BUILDER = cause(
 
 
 def external_causes(_: Node, __: str) -> tuple[Cause, ...]:
-    """Return the causes for which buildx cannot use a builder that it may not have."""
+    """Return the causes for which buildx cannot use an external builder, which buildx's store may not contain."""
     return (_NO_BUILDER, PAUSED, *NEAR)
 
 
 EXTERNAL_BACK_END = BackEnd(
-    causes=external_causes, keeper=no_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+    causes=external_causes, manager=no_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance
 )

@@ -1,8 +1,8 @@
 """The back end of the kubernetes driver: Deployments and StatefulSets, through kubectl.
 
-mpbake finds a Deployment by its name, recognizes its own Deployments by their mark, and never takes over another one.
-buildx makes a Deployment, and later uses any Deployment of that name: it reports neither whether there is one nor who
-made it.
+mpbake finds a Deployment by name, recognizes its own Deployments by their mark, and never takes over a foreign one.
+buildx creates a Deployment, and later uses any Deployment with that name. buildx reports neither whether a Deployment
+exists nor who created it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _REMOVE_TIMEOUT = 120.0
 _LAST_LINES = 10
 _STARTING = {"", "ContainerCreating", "PodInitializing", "Completed"}
-"""Reasons of a waiting or ended container in a pod that is starting normally."""
+"""Reasons of waiting or terminated containers in a pod that is starting normally."""
 _SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
 _CLUSTER_CAUSES = (
     cause(
@@ -85,7 +85,7 @@ def _causes(_: Node, __: str) -> tuple[Cause, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployments:
-    """The keeper of Deployments. A Deployment with a claim for its volume is a StatefulSet."""
+    """Finds and removes the Deployments of nodes. A Deployment with a volume claim is a StatefulSet."""
 
     docker: Docker
     can_stop: bool = False
@@ -96,13 +96,16 @@ class Deployments:
         return _resource(described) if described else None
 
     def own(self, node: Node) -> NodeResource | None:
-        """Return the Deployment of `node`. Raises UsageError if mpbake did not make it, Unreachable."""
+        """Return the Deployment of `node`; None if there is none.
+
+        Raises Unreachable, and UsageError if the Deployment is foreign.
+        """
         return owned_resource(node, self.find(node), shlex.join([*_kubectl(node), "delete", _kind(node)]))
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
-        """Whether a client is connected to BuildKit in a pod: buildx runs a command in the pod to connect.
+        """Whether a client is connected to BuildKit in a pod. A buildx client runs a command in the pod to connect.
 
-        Raises NodeMayBeInUse if a pod runs and cannot be asked: a build may run in it.
+        Raises NodeMayBeInUse if a running pod cannot be queried, since a build may be running in the pod.
         """
         return any(self._is_used(node, made, pod["metadata"]["name"]) for pod in self._pods(node) if _runs(pod))
 
@@ -111,7 +114,7 @@ class Deployments:
         if not asked.returncode:
             return True
         ended = f"command terminated with exit code {asked.returncode}"
-        if asked.returncode == 1 and ended in asked.stderr:  # otherwise kubectl itself has failed
+        if asked.returncode == 1 and ended in asked.stderr:  # with any other output, kubectl itself has failed
             return False
         error = asked.stderr.strip().removesuffix(ended).strip()
         message, hint = explain_by(_causes, node, asked.error if asked.timed_out else error or asked.error)
@@ -122,22 +125,22 @@ class Deployments:
         )
 
     def remove(self, node: Node, made: NodeResource) -> None:
-        """Remove the Deployment with its configuration.
+        """Remove the Deployment and its ConfigMaps, and wait until all pods have terminated.
 
-        Wait until its pods are gone, since buildx would still use them.
+        Without the wait, buildx would still use the pods.
         """
         described = self._described(node)
         if not described or described["metadata"]["uid"] != made.id:
-            return  # another process removed or replaced it first
+            return  # another process has removed or replaced the Deployment
         names = [f"{_kind(node)}/{made.name}", *(f"configmap/{name}" for name in _config_maps(described))]
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *names, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
     def fetch(self, node: Node, start: NodeStart) -> None:
-        """Do nothing: the cluster decides which machine needs the image when it places the pods."""
+        """Do nothing: the cluster decides which machine pulls the image when the cluster schedules the pods."""
 
     def is_starting(self, node: Node) -> bool:
-        """Whether the pods of `node` run or are being created, without a restart and with a machine for each."""
+        """Whether the pods of `node` run or are being created, all without a restart and with an assigned machine."""
         try:
             pods = self._pods(node)
         except Unreachable:
@@ -145,10 +148,10 @@ class Deployments:
         return bool(pods) and all(map(_is_starting, pods))
 
     def check_new(self, node: Node) -> None:
-        """Check nothing: the cache of a new Deployment is made with its pods, or with its claim."""
+        """Check nothing: the cache of a new Deployment is created together with the pods or the volume claim."""
 
     def prepare(self, node: Node) -> None:
-        """Prepare nothing, for the same reason as `check_new`."""
+        """Prepare nothing, for the same reason as in `check_new`."""
 
     def is_stopped(self, made: NodeResource) -> bool:  # noqa: ARG002 - as the interface says
         """Return False: the cluster keeps pods running."""
@@ -161,11 +164,11 @@ class Deployments:
         """Do nothing: the cluster keeps pods running."""
 
     def forget_cache(self, node: Node) -> CacheRemoval:  # noqa: ARG002 - as the interface says
-        """Remove nothing: the cache went with the pods, and the cluster itself handles volumes of claims."""
+        """Remove nothing: the cache was removed with the pods, and the cluster itself handles volumes of claims."""
         return CacheRemoval.NOTHING
 
     def end_of_log(self, node: Node) -> str:
-        """Return why the pods of `node` do not run, or else the end of their log; empty if nothing is known."""
+        """Return why the pods of `node` do not run, or the end of their log; empty if nothing is known."""
         try:
             troubles = [trouble for pod in self._pods(node) for trouble in _troubles(pod)]
         except Unreachable:
@@ -176,7 +179,7 @@ class Deployments:
         return "" if logs.returncode else log_paragraph("its log ends with", without_colour(logs.stdout).strip())
 
     def _described(self, node: Node) -> dict[str, Any]:
-        """Return the cluster's description of the Deployment; empty if there is none."""
+        """Return the cluster's description of the Deployment; empty if there is no Deployment."""
         completed = self._must(node, "get", f"{_kind(node)}/{node.buildx_name}", "--ignore-not-found", "--output=json")
         described: dict[str, Any] = json.loads(completed.stdout) if completed.stdout.strip() else {}
         return described
@@ -203,7 +206,7 @@ class Deployments:
 
 
 def _kubectl(node: Node) -> list[str]:
-    """Return the start of a kubectl command for the namespace of `node`."""
+    """Return the start of a kubectl command line for the namespace of `node`."""
     namespace = kubernetes_namespace(node)
     return ["kubectl", *([f"--namespace={namespace}"] if namespace else [])]
 
@@ -218,12 +221,12 @@ def _selector(node: Node) -> str:
 
 
 def _runs(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of a pod runs. A container that failed and waits for its next start has no builds."""
+    """Whether a container of a pod runs. A failed container that waits for a restart has no builds."""
     return any("running" in (status.get("state") or {}) for status in _statuses(pod, "containerStatuses"))
 
 
 def _is_starting(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod has no error so far. A pod whose containers have no state yet waits for a machine."""
+    """Whether a pod is starting without an error. A pod whose containers have no state waits for a machine."""
     statuses = (*_statuses(pod, "initContainerStatuses"), *_statuses(pod, "containerStatuses"))
     states = [status.get("state") or {} for status in statuses]
     reasons = {(state.get("waiting") or state.get("terminated") or {}).get("reason", "") for state in states}
@@ -245,7 +248,7 @@ def _resource(described: Mapping[str, Any]) -> NodeResource:
 
 
 def _settings(replicas: int, pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the options that a Deployment was made with, without those that are not set."""
+    """Yield the options with which a Deployment was created, without unset options."""
     yield "image", container.get("image", "")
     yield "replicas", str(replicas)
     yield from ((name, pod[key]) for name, key in _SETTINGS.items() if pod.get(key))
@@ -254,7 +257,10 @@ def _settings(replicas: int, pod: Mapping[str, Any], container: Mapping[str, Any
 
 
 def _config_maps(described: Mapping[str, Any]) -> list[str]:
-    """Return the names of the ConfigMaps that buildx made for a Deployment: they start with its name."""
+    """Return the names of the ConfigMaps that buildx created for a Deployment.
+
+    The names start with the Deployment's name.
+    """
     volumes = described["spec"]["template"]["spec"].get("volumes") or ()
     names = [volume["configMap"]["name"] for volume in volumes if volume.get("configMap")]
     return [name for name in names if name.startswith(described["metadata"]["name"])]
@@ -265,7 +271,7 @@ def _statuses(pod: Mapping[str, Any], kind: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _troubles(pod: Mapping[str, Any]) -> Iterator[str]:
-    """Yield why a pod does not run: no machine takes it, or one of its containers does not start."""
+    """Yield the reasons why a pod does not run: no machine accepts the pod, or a container does not start."""
     name, status = pod["metadata"]["name"], pod.get("status") or {}
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
@@ -277,10 +283,10 @@ def _troubles(pod: Mapping[str, Any]) -> Iterator[str]:
             yield one_line(f"pod {name}: {stopped.get('reason', '')}: {stopped.get('message', '')}".rstrip(": "))
 
 
-def _keeper(docker: Docker) -> Deployments:
+def _manager(docker: Docker) -> Deployments:
     return Deployments(docker=docker)
 
 
 KUBERNETES_BACK_END = BackEnd(
-    causes=_causes, keeper=_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+    causes=_causes, manager=_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance
 )

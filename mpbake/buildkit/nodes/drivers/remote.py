@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from mpbake.base.errors import Unreachable
 from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.causes import REFUSED, cause
-from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, boot_instance, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, boot_instance, no_manager
 from mpbake.buildkit.nodes.failure_causes import unreachable_by
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ def _causes(node: Node, _: str) -> tuple[Cause, ...]:
 
 
 def _check_container(instances: Instances, node: Node) -> None:
-    """Check that the container in the endpoint of `node` runs, if the endpoint names one. Raises Unreachable.
+    """If the endpoint of `node` names a container, check that the container runs. Raises Unreachable.
 
-    buildx would try for 20 seconds, and would not name the reason.
+    buildx would try for 20 seconds, and would not report the reason.
     """
     scheme, _, rest = node.endpoint.partition("://")
     if scheme != "docker-container":
@@ -58,4 +58,6 @@ def _connect(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
     return boot_instance(instances, node, start)
 
 
-REMOTE_BACK_END = BackEnd(causes=_causes, keeper=no_keeper, survey=_check_container, ask=ask_instance, connect=_connect)
+REMOTE_BACK_END = BackEnd(
+    causes=_causes, manager=no_manager, survey=_check_container, ask=ask_instance, connect=_connect
+)

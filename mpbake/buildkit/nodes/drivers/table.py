@@ -1,4 +1,4 @@
-"""The table of all drivers: a driver is registered here by its back end."""
+"""The table of all drivers and their back ends."""
 
 from __future__ import annotations
 

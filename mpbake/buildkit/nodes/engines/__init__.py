@@ -1,1 +1,1 @@
-"""Docker engines: how to reach them, and what they are."""
+"""Docker engines: their endpoints, contexts and facts."""

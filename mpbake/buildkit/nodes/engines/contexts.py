@@ -33,14 +33,14 @@ def engine_of(node: Node) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contexts:
-    """Makes, corrects and removes docker contexts in the user's own configuration."""
+    """Creates, corrects and removes docker contexts in the user's docker configuration."""
 
     docker: Docker
 
     def is_right(self, node: Node) -> bool:
-        """Whether the context of `node` exists and is as declared, including the content of each file.
+        """Whether the context of `node` exists and is as declared, including the contents of its files.
 
-        Raises UsageError if mpbake did not make it.
+        Raises UsageError if mpbake did not create the context.
         """
         context = self._find(context_name(node))
         if not context:
@@ -49,11 +49,11 @@ class Contexts:
         return host_of(context) == node.endpoint and certificates_of(context) == _contents(node.tls)
 
     def has(self, name: str) -> bool:
-        """Whether a context of this name exists."""
+        """Whether a docker context with this name exists."""
         return bool(self._find(name))
 
     def ensure(self, node: Node) -> bool:
-        """Make or correct the context of `node`, if it needs one. Return whether the context is new.
+        """Create or correct the context of `node`, if the node needs one. Return whether the context is new.
 
         Raises UsageError, Unreachable.
         """
@@ -69,9 +69,9 @@ class Contexts:
         return not existed
 
     def remove(self, node: Node, name: str = "") -> bool:
-        """Remove the context of `node`, or the one of this `name`. Return whether it existed.
+        """Remove the context of `node`, or the context `name`. Return whether the context existed.
 
-        Raises UsageError if mpbake did not make it.
+        Raises UsageError if mpbake did not create the context.
         """
         context = self._find(name or context_name(node))
         if not context:
@@ -89,13 +89,13 @@ class Contexts:
 
 
 def inspect_context(docker: Docker, name: str) -> dict[str, Any] | None:
-    """Return docker's description of a context; None if it does not exist."""
+    """Return docker's description of a context; None if the context does not exist."""
     inspected = docker.run(["context", "inspect", name], timeout=_TIMEOUT)
     return None if inspected.returncode else _single(inspected.stdout)
 
 
 def inspect_context_in_use(docker: Docker) -> dict[str, Any]:
-    """Return docker's description of the context in use. Raises Unreachable if it does not exist."""
+    """Return docker's description of the context in use. Raises Unreachable if the context does not exist."""
     inspected = docker.run(["context", "inspect"], timeout=_TIMEOUT)
     if inspected.returncode:
         raise engine_unreachable(inspected.stderr)
@@ -108,7 +108,7 @@ def _single(stdout: str) -> dict[str, Any]:
 
 
 def host_of(context: Mapping[str, Any]) -> str:
-    """Return the URL of a context's engine. docker has replaced a short form of DOCKER_HOST by the full URL."""
+    """Return the URL of a context's engine. If DOCKER_HOST has a short form, docker returns the full URL."""
     return str(context["Endpoints"].get("docker", {}).get("Host", ""))
 
 

@@ -1,4 +1,4 @@
-"""Resolves the endpoints of Docker engines: a docker context and a URL may lead to the same engine."""
+"""Resolves the endpoints of Docker engines. A docker context and a URL may name the same engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from mpbake.buildkit.process.docker import Docker
 
 DEFAULT_CONTEXT = "default"
-"""The docker context that DOCKER_HOST defines, else the default socket. buildx stores its URL instead of its name."""
+"""The docker context for DOCKER_HOST or the default socket. buildx stores the context's URL instead of its name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Address:
     """The engine at an endpoint: its URL, and the certificates of its docker context by name.
 
-    The URL of a unix socket holds its real path.
+    In the URL of a unix socket, symlinks are resolved.
     """
 
     url: str
@@ -32,7 +32,7 @@ class Address:
 
 
 class Endpoints:
-    """Resolves endpoints as docker does with this `environment`. Several threads may use it."""
+    """Resolves endpoints as docker does in this `environment`. Thread-safe."""
 
     def __init__(self, docker: Docker, environment: Mapping[str, str]) -> None:
         self._docker = docker
@@ -41,7 +41,7 @@ class Endpoints:
         self._asking = threading.Lock()
 
     def context_in_use(self) -> str:
-        """Return the name of the docker context in use, which is also the name of the engine's own builder.
+        """Return the name of the docker context in use. The builder with the `docker` driver has the same name.
 
         Raises Unreachable if the context does not exist.
         """
@@ -50,7 +50,7 @@ class Endpoints:
     def in_use(self) -> str:
         """Return the endpoint of the engine in use as buildx stores it: a docker context, or the URL of `default`.
 
-        Raises Unreachable if the context does not exist, and UsageError if buildx cannot use it.
+        Raises Unreachable if the context does not exist, and UsageError if buildx does not support the context.
         """
         context = self._in_use()
         if context["Name"] != DEFAULT_CONTEXT:
@@ -64,9 +64,9 @@ class Endpoints:
         return host_of(context)
 
     def address(self, endpoint: str) -> Address | None:
-        """Return the engine at `endpoint`; None if it names a docker context that does not exist.
+        """Return the engine at `endpoint`; None if `endpoint` names a docker context that does not exist.
 
-        An empty endpoint is the engine in use. Raises Unreachable if the context in use does not exist.
+        An empty endpoint means the engine in use. Raises Unreachable if the context in use does not exist.
         """
         if "://" in endpoint:
             return Address(url=_with_real_path(endpoint), certificates={})
@@ -76,20 +76,20 @@ class Endpoints:
         return Address(url=_with_real_path(host_of(context)), certificates=certificates_of(context))
 
     def same(self, one: str, other: str) -> bool:
-        """Whether two endpoints, neither of them empty, lead to the same engine."""
+        """Whether two endpoints name the same engine. Neither endpoint may be empty."""
         if one == other:
             return True
         address = self.address(one) if one and other else None
         return address is not None and address == self.address(other)
 
     def _context(self, name: str) -> dict[str, Any] | None:
-        """Ask docker for a context. The name may come from an instance in a checkout, so it is checked first."""
+        """Inspect a docker context. The name is checked first, since it may come from an instance in a checkout."""
         if not name:
             return self._in_use()
         return inspect_context(self._docker, name) if DOCKER_NAME.fullmatch(name) else None
 
     def _in_use(self) -> dict[str, Any]:
-        """Ask docker for the context in use, once."""
+        """Inspect the docker context in use. docker is called only once."""
         with self._asking:
             if self._context_in_use is None:
                 self._context_in_use = inspect_context_in_use(self._docker)
@@ -97,6 +97,6 @@ class Endpoints:
 
 
 def _with_real_path(url: str) -> str:
-    """Return `url` with the real path of its unix socket: /var/run is usually a link to /run."""
+    """Return `url` with symlinks in the path of its unix socket resolved: /var/run is usually a link to /run."""
     scheme, _, path = url.partition("://")
     return f"unix://{os.path.realpath(path)}" if scheme == "unix" else url

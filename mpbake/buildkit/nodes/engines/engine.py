@@ -1,4 +1,4 @@
-"""Asks Docker engines for their facts, such as the platform and the image store."""
+"""Queries Docker engines for facts, such as the platform and the image store."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30.0
 _MACHINES = {"armv6l": "arm/v6", "armv7l": "arm/v7", "armv8l": "arm/v7", "loongarch64": "loong64"}
-"""Architectures by the kernel's name of the machine, where images use another name. An armv8l runs 32-bit code."""
+"""Architectures whose name in the kernel differs from the name in images. An armv8l machine runs 32-bit code."""
 
 
 class Engines:
-    """Facts of engines, asked once for each engine in a run. Several threads may use it."""
+    """The facts of engines. Each engine is queried once in a run. Thread-safe."""
 
     def __init__(self, docker: Docker) -> None:
         self._docker = docker
@@ -28,7 +28,10 @@ class Engines:
         self._locks: dict[str, threading.Lock] = {}
 
     def facts(self, endpoint: str = "", timeout: float = _TIMEOUT) -> EngineFacts:
-        """Return the facts of the engine at `endpoint`, or in use. Raises Unreachable; the next call asks again."""
+        """Return the facts of the engine at `endpoint`, or of the engine in use. Raises Unreachable.
+
+        After an error, the next call queries the engine again.
+        """
         with self._locks.setdefault(endpoint, threading.Lock()):
             if endpoint not in self._facts:
                 self._facts[endpoint] = ask_engine(self._docker, endpoint, timeout)
@@ -36,7 +39,10 @@ class Engines:
 
 
 def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) -> EngineFacts:
-    """Ask the engine at `endpoint`, or in use, for its facts. Raises Unreachable with the engine's own error."""
+    """Query the engine at `endpoint`, or the engine in use, for its facts.
+
+    Raises Unreachable with the engine's own error.
+    """
     completed = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=timeout)
     try:
         info = json.loads(completed.stdout)
@@ -55,7 +61,10 @@ def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) ->
 
 
 def _engine_error(stdout: str, stderr: str) -> str:
-    """Return the error of docker, which prints JSON even without an engine, with a list of errors in it."""
+    """Return docker's error.
+
+    If the engine does not answer, docker still prints JSON, which contains a list of errors.
+    """
     try:
         errors: Any = json.loads(stdout).get("ServerErrors")
     except (ValueError, AttributeError):
@@ -64,6 +73,6 @@ def _engine_error(stdout: str, stderr: str) -> str:
 
 
 def engine_unreachable(output: str) -> Unreachable:
-    """Return the error of an engine that does not answer, with the last line of docker's `output`."""
+    """Return the error for an engine that does not answer, with the last line of docker's `output`."""
     message, hint = explain_engine(output)
     return Unreachable(message, hint=hint)

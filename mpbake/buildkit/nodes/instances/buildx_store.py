@@ -1,8 +1,8 @@
-"""Reads and writes entries of buildx's own store of builders, as whole files and under buildx's lock.
+"""Reads and writes entries of buildx's store of builders, as whole files and under buildx's lock.
 
-mpbake does not use `buildx create --append` for a builder of several nodes: it waits for every existing node, takes
-declared platforms away from other nodes, and damages the entry if one node fails. So buildx makes each node in a store
-of its own, and mpbake merges those entries into one.
+mpbake does not use `buildx create --append` for a builder with several nodes. That command waits for every existing
+node, removes declared platforms from other nodes, and damages the entry if one node fails. Instead, buildx creates each
+node in a separate store, and mpbake merges the entries into one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _LOCK_SECONDS = 60.0
 _SIGNATURE = {"MadeBy": "mpbake"}
-"""The extra field in an entry that mpbake wrote; buildx ignores it."""
+"""The extra field in an entry that mpbake wrote. buildx ignores this field."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class BuildxStore:
     folder: Path
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """Return the entry of a builder; None if there is none. Raises MpbakeError if it cannot be read."""
+        """Return the entry of a builder; None if there is none. Raises MpbakeError if the entry cannot be read."""
         path = self._path(name)
         try:
             return dict(parse_json(path.read_bytes()))
@@ -51,11 +51,14 @@ class BuildxStore:
             ) from None
 
     def put(self, name: str, entry: Mapping[str, Any]) -> None:
-        """Write the entry of a builder as a whole, or not at all. Raises MpbakeError if it does not read back."""
+        """Write the entry of a builder, whole or not at all.
+
+        Raises MpbakeError if the written entry cannot be verified.
+        """
         path = self._path(name)
         with self._changing():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            # buildx takes every other file in this folder for a builder.
+            # buildx treats every other file in this folder as a builder.
             write_whole(path, json.dumps(entry, separators=(",", ":")), within=self.folder)
         if self.read(name) != dict(entry):
             raise MpbakeError(
@@ -63,7 +66,10 @@ class BuildxStore:
             )
 
     def remove(self, name: str) -> bool:
-        """Remove the entry of a builder, and return whether there was one. Its containers or Deployments stay."""
+        """Remove the entry of a builder, and return whether there was one.
+
+        The builder's containers or Deployments stay.
+        """
         with self._changing():
             for folder in ("activity", "instances"):
                 path = self.folder / folder / name.lower()
@@ -76,7 +82,7 @@ class BuildxStore:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
-        """Hold buildx's own lock of the store within a block."""
+        """Hold buildx's lock of the store during the block."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with (self.folder / ".lock").open("a") as lock:
@@ -101,7 +107,7 @@ def store_folder(environment: Mapping[str, str]) -> Path:
 
 
 def stored_entry(environment: Mapping[str, str], name: str) -> StoredBuilder | None:
-    """Return the builder in the user's buildx store; None if there is none, or its entry is not understood."""
+    """Return the builder in the user's buildx store; None if there is none, or if mpbake cannot parse the entry."""
     try:
         entry = BuildxStore(folder=store_folder(environment)).read(name)
         return entry_of(entry) if entry else None
@@ -110,7 +116,7 @@ def stored_entry(environment: Mapping[str, str], name: str) -> StoredBuilder | N
 
 
 def entry_of(entry: Mapping[str, Any]) -> StoredBuilder:
-    """Return the builder of an entry in buildx's store. Raises MpbakeError if the entry is not understood."""
+    """Return the builder in an entry of buildx's store. Raises MpbakeError if mpbake cannot parse the entry."""
     try:
         nodes = tuple(_entry_node(node) for node in entry["Nodes"] or ())
         return StoredBuilder(driver=str(entry["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= entry.items())
@@ -131,7 +137,7 @@ def _entry_node(entry: Mapping[str, Any]) -> StoredNode:
 
 
 def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> StoredNode:
-    """Return the declared node as buildx's store should hold it."""
+    """Return the declared node as buildx's store should contain it."""
     stored_options = dict(options)
     return StoredNode(
         name=node.buildx_name,
@@ -144,7 +150,7 @@ def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> Stor
 
 
 def merged_entry(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the entry of a builder, merged from buildx's entries of its single nodes in the order of the plan."""
+    """Return the entry of a builder, merged from buildx's entries of single nodes in the order of the plan."""
     nodes = [
         {**single["Nodes"][0], "Platforms": _declared_platforms(node)}
         for node, single in zip(builder.nodes, singles, strict=True)
@@ -153,9 +159,9 @@ def merged_entry(builder: Builder, singles: Sequence[Mapping[str, Any]]) -> dict
 
 
 def by_content(options: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return driver options, sorted, with a hash of each certificate instead of its path.
+    """Return the driver options, sorted, with a hash of each certificate's contents instead of the path.
 
-    Another checkout has the same certificates at other paths.
+    In another checkout, the same certificates have other paths.
     """
     shown = {name: _content(value) if name in CERTIFICATE_OPTIONS else value for name, value in options.items()}
     return tuple(sorted(shown.items()))
@@ -169,9 +175,9 @@ def _content(path: str) -> str:
 
 
 def _endpoint(endpoint: str) -> str:
-    """Return an endpoint without the one that buildx invents for kubernetes.
+    """Return an endpoint; empty if buildx invented the endpoint for a kubernetes node.
 
-    That one holds the name of the builder, and the path of the store owner's configuration.
+    An invented endpoint contains the name of the builder, and the path of the store owner's configuration.
     """
     return "" if endpoint.startswith("kubernetes://") else endpoint
 
@@ -185,6 +191,6 @@ def _declared_platforms(node: Node) -> list[dict[str, str]] | None:
 
 
 def _platform_entry(platform: Platform) -> dict[str, str]:
-    """Return a platform in the form of the OCI image specification."""
+    """Return a platform in the format of the OCI image specification."""
     entry = {"architecture": platform.architecture, "os": platform.os}
     return entry | ({"variant": platform.variant} if platform.variant else {})

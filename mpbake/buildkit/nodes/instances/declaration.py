@@ -1,4 +1,4 @@
-"""The declaration of a node for buildx: driver options, flags, configuration, and the mark of all of them."""
+"""The declaration of a node for buildx: driver options, flags, configuration, and the mark of these values."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Declaration:
-    """The values of a node for buildx. `config` is the text of its buildkitd.toml.
+    """The values of a node for buildx. `config` is the text of the node's buildkitd.toml.
 
-    `mark` is empty if mpbake makes nothing for the node.
+    `mark` is empty if mpbake creates no resource for the node.
     """
 
     options: Mapping[str, str]
@@ -39,7 +39,7 @@ class Declaration:
 
 
 def declare(node: Node) -> Declaration:
-    """Return the declaration of `node`. Raises UsageError if a file that it names cannot be read."""
+    """Return the declaration of `node`. Raises UsageError if a file in the declaration cannot be read."""
     config, files = _config(node)
     options = node.driver.rules.tls_options(node) | dict(node.options)
     rules = node.driver.rules.resource
@@ -50,7 +50,10 @@ def declare(node: Node) -> Declaration:
 
 
 def create_arguments(declaration: Declaration, config: Path) -> list[str]:
-    """Return the arguments of `buildx create` for a node. Write its configuration, if any, to the file `config`."""
+    """Return the arguments of `buildx create` for a node.
+
+    Write the node's configuration, if any, to the file `config`.
+    """
     options = declaration.options.items()
     arguments = [part for name, value in options for part in ("--driver-opt", format_fields({name: value}))]
     if declaration.flags:
@@ -62,7 +65,7 @@ def create_arguments(declaration: Declaration, config: Path) -> list[str]:
 
 
 def _mark(node: Node, config: str, files: Iterable[Path]) -> str:
-    """Return the mark of a node. Options that only the client uses are not part of it."""
+    """Return the mark of a node, without the options that only the client uses."""
     values: dict[str, Any] = {name: value for name, value in node.options if not _is_of_client(name)}
     values["driver"] = node.driver
     if node.flags:
@@ -81,7 +84,7 @@ def _digest(data: bytes) -> str:
 
 
 def _config(node: Node) -> tuple[str, tuple[Path, ...]]:
-    """Return the configuration of a node, and the existing files that it names. Raises UsageError."""
+    """Return the configuration of a node, and the existing files that the configuration names. Raises UsageError."""
     text, files = node.config, node.config_names
     if node.config_file is not None:
         _check_exists(node, "config", node.config_file)

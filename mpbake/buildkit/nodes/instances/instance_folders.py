@@ -1,7 +1,7 @@
-"""The folders of buildx instances: their entries, the configuration of BuildKit, and the user's logins.
+"""The folders of buildx instances: builder entry, BuildKit configuration, and the user's logins.
 
-An instance is a private buildx store that lists one node. It may have come with a checkout, so mpbake compares every
-value in it with the declaration before it lets buildx use it.
+An instance is a private buildx store that lists one node. The store may have come with a checkout, so mpbake compares
+every value in the store with the declaration before buildx uses the store.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _DEFAULT_CONFIG = "buildkitd.default.toml"
 _CONFIG_FILE = "buildkitd.toml"
 _LOGINS = "config"
 _CLIENT_ID_FILE = ".buildNodeID"
-"""The file with a client number that buildx makes once.
+"""The file with a client number that buildx creates once.
 
-BuildKit gets only the changes in a folder since the last upload by the same client.
+BuildKit receives only the changes in a folder since the last upload with the same client number.
 """
 
 
 class InstanceFolders:
-    """The folders of instances below `folder`. Several threads may use it, each for nodes of its own."""
+    """The folders of instances below `folder`. Several threads may use an object, each for different nodes."""
 
     def __init__(self, docker: Docker, folder: Path, environment: Mapping[str, str]) -> None:
         self.endpoints = Endpoints(docker, environment)
@@ -50,10 +50,10 @@ class InstanceFolders:
         self._cleaned: set[Path] = set()
 
     def open(self, node: Node, *kept: str) -> Path:
-        """Return the folder of `node`, without the files of earlier runs except those that are `kept`.
+        """Return the folder of `node`. Files of earlier runs are removed, except the `kept` files.
 
-        The folder may have come with a checkout, and buildx reads many files. Files of this run stay, since other
-        threads may be using them.
+        The folder may have come with a checkout, and buildx reads many files in a store. Files of this run stay, since
+        other threads may be using these files.
         """
         path = self._folder / node.folder_name
         if path not in self._cleaned:
@@ -66,30 +66,34 @@ class InstanceFolders:
         return path
 
     def open_instance(self, node: Node) -> Path:
-        """Return the folder of the instance of `node`, with the entry of an earlier run, which may be wrong."""
+        """Return the folder of the instance of `node`. The folder may contain a wrong entry of an earlier run."""
         return self.open(node, f"instances/{node.buildx_name}")
 
     def write(self, node: Node, store: Path, endpoint: str, environment: Mapping[str, str]) -> None:
-        """Write the entry of `node` into its `store`, unless the store holds just this entry. The node is not asked."""
+        """Write the entry of `node` into `store`, unless `store` contains exactly this entry.
+
+        The node is not contacted.
+        """
         if node.driver.rules.connects_on_create:
-            # buildx has nothing to add, and would connect twice before it writes the entry.
+            # buildx would add nothing, and would connect twice before writing the entry.
             BuildxStore(folder=store).put(node.buildx_name, _entry(node, endpoint))
         elif not self._is_right(node, store, endpoint):
             self._create(node, store, endpoint, environment)
 
     def config(self, node: Node) -> str:
-        """Return the configuration of buildkitd that `node` is made with, as far as this machine knows it."""
+        """Return the buildkitd configuration for a new resource of `node`, as far as this machine knows it."""
         declared = declare(node).config
         takes_default = node.driver.rules.takes_default_config and not node.external
         default = self._default_config() if takes_default and not declared else None
         return default.read_text(encoding="utf-8", errors="replace") if default else declared
 
     def _is_right(self, node: Node, store: Path, endpoint: str) -> bool:
-        """Whether the entry on disk is just what the plan declares, as buildx reads it.
+        """Whether the entry on disk is exactly the declared entry, as buildx reads the file.
 
-        Go accepts `endpoint` for `Endpoint`, and merges the values of a repeated name, so the entry may have neither.
-        buildx itself adds flags, and rewrites the configuration. It also replaces the endpoint `default` by its URL,
-        and the user may have changed from a context to DOCKER_HOST: endpoints are equal if they lead to one engine.
+        Go accepts `endpoint` for `Endpoint`, and merges the values of repeated names, so the entry must contain
+        neither. Some differences are allowed: buildx itself adds flags, rewrites the configuration, and replaces the
+        endpoint `default` by a URL. The user may have switched from a context to DOCKER_HOST, so two endpoints are
+        equal if they lead to one engine.
         """
         path = store / "instances" / node.buildx_name
         try:
@@ -109,9 +113,10 @@ class InstanceFolders:
         )
 
     def _is_configured(self, node: Node, files: Mapping[str, str]) -> bool:
-        """Whether `files` are buildx's copy of the configuration of `node`.
+        """Whether `files` contains buildx's copy of the configuration of `node`.
 
-        buildx writes it in its own way, and renames the files that it names: then the answer is no.
+        buildx changes the format, and renames files that the configuration names. In the second case the result is
+        False.
         """
         config = self.config(node)
         if not config or files.keys() != {_CONFIG_FILE}:
@@ -119,12 +124,12 @@ class InstanceFolders:
         return same_values(base64.b64decode(files[_CONFIG_FILE], validate=True).decode(), config)
 
     def _default_config(self) -> Path | None:
-        """Return the user's default configuration of BuildKit containers; None if there is none."""
+        """Return the user's default BuildKit configuration for containers; None if there is none."""
         path = store_folder(self._environment) / _DEFAULT_CONFIG
         return path if path.is_file() else None
 
     def _create(self, node: Node, store: Path, endpoint: str, environment: Mapping[str, str]) -> None:
-        """Have buildx rewrite the entry. The container or Deployment that it refers to does not change."""
+        """Make buildx write the entry again. The container or Deployment of the node does not change."""
         _clear(store, {store / _CLIENT_ID_FILE})
         self._link_logins(store)
         config = self._default_config()
@@ -142,7 +147,7 @@ class InstanceFolders:
             raise unusable(node, failure.completed) from None
 
     def _link_logins(self, store: Path) -> None:
-        """Link the user's logins for single repositories, which buildx looks for beside its builders."""
+        """Link the user's logins for single repositories into `store`, where buildx looks for such logins."""
         logins = store_folder(self._environment) / _LOGINS
         if logins.is_dir():
             (store / _LOGINS).symlink_to(logins.absolute())
@@ -151,7 +156,7 @@ class InstanceFolders:
 def _entry(
     node: Node, endpoint: str, flags: Sequence[str] = (), files: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Return buildx's entry of a builder with this single node, in the form of every version since 0.13."""
+    """Return buildx's entry of a builder with this single node, in a form that every version since 0.13 can read."""
     single = {
         "Name": node.buildx_name,
         "Endpoint": endpoint,
@@ -164,7 +169,7 @@ def _entry(
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object of JSON. Raises ValueError if a name occurs twice."""
+    """Return a JSON object. Raises ValueError if a name occurs twice."""
     values = dict(pairs)
     if len(values) < len(pairs):
         raise ValueError(pairs)
@@ -172,12 +177,12 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _as_text(entry: Mapping[str, Any]) -> str:
-    """Return the entry as text, so that equal entries are equal to buildx too: in Python False equals 0."""
+    """Return the entry as text, for a comparison by buildx's rules: in Python, False equals 0."""
     return json.dumps(entry, sort_keys=True)
 
 
 def _clear(folder: Path, kept: Collection[Path]) -> None:
-    """Remove everything below `folder` except regular files that are `kept`. No symlink is followed."""
+    """Remove everything below `folder` except the `kept` regular files. Symlinks are not followed."""
     for path in folder.iterdir():
         if not _is_real_folder(path):
             if path not in kept or not stat.S_ISREG(path.lstat().st_mode):

@@ -47,9 +47,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadyNode:
-    """A node that answers: what it reports, how buildx reaches it, and a `note` of what mpbake had to do.
+    """A node that answers: its facts, how buildx reaches it, and a `note` of what mpbake had to do.
 
-    `workflow` holds environment variables about the workflow run, for buildx if it makes the node's container.
+    `workflow` holds environment variables about the workflow run. buildx needs these variables to create the node's
+    container.
     """
 
     node: Node
@@ -62,17 +63,20 @@ class ReadyNode:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that a buildx call needs to find the builder, and to make its container."""
+        """The environment variables for a buildx call that uses the builder or creates the builder's container."""
         return {"BUILDX_CONFIG": str(self.store), **self.workflow}
 
     @property
     def endpoint(self) -> str:
-        """The engine that the docker command itself must talk to; empty if any engine will do."""
+        """The engine that the docker command must use; empty if any engine is suitable."""
         return self.node.endpoint if self.node.driver.rules.is_engine else ""
 
 
 class Instances:
-    """Writes instances below `folder`, and asks nodes. Several threads may use it, each for nodes of its own."""
+    """Writes instances below `folder`, and queries nodes.
+
+    Several threads may use an object, each for different nodes.
+    """
 
     def __init__(self, docker: Docker, folder: Path, environment: Mapping[str, str]) -> None:
         self.docker = docker
@@ -83,13 +87,14 @@ class Instances:
 
     @property
     def endpoints(self) -> Endpoints:
-        """The endpoints as docker resolves them for this user."""
+        """Resolves endpoints as docker does for this user."""
         return self._folders.endpoints
 
     def ask_engine(self, node: Node) -> ReadyNode:
-        """Ask the builder that every engine has. Its store may have come with a checkout, so it is always new.
+        """Query the builder with the `docker` driver that every engine has, through a new buildx store.
 
-        Raises Unreachable, and UsageError if the engine has no BuildKit.
+        An existing store may have come with a checkout. Raises Unreachable, and UsageError if the engine has no
+        BuildKit.
         """
         ready = self._engine_builder(node, self._folders.open(node))
         inspected, lines = self._inspect(ready)
@@ -128,7 +133,10 @@ class Instances:
         )
 
     def write(self, node: Node) -> ReadyNode:
-        """Return the instance of `node` as declared, rewritten unless it is up to date. Does not ask the node."""
+        """Return the instance of `node` as declared.
+
+        Rewrite the instance if it differs, without contacting the node.
+        """
         ready = ReadyNode(
             node=node,
             facts=NodeFacts(driver=node.driver),
@@ -140,11 +148,11 @@ class Instances:
         return ready
 
     def boot(self, ready: ReadyNode, start: NodeStart) -> ReadyNode:
-        """Create and start the node if necessary, and return `ready` with what the node reports.
+        """Create and start the node if necessary, and return `ready` with the node's facts.
 
-        `inspect` stops asking the node 20 seconds after its own start, however long the node takes to start. If the
-        start succeeds and there is no answer yet, mpbake asks the node again.
-        Raises Unreachable, or UsageError if buildx rejects the declared options.
+        `buildx inspect` waits for an answer until 20 seconds after its own start, even if the node takes longer to
+        start. If the node starts without an answer in that time, mpbake queries the node again. Raises Unreachable, or
+        UsageError if buildx rejects the declared options.
         """
         progress = BootProgress(lambda step: start.tell(self.docker.redact(step)))
         inspected, lines = self._inspect(ready, bootstrap=True, timeout=start.seconds, on_stderr=progress.feed)
@@ -156,7 +164,7 @@ class Instances:
         return replace(ready, facts=self._facts(ready.node, inspected, lines))
 
     def ask(self, ready: ReadyNode, timeout: float = INSPECT_TIMEOUT) -> ReadyNode:
-        """Return `ready` with what the node reports within `timeout` seconds. A stopped node is not started.
+        """Return `ready` with the facts that the node reports within `timeout` seconds. A stopped node is not started.
 
         Raises Unreachable.
         """
@@ -164,7 +172,7 @@ class Instances:
         return replace(ready, facts=self._facts(ready.node, inspected, lines))
 
     def boot_external(self, node: Node, start: NodeStart) -> ReadyNode:
-        """Return a node of an external builder that answers. It is started through that builder only."""
+        """Start a node of an external builder, and return it once it answers."""
         if node.driver.rules.is_engine:
             return self.ask_engine(node)
         original = self._external_builder(node)
@@ -178,9 +186,9 @@ class Instances:
             return self.ask(copy)
 
     def ask_external(self, node: Node) -> ReadyNode:
-        """Return a node of an external builder as it is. A stopped node is not started.
+        """Return a node of an external builder in its current state. A stopped node is not started.
 
-        `note` is then buildx's status of the node. Raises Unreachable.
+        The `note` is buildx's status of the node. Raises Unreachable.
         """
         if node.driver.rules.is_engine:
             return self.ask_engine(node)
@@ -213,10 +221,10 @@ class Instances:
         return ReadyNode(node=node, facts=NodeFacts(driver=node.driver), builder=node.name, store=store)
 
     def endpoint(self, node: Node) -> str:
-        """Return the endpoint of `node` for buildx; empty if nodes of its driver have none. Raises Unreachable.
+        """Return the endpoint of `node` for buildx; empty if the node's driver has no endpoints. Raises Unreachable.
 
-        The endpoint of the engine in use is its docker context or URL, so that an instance keeps its engine when the
-        user chooses another one.
+        For the engine in use, the endpoint is the docker context or URL. An instance therefore keeps its engine when
+        the user switches to another context.
         """
         if not node.driver.rules.endpoint.schemes:
             return ""

@@ -738,7 +738,7 @@ def test_parts_of_archives_are_told_apart_in_a_shared_call(tmp_path: Path) -> No
     outputs = [target["output"][0] for target in json.loads(docker.calls[0]["given"])["target"].values()]
     assert len(set(outputs)) == 2
     for piece, output in zip(pieces, outputs, strict=True):
-        assert f"dest={builds_of(tmp_path, docker).parts_of(piece)}.0" in output
+        assert f"dest={builds_of(tmp_path, docker).archive_prefix(piece)}.0" in output
 
 
 def test_a_check_is_watched_as_its_build_was(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ import pytest
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.bake.definition import (
     DefinitionContext,
-    annotations_of_part,
     bake_definition,
     check_definition,
     dockerfiles,
     entitlements,
     grants,
     outputs,
+    piece_annotations,
 )
 from mpbake.model.annotations import index_annotations
 from mpbake.model.bake_fields import Paths
@@ -192,7 +192,7 @@ def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
 )
 def test_annotations_go_where_they_belong(annotation: str, part: list[str], index: dict[str, str]) -> None:
     target = target_of_text(f"[targets.web]\nannotations = {json.dumps([annotation])}")
-    assert annotations_of_part(target, parse_platforms(["linux/arm64"])) == part
+    assert piece_annotations(target, parse_platforms(["linux/arm64"])) == part
     assert index_annotations(target.attributes["annotations"])["index"] == index
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
-from mpbake.buildkit.bake.failures import build_error, is_doubtful
+from mpbake.buildkit.bake.failures import build_error, may_be_lost_node
 from mpbake.buildkit.bake.progress import Progress
 from mpbake.model.steps import CheckPiece
 from tests.unit.graphs import graph_of_text
@@ -351,4 +351,4 @@ def test_buildx_may_say_nothing_or_something_else() -> None:
     ],
 )
 def test_what_may_be_the_nodes_fault(*, complaint: str, doubtful: bool) -> None:
-    assert is_doubtful(error_of(raw(f"ERROR: failed to solve: {complaint}\n"))) is doubtful
+    assert may_be_lost_node(error_of(raw(f"ERROR: failed to solve: {complaint}\n"))) is doubtful

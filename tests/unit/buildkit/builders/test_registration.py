@@ -151,4 +151,4 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     assert messages == ["ci: removed from buildx's store"]
     assert reconcile(one, declared, lambda _: None).changes == ()
     (record,) = one.services.records.of_plan(one.plan)
-    assert [made.name for made in record.gone(declared)] == ["local"], "prune still finds what was made"
+    assert [made.name for made in record.undeclared(declared)] == ["local"], "prune still finds what was made"

@@ -240,7 +240,7 @@ def test_what_is_still_declared_in_other_words_is_not_pruned(tmp_path: Path, dec
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = workspace.services.records.read("ci", workspace.plan)
     assert left is not None
-    assert left.gone(declared) == ()
+    assert left.undeclared(declared) == ()
     assert not [message for message in messages if "removed" in message]
 
 
@@ -262,7 +262,7 @@ def test_the_docker_context_of_what_is_still_declared_is_not_pruned(tmp_path: Pa
         node = secured(port, certificates)
         renamed = replace(CI, nodes=(replace(node, name="Local"),))
         before = record_of(replace(CI, nodes=(node,)), workspace.plan, None)
-        assert [made.context for made in before.gone(renamed)] == ["mpbake-ci-local"]
+        assert [made.context for made in before.undeclared(renamed)] == ["mpbake-ci-local"]
         assert prune(workspace, before, {"ci": renamed}) == []
     assert not [command for command in engine.commands if command.startswith("context remove")]
     assert messages[0] == "ci/local: its container stays, since ci/Local uses it"
@@ -278,11 +278,11 @@ def test_what_another_plan_has_made_of_a_builder_of_the_same_name_stays(tmp_path
     reconcile(other, CI, lambda _: None)
     messages.clear()
     (record,) = other.services.records.of_plan(other.plan)
-    assert record.gone(CI) == ()
+    assert record.undeclared(CI) == ()
     assert remove(other, CI, keep_state=False) == []
     assert messages == ["ci/local: container removed, and its cache", "ci: removed from buildx's store"]
     (record,) = one.services.records.of_plan(one.plan)
-    assert [made.name for made in record.gone(CI)] == ["arm"]
+    assert [made.name for made in record.undeclared(CI)] == ["arm"]
 
 
 @pytest.mark.parametrize(("declared", "gone"), [({"ci": CI}, {"arm"}), ({}, {"arm", "local"})])
@@ -301,7 +301,7 @@ def test_what_another_checkout_has_made_too_is_not_pruned(
     assert not [command for command in engine.commands if command.startswith(("container rm", "volume remove"))]
     assert (tmp_path / ".docker/buildx/instances/ci").exists()
     left = other.services.records.read("ci", other.plan)
-    assert (left.gone(CI) if left else ()) == (), "it is the other's by now"
+    assert (left.undeclared(CI) if left else ()) == (), "it is the other's by now"
     (record,) = one.services.records.of_plan(one.plan)
     assert prune(one, record, {"ci": CI}) == []
     assert "ci/arm: container removed, and its cache" in messages

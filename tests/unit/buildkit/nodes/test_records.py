@@ -35,8 +35,8 @@ def test_a_record_of_a_builder() -> None:
             MadeNode(name="two", driver="docker-container", engine="mpbake-ci-two", context="mpbake-ci-two"),
         ),
     )
-    assert record.gone(BUILDER) == ()
-    assert record.gone(None) == record.nodes
+    assert record.undeclared(BUILDER) == ()
+    assert record.undeclared(None) == record.nodes
     assert record.nodes[1].node("ci") == Node(
         builder="ci", name="two", driver=Driver.DOCKER_CONTAINER, endpoint="mpbake-ci-two"
     )
@@ -47,7 +47,7 @@ def test_what_is_no_longer_declared_stays_in_the_record() -> None:
     moved = replace(BUILDER, nodes=(replace(ONE, endpoint="ssh://c"),))
     record = record_of(moved, PLAN, before)
     assert [made.engine for made in record.nodes] == ["ssh://a", "mpbake-ci-two", "ssh://c"]
-    assert [made.engine for made in record.gone(moved)] == ["ssh://a", "mpbake-ci-two"]
+    assert [made.engine for made in record.undeclared(moved)] == ["ssh://a", "mpbake-ci-two"]
 
 
 def test_records_are_kept(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def bare(status: int, body: bytes = b"<html>") -> Response:
 
 
 @pytest.mark.parametrize(
-    ("ends", "settled"),
+    ("ends", "not_applied"),
     [
         ([refusal(403)], True),
         ([refusal(429)] * 9, True),
@@ -150,11 +150,11 @@ def bare(status: int, body: bytes = b"<html>") -> Response:
     ],
 )
 def test_a_failure_says_whether_the_request_may_have_been_carried_out(
-    ends: list[Response | NoResponse], *, settled: bool
+    ends: list[Response | NoResponse], *, not_applied: bool
 ) -> None:
     with pytest.raises(RequestFailed) as caught:
         client_of(MemoryRegistry(fails(*ends))).put(WEB, "1", IMAGE)
-    assert caught.value.failure.settled is settled
+    assert caught.value.failure.not_applied is not_applied
 
 
 LOGIN = "check docker login and your rights in the repository"

@@ -238,7 +238,7 @@ def test_nodes_are_asked_when_the_placement_is_open(tmp_path: Path) -> None:
             asked.append([node.id for node in nodes])
             return {}
 
-        def complaint(self, node: Node) -> None: ...
+        def node_error(self, node: Node) -> None: ...
 
     this = run._RunCommand(
         options=RunOptions(),

@@ -280,12 +280,12 @@ def test_one_of_several_pods_is_used() -> None:
     idle = failed("command terminated with exit code 1")
     cluster = Cluster(deployment(), kubectl_get_pods=done(json.dumps({"items": items})), kubectl_exec=idle)
     cluster.answers = {"kubectl exec k-n-2": done("17\n"), **cluster.answers}
-    keeper = Deployments(docker=cluster)
-    made = keeper.find(NODE)
+    manager = Deployments(docker=cluster)
+    made = manager.find(NODE)
     assert made is not None
-    assert keeper.is_used(NODE, made)
+    assert manager.is_used(NODE, made)
     del cluster.answers["kubectl exec k-n-2"]
-    assert not keeper.is_used(NODE, made)
+    assert not manager.is_used(NODE, made)
 
 
 def test_the_remedy_is_for_what_there_is() -> None:

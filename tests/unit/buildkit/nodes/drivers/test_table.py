@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.buildkit.nodes.causes import Causes, engine_causes
-from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_keeper
+from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance, no_manager
 from mpbake.buildkit.nodes.drivers.table import BACK_ENDS
 from mpbake.cli.commands import builders, check, plan
 from mpbake.model.drivers.rules import DriverRules, EndpointRules
@@ -53,7 +53,7 @@ def test_only_the_tables_and_the_parser_of_plans_name_a_driver() -> None:
 RULES_OF_NOTHING = DriverRules(name="nothing", endpoint=EndpointRules(schemes=("nothing",)), is_stored=False)
 CAUSES_OF_NOTHING: Causes = lambda _, far_host: engine_causes(far_host)  # noqa: E731 - one line of a module
 BACK_END_OF_NOTHING = BackEnd(
-    causes=CAUSES_OF_NOTHING, keeper=no_keeper, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+    causes=CAUSES_OF_NOTHING, manager=no_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance
 )
 PLAN = """\
 version = 1
