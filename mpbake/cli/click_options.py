@@ -37,7 +37,7 @@ class SwitchOption(click.Option):
         """Return the value that both variables set together. `MPBAKE_NO_PUSH=false` does not mean `--push`."""
         value, opposite = (self._variable_value(variable, ctx) for variable in self.envvar or ())
         if value and opposite:
-            raise click.UsageError(f"{' and '.join(self.envvar or ())} contradict each other: unset one of them", ctx)
+            raise click.UsageError(f"{' and '.join(self.envvar or ())} cannot be combined: unset one of them", ctx)
         return False if opposite else value
 
     def _variable_value(self, variable: str, ctx: click.Context) -> Any:

@@ -116,7 +116,8 @@ _PUBLISH = option(
     "--publish",
     type=click.Choice(["each", "together"]),
     default=None,
-    help="Move the tags of each target when it is done, or all tags when the whole run is built and checked.",
+    help="each: move the tags of a target when it is built and checked. "
+    "together: move all tags after the whole run is built and checked.",
 )
 _SELECTION = (_NAMES, *_OVERRIDES, _PUBLISH)
 _PLAN_FORMAT = option("--format", type=click.Choice(list(PLAN_FORMATS)), default="text", help=format_help(PLAN_FORMATS))
@@ -133,7 +134,7 @@ def _other_format(table: Mapping[str, Any], default: str) -> Parameter:
 def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values]:
     """Return the command `run`, or with `--dry-run` the command `plan`."""
     if not values["dry_run"] and is_typed(context, "format"):
-        raise click.UsageError("--format goes with --dry-run", context)
+        raise click.UsageError("--format requires --dry-run", context)
     command = PLAN if values["dry_run"] else RUN
     options = importlib.import_module("mpbake.cli.options")
     names, values = options.option_names(command.options_class), {**values, **_verbosity(context, values)}
@@ -147,7 +148,7 @@ def _verbosity(context: click.Context, values: Values) -> dict[str, bool]:
         return verbosity
     typed = {name: is_typed(context, name) for name in verbosity}
     if len(set(typed.values())) == 1:
-        raise click.UsageError("-q and -v contradict each other", context)
+        raise click.UsageError("-q and -v cannot be combined", context)
     return typed
 
 
@@ -202,7 +203,7 @@ PLAN = Command(
             help="Print where each platform of a target is built, and why.",
             shell_complete=complete_names("targets"),
         ),
-        option("--probe", is_flag=True, help="Ask the nodes what they build; starts and changes nothing."),
+        option("--probe", is_flag=True, help="Ask the nodes for their platforms; starts and changes nothing."),
     ),
     choose=_choose_plan,
 )
@@ -225,7 +226,7 @@ COMMANDS = (
         name="verify",
         module="verify",
         options="VerifyOptions",
-        help="""Compare what registries serve with what the last run published, else with the plan.
+        help="""Compare registries with the last published run, or with the plan if nothing was published.
 
         Without a name: the group "default", or if the plan has no such group, all published targets. Prints a table of
         differences.

@@ -104,7 +104,7 @@ def select_with_dependencies(chosen: Sequence[Target], platforms: Sequence[Platf
 
 def _lost_platforms_warning(target: Target, left_out: Sequence[Platform]) -> str:
     names, tags = ", ".join(map(str, left_out)), ", ".join(target.tags)
-    return f"{target.name}: --platform leaves out {names}: {tags} will be without (or: --no-push)"
+    return f"{target.name}: --platform omits {names}: {tags} will lack them; add --no-push to only build"
 
 
 def import_networkx() -> None:

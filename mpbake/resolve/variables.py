@@ -296,7 +296,7 @@ _FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 def _number(variable_type: VariableType, text: str) -> int | float | None:
     """Parse `text` from outside as a number; None if it is no number. Raises _InvalidValueError for leading zeros."""
     if _LEADING_ZEROS.match(text):
-        msg = "a number cannot have leading zeros; for text, put the default in quotes"
+        msg = "the number has a leading zero; for text, put the default in quotes"
         raise _InvalidValueError(msg, Code.VARIABLE_TYPE)
     try:
         if variable_type is VariableType.INT:

@@ -332,7 +332,7 @@ def _with_required_node(result: StepResult) -> StepResult:
 
 def required_node_error(error: MpbakeError, node: Node) -> MpbakeError:
     """Return `error` with a line that says that `node` is required."""
-    return error.with_line(f"node {node.id} is required, so nothing is retried")
+    return error.with_line(f"node {node.id} has `required = true`, so mpbake does not retry")
 
 
 def exit_code(results: Iterable[StepResult], signal: int = 0) -> int:

@@ -78,11 +78,11 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
         key: KeyPath = ("builders", node.builder)
         if node.driver.rules.is_placed_by_buildx or node.missing:
             message, hint = (
-                f"{node.builder}: buildx itself chooses among its nodes, and builds all platforms in one piece",
+                f"{node.builder}: buildx, not mpbake, assigns platforms to the nodes of this builder",
                 "",
             )
             if node.missing:
-                message = f"{node.builder}: buildx's store has no such builder; a docker context builds in one piece"
+                message = f"{node.builder}: unknown builder; if it is a docker context, its engine builds all platforms"
                 hint = "run `docker buildx ls` to see its name"
             yield Problem(code=Code.PLACED_BY_BUILDX, key=(*key, "external"), message=message, hint=hint)
         if node.insecure and node.endpoint.startswith("tcp://") and not node.tls.is_set:

@@ -610,7 +610,7 @@ def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
     try:
         kept.write_text(json.dumps(entry | {"Nodes": None}))
         said = mpbake("plan", "web").stdout
-        assert f"warning: {name}: buildx itself chooses among its nodes, and builds all platforms in one piece" in said
+        assert f"warning: {name}: buildx, not mpbake, assigns platforms to the nodes of this builder" in said
         kept.write_text(json.dumps(entry))
     finally:
         docker("buildx", "rm", "--force", name)

@@ -141,7 +141,7 @@ def test_node_that_declares_nothing_and_is_dead_at_the_start_is_left_out(
     done = run_mpbake(["run", "*"])
     assert done.returncode == 5, done.stderr
     assert "error: node pool/a does not answer at " in done.stderr
-    assert "\nnode pool/a is required, so nothing is retried\n" in done.stderr
+    assert "\nnode pool/a has `required = true`, so mpbake does not retry\n" in done.stderr
 
 
 def test_required_node_that_is_dead_is_an_error(
@@ -152,7 +152,7 @@ def test_required_node_that_is_dead_is_an_error(
     done = run_mpbake(["run", "*"])
     assert done.returncode == 5, done.stderr
     assert "error: bootstrap pool/a: node pool/a does not answer at " in done.stderr
-    assert "\nnode pool/a is required, so nothing is retried\n" in done.stderr
+    assert "\nnode pool/a has `required = true`, so mpbake does not retry\n" in done.stderr
 
 
 @pytest.mark.parametrize("end", ["cut", "frozen"])

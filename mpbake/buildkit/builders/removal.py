@@ -201,7 +201,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
         if is_context_gone:
             return  # without the context, no engine was ever reached
     elif is_context_gone:
-        message = f"{node.id}: its resources cannot be reached: the docker context {made.context} is gone"
+        message = f"{node.id}: its container and volume cannot be removed: unknown docker context {made.context}"
         raise removal.with_forget_hint(Unreachable(message))
     raise removal.with_forget_hint(error)
 

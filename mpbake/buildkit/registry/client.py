@@ -299,7 +299,8 @@ def _check_digest(repository: Repository, name: str, actual: str) -> None:
     """If `name` is a digest, raise RequestFailed if the content from the registry has another digest."""
     kind, _, wanted = name.partition(":")
     if kind == "sha256" and wanted != actual:
-        lost = NoResponse(f"the content that it serves for {name} has another digest", sent=False)
+        hint = "check the storage of the registry, or a proxy or mirror in front of it"
+        lost = NoResponse(f"the content of {name} does not match its digest", hint=hint, sent=False)
         raise RequestFailed(RegistryFailure(registry=repository.registry, lost=lost))
 
 

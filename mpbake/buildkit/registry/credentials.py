@@ -127,7 +127,9 @@ class Credentials:
             return {}
         except (OSError, ValueError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not a JSON object"
-            raise BuildFailed(f"{one_line(str(path))} cannot be read: {reason}", hint="run `docker login`") from None
+            raise BuildFailed(
+                f"{one_line(str(path))} cannot be read: {reason}", hint="correct the file or its permissions"
+            ) from None
 
     def _ask_helper(self, helper: str, key: str) -> Login:
         command = f"docker-credential-{helper}"

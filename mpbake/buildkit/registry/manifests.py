@@ -28,7 +28,7 @@ def parsing(reference: str) -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         detail = f"{type(error).__name__}: {error}"
-        raise BuildFailed(f"{reference} cannot be read: its content is not an image: {detail}") from error
+        raise BuildFailed(f"{reference} cannot be read: the registry returned an invalid manifest: {detail}") from error
 
 
 def parse_served(

@@ -128,7 +128,7 @@ def _renamed(targets: Iterable[Target], published: Mapping[str, ExpectedImages])
 def _renaming_warning(now: ExpectedImages, before: ExpectedImages) -> str:
     """Return a warning about tags that the plan has added since a target was published."""
     tags, published = ", ".join(now.tags), ", ".join(before.tags)
-    return f"{now.target} was last published as {published}; the plan now also names {tags}: mpbake verifies both"
+    return f"{now.target} was last published as {published}; the plan now names {tags}: mpbake verifies both"
 
 
 def _full_names(tags: Iterable[str]) -> set[str]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Check, Node, Target
     from mpbake.model.steps import Step
 
-_AUTOMATIC = "the engine's own builder, or a local docker-container: decided at run"
+_AUTOMATIC = "`docker` or `docker-container` driver, chosen when the run starts"
 
 
 def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
@@ -198,7 +198,7 @@ def _pushes(piece: BuildPiece) -> list[str]:
         return [f"push as {tag}" for tag in uploads]
     return [
         "push by digest, without a tag",
-        *(f"or push as {tag}, if the engine's own builder builds it" for tag in uploads),
+        *(f"or push as {tag}, if the `docker` driver builds it" for tag in uploads),
     ]
 
 

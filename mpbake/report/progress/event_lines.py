@@ -89,7 +89,8 @@ def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
     """Return the line for the start of a probe, which happens before any build."""
     if isinstance(event, EngineProbeStarted):
         return "asking the engine in use for the default builder"
-    return f"asking {', '.join(node.id for node in event.nodes)} for their platforms"
+    whose = "its" if len(event.nodes) == 1 else "their"
+    return f"asking {', '.join(node.id for node in event.nodes)} for {whose} platforms"
 
 
 def warning_line(event: Warned | StepRetried) -> str:
@@ -115,7 +116,7 @@ def _note(result: StepResult) -> str:
     outcome = result.outcome
     match result.step:
         case Publish():
-            return f"gave {count(len(outcome.tags), 'tag')}"
+            return f"published {count(len(outcome.tags), 'tag')}"
         case Verify():
             numbers = f"{count(len(outcome.platforms), 'platform')}, {count(len(outcome.tags), 'tag')}"
             return f"{numbers}, {short_digest(outcome.digest)}"

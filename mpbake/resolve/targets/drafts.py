@@ -309,7 +309,7 @@ def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Prob
     """Return the name of a target, from its table or its matrix, and report problems with this name."""
     matrix = _has_matrix(table)
     if values.name and not matrix:
-        message, hint = "only a matrix can have `name`", "remove it: the target is named after its table"
+        message, hint = "`name` requires `matrix`", "remove it: the target is named after its table"
         problems.append(Problem(code=Code.NAME_WITHOUT_MATRIX, key=table.key_of(("name",)), message=message, hint=hint))
     name = values.name if matrix else table.name
     if not NAME.fullmatch(name):

@@ -208,7 +208,7 @@ def test_variables_that_contradict_each_other(
     assert typed(monkeypatch, "run") == 3
     assert called.world is None
     assert capsys.readouterr().err == (
-        "error: MPBAKE_PUSH and MPBAKE_NO_PUSH contradict each other: unset one of them; try: mpbake run --help\n"
+        "error: MPBAKE_PUSH and MPBAKE_NO_PUSH cannot be combined: unset one of them; try: mpbake run --help\n"
     )
     for word, push in (("--push", True), ("--no-push", False)):
         assert typed(monkeypatch, "run", word) == 7
@@ -285,8 +285,8 @@ def test_no_command_shows_the_help(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         ("init web", ["error: Got unexpected extra argument (web); try: mpbake init --help\n"]),
         ("plan --var", ["error: Option '--var' requires an argument"]),
         ("plan --format yaml", ["error: Invalid value for '--format'", "'text', 'json'"]),
-        ("run --format json", ["error: --format goes with --dry-run; try: mpbake run --help\n"]),
-        ("run -qv", ["error: -q and -v contradict each other; try: mpbake run --help\n"]),
+        ("run --format json", ["error: --format requires --dry-run; try: mpbake run --help\n"]),
+        ("run -qv", ["error: -q and -v cannot be combined; try: mpbake run --help\n"]),
         ("run --push=1", ["error: Option '--push' does not take a value"]),
         ("run \x1b[2J --nope\x07", ["--nope\\x07"]),
     ],

@@ -62,7 +62,7 @@ WEB = """\
 plan: 1 target, 1 node, 2 steps
 
 nodes
-  default/local  the engine's own builder, or a local docker-container: decided at run
+  default/local  `docker` or `docker-container` driver, chosen when the run starts
 
 steps
     1  bootstrap  default/local  check that it answers; if a container, create or start it if needed
@@ -688,7 +688,7 @@ def test_platforms_of_the_command_line_leave_what_is_needed_whole(folder: Path) 
 def test_leaving_out_platforms_of_what_is_pushed_is_warned_of(folder: Path) -> None:
     asked = {"platforms": ("linux/arm64",), "names": ("web",), "settings": (BOTH,), "push": True}
     shown = output_of(plan.main, world(folder), **asked)
-    warning = "web: --platform leaves out linux/amd64: r/web:dev will be without (or: --no-push)"
+    warning = "web: --platform omits linux/amd64: r/web:dev will lack them; add --no-push to only build"
     assert warning in " ".join(shown.split())
     data = json.loads(output_of(plan.main, world(folder), **asked, format="json"))
     assert data["warnings"] == [warning]

@@ -167,7 +167,7 @@ def test_a_chosen_target_that_is_linked_to_as_well_is_built_once() -> None:
 
 
 def test_platforms_that_a_push_leaves_out_are_warned_of() -> None:
-    warning = "web: --platform leaves out {}: r/web:1, r/web:2 will be without (or: --no-push)"
+    warning = "web: --platform omits {}: r/web:1, r/web:2 will lack them; add --no-push to only build"
     assert chosen_from(("web", "tool")).warnings == (warning.format("linux/amd64"),)
     both = warning.format("linux/amd64, linux/arm64")
     assert chosen_from(("web",), (parse_platform("linux/s390x"),)).warnings == (both,)

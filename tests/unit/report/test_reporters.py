@@ -139,7 +139,7 @@ def test_plain_lines() -> None:
         2.0s  build web linux/arm64 on release/arm: FAILED after 2h00m
         2.2s  publish web
         2.5s  web: r/web:1
-        2.8s  publish web: done in 1.0s, gave 2 tags
+        2.8s  publish web: done in 1.0s, published 2 tags
         3.0s  verify web
         3.2s  verify web: done in 1.0s, 2 platforms, 2 tags, 0123456789ab
         3.5s  build tool linux/amd64 on release/intel: not started, since verify web failed
@@ -299,7 +299,7 @@ def test_in_the_end_only_lines_for_what_is_over_stay_on_the_terminal(terminal: T
         bootstrap release/intel: done in 1.0s, created
         build web linux/amd64 on release/intel: done in 1m05s
         build web linux/arm64 on release/arm: FAILED after 2h00m
-        publish web: done in 1.0s, gave 2 tags
+        publish web: done in 1.0s, published 2 tags
         verify web: done in 1.0s, 2 platforms, 2 tags, 0123456789ab
         build tool linux/amd64 on release/intel: not started, since verify web failed
         """)

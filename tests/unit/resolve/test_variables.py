@@ -95,7 +95,7 @@ def test_text_in_a_default_is_a_number_as_it_is_written() -> None:
     assert target_of_text(plan).attributes["args"] == {"A": "8.10", "B": "16.2"}
 
 
-ZEROS = "a number cannot have leading zeros; for text, put the default in quotes"
+ZEROS = "the number has a leading zero; for text, put the default in quotes"
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ class Deployments:
         except Unreachable as error:
             raise Unreachable(
                 f"{node.id}: {error.message}",
-                hint="install it: mpbake needs it to see who made a Deployment; buildx would use any of that name",
+                hint="install kubectl: mpbake uses it to see who made a Deployment; buildx would use any of that name",
             ) from None
 
 

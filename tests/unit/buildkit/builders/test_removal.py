@@ -194,7 +194,7 @@ def test_the_docker_context_of_what_is_noted_stays_as_long_as_it_is_out_of_reach
     engine.kept = False
     assert [str(error) for error in remove(workspace, far, keep_state=False)] == [
         text("""
-            ci/local: its resources cannot be reached: the docker context mpbake-ci-local is gone
+            ci/local: its container and volume cannot be removed: unknown docker context mpbake-ci-local
               = if it is gone for good, run: mpbake builders rm --forget ci
             """)
     ]

@@ -198,7 +198,7 @@ def test_what_has_another_digest_is_not_taken() -> None:
     registry.manifests[f"r/web@{wrong}"] = IMAGE
     registry.blobs[wrong] = b"{}"
     for ask in (client_of(registry).manifest, client_of(registry).blob):
-        with pytest.raises(RequestFailed, match=f"the content that it serves for {wrong} has another digest"):
+        with pytest.raises(RequestFailed, match=f"the content of {wrong} does not match its digest"):
             ask(WEB, wrong)
 
 

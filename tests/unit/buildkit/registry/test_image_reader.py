@@ -62,5 +62,5 @@ def test_what_is_no_image_is_told(content: str) -> None:
     registry = MemoryRegistry()
     registry.add("r/web", Manifest(content=content.encode(), media_type=INDEX), "1")
     reading = ImageReader(client=client_of(registry))
-    with pytest.raises(BuildFailed, match="its content is not an image"):
+    with pytest.raises(BuildFailed, match="the registry returned an invalid manifest"):
         reading.served("r/web:1", reading.manifest("r/web:1"))

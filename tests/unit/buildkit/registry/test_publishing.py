@@ -268,6 +268,6 @@ def test_a_pushed_piece_that_is_no_image_moves_no_tag() -> None:
     registry, sources = two_platforms()
     strange = registry.add("r/web", Manifest(content=b"[]", media_type=INDEX))
     sources["r/web"].append(strange)
-    with pytest.raises(BuildFailed, match=r"is not an image: .*\nmoved: none; not moved: ") as caught:
+    with pytest.raises(BuildFailed, match=r"invalid manifest: .*\nmoved: none; not moved: ") as caught:
         TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
     assert caught.value.moves == TagMoves(unmoved=TAGS)

@@ -72,7 +72,7 @@ def test_an_attestation_may_say_anything(manifest: object) -> None:
         mismatch.actual for mismatch in checker.compare_each_tag(expected("attest = ['type=sbom']", ["linux/amd64"]))
     ]
     assert answers
-    assert all("cannot be read: its content is not an image: " in answer for answer in answers)
+    assert all("cannot be read: the registry returned an invalid manifest: " in answer for answer in answers)
 
 
 def test_a_registry_that_answers_late_is_asked_again() -> None:

@@ -78,7 +78,7 @@ def test_what_is_as_it_must_be(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
         + "\n"
     )
     assert written(here.stderr) == (
-        "warning: web was last published as r/web:9, r/web:8; the plan now also names r/web:1: mpbake verifies both\n"
+        "warning: web was last published as r/web:9, r/web:8; the plan now names r/web:1: mpbake verifies both\n"
     )
 
 

@@ -83,11 +83,11 @@ def test_everything_that_can_happen() -> None:
         plan: 3 targets, 3 nodes, 12 steps
 
         nodes
-          release/intel  remote                                                                 tcp://intel:1234  \
+          release/intel  remote                                                             tcp://intel:1234  \
 linux/amd64, linux/386
-          release/arm    remote                                                                 tcp://arm:1234    \
+          release/arm    remote                                                             tcp://arm:1234    \
 linux/arm64
-          default/local  the engine's own builder, or a local docker-container: decided at run
+          default/local  `docker` or `docker-container` driver, chosen when the run starts
 
         steps
             1  bootstrap  release/intel  check that it answers

@@ -64,7 +64,7 @@ def test_any_other_is_one_node_on_which_buildx_places(entry: StoredBuilder | Non
     builder = builder_of(entry)
     assert (builder.driver, builder.nodes) == (Driver.EXTERNAL, (node,))
     (warning,) = node_warnings(builder.nodes)
-    assert warning.message == "Theirs: buildx itself chooses among its nodes, and builds all platforms in one piece"
+    assert warning.message == "Theirs: buildx, not mpbake, assigns platforms to the nodes of this builder"
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))
     pieces = [str(step.key) for step in graph_of_text(PLAN, "web").steps if "build" in step.key]
     assert pieces == ["build web linux/amd64,linux/arm64 on Theirs/theirs"]
@@ -78,7 +78,7 @@ def test_one_that_is_not_there_may_be_a_docker_context() -> None:
     assert (builder.driver, builder.nodes) == (Driver.DOCKER, (engine,))
     (warning,) = node_warnings(builder.nodes)
     assert (warning.message, warning.hint) == (
-        "Theirs: buildx's store has no such builder; a docker context builds in one piece",
+        "Theirs: unknown builder; if it is a docker context, its engine builds all platforms",
         "run `docker buildx ls` to see its name",
     )
     assert (warning.code, warning.key) == (Code.PLACED_BY_BUILDX, ("builders", "Theirs", "external"))

@@ -885,7 +885,7 @@ def test_a_value_that_is_refused_and_written_in_the_way_of_bake(tag: str) -> Non
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('name = "other"', "build.toml:3: targets.web.name: only a matrix can have `name`"),
+        ('name = "other"', "build.toml:3: targets.web.name: `name` requires `matrix`"),
         (
             'matrix = { "a-b" = [1] }\nname = "x"',
             'build.toml:3: targets.web.matrix.a-b: "a-b" is not a valid variable name',

@@ -156,7 +156,7 @@ def test_no_kubectl() -> None:
         Deployments(docker=docker).own(NODE)
     assert str(caught.value) == text("""
         k/n: the kubectl command was not found
-          = install it: mpbake needs it to see who made a Deployment; buildx would use any of that name
+          = install kubectl: mpbake uses it to see who made a Deployment; buildx would use any of that name
         """)
 
 
