@@ -115,7 +115,7 @@ def test_only_planned_platforms_when_restricted(
     done = run_mpbake(["run", "web", "--platform", "linux/arm64"])
     assert done.returncode == 0, done.stderr
     assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/arm64"]
-    assert f"warning: web: --platform omits linux/amd64: {repository}:1 will be without" in done.stderr
+    assert f"warning: web: --platform omits linux/amd64: {repository}:1 will lack them" in done.stderr
 
 
 def test_no_push_leaves_the_registry_alone(
