@@ -33,6 +33,8 @@ _VARYING = re.compile(r"sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b|\b\d+\.\ds|\b\d{8}T
 _SUMMARY = re.compile(r"^target  result .*?(?=^```)", re.MULTILINE | re.DOTALL)
 # A registry that creates two repositories at the same time may answer 500 once.
 _PROGRESS = re.compile(r"\d\.\ds  \w+ linux/|the push failed: mpbake retries it")
+_EXCERPT = re.compile(r"^ +\d+ \|.*\n", re.MULTILINE)
+"""The lines of a Dockerfile around a failure, as buildx prints them: their number depends on its version."""
 _SECONDS = 240
 
 
@@ -96,6 +98,8 @@ class Reader:
 def comparable(block: str) -> str:
     """Return a block without what varies between runs."""
     block = re.sub(r"^(\$ mpbake run\n).*?(?=^target )", r"\1", block, flags=re.MULTILINE | re.DOTALL)
+    # Newer buildx (0.36, not 0.13) names the target before the error of BuildKit.
+    block = re.sub(r": target \S+: failed to solve: ", ": ", _EXCERPT.sub("", block))
     return re.sub(" {2,}", "  ", _VARYING.sub("…", block))
 
 
