@@ -50,7 +50,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The result of a case, in simulated seconds, and the real seconds of the decisions."""
+    """The result of a case, in simulated seconds, and the CPU seconds of the decisions."""
 
     seconds: float
     bound: float
@@ -104,7 +104,7 @@ def _graph(pieces: Sequence[BuildPiece], before: dict[Step, tuple[Step, ...]]) -
 
 @dataclass(kw_only=True)
 class Simulation:
-    """One run in simulated time. `deciding` adds up the real seconds of the schedule."""
+    """One run in simulated time. `deciding` adds up the CPU seconds of the schedule."""
 
     graph: BuildGraph
     estimates: Estimates
@@ -115,9 +115,9 @@ class Simulation:
 
     def __post_init__(self) -> None:
         """Make the schedule. This counts as deciding, too, since it finds the longest paths."""
-        began = time.perf_counter()
+        began = time.thread_time()
         self.schedule = Schedule(self.graph, estimates=self.estimates)
-        self.deciding += time.perf_counter() - began
+        self.deciding += time.thread_time() - began
         self.seconds = expectations(self.graph, self.estimates)
         self._ends: list[tuple[float, int, Step]] = []
         self._numbers = itertools.count()
@@ -139,33 +139,33 @@ class Simulation:
         return len(self._done)
 
     def _start(self) -> None:
-        began = time.perf_counter()
+        began = time.thread_time()
         started = self.schedule.start(self.now)
-        self.deciding += time.perf_counter() - began
+        self.deciding += time.thread_time() - began
         for step in itertools.chain.from_iterable(started):
             end = self.now + self.seconds.get(self.schedule.origin(step), 0.0)
             heapq.heappush(self._ends, (end, next(self._numbers), step))
 
     def _end(self) -> None:
         self.now, _, step = heapq.heappop(self._ends)
-        began = time.perf_counter()
+        began = time.thread_time()
         if isinstance(step, BootstrapNode) and step.node.id in self.gone:
             self.schedule.retry(step, self.now, lost=True)
         else:
             self.schedule.finish(step, StepStatus.DONE)
             self._done |= {self.schedule.origin(step)} if isinstance(step, BuildPiece) else set()
-        self.deciding += time.perf_counter() - began
+        self.deciding += time.thread_time() - began
 
     def _lose(self, names: Sequence[str], when: float) -> None:
         self.now, self.gone = when, set(names)
         lost = [entry for entry in self._ends if _node_of(entry[2]).id in self.gone]
         self._ends = [entry for entry in self._ends if _node_of(entry[2]).id not in self.gone]
         heapq.heapify(self._ends)
-        began = time.perf_counter()
+        began = time.thread_time()
         for _, _, step in lost:
             if not self.schedule.retry(step, when, lost=True):
                 sys.exit(f"{step.key} is lost with its node")
-        self.deciding += time.perf_counter() - began
+        self.deciding += time.thread_time() - began
         self.moved += len(lost)
 
 
