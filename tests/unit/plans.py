@@ -12,16 +12,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft7Validator
 
+from mpbake.base.codes import Severity
 from mpbake.base.errors import PlanError, key_path_text
 from mpbake.base.text import one_line, printable
+from mpbake.graph.preflight.deletions import deletion_problems
+from mpbake.graph.preflight.paths import missing_paths
+from mpbake.graph.preflight.tls import certificate_problems
 from mpbake.resolve import Inputs, Overrides, parse_overrides, resolve, resolve_partially
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.schema import plan_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from mpbake.base.errors import Diagnostic
+    from mpbake.graph.dag import Selection
     from mpbake.model.plan import Plan, Target
     from mpbake.spec.files.plan_files import PlanFiles
     from mpbake.spec.tables.plan_tables import PlanSpec
@@ -152,3 +158,15 @@ def _in_short(diagnostic: Diagnostic) -> str:
     lines += [f"    {excerpt}"] if excerpt else []
     lines += [f"  = {printable(diagnostic.hint)}"] if diagnostic.hint else []
     return "\n".join(lines)
+
+
+def check_files(plan_files: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
+    """Raise PlanError if a preflight check of files reports an error: missing paths, deletions, certificates."""
+    problems = (
+        *missing_paths(chosen.targets, plan_files.root, environment),
+        *deletion_problems(chosen.targets, plan_files.root, os.path.realpath),
+        *certificate_problems(chosen.targets, chosen.only, now),
+    )
+    errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
+    if errors:
+        raise PlanError(plan_files.diagnose(error) for error in errors)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpbake.base.codes import Code, Severity
-from mpbake.base.errors import PlanError
+from mpbake.base.codes import Code
 from mpbake.base.files import Kind, is_file, is_folder, kind_of
 from mpbake.base.references import parse_fields
 from mpbake.base.text import one_line
 from mpbake.graph.links import linked_platforms, linked_targets
-from mpbake.graph.preflight.deletions import deletion_problems
-from mpbake.graph.preflight.tls import certificate_problems
 from mpbake.model.bake_fields import PathAccess, Paths, paths_of, secret_source
 from mpbake.spec.files.plan_files import SETTING
 from mpbake.spec.problem import Problem
@@ -21,30 +17,9 @@ from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
 
     from mpbake.base.errors import KeyPath
-    from mpbake.graph.dag import Selection
     from mpbake.model.plan import PlatformVariant, Target
-    from mpbake.spec.files.plan_files import PlanFiles
-
-
-def check_files(plan_files: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
-    """Raise PlanError with the errors that `file_problems` returns."""
-    problems = file_problems(chosen, plan_files.root, environment, now)
-    errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
-    if errors:
-        raise PlanError(plan_files.diagnose(error) for error in errors)
-
-
-def file_problems(chosen: Selection, root: Path, environment: Mapping[str, str], now: datetime) -> Iterator[Problem]:
-    """Yield the problems and warnings of all files and folders that `chosen` targets and their nodes use.
-
-    See `missing_paths`, `deletion_problems` and `certificate_problems`.
-    """
-    yield from missing_paths(chosen.targets, root, environment)
-    yield from deletion_problems(chosen.targets, root, os.path.realpath)
-    yield from certificate_problems(chosen.targets, chosen.only, now)
 
 
 def missing_paths(targets: Iterable[Target], root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:

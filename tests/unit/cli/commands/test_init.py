@@ -20,10 +20,9 @@ from mpbake.cli.commands import check, init, plan
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions
 from mpbake.graph.dag import select_with_dependencies
-from mpbake.graph.preflight.paths import check_files
 from mpbake.spec.schema import schema_text
 from mpbake.spec.starter import is_dockerfile, is_searched
-from tests.unit.plans import refusals, text
+from tests.unit.plans import check_files, refusals, text
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:

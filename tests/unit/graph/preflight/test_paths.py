@@ -11,10 +11,10 @@ from mpbake.base.errors import PlanError
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions
 from mpbake.graph.dag import Selection, select_with_dependencies
-from mpbake.graph.preflight.paths import check_files, unset_secret_warnings
+from mpbake.graph.preflight.paths import unset_secret_warnings
 from mpbake.model.bake_fields import Paths
 from mpbake.spec.tables.target_tables import ATTRIBUTES
-from tests.unit.plans import in_short, resolve_text, text
+from tests.unit.plans import check_files, in_short, resolve_text, text
 from tests.unit.worlds import NOON, world
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from mpbake.cli.commands import check as check_command
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import OverrideOptions, SourceOptions
 from mpbake.cli.selection import select_for
-from mpbake.graph.preflight.paths import check_files
-from tests.unit.plans import in_short, text
+from tests.unit.plans import check_files, in_short, text
 from tests.unit.tls import issued
 from tests.unit.worlds import call, world, written
 
