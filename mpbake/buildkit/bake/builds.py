@@ -259,7 +259,7 @@ class PieceBuilder:
         driver = ready_node.facts.driver
         pushes = driver.rules.is_engine and any(target.push for target in targets)
         classic = pushes and not self.nodes.engines.facts(ready_node.endpoint).containerd_store
-        return DefinitionContext(driver=driver, bases=bases, built=built, classic=classic)
+        return DefinitionContext(driver=driver, root=self.bake.root, bases=bases, built=built, classic=classic)
 
     def _still_ready(self, node: Node) -> ReadyNode:
         """Return the state of a node that was ready before. Raises NodeLost if the node no longer answers."""

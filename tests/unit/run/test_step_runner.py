@@ -73,7 +73,7 @@ def runner_with(
         State(nodes=folder, run=folder),
     )
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
-    registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker)
+    registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker, folder)
     builds = PieceBuilder(
         bake=bake,
         forms=ImageForms(nodes=nodes),

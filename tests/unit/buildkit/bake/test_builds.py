@@ -133,7 +133,7 @@ def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = No
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
         forms=ImageForms(nodes=ReadyNodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml")),
         registries=MemoryRegistries(registry or MemoryRegistry()),
-        images=EngineImages(docker),
+        images=EngineImages(docker, folder),
         state=State(nodes=folder / "nodes", run=folder / "run"),
         repeat=lambda what: f"again {what.target.name}" if isinstance(what, BuildPiece) else f"all of {what.name}",
     )

@@ -204,7 +204,7 @@ PLAIN = "attest = ['type=provenance,disabled=true']"
 DIGEST = "push=true,push-by-digest=true,name-canonical=true,store=false"
 BY_DIGEST = f'type=image,"name=r/web,s:5000/web",{DIGEST}'
 ONE_BY_DIGEST = f"type=image,name=r/web,{DIGEST}"
-_UPLOAD = "mpbake-upload-4b5e57f6eb2f"
+_UPLOAD = "mpbake-upload-6e63e60516ac"
 UPLOAD = f"type=image,name=r/web:{_UPLOAD},push=true"
 UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
 

@@ -18,6 +18,7 @@ from tests.unit.registries import MemoryRegistry, client_of
 
 NODE = Node(builder="default", name="local", driver=Driver.DOCKER, endpoint="here")
 READY = ReadyNode(node=NODE, facts=NodeFacts(driver=Driver.DOCKER), builder="here", store=Path("/store"))
+ROOT = Path("/plan")
 WEB = target_of_text("[targets.web]\ntags = ['r/web:1', 's/web:2']")
 
 
@@ -35,7 +36,7 @@ class Recorder:
 
 def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_end() -> None:
     docker, recorder = FakeDocker({"image tag": done(), "image rm": done()}), Recorder()
-    images = EngineImages(docker)
+    images = EngineImages(docker, ROOT)
     images.remember_uploads([WEB], READY)
     images.remember_uploads([WEB], READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
@@ -43,7 +44,7 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
     assert docker.commands == ["image tag sha256:1 r/web:1", "image tag sha256:1 s/web:2"]
     images.close()
     assert docker.commands[2:] == [
-        "image rm r/web:mpbake-upload-4b5e57f6eb2f s/web:mpbake-upload-4b5e57f6eb2f",
+        "image rm r/web:mpbake-upload-dd3e22270ce0 s/web:mpbake-upload-dd3e22270ce0",
     ]
     assert {settings["endpoint"] for settings in docker.settings} == {"here"}
     assert recorder.warnings == []
@@ -57,7 +58,7 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
     ],
 )
 def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -> None:
-    images, recorder = EngineImages(FakeDocker({"image tag": failed(said)})), Recorder()
+    images, recorder = EngineImages(FakeDocker({"image tag": failed(said)}), ROOT), Recorder()
     with pytest.raises(kind, match=rf"^the engine cannot give an image the tag r/web:1: {said}"):
         images.name(WEB, "sha256:1", READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
@@ -67,7 +68,7 @@ def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -
 
 
 def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
-    images, recorder = EngineImages(FakeDocker({"image tag": Cancelled("cancelled")})), Recorder()
+    images, recorder = EngineImages(FakeDocker({"image tag": Cancelled("cancelled")}), ROOT), Recorder()
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.close()
     assert recorder.warnings == []
@@ -79,7 +80,7 @@ def inspected(**digests: str) -> FakeDocker:
     return FakeDocker({"image tag": done(), "image push": done(), "image rm": done(), **answers})
 
 
-TAG = "r/web:mpbake-upload-4b5e57f6eb2f"
+TAG = "r/web:mpbake-upload-dd3e22270ce0"
 ONE_REPOSITORY = target_of_text("[targets.web]\ntags = ['r/web:1']")
 
 
@@ -91,7 +92,7 @@ def test_an_upload_that_another_run_replaced_is_not_published() -> None:
     with pytest.raises(
         BuildFailed, match=r"^r/web does not serve the image that was pushed\n  = run again: another run may"
     ):
-        EngineImages(docker).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(registry))
+        EngineImages(docker, ROOT).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(registry))
     assert docker.commands[-1] == f"image rm {TAG}"
 
 
@@ -101,7 +102,7 @@ def test_an_upload_is_known_by_the_digest_of_its_image_in_the_same_repository() 
     earlier = f"sha256:{'0' * 64}"
     listed = f'["s/web@sha256:{"1" * 64}", "docker.io/r/web@{earlier}", "r/web@{own}"]'
     docker = inspected(**{"sha256:1": listed})
-    assert EngineImages(docker).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(registry)) == {"r/web": own}
+    assert EngineImages(docker, ROOT).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(registry)) == {"r/web": own}
     assert registry.asked == [f"GET r/web@{earlier}", f"GET r/web@{own}"]
 
 
@@ -109,4 +110,4 @@ def test_an_upload_is_known_by_the_digest_of_its_image_in_the_same_repository() 
 def test_an_engine_that_lists_no_digests_of_an_image(said: str) -> None:
     docker = inspected(**{"sha256:1": said})
     with pytest.raises(BuildFailed, match="does not serve the image that was pushed"):
-        EngineImages(docker).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(MemoryRegistry()))
+        EngineImages(docker, ROOT).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(MemoryRegistry()))
