@@ -50,6 +50,12 @@ _MAYBE_APPLIED = frozenset({408, 499})
 _OWN_ERRORS = frozenset({500, 501, 503})
 """Server errors after which a request is certainly not carried out, if the registry itself sends them, not a proxy."""
 _RATE_LIMITED = 429
+_DIGEST_INVALID = "DIGEST_INVALID"
+"""The code of an error about a digest. mpbake moves tags without a digest in the request, so the registry is at fault.
+
+A registry that stores files answers so if another push writes a link at that moment
+(https://github.com/distribution/distribution/issues/4489).
+"""
 _LARGEST_CONFIG = 16 * 1024 * 1024
 
 
@@ -99,7 +105,7 @@ class RegistryFailure:
     """Why a request to a registry failed.
 
     - `status`: the HTTP status of the response; 0 if there was no response.
-    - `detail`: the code and message of the registry's error.
+    - `code`: the code of the registry's error; `detail`: the code and the message.
     - `lost`: why there was no response.
     - `login_error`: why the user's login could not be read.
     - `not_applied`: True if the registry certainly did not carry out the request and never will.
@@ -108,6 +114,7 @@ class RegistryFailure:
 
     registry: str
     status: int = 0
+    code: str = ""
     detail: str = ""
     lost: NoResponse | None = None
     login_error: MpbakeError | None = None
@@ -117,7 +124,8 @@ class RegistryFailure:
     @property
     def is_refusal(self) -> bool:
         """Whether a retry is pointless: access denied, not found, invalid, or no readable login."""
-        return self.login_error is not None or (400 <= self.status < 500 and self.status != _RATE_LIMITED)
+        is_temporary = self.status == _RATE_LIMITED or self.code == _DIGEST_INVALID
+        return self.login_error is not None or (400 <= self.status < 500 and not is_temporary)
 
     def retry_after(self, now: float) -> float:
         """Return the seconds to wait according to the Retry-After header, a number or a date; 0 for any other value."""
@@ -285,6 +293,7 @@ class RegistryClient:
         return RegistryFailure(
             registry=repository.registry,
             status=response.status,
+            code=str(_first_error(response).get("code", "")),
             detail=self.redact(_detail(response)),
             not_applied=_is_not_applied(response),
             retry_header=response.headers.get("retry-after", ""),
@@ -308,7 +317,7 @@ def _is_retried(failure: RegistryFailure) -> bool:
     """Whether a retry may succeed, which is impossible after a timeout or a TLS error."""
     lost = failure.lost
     if lost is None:
-        return failure.status in _RETRIED
+        return failure.status in _RETRIED or failure.code == _DIGEST_INVALID
     return lost.kind is NoResponseKind.OTHER
 
 

@@ -54,6 +54,12 @@ def test_a_registry_that_fails_is_asked_again_whatever_it_says(status: int, body
     assert len(registry.asked) == 5
 
 
+def test_a_put_without_a_digest_is_retried_if_the_registry_rejects_its_digest() -> None:
+    pauses: list[float] = []
+    client_of(MemoryRegistry(fails(refusal(400, "DIGEST_INVALID"))), pauses).put(WEB, "1", IMAGE)
+    assert pauses == [0.5]
+
+
 @pytest.mark.parametrize("end", [REFUSED, ENDED])
 def test_a_connection_that_breaks_is_made_again(end: NoResponse) -> None:
     pauses: list[float] = []
