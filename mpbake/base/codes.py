@@ -94,6 +94,7 @@ class Code(StrEnum):
     NO_TLS = "no-tls"
     TLS_MISPLACED = "tls-misplaced"
     TLS_PAIR = "tls-pair"
+    DEPLOY_MISPLACED = "deploy-misplaced"
     BAD_CERTIFICATE = "bad-certificate"
     BUILDER_NAME_TWICE = "builder-name-twice"
     NODE_NAME_TWICE = "node-name-twice"

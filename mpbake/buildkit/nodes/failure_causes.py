@@ -69,7 +69,7 @@ def explain_engine(output: str) -> tuple[str, str]:
 def node_text(node: Node) -> str:
     """Return the name of a node with driver and endpoint, for messages."""
     endpoint = one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
-    return f"node {node.id} ({node.driver}, {endpoint})"
+    return f"node {node.id} ({node.driver_name}, {endpoint})"
 
 
 def log_paragraph(heading: str, log: str) -> str:
@@ -85,7 +85,7 @@ def hides_missing_engine(node: Node, output: str) -> bool:
 
 def ssh_command(node: Node, *command: str) -> list[str]:
     """Return a command line that runs `command` on the machine of `node`, by the user's ssh without prompts."""
-    url = urlsplit(node.endpoint)
+    url = urlsplit(node.engine)
     port = ["-p", str(url.port)] if url.port else []
     user = ["-l", url.username] if url.username else []
     options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
@@ -94,14 +94,14 @@ def ssh_command(node: Node, *command: str) -> list[str]:
 
 def docker_command(node: Node) -> str:
     """Return the docker command for the engine of `node`."""
-    engine = context_name(node) or node.endpoint
-    if not engine or not node.driver.rules.endpoint.is_engine:
+    engine = context_name(node) or node.engine
+    if not engine or not (node.deploy or node.driver.rules.endpoint.is_engine):
         return "docker"
     return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))
 
 
 def _is_far(node: Node) -> bool:
-    return node.endpoint.startswith("ssh://")
+    return node.engine.startswith("ssh://")
 
 
 def _far_host(node: Node, output: str) -> str:
@@ -119,7 +119,7 @@ def _ssh_host(output: str) -> str:
 
 
 def _host(node: Node) -> str:
-    return urlsplit(node.endpoint).netloc
+    return urlsplit(node.engine).netloc
 
 
 def _pod_command(node: Node) -> str:
