@@ -37,8 +37,9 @@ def explain_by(causes: Causes, node: Node, output: str) -> tuple[str, str]:
     if cause is None or match is None:
         return error, f"try: {docker} version" if host else ""
     shown = host or one_line(_host(node))
-    message = f"{cause.message.format(host=shown)} ({error})" if cause.message else error
-    return message, cause.hint.format(host=shown, look=_pod_command(node), docker=docker, **match.groupdict())
+    groups = match.groupdict()
+    message = f"{cause.message.format(host=shown, **groups)} ({error})" if cause.message else error
+    return message, cause.hint.format(host=shown, look=_pod_command(node), docker=docker, **groups)
 
 
 def unreachable_by(causes: Causes, node: Node, completed: Completed, complaint: str = "") -> Unreachable:
@@ -69,7 +70,8 @@ def explain_engine(output: str) -> tuple[str, str]:
 def node_text(node: Node) -> str:
     """Return the name of a node with driver and endpoint, for messages."""
     endpoint = one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
-    return f"node {node.id} ({node.driver_name}, {endpoint})"
+    host = f", deployed on {one_line(node.engine)}" if node.deploy else ""
+    return f"node {node.id} ({node.driver_name}, {endpoint}{host})"
 
 
 def log_paragraph(heading: str, log: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
+from mpbake.buildkit.nodes.failure_causes import docker_command
 from mpbake.model.marks import VOLUME_LABEL
 from mpbake.model.node_resources import resource_word
 
@@ -34,5 +35,5 @@ def check_volume(node: Node, name: str, labels: Mapping[str, str] | None) -> Non
     if labels is not None and VOLUME_LABEL not in labels:
         raise UsageError(
             f"{node.id}: a volume {name} exists that mpbake did not make; it stays unchanged",
-            hint=f"rename the builder or the node, or remove the volume: docker volume rm {name}",
+            hint=f"rename the builder or the node, or remove the volume: {docker_command(node)} volume rm {name}",
         )

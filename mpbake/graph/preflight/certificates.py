@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from mpbake.base.codes import Code, Severity
 from mpbake.base.errors import UsageError
@@ -27,27 +25,18 @@ PATH_HINT = "correct the path: it is relative to the folder of the file that con
 """The hint for a file that does not exist."""
 RENEW_HINT = "issue a new certificate"
 """The hint for a certificate that has expired, or soon expires."""
-AUTHORITY_HINT = "make an authority: mpbake certs init; or name its certificate in tls.ca"
-"""The hint for a missing authority of a deployed node."""
-ISSUE_HINT = "issue it: mpbake certs issue"
-"""The hint for a certificate of a deployed node that is missing or must be replaced."""
 UNREADABLE_HINT = "use a file that this user can read"
-_SERVER_TABLE = "deploy.tls"
 _PEM = "use a PEM file: text that begins with -----BEGIN"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateFinding:
-    """An error or a warning about one file of a `table`, with a hint. `field` names the file in the table.
-
-    The code has the severity.
-    """
+    """An error or a warning about one file of `tls`, with a hint. `field` names the file; the code has the severity."""
 
     field: str
     message: str
     hint: str
     code: Code = Code.BAD_CERTIFICATE
-    table: str = "tls"
 
 
 class _Unreadable(Exception):
@@ -65,15 +54,7 @@ def utc_now() -> datetime:
 
 def check_certificates(node: Node, now: datetime) -> tuple[str, ...]:
     """Check the TLS files of `node`, and return warnings. Raises UsageError with every fault."""
-    return _raise_faults(node, certificate_findings(node, now))
-
-
-def check_server_certificates(node: Node, now: datetime) -> tuple[str, ...]:
-    """Check the public certificates for the server of a deployed node, as `check_certificates` does."""
-    return _raise_faults(node, server_findings(node, now))
-
-
-def _raise_faults(node: Node, findings: list[CertificateFinding]) -> tuple[str, ...]:
+    findings = certificate_findings(node, now)
     faults = [finding for finding in findings if finding.code.severity is Severity.ERROR]
     if faults:
         raise UsageError("\n".join(_message(node, fault) for fault in faults), hint=faults[0].hint)
@@ -87,60 +68,9 @@ def certificate_findings(node: Node, now: datetime) -> list[CertificateFinding]:
     try:
         authorities, chain = _read(node.tls)
     except _Unreadable as error:
-        return _with_commands(node, [error.finding])
+        return [error.finding]
     faults = [*_authority_faults(authorities, now), *_client_faults(chain, now)]
-    return _with_commands(node, faults or list(_doubts(node, authorities, chain, now)))
-
-
-def server_findings(node: Node, now: datetime, *, required: bool = True) -> list[CertificateFinding]:
-    """Return all findings about the public certificates for the server of a deployed node.
-
-    Only `mpbake builders` requires these files: other commands use a node that was deployed from another machine.
-    """
-    files = node.deploy.tls.files if node.deploy else {}
-    if not files or (not required and any(kind_of(path) is Kind.NOTHING for path in files.values())):
-        return []
-    try:
-        authorities, chain = _read(replace(node.deploy.tls if node.deploy else TlsFiles(), key=None))
-    except _Unreadable as error:
-        return _with_commands(node, [replace(error.finding, table=_SERVER_TABLE)])
-    faults = [*_authority_faults(authorities, now), *_server_faults(node, chain, now)]
-    findings = faults or list(_server_doubts(node, authorities, chain, now))
-    return _with_commands(node, [replace(finding, table=_SERVER_TABLE) for finding in findings])
-
-
-def check_server_key(node: Node) -> bytes:
-    """Return the private key for the server of a deployed node. Raises UsageError if the key cannot be used."""
-    tls = node.deploy.tls if node.deploy else TlsFiles()
-    try:
-        _read(tls)
-        return _bytes("key", tls.key) if tls.key else b""
-    except _Unreadable as error:
-        (finding,) = _with_commands(node, [replace(error.finding, table=_SERVER_TABLE)])
-        raise UsageError(_message(node, finding), hint=finding.hint) from None
-
-
-def fingerprint(path: Path) -> str:
-    """Return the SHA-256 fingerprints of the certificates in a file, shortened. Raises UsageError."""
-    from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415
-
-    try:
-        certificates = _certificates("cert", _bytes("cert", path))
-    except _Unreadable as error:
-        raise UsageError(f"{one_line(str(path))}: {error.finding.message}", hint=error.finding.hint) from None
-    return " ".join(f"SHA-256 {certificate.fingerprint(SHA256()).hex()[:16]}" for certificate in certificates)
-
-
-def _with_commands(node: Node, findings: list[CertificateFinding]) -> list[CertificateFinding]:
-    """Return the findings of a deployed node with hints that name the commands which make its certificates."""
-    if node.deploy is None:
-        return findings
-    hints = {PATH_HINT: ISSUE_HINT, RENEW_HINT: ISSUE_HINT}
-    authority_hints = {PATH_HINT: AUTHORITY_HINT}
-    return [
-        replace(finding, hint=(authority_hints if finding.field == "ca" else hints).get(finding.hint, finding.hint))
-        for finding in findings
-    ]
+    return faults or list(_doubts(node, authorities, chain, now))
 
 
 def end_warning(certificate: Certificate, now: datetime, days: int) -> Iterator[str]:
@@ -151,7 +81,7 @@ def end_warning(certificate: Certificate, now: datetime, days: int) -> Iterator[
 
 
 def _message(node: Node, finding: CertificateFinding) -> str:
-    return f"{node.id}: {finding.table}.{finding.field}: {finding.message}"
+    return f"{node.id}: tls.{finding.field}: {finding.message}"
 
 
 def read_der(data: bytes) -> Certificate:
@@ -229,7 +159,7 @@ def _authority_faults(authorities: Iterable[Certificate], now: datetime) -> Iter
 def _client_faults(chain: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
     for index, certificate in enumerate(chain):
         yield from _validity_faults("cert", certificate, now)
-        if index == 0 and not _is_for(certificate, "CLIENT_AUTH"):
+        if index == 0 and not _is_for_clients(certificate):
             message = f"{_subject(certificate)} is not a client certificate"
             hint = "issue a certificate for clients: extendedKeyUsage = clientAuth"
             yield CertificateFinding(field="cert", message=message, hint=hint)
@@ -282,8 +212,8 @@ def _is_authority(certificate: Certificate) -> bool:
         return False
 
 
-def _is_for(certificate: Certificate, usage: str) -> bool:
-    """Whether `certificate` is valid for a usage of OpenSSL. buildx and BuildKit (in Go) check usages if stated."""
+def _is_for_clients(certificate: Certificate) -> bool:
+    """Whether `certificate` is valid for clients. buildx and BuildKit (in Go) check usages if stated."""
     from cryptography.x509 import ExtendedKeyUsage, ExtensionNotFound  # noqa: PLC0415
     from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415
 
@@ -291,66 +221,7 @@ def _is_for(certificate: Certificate, usage: str) -> bool:
         usages = set(certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value)
     except ExtensionNotFound:
         return True
-    return bool(usages & {getattr(ExtendedKeyUsageOID, usage), ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
-
-
-# --- servers ----------------------------------------------------------------------------------------------------------
-
-
-def _server_faults(node: Node, chain: Iterable[Certificate], now: datetime) -> Iterator[CertificateFinding]:
-    for index, certificate in enumerate(chain):
-        yield from _validity_faults("cert", certificate, now)
-        if index == 0 and not _is_for(certificate, "SERVER_AUTH"):
-            message = f"{_subject(certificate)} is not a server certificate"
-            hint = "issue a certificate for servers: extendedKeyUsage = serverAuth"
-            yield CertificateFinding(field="cert", message=message, hint=hint)
-        name = server_name(node)
-        if index == 0 and name and not _is_named(certificate, name):
-            message = f"{_subject(certificate)} does not contain {one_line(name)}, the name that clients expect"
-            yield CertificateFinding(field="cert", message=message, hint=ISSUE_HINT)
-
-
-def server_name(node: Node) -> str:
-    """Return the name or address that the certificate of the server of `node` must contain."""
-    return node.tls.servername or urlsplit(node.endpoint).hostname or ""
-
-
-def _server_doubts(
-    node: Node, authorities: list[Certificate], chain: list[Certificate], now: datetime
-) -> Iterator[CertificateFinding]:
-    """Yield the doubts about the server's certificates, and the faults that only two tables together show."""
-    doubt = partial(CertificateFinding, code=Code.DOUBTFUL_CERTIFICATE)
-    for field, certificates in (("ca", authorities), ("cert", chain)):
-        for certificate in certificates:
-            for warning in end_warning(certificate, now, node.certificate_days):
-                yield doubt(field=field, message=f"{_subject(certificate)} {warning}", hint=RENEW_HINT)
-    try:
-        clients = _read(replace(node.tls, key=None))
-    except _Unreadable:
-        return  # `certificate_findings` reports it
-    if not _leads_to(chain, clients[0]):
-        message = "is not signed by tls.ca of the node, so clients would not accept it"
-        yield CertificateFinding(field="cert", message=message, hint=ISSUE_HINT)
-    if not _leads_to(clients[1], authorities):
-        message = "did not sign tls.cert of the node, so BuildKit would not accept this client"
-        hint = "set deploy.tls.ca to the authority that signed tls.cert"
-        yield CertificateFinding(field="ca", message=message, hint=hint)
-
-
-def _is_named(certificate: Certificate, name: str) -> bool:
-    """Whether a certificate is valid for a host name or an IP address, as clients in Go check it."""
-    from cryptography.x509 import DNSName, ExtensionNotFound, IPAddress, SubjectAlternativeName  # noqa: PLC0415
-
-    try:
-        names = certificate.extensions.get_extension_for_class(SubjectAlternativeName).value
-    except ExtensionNotFound:
-        return False
-    try:
-        return ip_address(name) in names.get_values_for_type(IPAddress)
-    except ValueError:
-        known = [known.lower().split(".") for known in names.get_values_for_type(DNSName)]
-        first, *others = name.lower().rstrip(".").split(".")
-        return any(labels[0] in {first, "*"} and labels[1:] == others for labels in known)
+    return bool(usages & {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
 def _subject(certificate: Certificate) -> str:

@@ -8,7 +8,7 @@ from mpbake.base.codes import Code
 from mpbake.base.files import is_file
 from mpbake.base.text import one_line
 from mpbake.graph.placement import place
-from mpbake.graph.preflight.certificates import PATH_HINT, certificate_findings, server_findings
+from mpbake.graph.preflight.certificates import PATH_HINT, certificate_findings
 from mpbake.model.plan import TlsFiles
 from mpbake.spec.problem import Problem
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mpbake.base.platforms import Platform
-    from mpbake.graph.preflight.certificates import CertificateFinding
-    from mpbake.model.plan import Builder, Node, Target
+    from mpbake.model.plan import Node, Target
 
 
 def certificate_problems(
@@ -52,16 +51,6 @@ def _configuration_problems(node: Node) -> Iterator[Problem]:
 
 
 def _certificate_problems(node: Node, now: datetime) -> Iterator[Problem]:
-    yield from _finding_problems(node, certificate_findings(node, now))
-
-
-def server_problems(builders: Iterable[Builder], now: datetime) -> Iterator[Problem]:
-    """Yield problems and warnings for the certificates that are on this machine for servers of deployed nodes."""
-    for node in (node for builder in builders for node in builder.nodes):
-        yield from _finding_problems(node, server_findings(node, now, required=False))
-
-
-def _finding_problems(node: Node, findings: Iterable[CertificateFinding]) -> Iterator[Problem]:
-    for finding in findings:
-        key = ("builders", node.builder, "nodes", node.name, *finding.table.split("."), finding.field)
+    for finding in certificate_findings(node, now):
+        key = ("builders", node.builder, "nodes", node.name, "tls", finding.field)
         yield Problem(code=finding.code, key=key, message=finding.message, hint=finding.hint)

@@ -98,8 +98,10 @@ def _is_shared_by_none(_: Node) -> bool:
     return False
 
 
-def _reach(_: Docker, __: Node, check: Callable[[], Warnings], ___: NodeStart) -> Warnings:
-    return check()
+def _reach(
+    _: Docker, node: Node, now: Callable[[], datetime], environment: Mapping[str, str], __: NodeStart
+) -> Warnings:
+    return check_node(node, now, environment)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +111,7 @@ class BackEnd:
     `causes`: return the causes to look for in an error of a node.
     `manager`: return the manager of the nodes' resources; None if the nodes need no resource.
     `check`: check the connection to a node and its certificates before `mpbake builders` looks at the node.
-    `reach`: check the same in a run, with the given check of the connection; may start a stopped node. Raises as `ask`.
+    `reach`: check the same in a run, before `connect`; may start a stopped node. Raises as `ask`.
     `survey`: check a node without a resource, and change nothing. Raises Unreachable, UsageError.
     `ask`: return a node that should be running, with its facts. Raises Unreachable, UsageError.
     `connect`: return a node without a resource, ready for builds. Raises Unreachable, UsageError.
@@ -123,7 +125,7 @@ class BackEnd:
     connect: Callable[[Instances, Node, NodeStart], ReadyNode]
     is_shared: Callable[[Node], bool] = _is_shared_by_none
     check: NodeCheck = check_node
-    reach: Callable[[Docker, Node, Callable[[], Warnings], NodeStart], Warnings] = _reach
+    reach: Callable[[Docker, Node, Callable[[], datetime], Mapping[str, str], NodeStart], Warnings] = _reach
 
 
 def no_manager(_: Docker) -> None:

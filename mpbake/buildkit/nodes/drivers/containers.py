@@ -115,7 +115,7 @@ class Containers:
 
         Raises Unreachable, and UsageError if the container is foreign.
         """
-        return owned_resource(node, self.find(node), "docker rm -f")
+        return owned_resource(node, self.find(node), f"{docker_command(node)} rm -f")
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether a client is connected to BuildKit in the container.

@@ -54,8 +54,14 @@ _TLS_FILES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 _TLS_FLAGS = {"--tlscacert": "ca.pem", "--tlscert": "cert.pem", "--tlskey": "key.pem"}
 _ESTABLISHED = "01"
 """The state of an open connection in /proc/net/tcp."""
+_REPEATS_NAME = "Error: failed to start containers"
 _POLL_SECONDS = 0.3
 _OTHER_IMAGE = 'set deploy.image = "…" in the node to a BuildKit image that its host can pull'
+_NO_CONTEXT = cause(
+    r'context "(?P<context>[^"]*)"(: context| is) not found',
+    "there is no docker context {context}",
+    "correct deploy.host; docker context ls lists the contexts",
+)
 _PORT_TAKEN = cause(
     r"port is already allocated|address already in use|failed to bind (host )?port",
     "its port is in use on the host",
@@ -98,7 +104,8 @@ def _layout(node: Node) -> _Layout:
 
 def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
     """Return the causes of a failure on the host of a node."""
-    return (*image_causes(_OTHER_IMAGE), _PORT_TAKEN, *container_causes(node, far_host))
+    no_context = () if "://" in node.engine else (_NO_CONTEXT,)
+    return (*no_context, *image_causes(_OTHER_IMAGE), _PORT_TAKEN, *container_causes(node, far_host))
 
 
 # --- the container: pure ----------------------------------------------------------------------------------------------
@@ -226,7 +233,7 @@ class DeployedContainers(Containers):
         try:
             self._copy_files(node, files)
             self._change(node, *create_arguments(node, files))
-            self._change(node, "container", "start", deployment(node).container)
+            self._start(node, deployment(node).container)
         except MpbakeError:
             with contextlib.suppress(Unreachable):
                 self._change(node, "container", "rm", "--force", deployment(node).container)
@@ -255,7 +262,13 @@ class DeployedContainers(Containers):
         """Resume a paused container, and start a stopped one."""
         self._unpause(node, made)
         if self.is_stopped(made):
-            self._change(node, "container", "start", made.id)
+            self._start(node, made.id)
+
+    def _start(self, node: Node, container: str) -> None:
+        started = self._run(node, "container", "start", container)
+        if started.returncode:  # the last line of docker only repeats the name
+            reason = "\n".join(line for line in started.stderr.splitlines() if not line.startswith(_REPEATS_NAME))
+            raise unreachable_by(self.causes, node, started, reason)
 
     def wait(self, node: Node, start: NodeStart) -> None:
         """Wait until BuildKit in the container answers, then check the connection from here. Raises Unreachable."""
@@ -305,20 +318,28 @@ def _check(node: Node, now: Callable[[], datetime], _: Mapping[str, str]) -> War
     return (*check_certificates(node, now()), *check_server_certificates(node, now()))
 
 
-def _reach(docker: Docker, node: Node, check: Callable[[], Warnings], start: NodeStart) -> Warnings:
-    """Check the connection to a node. If it does not answer, ask its host, and start its container if it is stopped.
+def _reach(
+    docker: Docker, node: Node, now: Callable[[], datetime], environment: Mapping[str, str], start: NodeStart
+) -> Warnings:
+    """Check the certificates of the client, and the connection to a node.
 
-    A node that answers needs no access to its host. Raises Unreachable with the reason, UsageError.
+    A node that answers needs no access to its host. Otherwise ask the host, and start the container if it is stopped.
+    Raises Unreachable with the reason, UsageError.
     """
+    warnings = check_certificates(node, now())
     try:
-        return _check_answer(docker, node, check)
+        return (*warnings, *_check_answer(docker, node, now, environment))
     except Unreachable as error:
         _start_stopped(docker, node, start, error)
-    return _check_answer(docker, node, check)
+    return (*warnings, *_check_answer(docker, node, now, environment))
 
 
-def _check_answer(docker: Docker, node: Node, check: Callable[[], Warnings]) -> Warnings:
-    warnings = check()
+def _check_answer(docker: Docker, node: Node, now: Callable[[], datetime], environment: Mapping[str, str]) -> Warnings:
+    try:
+        warnings = check_connection(node, now, environment)
+    except UsageError as error:  # this machine's certificates, or those on the host, have been replaced
+        hint = f"if certificates were replaced, deploy them: mpbake builders up {node.builder}"
+        raise UsageError(error.message, hint="; ".join(filter(None, [hint, error.hint]))) from None
     check_container(docker, node)
     return warnings
 
