@@ -91,6 +91,17 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """The BuildKit that mpbake deploys for a node.
+
+    `tls`: the files of the server; its `ca` is the authority that signs the certificates of clients.
+    """
+
+    host: str
+    tls: TlsFiles = field(default_factory=TlsFiles)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     """One node of a builder: a BuildKit daemon, as the plan declares it.
 
@@ -106,6 +117,7 @@ class Node:
     - `config_file`: the path of this buildkitd.toml; `config_key`: the key in the plan that names this path.
     - `boot_timeout`: seconds to start and answer.
     - `certificate_days`: mpbake warns this many days before a certificate expires.
+    - `deploy`: the BuildKit that mpbake deploys for the node; None if somebody else starts it.
     """
 
     builder: str
@@ -127,6 +139,7 @@ class Node:
     config_key: KeyPath = field(default=(), compare=False)
     boot_timeout: float = BOOT_TIMEOUT
     certificate_days: int = CERTIFICATE_DAYS
+    deploy: Deployment | None = None
 
     @property
     def id(self) -> str:

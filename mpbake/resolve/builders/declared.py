@@ -17,6 +17,7 @@ from mpbake.model.plan import (
     CERTIFICATE_DAYS,
     CONTAINER_DRIVER,
     Builder,
+    Deployment,
     Driver,
     Emulation,
     Node,
@@ -35,7 +36,7 @@ from mpbake.resolve.builders.tls import tls_problems
 from mpbake.resolve.names import key_below, name_problem
 from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.problem import Problem
-from mpbake.spec.tables.builder_tables import BuilderSpec, NodeSpec, TlsSpec
+from mpbake.spec.tables.builder_tables import BuilderSpec, DeploySpec, NodeSpec, TlsSpec
 from mpbake.spec.tables.value_types import NAME
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def _config_path(node: str, table: BuilderSpec) -> KeyPath:
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:
     node = _nodes(table)[name]
     own_folder = folder_of_path(folder, key_below("nodes", name))
+    tls = _tls(node.tls, folder_of_path(own_folder, key_below("tls")))
     resolved = node_options(
         # The default builder may become a container.
         CONTAINER_DRIVER if driver.rules.is_automatic else driver,
@@ -152,7 +154,10 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
         driver=driver,
         endpoint=node.endpoint,
         platforms=parse_platforms(node.platforms),
-        tls=_tls(node.tls, folder_of_path(own_folder, key_below("tls"))),
+        tls=tls,
+        deploy=_deployment(
+            f"{builder}-{name}", node.deploy, tls, folder_of_path(own_folder, key_below("deploy", "tls"))
+        ),
         slots=node.slots or table.slots or 0,
         required=node.required,
         insecure=node.insecure,
@@ -169,6 +174,22 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
 def _tls(tls: TlsSpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
     files = {name: getattr(tls, name) for name in _FILES}
     return TlsFiles(servername=tls.servername, **{name: folder((name,)) / path for name, path in files.items() if path})
+
+
+def _deployment(
+    name: str, deploy: DeploySpec, client: TlsFiles, folder: Callable[[KeyPath], Path]
+) -> Deployment | None:
+    """Return the deployment of a node; None without `host`. Its certificate is by default beside the client's.
+
+    `folder` returns the folder for a path in the node's table.
+    """
+    if not deploy.host:
+        return None
+    beside = {"ca": client.ca}
+    if client.cert:
+        beside |= {"cert": client.cert.with_name(f"{name}.pem"), "key": client.cert.with_name(f"{name}-key.pem")}
+    own = {key: folder(("deploy", "tls", key)) / path for key in _FILES if (path := getattr(deploy.tls, key))}
+    return Deployment(host=deploy.host, tls=TlsFiles(**{**beside, **own}))
 
 
 def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mapping[str, Any]) -> Iterator[Problem]:

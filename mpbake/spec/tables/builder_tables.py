@@ -39,6 +39,25 @@ class TlsSpec(Table):
     )
 
 
+class DeployTlsSpec(Table):
+    """Files of the server. Paths are relative to the file that contains them."""
+
+    ca: Text = Field(default="", description="certificate of the authority that signs clients; default: `tls.ca`")
+    cert: Text = Field(
+        default="", description="certificate of the server; default: BUILDER-NODE.pem beside the client certificate"
+    )
+    key: Text = Field(
+        default="", description="private key of the server; default: BUILDER-NODE-key.pem beside the client certificate"
+    )
+
+
+class DeploySpec(Table):
+    """The BuildKit that mpbake starts for a `remote` node."""
+
+    host: Text = Field(default="", description="Docker engine that runs BuildKit")
+    tls: DeployTlsSpec = Field(default_factory=DeployTlsSpec, description="files of the server for mutual TLS")
+
+
 _CREATING_DRIVERS = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
 _CONTAINER = Option(drivers=(Driver.DOCKER_CONTAINER,))
 _CLUSTER_OPTION = Option(drivers=(Driver.KUBERNETES,))
@@ -186,6 +205,7 @@ class _NodeKeysSpec(Table):
         default_factory=list, description="platforms that this node builds; default: the platforms that it reports"
     )
     tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a node or an engine behind tcp://")
+    deploy: DeploySpec = Field(default_factory=DeploySpec, description="BuildKit that mpbake starts on a host")
     insecure: Flag = Field(
         default=False,
         description="connect to a tcp:// node on another machine without TLS: everyone who reaches it controls it",
