@@ -40,9 +40,7 @@ AUTHORITY_HINT = "move it and its key away, then run `mpbake certs init` and `mp
 NOT_ISSUED_HINT = "run `mpbake certs issue`, or correct the path"
 """The hint for a missing certificate or key of a deployed node."""
 _NO_AUTHORITY_HINT = "set tls.ca to the certificate that signed the node's own"
-_CLIENT_HINT = (
-    "set tls.cert to a certificate for clients (extendedKeyUsage = clientAuth), as `mpbake certs issue` makes"
-)
+_CLIENT_HINT = "set tls.cert to one for clients (extendedKeyUsage = clientAuth), as `mpbake certs issue` makes"
 _SERVER_HINT = "set deploy.tls.cert to one for servers (extendedKeyUsage = serverAuth), as `mpbake certs issue` makes"
 _CLOCK_HINT = "check the clock of this machine"
 

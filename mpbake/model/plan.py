@@ -90,15 +90,32 @@ class TlsFiles:
         return {name: path for name, path in named.items() if path is not None}
 
 
+DEPLOYED_IMAGE = "moby/buildkit:buildx-stable-1"
+"""The image of a deployed BuildKit by default; a rootless one has the tag with `-rootless`."""
+RESTART = "unless-stopped"
+"""The restart policy of a deployed BuildKit by default."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deployment:
-    """The BuildKit that mpbake deploys for a node.
+    """How mpbake deploys BuildKit for a node, in a container of a Docker engine.
 
-    `tls`: the files of the server; its `ca` is the authority that signs the certificates of clients.
+    - `host`: the engine: a URL or the name of a docker context.
+    - `container`, `volume`: the names of the container, and of the volume with its state.
+    - `tls`: the files of the server, as absolute paths; its `ca` verifies the clients.
+    - `port`: the port that BuildKit listens on; 0 if clients reach it through the container instead.
+    - `restart`: the restart policy of the container.
+    - `rootless`: BuildKit runs without privileges.
     """
 
     host: str
+    container: str
+    volume: str
     tls: TlsFiles = field(default_factory=TlsFiles)
+    port: int = 0
+    image: str = DEPLOYED_IMAGE
+    restart: str = RESTART
+    rootless: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,12 +129,12 @@ class Node:
     - `insecure`: the plan allows a connection without TLS.
     - `external`: the node belongs to a foreign builder and is used unchanged.
     - `missing`: buildx's store has no builder of this name, but a docker context of this name may exist.
+    - `deploy`: how mpbake deploys the BuildKit of a `remote` node; None if somebody else starts it.
     - `options`: the driver's options, sorted, under buildx's names; `flags`: the flags of buildkitd.
     - `config`: the text of buildkitd.toml for the node; `config_names`: the files that this text names.
     - `config_file`: the path of this buildkitd.toml; `config_key`: the key in the plan that names this path.
     - `boot_timeout`: seconds to start and answer.
     - `certificate_days`: mpbake warns this many days before a certificate expires.
-    - `deploy`: the BuildKit that mpbake deploys for the node; None if somebody else starts it.
     """
 
     builder: str
@@ -131,6 +148,7 @@ class Node:
     insecure: bool = False
     external: bool = False
     missing: bool = False
+    deploy: Deployment | None = None
     options: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
     config: str = ""
@@ -139,7 +157,6 @@ class Node:
     config_key: KeyPath = field(default=(), compare=False)
     boot_timeout: float = BOOT_TIMEOUT
     certificate_days: int = CERTIFICATE_DAYS
-    deploy: Deployment | None = None
 
     @property
     def id(self) -> str:

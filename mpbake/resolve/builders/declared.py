@@ -189,7 +189,12 @@ def _deployment(
     if client.cert:
         beside |= {"cert": client.cert.with_name(f"{name}.pem"), "key": client.cert.with_name(f"{name}-key.pem")}
     own = {key: folder(("deploy", "tls", key)) / path for key in _FILES if (path := getattr(deploy.tls, key))}
-    return Deployment(host=deploy.host, tls=TlsFiles(**{**beside, **own}))
+    return Deployment(
+        host=deploy.host,
+        container=f"mpbake-{name}",
+        volume=f"mpbake-{name}",
+        tls=TlsFiles(**{**beside, **own}),
+    )
 
 
 def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mapping[str, Any]) -> Iterator[Problem]:
