@@ -174,7 +174,7 @@ class FakeDocker(Docker):
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
-        given: str = "",
+        given: bytes | str = b"",
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
@@ -212,7 +212,7 @@ class FakeDocker(Docker):
         """Record the command; a failure has no effect."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
-    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
+    def run_program(self, command: Sequence[str], *, timeout: float, given: bytes | str = b"") -> Completed:
         """Answer another program as docker."""
         return self.run([*command, *given.split()], timeout=timeout)
 
@@ -232,7 +232,7 @@ class Baker(FakeDocker):
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
-        given: str = "",
+        given: bytes | str = b"",
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,

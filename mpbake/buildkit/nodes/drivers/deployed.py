@@ -26,12 +26,8 @@ from mpbake.buildkit.nodes.drivers.remote import check_container, remote_causes
 from mpbake.buildkit.nodes.failure_causes import docker_command, unreachable_by
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
 from mpbake.buildkit.nodes.ownership import check_volume
-from mpbake.graph.preflight.certificates import (
-    UNREADABLE_HINT,
-    check_certificates,
-    check_server_certificates,
-    check_server_key,
-)
+from mpbake.certs.finding import UNREADABLE_HINT
+from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults, utc_now
 from mpbake.model.drivers.deployed import deployment
 from mpbake.model.marks import CONTAINER_LABEL, SETTING_LABEL
 from mpbake.spec.files.toml_values import parse_toml
@@ -52,6 +48,7 @@ FOLDER = "/etc/mpbake"
 _CONFIG = "buildkitd.toml"
 _TLS_FILES = {"ca": "ca.pem", "cert": "cert.pem", "key": "key.pem"}
 _TLS_FLAGS = {"--tlscacert": "ca.pem", "--tlscert": "cert.pem", "--tlskey": "key.pem"}
+_SERVER_KEY = ("deploy", "tls", "key")
 _ESTABLISHED = "01"
 """The state of an open connection in /proc/net/tcp."""
 _REPEATS_NAME = "Error: failed to start containers"
@@ -171,9 +168,8 @@ def node_files(node: Node) -> dict[str, bytes]:
     files = {}
     tls = deployment(node).tls
     if tls.key:
-        key = check_server_key(node)
+        raise_faults(node, deployment_findings(node, utc_now(), required=True))
         files = {_TLS_FILES[name]: _content(node, path) for name, path in tls.files.items()}
-        files[_TLS_FILES["key"]] = key
     config = declare(node).config
     if config:
         names = {str(path): f"registry-{number}.pem" for number, path in enumerate(dict.fromkeys(node.config_names))}
@@ -314,8 +310,15 @@ def has_connection(sockets: str, port: int) -> bool:
 
 
 def _check(node: Node, now: Callable[[], datetime], _: Mapping[str, str]) -> Warnings:
-    """Check the certificates of the client and of the server. Whether the node answers follows from its container."""
-    return (*check_certificates(node, now()), *check_server_certificates(node, now()))
+    """Check the certificates of the client and of the server. Whether the node answers follows from its container.
+
+    The server's key is needed only for a new container.
+    """
+    findings = deployment_findings(node, now(), required=True)
+    return (
+        *check_certificates(node, now()),
+        *raise_faults(node, [finding for finding in findings if finding.key != _SERVER_KEY]),
+    )
 
 
 def _reach(
@@ -335,11 +338,7 @@ def _reach(
 
 
 def _check_answer(docker: Docker, node: Node, now: Callable[[], datetime], environment: Mapping[str, str]) -> Warnings:
-    try:
-        warnings = check_connection(node, now, environment)
-    except UsageError as error:  # this machine's certificates, or those on the host, have been replaced
-        hint = f"if certificates were replaced, deploy them: mpbake builders up {node.builder}"
-        raise UsageError(error.message, hint="; ".join(filter(None, [hint, error.hint]))) from None
+    warnings = check_connection(node, now, environment)
     check_container(docker, node)
     return warnings
 

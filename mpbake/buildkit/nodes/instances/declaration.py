@@ -13,7 +13,8 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.graph.preflight.certificates import PATH_HINT, UNREADABLE_HINT, fingerprint
+from mpbake.certs.finding import PATH_HINT, UNREADABLE_HINT
+from mpbake.graph.preflight.certificates import fingerprint
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
 from mpbake.spec.files.toml_values import read_values
 from mpbake.spec.tables.builder_tables import OPTIONS

@@ -222,14 +222,14 @@ def test_a_client_certificate_that_has_expired(certificates: Certificates, tmp_p
     with serving(expired.server()) as port:
         assert refusal(port, expired.tls()) == text("""
             node release/arm says that tls.cert has expired (sslv3 alert certificate expired)
-              = issue a new certificate; check the clocks of both machines
+              = run `mpbake certs issue`, or renew it with the tool that made it; check the clocks of both machines
             """)
 
 
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = issue a new certificate"),
+        ((-9, -2), "server", "has expired\n  = issue a new certificate for it, and restart its buildkitd"),
         ((2, 9), "server", "is not valid yet\n  = check the clocks of both machines"),
         ((-1, 9), "client", "is not for servers\n  = issue a certificate for servers: extendedKeyUsage = serverAuth"),
     ],
@@ -323,7 +323,7 @@ def test_an_engine_of_another_authority(certificates: Certificates, strangers: C
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = issue a new certificate"),
+        ((-9, -2), "server", "has expired\n  = issue a new certificate for it, and restart its dockerd"),
         ((-1, 9), "client", "is not for servers\n  = issue a certificate for servers: extendedKeyUsage = serverAuth"),
     ],
 )

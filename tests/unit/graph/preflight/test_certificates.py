@@ -109,7 +109,7 @@ def test_a_certificate_that_has_expired(certificates: Certificates, tmp_path: Pa
     tls = issued(certificates, tmp_path, days=(-9, -2)).tls()
     assert refusal(tls) == text(f"""
         release/arm: tls.cert: "CN=client" expired on {NOW - timedelta(days=2):%Y-%m-%d}
-          = issue a new certificate
+          = run `mpbake certs issue`, or renew it with the tool that made it
         """)
 
 
@@ -127,7 +127,7 @@ def test_every_fault_is_told(certificates: Certificates) -> None:
 def test_a_certificate_for_servers(certificates: Certificates, tmp_path: Path) -> None:
     assert refusal(issued(certificates, tmp_path, usage="server").tls()) == text("""
         release/arm: tls.cert: "CN=client" is not a client certificate
-          = issue a certificate for clients: extendedKeyUsage = clientAuth
+          = set tls.cert to one for clients (extendedKeyUsage = clientAuth), as `mpbake certs issue` makes
         """)
 
 
