@@ -120,7 +120,7 @@ class FakeDocker(Docker):
         self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
-        self.given: list[bytes | str] = []
+        self.inputs: list[bytes | str] = []
 
     def _head(self, endpoint: str) -> NoReturn:
         pytest.fail(f"a process of docker for {endpoint!r}")
@@ -185,7 +185,7 @@ class FakeDocker(Docker):
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
-        self.given.append(given)
+        self.inputs.append(given)
         assert (cwd, watch) == (None, None)
         answer = next(
             (

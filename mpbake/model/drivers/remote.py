@@ -26,6 +26,7 @@ REMOTE = DriverRules(
         takes_tls=True,
         takes_servername=True,
     ),
+    deployed_as="deployed",
     connects_on_create=True,
     start_text=CHECK_ONLY,
     external_start_text=CHECK_ONLY,

@@ -104,6 +104,7 @@ class DriverRules:
     """The rules of one driver.
 
     `is_declarable`: a plan may name the driver.
+    `deployed_as`: the driver of a node with `deploy`; empty if mpbake deploys no nodes of this driver.
     `variant_of`: the driver in the plan and in buildx, if this driver is a variant of it.
     `is_stored`: buildx keeps builders of the driver in its store, and mpbake understands their entries.
     `is_engine`: a node is the BuildKit of a Docker engine, which builds into the image store of the engine.
@@ -123,6 +124,7 @@ class DriverRules:
     endpoint: EndpointRules = field(default_factory=EndpointRules)
     resource: ResourceRules | None = None
     is_declarable: bool = True
+    deployed_as: str = ""
     variant_of: str = ""
     is_stored: bool = True
     is_engine: bool = False

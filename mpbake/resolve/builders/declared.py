@@ -141,7 +141,7 @@ def _config_path(node: str, table: BuilderSpec) -> KeyPath:
 
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:
     node = _nodes(table)[name]
-    is_deployed = "deploy" in node.written() and driver is Driver.REMOTE
+    is_deployed = "deploy" in node.written() and driver.rules.deployed_as
     own_folder = folder_of_path(folder, key_below("nodes", name))
     resolved = node_options(
         # The default builder may become a container.

@@ -15,7 +15,13 @@ from mpbake.base.toml_text import toml_document
 from mpbake.model.drivers.deployed import SCHEMES, deployment
 from mpbake.model.plan import DEPLOYED_IMAGE, RESTART, Deployment, Driver, TlsFiles
 from mpbake.resolve.builders.external import DOCKER_NAME
-from mpbake.resolve.builders.node_options import absolute_paths, folder_of_path, named_files, restart_problems
+from mpbake.resolve.builders.node_options import (
+    absolute_paths,
+    alternatives_text,
+    folder_of_path,
+    named_files,
+    restart_problems,
+)
 from mpbake.resolve.names import key_below
 from mpbake.spec.problem import Problem
 
@@ -52,7 +58,7 @@ def deployed_node(node: Node, spec: NodeSpec, folder: Callable[[KeyPath], Path])
     )
     return replace(
         node,
-        driver=Driver.DEPLOYED,
+        driver=Driver(node.driver.rules.deployed_as),
         deploy=result,
         config=toml_document(config),
         config_names=named_files(config),
@@ -77,9 +83,10 @@ def deploy_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pr
     if "deploy" not in node.written():
         return
     scheme = node.endpoint.partition("://")[0]
-    if driver is not Driver.REMOTE:
+    if not driver.rules.deployed_as:
         message = f"the {driver} driver does not support deploy"
-        hint = f'remove it, or use driver = "{Driver.REMOTE}": only its nodes need a BuildKit that somebody starts'
+        others = alternatives_text(other for other in Driver if other.rules.deployed_as)
+        hint = f"remove it, or use driver = {others}: only its nodes need a BuildKit that somebody starts"
         yield _misplaced(key, message, hint)
         return
     if node.endpoint and scheme not in SCHEMES:

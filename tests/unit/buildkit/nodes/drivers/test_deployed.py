@@ -87,7 +87,7 @@ class Host(FakeDocker):
         if any(command.startswith(words) for words in self.answers if not words.startswith("volume")):
             return super().run(arguments, **settings)
         self.commands.append(command)
-        self.given.append(settings.get("given", b""))
+        self.inputs.append(settings.get("given", b""))
         match list(arguments):
             case ["container", "inspect", *_, name] if name in self.containers:
                 return done(json.dumps(self.containers[name]))
@@ -185,12 +185,10 @@ def test_a_key_of_another_certificate(node: Node) -> None:
 
 def test_the_mark_has_no_digest_of_a_key(node: Node) -> None:
     before = resource_mark(node)
-    for path in (node.tls.key, node.deploy and node.deploy.tls.key):
-        assert path is not None
-        path.write_text("another")
-    assert resource_mark(node) == before
-    assert node.tls.cert is not None
     assert node.deploy is not None
+    assert node.deploy.tls.key is not None
+    node.deploy.tls.key.write_text("another")
+    assert resource_mark(node) == before
     other = replace(node, deploy=replace(node.deploy, tls=replace(node.deploy.tls, cert=node.tls.cert)))
     assert resource_mark(other) != before
 
@@ -255,7 +253,7 @@ def test_drift_attribute_by_attribute(tmp_path: Path) -> None:
     assert messages[-1] == "ci/arm: recreated with its cache, and answers"
     assert set(host.volumes) == {"cache", "bk-files"}
     copied = host.commands.index("container cp - bk-files:/etc/mpbake")
-    copy = host.given[copied]
+    copy = host.inputs[copied]
     assert isinstance(copy, bytes)
     with tarfile.open(fileobj=io.BytesIO(copy)) as tar:
         assert tar.getnames() == ["buildkitd.toml"]
