@@ -34,6 +34,7 @@ pytestmark = pytest.mark.newest
 
 PORT = 1234
 REPOSITORY = "deploy/web"
+BOTH = ("one", "two")
 CONTAINER, FILES = "mpbake-release-one", "mpbake-release-one-files"
 
 
@@ -79,11 +80,11 @@ class Certificates:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.now = datetime.now(UTC)
-        self._pair = make_authority("team CA", self.now, 30)
+        self._pair = make_authority("team CA", self.now, 365)
         self._authority = Authority(self._pair)
         write_certificate(folder / "ca.pem", self._pair.certificate, replace=True)
 
-    def issue(self, name: str, usage: Usage, *hosts: str, days: int = 90, ago: int = 0) -> None:
+    def issue(self, name: str, usage: Usage, *hosts: str, days: int = 180, ago: int = 0) -> None:
         """Write NAME.pem and NAME-key.pem, issued some days `ago`."""
         now = self.now - timedelta(days=ago)
         pair = self._authority.issue(CertificateRequest(name=name, usage=usage, hosts=hosts), now, days)
@@ -99,8 +100,10 @@ def issue_all(folder: Path, fleet: Fleet) -> Certificates:
     return certificates
 
 
-def plan_of(fleet: Fleet, *, deploy: str = "", names: tuple[str, ...] = ("one", "two"), salt: str = "") -> str:
-    """A plan with a target that both machines build and push."""
+def plan_of(
+    fleet: Fleet, *, deploy: str = "", names: tuple[str, ...] = ("one",), salt: str = "", ssh: bool = False
+) -> str:
+    """A plan with a target that the machines build and push. Without ssh, mpbake reaches their engines faster."""
     addresses = {"one": fleet.one, "two": fleet.two}
     platforms = {"one": "linux/amd64", "two": "linux/arm64"}
     config = f'registry."{fleet.registry}" = {{ http = true }}'
@@ -111,7 +114,7 @@ endpoint = "tcp://{addresses[name].address}:{PORT}"
 platforms = ["{platforms[name]}"]
 tls = {{ ca = "certs/ca.pem", cert = "certs/client.pem", key = "certs/client-key.pem" }}
 [builders.release.nodes.{name}.deploy]
-host = "ssh://root@{addresses[name].name}"
+host = "{f"ssh://root@{addresses[name].name}" if ssh else addresses[name].docker_host}"
 image = "{fleet.image}"
 buildkitd = {{ {config} }}
 {deploy}
@@ -139,7 +142,7 @@ RUN echo $SALT; cat /proc/sys/kernel/random/uuid > /id
 def test_from_two_bare_machines_to_an_image(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> None:
     issue_all(tmp_path / "certs", fleet)
     salt = str(time.time_ns())
-    (tmp_path / "build.toml").write_text(plan_of(fleet, salt=salt))
+    (tmp_path / "build.toml").write_text(plan_of(fleet, names=BOTH, salt=salt, ssh=True))
 
     said = mpbake("run", "web", code=5).stderr
     assert "node release/one is missing: no BuildKit is deployed on ssh://root@build1\n" in said
@@ -159,7 +162,7 @@ def test_from_two_bare_machines_to_an_image(fleet: Fleet, mpbake: Mpbake, tmp_pa
     assert len(layers) == 2
 
     # another configuration: a new container, with the cache
-    (tmp_path / "build.toml").write_text(plan_of(fleet, salt=salt, deploy='restart = "always"'))
+    (tmp_path / "build.toml").write_text(plan_of(fleet, names=BOTH, salt=salt, ssh=True, deploy='restart = "always"'))
     planned = mpbake("builders", "plan").stdout
     assert f"  ± replace container {CONTAINER}: it was made with other options; its cache stays\n" in planned
     assert "      restart: unless-stopped -> always\n" in planned
@@ -193,7 +196,7 @@ def _layers(fleet: Fleet) -> list[str]:
 
 def test_certificates_are_replaced_and_the_cache_stays(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> None:
     issue_all(tmp_path / "certs", fleet)
-    (tmp_path / "build.toml").write_text(plan_of(fleet, names=("one",), salt=str(time.time_ns())))
+    (tmp_path / "build.toml").write_text(plan_of(fleet, salt=str(time.time_ns())))
     mpbake("builders", "up")
     mpbake("run", "web")
     layers = _layers(fleet)
@@ -207,11 +210,8 @@ def test_certificates_are_replaced_and_the_cache_stays(fleet: Fleet, mpbake: Mpb
     assert _layers(fleet) == layers
     mpbake("builders", "rm", "--keep-state")
     assert fleet.one.docker("volume", "ls", "--quiet") == CONTAINER, "no key is left"
-    mpbake("builders", "up")
-    mpbake("run", "web")
-    assert _layers(fleet) == layers
     (tmp_path / "build.toml").write_text("version = 1\n")
-    assert "release/one: container removed, and its cache\n" in mpbake("builders", "prune").stderr
+    assert "release/one: its container was gone; its cache is removed\n" in mpbake("builders", "prune").stderr
     assert fleet.one.docker("volume", "ls", "--quiet") == ""
 
 
@@ -226,7 +226,7 @@ def _commands_until(ended: threading.Event, seen: set[str]) -> None:
 
 def test_no_key_shows_while_it_is_deployed(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> None:
     issue_all(tmp_path / "certs", fleet)
-    (tmp_path / "build.toml").write_text(plan_of(fleet, names=("one",)))
+    (tmp_path / "build.toml").write_text(plan_of(fleet))
     ended, seen = threading.Event(), set[str]()
     watch = threading.Thread(target=_commands_until, args=(ended, seen))
     watch.start()
@@ -270,7 +270,7 @@ def _refusal(fleet: Fleet, folder: Path, name: str = "") -> str:
 def test_attacks_on_the_port(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> None:
     """Each wrong client is refused by BuildKit, and mpbake says what its honest owner should do."""
     certificates = issue_all(tmp_path / "certs", fleet)
-    folder, plan = tmp_path / "certs", plan_of(fleet, names=("one",))
+    folder, plan = tmp_path / "certs", plan_of(fleet)
     (tmp_path / "build.toml").write_text(plan)
     mpbake("builders", "up")
     stranger = Certificates(tmp_path / "other")
@@ -282,7 +282,7 @@ def test_attacks_on_the_port(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> No
     assert _refusal(fleet, folder, "client") == ""
     attacks = {
         "": "tls.cert and tls.key",
-        "stranger": "is not signed by",
+        "stranger": "does not know the authority that signed tls.cert",
         "expired": "expired on",
         "release-one": "is not a client certificate",
     }
@@ -306,7 +306,7 @@ def test_attacks_on_the_port(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> No
 def test_what_prevents_a_deployment(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> None:
     """Every command says what is wrong, and nothing is left on the machine."""
     issue_all(tmp_path / "certs", fleet)
-    plan = plan_of(fleet, names=("one",))
+    plan = plan_of(fleet, ssh=True)
     before = "cannot be used: "
 
     def refused(text: str, message: str, code: int = 5) -> None:

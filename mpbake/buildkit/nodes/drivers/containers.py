@@ -23,7 +23,7 @@ from mpbake.buildkit.nodes.failure_causes import (
     unreachable_by,
 )
 from mpbake.buildkit.nodes.first_start import PullProgress
-from mpbake.buildkit.nodes.ownership import check_volume, owned_resource
+from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.marks import CONTAINER_LABEL, MARK, SETTING_LABEL, VOLUME_LABEL
 from mpbake.model.node_resources import resource_name, volume_name
@@ -115,7 +115,7 @@ class Containers:
 
         Raises Unreachable, and UsageError if the container is foreign.
         """
-        return owned_resource(node, self.find(node), f"{docker_command(node)} rm -f")
+        return owned_resource(node, self.find(node), f"{docker_by_hand(node)} rm -f")
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether a client is connected to BuildKit in the container.
