@@ -12,6 +12,8 @@ from mpbake.base.errors import UsageError
 from mpbake.model.plan import TlsFiles
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mpbake.certs.finding import CertificateFinding
     from mpbake.model.plan import Node
 
@@ -44,7 +46,16 @@ def deployment_findings(node: Node, now: datetime, *, required: bool = False) ->
 
 def check_certificates(node: Node, now: datetime) -> tuple[str, ...]:
     """Check the files of `tls` of `node`, and return warnings. Raises UsageError with every fault."""
-    findings = certificate_findings(node, now)
+    return _warnings(node, certificate_findings(node, now))
+
+
+def check_deployment(node: Node, now: datetime) -> tuple[str, ...]:
+    """Check the files of `deploy.tls` of `node`, which must exist. Return warnings. Raises UsageError."""
+    return _warnings(node, deployment_findings(node, now, required=True))
+
+
+def _warnings(node: Node, findings: Sequence[CertificateFinding]) -> tuple[str, ...]:
+    """Return warnings. Raises UsageError with every error."""
     faults = [finding for finding in findings if finding.is_error]
     if faults:
         raise UsageError("\n".join(f"{node.id}: {fault}" for fault in faults), hint=faults[0].hint)

@@ -18,6 +18,7 @@ from mpbake.base.errors import LockHeld, MpbakeError, PlanError, Unreachable, Us
 from mpbake.buildkit.builders.survey import BuilderState
 from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
 from mpbake.cli.commands import builders as command
+from mpbake.cli.named_builders import named_builders
 from mpbake.cli.options import BuildersOptions
 from mpbake.model.node_state import Action, Change, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
@@ -147,7 +148,7 @@ def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
 @pytest.mark.parametrize("action", ["up", "stop", "rm"])
 def test_without_builders_of_ones_own_there_is_nothing_to_do(tmp_path: Path, action: str) -> None:
     here, plan = world(tmp_path), resolve_text("[builders.theirs]\nexternal = true")
-    chosen = command._chosen(plan, ())
+    chosen = named_builders(plan, ())
     assert command._act(_Pretended(), plan, chosen, BuildersOptions(action=action), here) == 0  # type: ignore[arg-type]
     assert (written(here.stdout), written(here.stderr)) == ("nothing to do\n", "")
 
@@ -162,26 +163,26 @@ PLAN = """
 
 def test_which_builders() -> None:
     plan = resolve_text(PLAN)
-    assert [builder.name for builder in command._chosen(plan, ())] == ["ci", "theirs"]
-    assert [builder.name for builder in command._chosen(plan, ("theirs",))] == ["theirs"]
-    assert [builder.name for builder in command._chosen(plan, ("ci", "ci"))] == ["ci"]
-    assert [builder.name for builder in command._own(command._chosen(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
+    assert [builder.name for builder in named_builders(plan, ())] == ["ci", "theirs"]
+    assert [builder.name for builder in named_builders(plan, ("theirs",))] == ["theirs"]
+    assert [builder.name for builder in named_builders(plan, ("ci", "ci"))] == ["ci"]
+    assert [builder.name for builder in command._own(named_builders(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
 
 
 @pytest.mark.parametrize(
     ("choose", "message"),
     [
         (
-            lambda plan: command._chosen(plan, ("theirz",)),
+            lambda plan: named_builders(plan, ("theirz",)),
             'no builder "theirz" is declared\n  = did you mean "theirs"?',
         ),
         (
-            lambda plan: command._chosen(plan, ("default",)),
+            lambda plan: named_builders(plan, ("default",)),
             f'no builder "default" is declared\n  = {DEFAULT_BUILDER_TEXT}',
         ),
         (
             lambda plan: command._own(
-                command._chosen(plan, ("theirs",)), BuildersOptions(action="rm", names=("theirs",))
+                named_builders(plan, ("theirs",)), BuildersOptions(action="rm", names=("theirs",))
             ),
             'builder "theirs" is external, and mpbake never changes it\n  = change it with docker buildx',
         ),
