@@ -46,16 +46,11 @@ def deployment_findings(node: Node, now: datetime, *, required: bool = False) ->
 
 def check_certificates(node: Node, now: datetime) -> tuple[str, ...]:
     """Check the files of `tls` of `node`, and return warnings. Raises UsageError with every fault."""
-    return _warnings(node, certificate_findings(node, now))
+    return raise_faults(node, certificate_findings(node, now))
 
 
-def check_deployment(node: Node, now: datetime) -> tuple[str, ...]:
-    """Check the files of `deploy.tls` of `node`, which must exist. Return warnings. Raises UsageError."""
-    return _warnings(node, deployment_findings(node, now, required=True))
-
-
-def _warnings(node: Node, findings: Sequence[CertificateFinding]) -> tuple[str, ...]:
-    """Return warnings. Raises UsageError with every error."""
+def raise_faults(node: Node, findings: Sequence[CertificateFinding]) -> tuple[str, ...]:
+    """Return the warnings in `findings` about the files of `node`. Raises UsageError with every fault."""
     faults = [finding for finding in findings if finding.is_error]
     if faults:
         raise UsageError("\n".join(f"{node.id}: {fault}" for fault in faults), hint=faults[0].hint)

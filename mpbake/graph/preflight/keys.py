@@ -126,7 +126,7 @@ def _exposed_to_git(folder: Path, names: Sequence[str], environment: Mapping[str
 def _git_message(path: Path, *, is_tracked: bool) -> tuple[str, str]:
     name = one_line(path.name)
     if is_tracked:
-        hint = f"run: git rm --cached {one_line(str(path))}; if it was pushed, also: mpbake certs issue --rekey"
+        hint = f"run: git rm --cached {one_line(str(path))}; if it was pushed, replace the authority (docs/certificates.md)"
         return f"git tracks the key {name}: everyone with a clone has it", hint
     hint = f"add it to {one_line(str(path.parent))}/.gitignore"
     return f"git does not ignore the key {name}: a commit may include it", hint

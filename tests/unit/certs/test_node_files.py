@@ -30,8 +30,7 @@ deploy = { host = "two", tls = { ca = "c/clients.pem", cert = "two/server.crt", 
 endpoint = "tcp://three:1234"
 tls = { ca = "c/ca.pem", cert = "c/three.pem", key = "c/three-key.pem" }
 [builders.b.nodes.four]
-endpoint = "unix:///run/b.sock"
-deploy.host = "ssh://four"
+endpoint = "docker-container://mpbake-b-four"
 """
 
 
