@@ -20,7 +20,7 @@ from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
 from mpbake.cli.commands import builders as command
 from mpbake.cli.named_builders import named_builders
 from mpbake.cli.options import BuildersOptions
-from mpbake.model.node_state import Action, Change, ResourceKind
+from mpbake.model.node_state import Action, Change, NodeRow, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import DEFAULT_BUILDER_TEXT
 from mpbake.run.executor import StopRequest
@@ -282,3 +282,19 @@ def test_nothing_is_taken_away_from_a_run(action: str, tmp_path: Path) -> None:
     this = world(tmp_path)
     with open_state(tmp_path, this.now()), pytest.raises(LockHeld):
         call(command.main, this, action=action)
+
+
+def test_the_list_prints_warnings_below_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[builders.a]\n[builders.b]\n[targets.web]\n")
+
+    def listed(_: Any, builder: Builder, __: Path) -> list[NodeRow]:
+        warnings = (f"{builder.name}/local: a certificate expires", "shared")
+        return [NodeRow(node=builder.nodes[0], status="running", warnings=warnings)]
+
+    monkeypatch.setattr(command, "inventory", listed)
+    here = world(tmp_path)
+    assert call(command.main, here, action="list") == 0
+    assert written(here.stderr) == (
+        "warning: a/local: a certificate expires\nwarning: shared\nwarning: b/local: a certificate expires\n"
+    )
+    assert "expires" not in written(here.stdout)
