@@ -131,11 +131,11 @@ def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder)
     return Decision(wanted=wanted, action=Action.RENEW if reason else Action.KEEP, reason=reason, existing=existing)
 
 
-def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> Certificate:
-    """Do what was decided, and return the present certificate. Raises UsageError, MpbakeError if writing fails."""
+def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> datetime:
+    """Do what was decided. Return the end of the present certificate. Raises UsageError, MpbakeError."""
     wanted = decision.wanted
     if decision.action is Action.KEEP and decision.existing is not None:
-        return decision.existing
+        return decision.existing.not_valid_after_utc
     keeps_key = decision.keeps_key
     key = _existing_key(wanted, order.show) if keeps_key else b""
     request = CertificateRequest(name=wanted.name, role=wanted.role, hosts=wanted.hosts)
@@ -148,7 +148,7 @@ def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> Ce
         create_certificate(wanted.certificate, pair.certificate)
     else:
         create_pair(pair, wanted.certificate, wanted.key)
-    return parse_certificates(pair.certificate)[0]
+    return parse_certificates(pair.certificate)[0].not_valid_after_utc
 
 
 def _existing_key(wanted: WantedCertificate, show: Show) -> bytes:

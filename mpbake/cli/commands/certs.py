@@ -28,9 +28,8 @@ from mpbake.resolve.template.filters import FilterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
-
-    from cryptography.x509 import Certificate
 
     from mpbake.certs.authority import Authority
     from mpbake.certs.issuing import Decision
@@ -130,7 +129,7 @@ def _issue(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: Worl
     show = _shown(world)
     order = IssueOrder(now=world.now(), days=options.days or CERTIFICATE_DAYS, rekey=options.rekey, show=show)
     errors: list[MpbakeError] = []
-    results: list[tuple[Decision, Certificate]] = []
+    results: list[tuple[Decision, datetime]] = []
     with locked(plan.root):
         opened = _open_authorities(keys, order, errors)
         decisions = _decide(wanted, opened, order, errors)
@@ -176,16 +175,16 @@ def _decide(
     return decisions
 
 
-def _report(results: Sequence[tuple[Decision, Certificate]], order: IssueOrder) -> list[str]:
+def _report(results: Sequence[tuple[Decision, datetime]], order: IssueOrder) -> list[str]:
     """Return a line for each certificate, and below it the reason for a change."""
     rows = [
         (
             str(decision.action),
             one_line(order.show(decision.wanted.certificate)),
-            f"until {certificate.not_valid_after_utc:%Y-%m-%d}",
+            f"until {end:%Y-%m-%d}",
             _purpose(decision.wanted),
         )
-        for decision, certificate in results
+        for decision, end in results
     ]
     reasons = [[f"  {decision.reason}"] if decision.reason else [] for decision, _ in results]
     return [f"{line}\n" for row, reason in zip(columns(rows), reasons, strict=True) for line in (row, *reason)]

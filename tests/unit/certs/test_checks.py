@@ -37,23 +37,20 @@ class Files:
         request = CertificateRequest(name=name, role=role, hosts=(host,) if role is Role.SERVER else ())
         self.write(name, authority.issue(request, NOW - timedelta(days=90), days + 90))
 
+    def tls(self, name: str) -> TlsFiles:
+        return TlsFiles(
+            ca=self.folder / "root.pem", cert=self.folder / f"{name}.pem", key=self.folder / f"{name}-key.pem"
+        )
+
     @property
     def node(self) -> Node:
-        paths = {
-            name: {
-                "ca": self.folder / "root.pem",
-                "cert": self.folder / f"{name}.pem",
-                "key": self.folder / f"{name}-key.pem",
-            }
-            for name in ("client", "server")
-        }
-        deploy = Deployment(host="ssh://build1", container="c", volume="v", tls=TlsFiles(**paths["server"]))
+        deploy = Deployment(host="ssh://build1", container="c", volume="v", tls=self.tls("server"))
         return Node(
             builder="release",
             name="arm",
             driver=Driver.REMOTE,
             endpoint="tcp://build1:1234",
-            tls=TlsFiles(**paths["client"]),
+            tls=self.tls("client"),
             deploy=deploy,
         )
 

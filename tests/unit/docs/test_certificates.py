@@ -20,7 +20,7 @@ from mpbake.cli.commands import certs as command
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions
 from tests.checkout import DOCS
-from tests.unit.cli.commands.test_certs import mode
+from tests.unit.certs.test_store import mode
 from tests.unit.docs.pages import blocks_of
 from tests.unit.worlds import call, world, written
 
