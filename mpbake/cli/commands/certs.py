@@ -210,7 +210,8 @@ def _warnings(
         mode = stat.S_IMODE(keys[path].stat().st_mode)
         if mode & 0o077:
             name = one_line(order.show(keys[path]))
-            warnings.append(f"other users of this machine can read or change {name}\n  = run: chmod 600 {name}")
+            command = one_line(shlex.join(["chmod", "600", order.show(keys[path])]))
+            warnings.append(f"other users of this machine can read the key {name}\n  = run: {command}")
     return warnings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -103,7 +104,7 @@ def _mode_problems(key: _KeyFile) -> Iterator[Problem]:
         return
     if mode & _OTHERS:
         message = f"other users of this machine can read the key {one_line(key.path.name)} (mode {mode:o})"
-        hint = f"run: chmod 600 {one_line(str(key.path))}"
+        hint = f"run: {one_line(shlex.join(['chmod', '600', str(key.path)]))}"
         yield Problem(code=Code.EXPOSED_KEY, key=key.at, message=message, hint=hint)
 
 
@@ -126,7 +127,8 @@ def _exposed_to_git(folder: Path, names: Sequence[str], environment: Mapping[str
 def _git_message(path: Path, *, is_tracked: bool) -> tuple[str, str]:
     name = one_line(path.name)
     if is_tracked:
-        hint = f"run: git rm --cached {one_line(str(path))}; if it was pushed, replace the authority (docs/certificates.md)"
+        command = one_line(shlex.join(["git", "rm", "--cached", str(path)]))
+        hint = f"run: {command}; if it was pushed, replace the authority (docs/certificates.md)"
         return f"git tracks the key {name}: everyone with a clone has it", hint
     hint = f"add it to {one_line(str(path.parent))}/.gitignore"
     return f"git does not ignore the key {name}: a commit may include it", hint

@@ -339,7 +339,7 @@ def test_a_key_outside_of_the_plan(folder: Path) -> None:
     (vault / "ca-key.pem").chmod(0o640)
     output = run(folder, "issue", ca_key=str(vault / "ca-key.pem"))
     assert output.count("issued") == 3
-    assert "warning: other users of this machine can read or change ../vault/ca-key.pem\n  = run: chmod 600" in output
+    assert "warning: other users of this machine can read the key ../vault/ca-key.pem\n  = run: chmod 600" in output
 
 
 def test_a_key_that_is_the_certificate(folder: Path) -> None:
