@@ -142,7 +142,12 @@ def _link(new: Path, path: Path, pem: bytes, mode: int) -> None:
     except OSError:  # a file system without hard links
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(path, flags, mode), "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(pem)
+            try:
+                file.write(pem)
+                file.flush()
+            except OSError:
+                path.unlink()
+                raise
 
 
 @contextlib.contextmanager

@@ -39,9 +39,8 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node, Plan
 
 _NO_AUTHORITY = "the plan names no certificate authority"
-_NO_AUTHORITY_HINT = (
-    'set tls = { ca = "certs/ca.pem", cert = "certs/client.pem", key = "certs/client-key.pem" } on a node'
-)
+_NOTHING_TO_ISSUE = "the plan names no certificate that this authority could sign"
+_TLS_HINT = 'set tls = { ca = "certs/ca.pem", cert = "certs/client.pem", key = "certs/client-key.pem" } on a node'
 
 
 def main(options: CertsOptions, world: World) -> int:
@@ -71,7 +70,7 @@ def _show(nodes: Sequence[Node], options: CertsOptions, world: World) -> int:
 
 
 def _init(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: World) -> int:
-    """Make every authority that the plan names for `nodes`, or none of them."""
+    """Make every authority that the plan names for `nodes`. If one of their files exists, make none."""
     keys = _authority_keys(wanted_authorities(nodes), options, world)
     show = _shown(world)
     now, days = world.now(), options.days or AUTHORITY_DAYS
@@ -91,7 +90,7 @@ def _init(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: World
 def _authority_keys(authorities: Sequence[Path], options: CertsOptions, world: World) -> dict[Path, Path]:
     """Return the path of the key for each authority. Raises UsageError."""
     if not authorities:
-        raise UsageError(_NO_AUTHORITY, hint=_NO_AUTHORITY_HINT)
+        raise UsageError(_NO_AUTHORITY, hint=_TLS_HINT)
     if not options.ca_key:
         return {path: key_beside(path) for path in authorities}
     if len(authorities) > 1:
@@ -124,6 +123,8 @@ def _issue(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: Worl
     chosen = {node.id for node in nodes}
     every = wanted_certificates(_nodes(plan.builders.values()))
     wanted = [certificate for certificate in every if chosen.intersection(certificate.nodes)]
+    if not wanted and wanted_authorities(nodes):
+        raise UsageError(_NOTHING_TO_ISSUE, hint=_TLS_HINT)
     authorities = tuple(dict.fromkeys(certificate.authority for certificate in wanted))
     keys = _authority_keys(authorities, options, world)
     show = _shown(world)

@@ -204,6 +204,12 @@ def test_a_plan_without_certificates(folder: Path) -> None:
     assert run(folder, "show", names=("x",)) == 'error: no builder "x" is declared\n  = there are no builders\n-> 3\n'
 
 
+def test_a_plan_with_an_authority_alone(folder: Path) -> None:
+    (folder / "build.toml").write_text(PLAN.replace(TLS, 'tls = { ca = "certs/ca.pem"').replace("deploy.", "# "))
+    run(folder, "init")
+    assert run(folder, "issue").startswith("error: the plan names no certificate that this authority could sign\n")
+
+
 def foreign_authority(folder: Path) -> Path:
     """Make another authority, and return its folder."""
     other = folder.parent / "other"
