@@ -99,18 +99,12 @@ def test_certificates_work_and_all_others_are_refused(release: Release, mpbake: 
             "other",
             "node b/far closes the TLS connection at once: it may not trust tls.cert",
         ),
-        f'{_FILES}, cert = "old.crt", key = "old.key"': ("old", '"CN=old" expired on '),
+        f'{_FILES}, cert = "old.crt", key = "old.key"': ("old", "run `mpbake certs issue`"),
     }
     for tls, (files, message) in attacks.items():
         assert not is_admitted(release, *((f"{files}.crt", f"{files}.key") if files else ())), files
         release.write(tls=tls)
         assert message in mpbake("run", "web", code=3).stderr
-    assert "run `mpbake certs issue`" in mpbake("check", code=3).stdout
-
-    release.write(deploy=_DEPLOY)
-    mpbake("certs", "issue", "--rekey", "--ca-key", "vault/ca.key")
-    release.write()
-    mpbake("run", "web")  # the same authority has signed the new certificates
 
 
 def make_attackers(folder: Path) -> None:
@@ -119,9 +113,7 @@ def make_attackers(folder: Path) -> None:
     root = make_authority("other", now, days=1)
     other = Authority(parse_certificates(root.certificate), parse_key(root.key))
     own = Authority(read_certificates(folder / "certs/ca.crt"), read_key(folder / "vault/ca.key"))
-    for name, authority in (("other", other), ("old", own)):
-        request = CertificateRequest(name=name, role=Role.CLIENT)
-        pair = authority.issue(request, now, days=1)
-        if name == "old":
-            pair = authority.issue(request, now - timedelta(minutes=30), days=0)
+    attackers = (("other", other, now, 1), ("old", own, now - timedelta(minutes=30), 0))
+    for name, authority, begin, days in attackers:
+        pair = authority.issue(CertificateRequest(name=name, role=Role.CLIENT), begin, days)
         create_pair(pair, folder / f"{name}.crt", folder / f"{name}.key")
