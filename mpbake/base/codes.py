@@ -140,6 +140,7 @@ class Code(StrEnum):
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
     DOUBTFUL_CERTIFICATE = "doubtful-certificate"
+    EXPOSED_KEY = "exposed-key"
     PLACED_BY_BUILDX = "placed-by-buildx"
 
     @property
@@ -164,6 +165,7 @@ _WARNINGS = frozenset(
         Code.EMULATED,
         Code.INSECURE_NODE,
         Code.DOUBTFUL_CERTIFICATE,
+        Code.EXPOSED_KEY,
         Code.PLACED_BY_BUILDX,
     }
 )

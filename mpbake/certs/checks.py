@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.files import Kind, kind_of
 from mpbake.base.text import one_line
-from mpbake.certs.finding import RENEW_HINT, CertificateFinding, UnusableFile
+from mpbake.certs.finding import AUTHORITY_HINT, PATH_HINT, RENEW_HINT, CertificateFinding, UnusableFile
 from mpbake.certs.node_files import server_files, server_hosts
 from mpbake.certs.reading import (
     end_text,
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
 
     Validate = Callable[[Certificate], Iterator[CertificateFinding]]
 
-AUTHORITY_HINT = "move it and its key away, then run `mpbake certs init` and `mpbake certs issue --rekey`"
-"""The hint for a certificate authority that has expired, or soon expires."""
-NOT_ISSUED_HINT = "run `mpbake certs issue`, or correct the path"
-"""The hint for a missing certificate or key of a deployed node."""
 _NO_AUTHORITY_HINT = "set tls.ca to the certificate that signed the node's own"
 _CLIENT_HINT = "set tls.cert to one for clients (extendedKeyUsage = clientAuth), as `mpbake certs issue` makes"
 _SERVER_HINT = "set deploy.tls.cert to one for servers (extendedKeyUsage = serverAuth), as `mpbake certs issue` makes"
@@ -75,17 +71,18 @@ def server_findings(node: Node, now: datetime, *, required: bool) -> list[Certif
     files = server_files(node)
     if files is None or not (required or all(kind_of(path) is not Kind.NOTHING for path in files.files.values())):
         return []
-    side, unusable = _read(files, ("deploy", "tls"))
-    trusted, no_authority = _read(node.tls, ("tls",))
+    client, client_unusable = _read(node.tls, ("tls",))
+    is_shared = files.ca == node.tls.ca
+    side, unusable = _read(replace(files, ca=None) if is_shared else files, ("deploy", "tls"))
     if unusable:
-        return [_as_not_issued(finding) for finding in unusable]
-    faults = list(_own_faults(side, now))
-    if files.ca != node.tls.ca:
-        faults = [*_authority_faults(side, now), *faults]
+        return unusable
+    side = replace(side, authorities=client.authorities) if is_shared else side
+    faults = [] if is_shared else list(_authority_faults(side, now))
+    faults += _own_faults(side, now)
     faults += _purpose_faults(side, is_for_servers, "server", _SERVER_HINT)
     faults += _name_faults(node, side)
-    if not no_authority:
-        faults += _trust_faults(side, trusted)
+    if not client_unusable:
+        faults += _trust_faults(side, client)
     return faults or list(_end_doubts(side, now, node.certificate_days, ("cert",)))
 
 
@@ -100,7 +97,9 @@ def _read(files: TlsFiles, place: tuple[str, ...]) -> tuple[_Side, list[Certific
         try:
             content[name] = read_key(path) if name == "key" else read_certificates(path)
         except UnusableFile as error:
-            findings.append(error.finding(*place, name))
+            finding = error.finding(*place, name)
+            is_missing = error.code is Code.MISSING_FILE
+            findings.append(replace(finding, hint=_missing_hint(name)) if is_missing else finding)
     side = _Side(place=place, authorities=content.get("ca", ()), chain=content.get("cert", ()))
     if side.chain and "key" in content and not fits(content["key"], side.chain[0]):
         cert, key = (".".join((*place, name)) for name in ("cert", "key"))
@@ -109,11 +108,9 @@ def _read(files: TlsFiles, place: tuple[str, ...]) -> tuple[_Side, list[Certific
     return side, findings
 
 
-def _as_not_issued(finding: CertificateFinding) -> CertificateFinding:
-    """Return a finding with a better hint if the file does not exist yet."""
-    if finding.code is not Code.MISSING_FILE:
-        return finding
-    return CertificateFinding(key=finding.key, message=finding.message, hint=NOT_ISSUED_HINT, code=finding.code)
+def _missing_hint(name: str) -> str:
+    """Return the hint for a missing file of `tls`: `ca`, `cert` or `key`."""
+    return f"make it with `mpbake certs {'init' if name == 'ca' else 'issue'}`, or {PATH_HINT}"
 
 
 # --- findings ---------------------------------------------------------------------------------------------------------

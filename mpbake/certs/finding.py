@@ -12,6 +12,8 @@ UNREADABLE_HINT = "use a file that this user can read"
 """The hint for a file that cannot be read."""
 RENEW_HINT = "run `mpbake certs issue`, or renew it with the tool that made it"
 """The hint for the certificate of a client or a deployed node that has expired, or soon expires."""
+AUTHORITY_HINT = "move it and its key away, then run `mpbake certs init` and `mpbake certs issue --rekey`"
+"""The hint for a certificate authority that has expired, or soon expires."""
 PEM_HINT = "use a PEM file: text that begins with -----BEGIN"
 """The hint for a file that holds something else than a key or a certificate."""
 

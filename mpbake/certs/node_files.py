@@ -23,8 +23,8 @@ class Role(StrEnum):
     """What a certificate is for."""
 
     AUTHORITY = "CA"
-    SERVER = "server"
     CLIENT = "client"
+    SERVER = "server"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -105,7 +105,8 @@ class NodeState:
 
     `mark` is the mark of the declaration, and `settings` are the values behind the mark. `context` says whether the
     docker context of the node is as declared; None if the node needs no context. `trouble` is the reason why the state
-    is unknown; `silent` says that the node did not answer.
+    is unknown; `silent` says that the node did not answer. `warnings` are about
+    the certificates of the node.
     """
 
     node: Node
@@ -115,6 +116,7 @@ class NodeState:
     context: bool | None = None
     trouble: str = ""
     silent: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,6 +154,7 @@ class NodeRow:
 
     `reported` are the platforms of the node in the node's own order, starting with the platform of the hardware.
     `trouble` is the reason why the node cannot be used, with a hint; `silent` says that the node did not answer.
+    `warnings` are about the certificates of the node.
     """
 
     node: Node
@@ -161,3 +164,4 @@ class NodeRow:
     version: str = ""
     reported: tuple[Platform, ...] = ()
     drift: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -20,8 +20,9 @@ import pytest
 from testbed.machines import Machine, machines_registry, start_machine
 from testbed.registry_client import RegistryClient
 
-from mpbake.certs.authority import Authority, CertificateRequest, Usage, make_authority
-from mpbake.certs.store import write_certificate, write_key
+from mpbake.certs.authority import Authority, CertificateRequest, make_authority
+from mpbake.certs.node_files import Role
+from mpbake.certs.reading import parse_certificates, parse_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,23 +81,24 @@ class Certificates:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.now = datetime.now(UTC)
-        self._pair = make_authority("team CA", self.now, 365)
-        self._authority = Authority(self._pair)
-        write_certificate(folder / "ca.pem", self._pair.certificate, replace=True)
+        made = make_authority("team CA", self.now - timedelta(days=9), 365)
+        self._authority = Authority(parse_certificates(made.certificate), parse_key(made.key))
+        folder.mkdir(exist_ok=True)
+        (folder / "ca.pem").write_bytes(made.certificate)
 
-    def issue(self, name: str, usage: Usage, *hosts: str, days: int = 180, ago: int = 0) -> None:
+    def issue(self, name: str, role: Role, *hosts: str, days: int = 180, ago: int = 0) -> None:
         """Write NAME.pem and NAME-key.pem, issued some days `ago`."""
         now = self.now - timedelta(days=ago)
-        pair = self._authority.issue(CertificateRequest(name=name, usage=usage, hosts=hosts), now, days)
-        write_certificate(self.folder / f"{name}.pem", pair.certificate, replace=True)
-        write_key(self.folder / f"{name}-key.pem", pair.key, replace=True)
+        pair = self._authority.issue(CertificateRequest(name=name, role=role, hosts=hosts), now, days)
+        (self.folder / f"{name}.pem").write_bytes(pair.certificate)
+        (self.folder / f"{name}-key.pem").write_bytes(pair.key)
 
 
 def issue_all(folder: Path, fleet: Fleet) -> Certificates:
     certificates = Certificates(folder)
-    certificates.issue("release-one", Usage.SERVER, fleet.one.address)
-    certificates.issue("release-two", Usage.SERVER, fleet.two.address)
-    certificates.issue("client", Usage.CLIENT)
+    certificates.issue("release-one", Role.SERVER, fleet.one.address)
+    certificates.issue("release-two", Role.SERVER, fleet.two.address)
+    certificates.issue("client", Role.CLIENT)
     return certificates
 
 
@@ -274,10 +276,10 @@ def test_attacks_on_the_port(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> No
     (tmp_path / "build.toml").write_text(plan)
     mpbake("builders", "up")
     stranger = Certificates(tmp_path / "other")
-    stranger.issue("stranger", Usage.CLIENT)
+    stranger.issue("stranger", Role.CLIENT)
     for name in ("stranger.pem", "stranger-key.pem"):
         (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    certificates.issue("expired", Usage.CLIENT, days=3, ago=5)
+    certificates.issue("expired", Role.CLIENT, days=3, ago=5)
 
     assert _refusal(fleet, folder, "client") == ""
     attacks = {

@@ -42,10 +42,9 @@ class BuilderState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _NodeSurvey:
-    """The state of a node, with warnings, and the error that prevented the survey."""
+    """The state of a node, and the error that prevented the survey."""
 
     state: NodeState
-    warnings: tuple[str, ...] = ()
     error: MpbakeError | None = None
 
 
@@ -73,7 +72,7 @@ def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> Buil
         nodes=nodes,
         changes=builder_changes(builder, nodes, stored, declared),
         unclear=tuple(unclear),
-        warnings=tuple(warning for survey in surveys for warning in survey.warnings),
+        warnings=tuple(warning for node in nodes for warning in node.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )
 
@@ -91,8 +90,8 @@ def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
     manager = services.manager(node)
     if manager is None:
         back_end_of(node).survey(services.instances, node)
-        return _NodeSurvey(state=NodeState(node=node), warnings=warnings)
-    return _NodeSurvey(state=_survey_resource(services, node, manager), warnings=warnings)
+        return _NodeSurvey(state=NodeState(node=node, warnings=warnings))
+    return _NodeSurvey(state=replace(_survey_resource(services, node, manager), warnings=warnings))
 
 
 def _survey_resource(services: NodeServices, node: Node, manager: ResourceManager) -> NodeState:

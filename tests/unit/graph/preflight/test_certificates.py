@@ -47,9 +47,11 @@ def test_all_is_well(certificates: Certificates) -> None:
 
 @pytest.mark.parametrize("name", ["ca", "cert", "key"])
 def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name: str) -> None:
+    command = "init" if name == "ca" else "issue"
     assert refusal(changed(certificates.tls(), name, tmp_path / "no\n")) == (
         f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n"
-        "  = correct the path: it is relative to the folder of the file that contains it"
+        f"  = make it with `mpbake certs {command}`, or correct the path: "
+        "it is relative to the folder of the file that contains it"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import PlanError
+from mpbake.certs.finding import PATH_HINT
 from mpbake.cli.commands import check as check_command
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import OverrideOptions, SourceOptions
@@ -65,7 +66,7 @@ def test_what_is_wrong_is_told_with_its_line(folder: Path, certificates: Certifi
           = use a PEM file: text that begins with -----BEGIN
         build.toml:12: builders.x.nodes.arm.tls.cert: there is no file {folder}/gone.crt
             tls.cert = "gone.crt"
-          = correct the path: it is relative to the folder of the file that contains it
+          = make it with `mpbake certs issue`, or {PATH_HINT}
         """)
 
 

@@ -25,8 +25,10 @@ from mpbake.buildkit.nodes.drivers.deployed import (
 )
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.instances.declaration import resource_mark
-from mpbake.certs.authority import Authority, CertificateRequest, Usage, make_authority
-from mpbake.certs.store import write_certificate, write_key
+from mpbake.certs.authority import Authority, CertificateRequest, make_authority
+from mpbake.certs.node_files import Role
+from mpbake.certs.reading import parse_certificates, parse_key
+from mpbake.certs.store import create_certificate, create_pair
 from mpbake.model.node_state import NodeResource
 from mpbake.model.plan import Builder, Deployment, Driver, Node, TlsFiles
 from mpbake.report.plan.builder_text import changes_summary, changes_text
@@ -55,13 +57,13 @@ BUILDER = Builder(name="ci", driver=Driver.REMOTE, nodes=(BARE,))
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     """A node with mutual TLS, and its certificates."""
-    authority = make_authority("CA", NOW, 90)
-    write_certificate(tmp_path / "ca.pem", authority.certificate)
-    issued = {"server": (Usage.SERVER, ("build1",)), "client": (Usage.CLIENT, ())}
-    for name, (usage, hosts) in issued.items():
-        pair = Authority(authority).issue(CertificateRequest(name=name, usage=usage, hosts=hosts), NOW, 60)
-        write_certificate(tmp_path / f"{name}.pem", pair.certificate)
-        write_key(tmp_path / f"{name}-key.pem", pair.key)
+    made = make_authority("CA", NOW, 90)
+    create_certificate(tmp_path / "ca.pem", made.certificate)
+    authority = Authority(parse_certificates(made.certificate), parse_key(made.key))
+    issued = {"server": (Role.SERVER, ("build1",)), "client": (Role.CLIENT, ())}
+    for name, (role, hosts) in issued.items():
+        pair = authority.issue(CertificateRequest(name=name, role=role, hosts=hosts), NOW, 60)
+        create_pair(pair, tmp_path / f"{name}.pem", tmp_path / f"{name}-key.pem")
     files = {name: _tls(tmp_path, name) for name in issued}
     deploy = Deployment(
         host="ssh://root@build1", container="c", volume="v", tls=files["server"], port=1234, image="bk:1"
