@@ -94,6 +94,7 @@ class Code(StrEnum):
     NO_TLS = "no-tls"
     TLS_MISPLACED = "tls-misplaced"
     TLS_PAIR = "tls-pair"
+    DEPLOY_MISPLACED = "deploy-misplaced"
     BAD_CERTIFICATE = "bad-certificate"
     BUILDER_NAME_TWICE = "builder-name-twice"
     NODE_NAME_TWICE = "node-name-twice"
@@ -139,6 +140,7 @@ class Code(StrEnum):
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
     DOUBTFUL_CERTIFICATE = "doubtful-certificate"
+    EXPOSED_KEY = "exposed-key"
     PLACED_BY_BUILDX = "placed-by-buildx"
 
     @property
@@ -163,6 +165,7 @@ _WARNINGS = frozenset(
         Code.EMULATED,
         Code.INSECURE_NODE,
         Code.DOUBTFUL_CERTIFICATE,
+        Code.EXPOSED_KEY,
         Code.PLACED_BY_BUILDX,
     }
 )

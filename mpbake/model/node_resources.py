@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mpbake.model.node_state import ResourceKind
-    from mpbake.model.plan import Node
+    from mpbake.model.plan import Driver, Node
 
 
 def resource_kind(node: Node) -> ResourceKind | None:
@@ -37,6 +39,18 @@ def volume_name(node: Node) -> str:
     """Return the name of the volume that mpbake makes for the cache of `node`; empty if there is no volume."""
     rules = node.driver.rules.resource
     return rules.volume(node) if rules else ""
+
+
+def place_of(node: Node) -> dict[str, str]:
+    """Return what says where the resource of `node` is, in addition to its engine, such as a namespace."""
+    rules = node.driver.rules.resource
+    return dict(rules.place(node)) if rules else {}
+
+
+def located_fields(driver: Driver, engine: str, place: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a node of `driver` that lead to its resource at an engine and a place."""
+    rules = driver.rules.resource
+    return rules.located(engine, place) if rules else {"endpoint": engine}
 
 
 def context_name(node: Node) -> str:
