@@ -285,6 +285,18 @@ def test_a_missing_certificate_is_issued_for_the_key_that_is_there(folder: Path)
     assert fits(read_key(certs / "client-key.pem"), read_certificates(certs / "client.pem")[0])
 
 
+def test_files_that_are_something_else(folder: Path) -> None:
+    made(folder)
+    assert run(folder, "issue", ca_key="certs") == (
+        "error: /shop/certs cannot be read: Is a directory\n  = use a file that this user can read\n-> 3\n"
+    )
+    shutil.rmtree(folder / "certs")
+    (folder / "certs").touch()
+    assert run(folder, "init") == (
+        "error: /shop/certs is not a folder\n  = move it away, or set other paths in the plan\n-> 3\n"
+    )
+
+
 @pytest.mark.parametrize("existing", ["ca.pem", "ca-key.pem"])
 def test_half_an_authority(folder: Path, existing: str) -> None:
     (folder / "certs").mkdir()
