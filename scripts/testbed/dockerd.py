@@ -24,7 +24,7 @@ EngineName = Literal["main", "arm64", "classic"]
 
 
 def start_engine(place: Place, name: EngineName) -> Engine:
-    """Start the testbed's engine of that name unless it runs; "classic" has the classic image store."""
+    """Start the testbed's engine of that name unless it runs. The engine "classic" has the classic image store."""
     engine = own_engine(place, name)
     ensure_tools(place, "containerd", "dockerd", "docker", "docker-buildx", "ip")
     bridge = ensure_bridge(place, name[0])
@@ -39,7 +39,7 @@ def start_engine(place: Place, name: EngineName) -> Engine:
 
 
 def own_engine(place: Place, name: EngineName) -> Engine:
-    """Return the testbed's engine of that name, whether it runs or not."""
+    """Return the testbed's engine of that name. It may be stopped."""
     host = f"unix://{engine_socket(place, name)}"
     return Engine(
         host=host,
@@ -77,7 +77,7 @@ def remove_containers(place: Place, path: str) -> None:
 
 
 def _note_leftovers(place: Place) -> None:
-    """Note the folders outside the testbed's that engines and buildx make and never remove."""
+    """Note the folders outside the testbed that engines and buildx make and never remove."""
     groups = [folder for folder in (_CGROUPS, *_CGROUPS.glob("*")) if (folder / "cgroup.procs").exists()]
     for path in (*_RUN_FOLDERS, *(group / name for group in groups for name in ("docker", "docker/buildx"))):
         if not path.exists():
@@ -85,7 +85,7 @@ def _note_leftovers(place: Place) -> None:
 
 
 def _start_containerd(place: Place, name: EngineName) -> None:
-    """Start a separate containerd: otherwise dockerd would use the machine's, and store its images there."""
+    """Start a separate containerd. Otherwise dockerd would use the machine's containerd, and store its images there."""
     folder = _folder(place, name)
     config = folder / "containerd.toml"
     address = _containerd_socket(place, name)
@@ -114,7 +114,7 @@ def _start_dockerd(place: Place, name: EngineName, bridge: str) -> None:
 
 
 def _dockerd_config(place: Place, name: EngineName, bridge: str) -> dict[str, Any]:
-    """Return settings with which dockerd does not touch anything of a system's dockerd, nor the firewall."""
+    """Return settings with which dockerd changes neither the files of a system's dockerd nor the firewall."""
     return {
         "hosts": [f"unix://{engine_socket(place, name)}"],
         "data-root": f"{_folder(place, name)}/data",

@@ -35,15 +35,15 @@ def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", time
     """
     command = " ".join(argv)
     try:
-        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=timeout, check=False)
+        completed = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=timeout, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         message = f"{command}: {error}"
         raise TestbedError(message) from error
-    if done.returncode != 0:
-        output = (done.stderr or done.stdout).decode(errors="replace").strip()
-        message = f"{command}: exit code {done.returncode}: {output}"
+    if completed.returncode != 0:
+        output = (completed.stderr or completed.stdout).decode(errors="replace").strip()
+        message = f"{command}: exit code {completed.returncode}: {output}"
         raise TestbedError(message)
-    return done.stdout
+    return completed.stdout
 
 
 def succeeds(argv: Sequence[str], *, env: Mapping[str, str], timeout: float = 30) -> bool:
@@ -188,8 +188,8 @@ def _birth(pid: int) -> str:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     if not sys.platform.startswith("linux"):
-        asked = ("ps", "-o", "lstart=", "-p", str(pid))
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        command = ("ps", "-o", "lstart=", "-p", str(pid))
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

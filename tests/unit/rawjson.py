@@ -42,8 +42,8 @@ def _digest(number: int) -> str:
 
 
 def _time(second: str) -> str:
-    whole, _, fraction = second.partition(".")
-    return f"2026-11-24T13:08:{int(whole):02d}{'.' if fraction else ''}{fraction}Z"
+    seconds, _, fraction = second.partition(".")
+    return f"2026-11-24T13:08:{int(seconds):02d}{'.' if fraction else ''}{fraction}Z"
 
 
 EXCERPT = """\

@@ -21,29 +21,33 @@ _LINE = re.compile(r"^([A-Za-z0-9].*?)\s*\\?$", re.MULTILINE)
 
 def locked(text: str) -> dict[str, Requirement]:
     """The requirements of a lock that apply to this machine, by name."""
-    found = map(Requirement, _LINE.findall(text))
-    return {canonicalize_name(each.name): each for each in found if each.marker is None or each.marker.evaluate()}
+    requirements = map(Requirement, _LINE.findall(text))
+    return {
+        canonicalize_name(requirement.name): requirement
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate()
+    }
 
 
 def lost_extras(requirements: Mapping[str, Requirement]) -> Iterator[str]:
     """What the pip of Python 3.11 refuses: it takes a requirement with an extra for one that the lock does not pin."""
     for name, requirement in requirements.items():
-        for asked in wanted_by(name, requirement):
-            pinned = requirements.get(canonicalize_name(asked.name))
-            if pinned is None or not asked.extras <= pinned.extras:
-                extras = ",".join(sorted(asked.extras))
+        for required in wanted_by(name, requirement):
+            pinned = requirements.get(canonicalize_name(required.name))
+            if pinned is None or not required.extras <= pinned.extras:
+                extras = ",".join(sorted(required.extras))
                 yield (
-                    f"{name} asks for {asked.name}[{extras}], which requirements.lock pins without the extra: "
+                    f"{name} asks for {required.name}[{extras}], which requirements.lock pins without the extra: "
                     "run `make lock`, which calls uv with --no-strip-extras"
                 )
 
 
 def wanted_by(name: str, requirement: Requirement) -> Iterator[Requirement]:
     """What a locked package asks for with an extra, by its own installed metadata."""
-    for asked in map(Requirement, requires(name) or ()):
+    for required in map(Requirement, requires(name) or ()):
         contexts = [{"extra": extra} for extra in ("", *requirement.extras)]
-        if asked.extras and (asked.marker is None or any(map(asked.marker.evaluate, contexts))):
-            yield asked
+        if required.extras and (required.marker is None or any(map(required.marker.evaluate, contexts))):
+            yield required
 
 
 def test_the_lock_keeps_every_extra_that_a_locked_package_asks_for() -> None:

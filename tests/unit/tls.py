@@ -79,12 +79,12 @@ def issued(
     shutil.copytree(certificates.folder, folder, dirs_exist_ok=True)
     authority = Authority.create()
     (folder / "ca.crt").write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
-    for each in ("server", "client"):
-        meant = usage if usage and each == name else each
+    for role in ("server", "client"):
+        meant = usage if usage and role == name else role
         oid = ExtendedKeyUsageOID.SERVER_AUTH if meant == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
-        key, certificate = authority.issue(each, oid, days=days if each == name else (-1, 365))
-        (folder / f"{each}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{each}.key").write_bytes(
+        key, certificate = authority.issue(role, oid, days=days if role == name else (-1, 365))
+        (folder / f"{role}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{role}.key").write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )

@@ -21,8 +21,8 @@ def shell(folder: Path, command: str) -> tuple[int, str]:
     (folder / "build.toml").write_text('version = 1\n[targets.web]\ndescription = "é"\n', encoding="utf-8")
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     script = f'mpbake() {{ "{sys.executable}" -m mpbake "$@"; }}\n{command}'
-    done = subprocess.run(["sh", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
-    return done.returncode, (done.stdout + done.stderr).decode()
+    completed = subprocess.run(["sh", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
+    return completed.returncode, (completed.stdout + completed.stderr).decode()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")

@@ -37,8 +37,8 @@ def complete(folder: Path, words: str, *, how: str = "bash_complete", **environm
     environment |= {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), "HOME": str(folder), "_MPBAKE_COMPLETE": how}
     environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(typed) - 1)}
     command = [sys.executable, "-m", "mpbake"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+    completed = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return completed.returncode, completed.stdout, completed.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

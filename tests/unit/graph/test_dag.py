@@ -623,8 +623,8 @@ def plans(draw: st.DrawFn) -> list[Target]:
 
 @given(plans(), st.data())
 def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.DataObject) -> None:
-    asked = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
-    graph = graph_of(asked)
+    names = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
+    graph = graph_of(names)
     position = {step: index for index, step in enumerate(graph.steps)}
     assert len(position) == len(graph.steps)
     assert len({step.key for step in graph.steps}) == len(graph.steps)
@@ -641,7 +641,7 @@ def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.Da
         last = {step for step in own if not own & set(graph.after[step])}
         for piece in (step for step in graph.steps if isinstance(step, BuildPiece) and target in step.target.needs):
             assert last <= set(graph.before[piece])
-    again = graph_of(asked)
+    again = graph_of(names)
     assert [step.key for step in again.steps] == [step.key for step in graph.steps]
 
 

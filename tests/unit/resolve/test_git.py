@@ -39,8 +39,8 @@ def run(folder: Path, *arguments: str, fine: bool = True) -> str:
     committer = {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.com"}
     command = ["git", "-c", "protocol.file.allow=always", *arguments]
     environment = SYSTEM | author | committer
-    done = subprocess.run(command, cwd=folder, env=environment, check=fine, capture_output=True)
-    return os.fsdecode(done.stdout).strip()
+    completed = subprocess.run(command, cwd=folder, env=environment, check=fine, capture_output=True)
+    return os.fsdecode(completed.stdout).strip()
 
 
 def new_repository(folder: Path) -> Path:
@@ -286,8 +286,8 @@ def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", 'echo "$$" >"$0.pid"\nkill -TERM "$PPID"\nexec sleep 60')
     asked = f"GitRepository(Path({str(folder)!r}), {{'PATH': {path!r}}}).fact('commit')"
     script = f"from pathlib import Path; from mpbake.resolve.git import GitRepository; {asked}"
-    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
-    assert done.returncode == -signal.SIGTERM
+    completed = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
+    assert completed.returncode == -signal.SIGTERM
     for _ in range(50):
         try:
             os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)

@@ -119,8 +119,8 @@ def test_changes_are_told_once() -> None:
     def item(version: int) -> dict[str, Any]:
         return {"metadata": {"resourceVersion": str(version)}}
 
-    told = changes({"a": item(1), "b": item(2), "c": item(3)}, {"b": item(2), "c": item(4), "d": item(5)})
-    assert [(event["type"], event["object"]) for event in told] == [
+    events = changes({"a": item(1), "b": item(2), "c": item(3)}, {"b": item(2), "c": item(4), "d": item(5)})
+    assert [(event["type"], event["object"]) for event in events] == [
         ("DELETED", item(1)),
         ("MODIFIED", item(4)),
         ("ADDED", item(5)),

@@ -141,9 +141,9 @@ def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = No
 
 def built(folder: Path, docker: Baking, pieces: list[BuildPiece], reporter: Recorder | None = None) -> dict[str, Any]:
     """The results of pieces, by target name."""
-    ends = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
-    assert set(ends) == set(pieces)
-    return {name_of(step): end for step, end in ends.items()}
+    results = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
+    assert set(results) == set(pieces)
+    return {name_of(step): end for step, end in results.items()}
 
 
 def test_one_piece(tmp_path: Path) -> None:
@@ -248,8 +248,8 @@ def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
 
 
 def test_several_pieces_in_one_call(tmp_path: Path) -> None:
-    says = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
-    docker, reporter = Baking(says), Recorder()
+    output = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
+    docker, reporter = Baking(output), Recorder()
     result = built(tmp_path, docker, pieces_of("web", "tool"), reporter)
     assert {name: end.digest for name, end in result.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
     assert docker.calls[0]["targets"] == ["web", "tool"]
@@ -261,8 +261,8 @@ COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete
 
 
 def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
-    says = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
-    result = built(tmp_path, Baking(says, failed("")), pieces_of("web", "tool", "api"))
+    output = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
+    result = built(tmp_path, Baking(output, failed("")), pieces_of("web", "tool", "api"))
     assert {name: type(end) for name, end in result.items()} == {
         "web": BatchFailed,
         "tool": BuildFailed,
@@ -395,12 +395,12 @@ def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, 
     registry = MemoryRegistry(lambda request, _: challenge if "/r/web/" in request.url else None)
     docker, pieces = Registering(9), pieces_of(*names, plan=plan)
     builds = replace(builds_of(tmp_path, docker), registries=Logins(registry))
-    ends = builds.build(pieces, {}, Recorder())
+    results = builds.build(pieces, {}, Recorder())
     assert len(docker.calls) == 1, "it is not retried"
     if len(names) > 1:
-        assert {type(end) for end in ends.values()} == {BatchFailed}
+        assert {type(end) for end in results.values()} == {BatchFailed}
         return
-    error = ends[pieces[0]]
+    error = results[pieces[0]]
     assert isinstance(error, BuildFailed)
     first, *_, last = error.message.splitlines()
     assert "failed to push r/web" in first
@@ -409,8 +409,8 @@ def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, 
 
 
 def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:
-    says = raw(vertex(1, "[1/2] RUN echo pushing manifest", "1", error="exit code: 2")) + COMPLAINT
-    result = built(tmp_path, Baking(says, failed("")), pieces_of("web"))["web"]
+    output = raw(vertex(1, "[1/2] RUN echo pushing manifest", "1", error="exit code: 2")) + COMPLAINT
+    result = built(tmp_path, Baking(output, failed("")), pieces_of("web"))["web"]
     assert result.hint == "repeat with: again web"
 
 
@@ -582,10 +582,10 @@ def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_p
     docker.answers["system info"] = done('{"OSType":"linux","Architecture":"x86_64"}')
     plan = PLAN.replace("[targets.web]", "[targets.web]\ncache-to = ['type=local,dest=c']")
     pieces = pieces_of("web", "tool", plan=plan)
-    ends = built(tmp_path, docker, pieces)
-    assert isinstance(ends["web"], UsageError)
-    assert "the docker driver does not support cache-to type=local,dest=" in ends["web"].message
-    assert isinstance(ends["tool"], Outcome), "what can be done is done"
+    results = built(tmp_path, docker, pieces)
+    assert isinstance(results["web"], UsageError)
+    assert "the docker driver does not support cache-to type=local,dest=" in results["web"].message
+    assert isinstance(results["tool"], Outcome), "what can be done is done"
     assert [call["targets"] for call in docker.calls] == [["tool"]]
     assert docker.commands[-1] == "system info --format {{json .}}"
 

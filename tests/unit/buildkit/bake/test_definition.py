@@ -753,10 +753,10 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         ssh = ["default=agent/socket"]
         dockerfile = "/files/Dockerfile"
         """)
-    asked = []
+    requested = []
 
     def parent(path: str) -> str:
-        asked.append(path)
+        requested.append(path)
         return path.rpartition("/")[0] or path
 
     assert grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), parent) == [
@@ -769,7 +769,7 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         "fs.write=/plan/out",
         "ssh",
     ]
-    assert asked == [
+    assert requested == [
         "/plan",
         "/plan/cache/old",
         "/plan/secrets/a",

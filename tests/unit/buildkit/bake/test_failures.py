@@ -224,8 +224,8 @@ def test_a_push_by_the_engine_itself() -> None:
 
 
 def test_output_of_a_build_gives_no_commands_to_a_ci_server() -> None:
-    name, said = "[2/2] RUN echo; exit 3", "fine\n  ::add-mask::e\n::error::boo\n##[error]boo\n"
-    failing = (vertex(1, name, "1"), log(1, said), vertex(1, name, "1", "2", error=PROCESS))
+    name, output = "[2/2] RUN echo; exit 3", "fine\n  ::add-mask::e\n::error::boo\n##[error]boo\n"
+    failing = (vertex(1, name, "1"), log(1, output), vertex(1, name, "1", "2", error=PROCESS))
     shown = str(error_of(raw(*failing, f"ERROR: failed to solve: {PROCESS}\n")))
     assert "  fine\n  |   ::add-mask::e\n  | ::error::boo\n  | ##[error]boo\n" in shown
 

@@ -177,8 +177,8 @@ def test_the_engines_own_builder(
 ) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)}, environment)
     ready = nodes.ready(node)
-    asked = [] if node.endpoint or environment else ["context inspect"]
-    assert docker.commands == [*asked, f"buildx inspect {builder}"]
+    commands = [] if node.endpoint or environment else ["context inspect"]
+    assert docker.commands == [*commands, f"buildx inspect {builder}"]
     assert docker.settings[-1]["endpoint"] == ready.endpoint == endpoint
     assert ready == ReadyNode(
         node=node,
@@ -248,11 +248,11 @@ def test_only_the_default_node_fails_where_the_engine_does_not_answer(tmp_path: 
         server.bind(os.fspath(path))
         server.listen()
         assert nodes.ready(replace(REMOTE, tls=TlsFiles(), endpoint=f"unix://{path}")).note == "running"
-    asked = list(docker.commands)
+    commands = list(docker.commands)
     for _ in range(2):
         with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: Cannot connect\n"):
             nodes.ready(AUTOMATIC)
-    assert docker.commands == asked, "it is not asked again"
+    assert docker.commands == commands, "it is not asked again"
 
 
 def test_an_engine_that_did_not_answer_is_asked_again_for_a_default_node_that_is_tried_again(tmp_path: Path) -> None:
@@ -539,11 +539,11 @@ def test_a_container_may_name_an_earlier_workflow_run(
     node = replace(CONTAINER, options=(*CONTAINER.options, ("provenance-add-gha", "true")))
     made = container(f"{MARK}={declare(node).mark}")
     nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
-    told = (
+    message = (
         "ci/Local: provenance names the workflow run that made its container, which may be an earlier one; "
         "run `mpbake builders rm --keep-state ci` first, so that the run recreates it with its cache"
     )
-    assert nodes.ready(node).warnings == ((told,) if is_told else ())
+    assert nodes.ready(node).warnings == ((message,) if is_told else ())
 
 
 def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:

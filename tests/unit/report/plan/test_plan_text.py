@@ -389,6 +389,6 @@ def test_checks_archives_and_tags_that_move_together() -> None:
 def test_what_is_loaded_of_one_piece() -> None:
     several = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64', 'linux/arm64']")
     single = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64']")
-    what = "load into the engine in use"
-    assert f"{what}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
-    assert f"{what}\n" in plan_text(single)
+    delivery = "load into the engine in use"
+    assert f"{delivery}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
+    assert f"{delivery}\n" in plan_text(single)

@@ -50,15 +50,15 @@ def test_names_are_given_in_the_background_and_those_of_uploads_removed_in_the_e
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("output", "kind"),
     [
         ("Error response from daemon: No such image: sha256:1", BuildFailed),
         ("Cannot connect to the Docker daemon at unix:///x", Unreachable),
     ],
 )
-def test_an_engine_that_cannot_name_an_image(said: str, kind: type[Exception]) -> None:
-    images, recorder = EngineImages(FakeDocker({"image tag": failed(said)})), Recorder()
-    with pytest.raises(kind, match=rf"^the engine cannot give an image the tag r/web:1: {said}"):
+def test_an_engine_that_cannot_name_an_image(output: str, kind: type[Exception]) -> None:
+    images, recorder = EngineImages(FakeDocker({"image tag": failed(output)})), Recorder()
+    with pytest.raises(kind, match=rf"^the engine cannot give an image the tag r/web:1: {output}"):
         images.name(WEB, "sha256:1", READY)
     images.name_later(WEB, "sha256:1", READY, recorder)
     images.close()
@@ -75,7 +75,9 @@ def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
 
 def inspected(**digests: str) -> FakeDocker:
     """An engine that lists these RepoDigests of an image, by the image's ID or the tag that names it."""
-    answers = {f"image inspect {name}": done(f'[{{"RepoDigests": {said}}}]') for name, said in digests.items()}
+    answers = {
+        f"image inspect {name}": done(f'[{{"RepoDigests": {digests_json}}}]') for name, digests_json in digests.items()
+    }
     return FakeDocker({"image tag": done(), "image push": done(), "image rm": done(), **answers})
 
 
@@ -105,8 +107,8 @@ def test_an_upload_is_known_by_the_digest_of_its_image_in_the_same_repository() 
     assert registry.asked == [f"GET r/web@{earlier}", f"GET r/web@{own}"]
 
 
-@pytest.mark.parametrize("said", ["", "null", "{", "[5]"])
-def test_an_engine_that_lists_no_digests_of_an_image(said: str) -> None:
-    docker = inspected(**{"sha256:1": said})
+@pytest.mark.parametrize("output", ["", "null", "{", "[5]"])
+def test_an_engine_that_lists_no_digests_of_an_image(output: str) -> None:
+    docker = inspected(**{"sha256:1": output})
     with pytest.raises(BuildFailed, match="does not serve the image that was pushed"):
         EngineImages(docker).upload(ONE_REPOSITORY, "sha256:1", READY, client_of(MemoryRegistry()))

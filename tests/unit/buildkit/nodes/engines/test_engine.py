@@ -123,7 +123,7 @@ def test_a_context_that_is_not_there(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "message"),
     [
         ("", "it says nothing"),
         (" \n \n", "it says nothing"),
@@ -131,8 +131,8 @@ def test_a_context_that_is_not_there(output: str) -> None:
         ("\x1b[31mred\x1b[0m", "red"),
     ],
 )
-def test_the_last_line_counts(output: str, told: str) -> None:
-    assert engine_unreachable(output).message == f"the Docker engine does not answer: {told}"
+def test_the_last_line_counts(output: str, message: str) -> None:
+    assert engine_unreachable(output).message == f"the Docker engine does not answer: {message}"
 
 
 def test_each_engine_is_asked_once_and_again_only_where_it_did_not_answer() -> None:

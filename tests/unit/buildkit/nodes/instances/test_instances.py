@@ -50,8 +50,8 @@ def test_buildx_knows_the_workflow_run_where_it_makes_a_container_that_asks_for_
 
     ready = instances.boot(instances.write(node), NodeStart.of(node))
 
-    told = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
-    assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **told}
+    variables = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
+    assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **variables}
     # a newer buildx tells the version of an operating system
     assert ready.facts.platforms == parse_platforms(["windows/amd64"])
 
