@@ -117,9 +117,9 @@ def refusal(status: int, code: str = "DENIED", message: str = "told to fail", **
     return Response(status=status, headers={name.replace("_", "-"): text for name, text in headers.items()}, body=body)
 
 
-def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
-    """Let the first requests to a registry end with `ends`; None means a normal response."""
-    left = list(ends)
+def fails(*answers: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
+    """Let the first requests to a registry end with `answers`; None means a normal response."""
+    left = list(answers)
 
     def answer(_: Request, __: int) -> Response | None:
         end = left.pop(0) if left else None

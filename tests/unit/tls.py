@@ -37,7 +37,7 @@ class Certificates:
         return TlsFiles(servername=servername, **given)
 
     def server(
-        self, *, says: bytes = b"settings", waits: bool = True, wants_client: bool = True, asked_for: str | None = "h2"
+        self, *, sends: bytes = b"settings", waits: bool = True, wants_client: bool = True, protocol: str | None = "h2"
     ) -> Serve:
         """A node that lets in who has a certificate of its own CA, and `says` something first, as HTTP/2 has it.
 
@@ -50,8 +50,8 @@ class Certificates:
 
         def serve(connection: socket.socket) -> None:
             with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as channel:
-                assert channel.selected_alpn_protocol() == asked_for
-                channel.sendall(says)
+                assert channel.selected_alpn_protocol() == protocol
+                channel.sendall(sends)
                 if waits:
                     channel.recv(1)
                 else:
@@ -59,9 +59,9 @@ class Certificates:
 
         return serve
 
-    def engine(self, *, says: bytes = b"?") -> Serve:
+    def engine(self, *, sends: bytes = b"?") -> Serve:
         """A Docker engine behind TLS; a real one says nothing first, and is waited for."""
-        return self.server(says=says, asked_for=None)
+        return self.server(sends=sends, protocol=None)
 
 
 def issued(

@@ -1,4 +1,4 @@
-"""Docker commands at once, within the limit of open files."""
+"""The number of docker commands at a time, as the limit of open files allows."""
 
 from __future__ import annotations
 

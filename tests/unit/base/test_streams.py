@@ -17,7 +17,7 @@ CLOSED = "standard output: Bad file descriptor"
 
 
 def shell(folder: Path, command: str) -> tuple[int, str]:
-    """Run a shell command with this `mpbake`; return its exit code and all its output."""
+    """Run a shell command with this `mpbake`. Return its exit code and both output streams together."""
     (folder / "build.toml").write_text('version = 1\n[targets.web]\ndescription = "é"\n', encoding="utf-8")
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     script = f'mpbake() {{ "{sys.executable}" -m mpbake "$@"; }}\n{command}'

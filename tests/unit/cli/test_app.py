@@ -40,7 +40,7 @@ HEAVY = ["networkx", "python_on_whales", "pydantic", "rich", "jinja2", "tomli"]
 
 
 class Called:
-    """A fake for every command, which keeps its arguments."""
+    """A fake for every command that records its arguments."""
 
     def __init__(self) -> None:
         self.options: Any = None
@@ -424,7 +424,7 @@ def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, t
 
 
 class Closed(io.StringIO):
-    """Standard output whose terminal was closed."""
+    """A standard output whose terminal is closed."""
 
     def flush(self) -> None:
         raise OSError(errno.EIO, "Input/output error")

@@ -58,7 +58,7 @@ def test_before_anybody_was_asked() -> None:
 
 
 def rows(shown: str, platform: str) -> list[str]:
-    """Return the rows below a platform, with bars between the columns."""
+    """Return the rows below a platform, with `|` between the columns."""
     block = next(block for block in shown.split("\n\n") if block.startswith(f"{platform}\n"))
     return [re.sub(" {2,}", " | ", line.strip()) for line in block.splitlines()[1:]]
 

@@ -1,4 +1,4 @@
-"""Checks and paths of values that are passed to buildx."""
+"""The checks of values for buildx, and the paths in them."""
 
 from __future__ import annotations
 

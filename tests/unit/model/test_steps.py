@@ -36,7 +36,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def kind_of(step: Step) -> str:
-    """Handle every kind of step: mypy reports a missing kind."""
+    """Handle every kind of step. mypy reports a missing kind."""
     match step:
         case BootstrapNode():
             return "bootstrap"

@@ -339,10 +339,10 @@ def test_the_start_of_a_node_stands_in_its_line(terminal: Terminal) -> None:
 def test_only_what_is_done_counts_as_done(terminal: Terminal) -> None:
     run = release()
     reporter = live(terminal)
-    ends = [("bootstrap release/intel", DONE), ("build web linux/amd64", FAILED)]
-    ends += [("publish", SKIPPED), ("verify", SKIPPED), ("build tool", CANCELLED)]
+    results = [("bootstrap release/intel", DONE), ("build web linux/amd64", FAILED)]
+    results += [("publish", SKIPPED), ("verify", SKIPPED), ("build tool", CANCELLED)]
     tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=run.step("build web linux/arm64"))])
-    tell(reporter, [StepFinished(result=run.result(start, status)) for start, status in ends])
+    tell(reporter, [StepFinished(result=run.result(start, status)) for start, status in results])
     head = drawn(terminal, "1 cancelled")[-2]
     tell(reporter, [run.finished()])
     assert head == "1 of 7 steps done, 1 failed, 2 skipped, 1 cancelled, 1 running"
@@ -365,7 +365,7 @@ SHARED = """
 
 
 @pytest.mark.parametrize(
-    ("ends", "head"),
+    ("endings", "head"),
     [
         ("a", "1 of 5 steps done, 1 running"),
         ("ab", "1 of 5 steps done, 1 running"),
@@ -373,17 +373,17 @@ SHARED = """
         ("Ab", "0 of 5 steps done, 1 failed, 1 running"),
     ],
 )
-def test_what_is_built_anew_or_on_several_nodes_counts_once(terminal: Terminal, ends: str, head: str) -> None:
+def test_what_is_built_anew_or_on_several_nodes_counts_once(terminal: Terminal, endings: str, head: str) -> None:
     run = Run(graph_of_text(SHARED, "one", "two"))
     shared = run.step("build base")
     assert isinstance(shared, BuildPiece)
     on = {node.name: shared.on(node) for node in shared.nodes}
     reporter = live(terminal)
     tell(reporter, [RunStarted(graph=run.graph), StepStarted(step=run.step("build one"))])
-    for end in ends:
+    for end in endings:
         result = StepResult(step=on[end.lower()], status=FAILED if end.isupper() else DONE)
         tell(reporter, [StepFinished(result=result)])
-    assert drawn(terminal, head)[len(ends)] == head
+    assert drawn(terminal, head)[len(endings)] == head
     tell(reporter, [run.finished()])
 
 

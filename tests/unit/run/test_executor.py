@@ -86,16 +86,16 @@ class FakeRunner:
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> dict[Step, Outcome | MpbakeError]:
         self.calls.append([piece.target.name for piece in pieces])
-        ends: dict[Step, Outcome | MpbakeError] = {}
+        outcomes: dict[Step, Outcome | MpbakeError] = {}
         for piece in pieces:
             try:
-                ends[piece] = self.run(piece, inputs, reporter)
+                outcomes[piece] = self.run(piece, inputs, reporter)
             except MpbakeError as error:
-                ends[piece] = error
-        failed = any(isinstance(end, BuildFailed) for end in ends.values())
+                outcomes[piece] = error
+        failed = any(isinstance(outcome, BuildFailed) for outcome in outcomes.values())
         return {
-            piece: BatchFailed("another failed") if failed and isinstance(end, Outcome) else end
-            for piece, end in ends.items()
+            piece: BatchFailed("another failed") if failed and isinstance(outcome, Outcome) else outcome
+            for piece, outcome in outcomes.items()
         }
 
     def finish(self) -> None:

@@ -186,9 +186,9 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
     registry = MemoryRegistry()
     image = registry.add_image("r/web", "amd64")
     registry.add_image("s/web", "amd64")
-    ends = iter([failed("unknown: "), done()])
+    results = iter([failed("unknown: "), done()])
     docker = {
-        "image push": lambda _: next(ends, done()),
+        "image push": lambda _: next(results, done()),
         "image tag": done(),
         "image rm": done(),
         "image inspect": done(json.dumps([{"RepoDigests": [f"r/web@{image.digest}", f"s/web@{image.digest}"]}])),
@@ -400,7 +400,7 @@ def test_a_check_runs_where_its_piece_was_built_and_out_of_the_cache(tmp_path: P
 
 def test_a_node_that_is_lost_during_a_check_is_made_ready_anew(tmp_path: Path) -> None:
     graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
-    docker = Baker(ENGINE, says=b"ERROR: rpc error: code = Unavailable desc = EOF\n", returncode=1)
+    docker = Baker(ENGINE, stderr=b"ERROR: rpc error: code = Unavailable desc = EOF\n", returncode=1)
     this = runner_with(docker, tmp_path)
     for _ in range(2):
         with pytest.raises(NodeLost):
@@ -427,8 +427,8 @@ def test_a_check_that_fails_shows_its_output(tmp_path: Path) -> None:
         "logs": [{"vertex": "sha256:1", "data": "bm8gcGhwIGhlcmUK"}],
     }
     failure = {"vertexes": [{"digest": "sha256:1", "name": "[web-check-1 1/1] RUN php", "error": "exit code: 127"}]}
-    says = f"{json.dumps(status)}\n{json.dumps(failure)}\nERROR: failed to solve: exit code: 127\n"
-    docker = Baker(ENGINE, says=says.encode(), returncode=1)
+    stderr = f"{json.dumps(status)}\n{json.dumps(failure)}\nERROR: failed to solve: exit code: 127\n"
+    docker = Baker(ENGINE, stderr=stderr.encode(), returncode=1)
     graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
     listener = Listener()
     with pytest.raises(BuildFailed) as caught:

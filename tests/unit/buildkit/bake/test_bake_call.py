@@ -1,4 +1,4 @@
-"""One bake call: its grants."""
+"""The grants of a bake call."""
 
 from __future__ import annotations
 

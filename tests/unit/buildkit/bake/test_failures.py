@@ -1,4 +1,4 @@
-"""Error messages of docker, buildx and BuildKit. The texts are real, only shortened."""
+"""Error messages of docker, buildx and BuildKit. They are shortened copies of real messages."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def error_of(
 
 
 def hint_of(error: MpbakeError) -> str:
-    """The hint without the command that repeats the build, which every hint has."""
+    """Return the hint without the command that repeats the build, which is part of every hint."""
     assert error.hint.endswith("repeat with: mpbake run web")
     return error.hint.removesuffix("repeat with: mpbake run web").removesuffix("; ")
 
@@ -283,7 +283,7 @@ FALSE = 'process "false" did not complete successfully: exit code: 1'
 
 
 def failed_check(first: str) -> bytes:
-    """The output of buildx for a command that fails, with an excerpt of the Dockerfile."""
+    """Return buildx's output for a failed command, with an excerpt of the Dockerfile."""
     name = '[web-check-1 2/2] RUN ["false"]'
     excerpt = f'Dockerfile:2\n{"-" * 20}\n   1 |     {first}\n   2 | >>> RUN ["false"]\n{"-" * 20}\n'
     failing = (vertex(1, name, "1"), log(1, "why\n"), vertex(1, name, "1", "2", error=FALSE))

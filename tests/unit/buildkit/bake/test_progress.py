@@ -1,4 +1,4 @@
-"""Parsing of BuildKit's progress from chunks of bytes."""
+"""The parser of BuildKit's progress. It reads chunks of bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, verte
 
 
 def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
-    """The progress of a finished build, the lines of its log, and its activities."""
+    """Return the progress of a finished build, the lines of its log, and its activities."""
     progress = Progress()
     updates = [*(progress.feed(chunk) for chunk in chunks), progress.close()]
     log_lines = [line for update in updates for line in update.lines]
@@ -199,7 +199,7 @@ def test_objects_without_any_of_it() -> None:
     assert said_of({"vertexes": None, "statuses": None, "logs": None}, {}, {"warnings": [{"vertex": "sha256:1"}]}) == []
 
 
-# --- what is no progress ----------------------------------------------------------------------------------------------
+# --- output that is no progress ---------------------------------------------------------------------------------------
 
 
 def test_plain_text_is_kept_without_control_sequences() -> None:

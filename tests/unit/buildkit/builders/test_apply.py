@@ -1,4 +1,4 @@
-"""Builders reconciled and stopped with a fake engine."""
+"""The reconciliation and the stop of builders, with a fake engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The changes of a declared builder: declared and actual state in, changes out."""
+"""The changes of a declared builder, computed from its declared and actual state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
 
 
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
-    """Return the changes as text."""
+    """Return the planned changes as text."""
     return changes_text(CI, builder_changes(CI, nodes, kept, declared))
 
 

@@ -14,7 +14,7 @@ NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER, boot_tim
 
 
 def drawn(*lines: str) -> bytes:
-    """Return lines of layers as docker redraws them on a terminal."""
+    """Return lines about layers, redrawn as docker redraws them on a terminal."""
     return "".join(f"\x1b[1A\x1b[2K\r{line}\r\x1b[1B" for line in lines).encode()
 
 

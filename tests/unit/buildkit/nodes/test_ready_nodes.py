@@ -1,4 +1,4 @@
-"""Nodes made ready with a fake engine."""
+"""Nodes that mpbake makes ready, with a fake engine."""
 
 from __future__ import annotations
 
@@ -317,7 +317,7 @@ def test_a_node_that_failed_is_not_tried_again(tmp_path: Path) -> None:
         errors.append(caught.value)
     assert docker.commands == ["context inspect", "buildx inspect desktop"]
     assert errors[0] is errors[1] is errors[2]
-    nodes.tidy()  # which has nothing to tidy up there
+    nodes.tidy()  # which has nothing to remove there
 
 
 def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:
@@ -408,7 +408,7 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
 
 
 def starting(bootstrap: Completed, *asked: Completed, state: str = "") -> dict[str, Any]:
-    """Return a docker that answers so to a bootstrap and to the question after it."""
+    """Return docker's answers: `bootstrap` to the bootstrap of a node, and `asked` to the questions after it."""
     again = iter(asked)
     return {
         "container inspect --format {{.State": done(state),
@@ -512,7 +512,7 @@ def test_a_node_that_says_no_once_still_answers(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(output)})
     nodes.ready(ENGINE)
     assert nodes.answers_at_last(ENGINE, 7.0)
-    assert len(docker.commands) == 5  # with that for the context in use
+    assert len(docker.commands) == 5  # the message names the variable of the context in use
 
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
@@ -624,7 +624,7 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
-    """Return buildx's entry of a right instance of a node, with changes in its node."""
+    """Return buildx's entry of a correct instance of a node, with changes in its node."""
     name = node.buildx_name
     entry = {
         "Name": name,
@@ -640,7 +640,7 @@ def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
 def created_again(
     folder: Path, written: str | None, environment: dict[str, str] | None = None, node: Node = CONTAINER
 ) -> bool:
-    """Whether the instance of `node` is written anew if its file holds `written`."""
+    """Return whether mpbake writes the instance of `node` again if its file contains `written`."""
     if written is not None:
         (folder / "ci-local/instances").mkdir(parents=True)
         (folder / "ci-local/instances/ci-local").write_text(written)
@@ -715,7 +715,7 @@ def test_an_instance_that_is_a_link_is_not_read(tmp_path: Path) -> None:
 
 
 def test_what_is_in_a_folder_is_left_to_builds_that_use_it(tmp_path: Path) -> None:
-    """A node that was lost is made ready anew while others of its builds go on."""
+    """A lost node is made ready again while other builds use it."""
     answers = {"container inspect": made_for(), "buildx": done(INSPECTED)}
     nodes, _ = nodes_with(tmp_path, answers)
     store = nodes.ready(CONTAINER).store
@@ -877,7 +877,7 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(tmp_path: Path, in_use: C
     assert create.endswith(f" {endpoint}")
 
 
-# --- builders of others -----------------------------------------------------------------------------------------------
+# --- foreign builders -------------------------------------------------------------------------------------------------
 
 
 def theirs(folder: Path, builder: str, *endpoints: str) -> None:
@@ -1028,10 +1028,10 @@ def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None
 
 
 class Forgotten(UserDict[str, Any]):
-    """Results about nodes."""
+    """The results of nodes. Another thread forgets each result as soon as it is stored."""
 
     def __setitem__(self, node: str, results: Any) -> None:
-        """Store a result, and forget it at once, as another thread may."""
+        """Store a result, and forget it at once."""
         super().__setitem__(node, results)
         self.pop(node)
 

@@ -1,4 +1,4 @@
-"""The docker command, as far as it needs none."""
+"""The docker command, with a shell in place of docker."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_temporary_folder_that_is_not_there(tmp_path: Path, missing: str) -> N
 
 
 class Shell(Docker):
-    """Runs shell commands in place of docker's."""
+    """A docker that runs shell commands."""
 
     def _head(self, endpoint: str) -> list[str]:
         assert not endpoint

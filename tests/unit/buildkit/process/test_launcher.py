@@ -1,4 +1,4 @@
-"""Typed calls through python-on-whales, started by the launcher, with a shell in place of docker."""
+"""Typed calls through python-on-whales, which the launcher starts. A shell takes the place of docker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.allow_subprocess
 
 
 class Shell(Docker):
-    """Runs shell commands in place of docker's."""
+    """A docker that runs shell commands."""
 
     def _head(self, endpoint: str) -> list[str]:
         assert not endpoint
@@ -46,7 +46,7 @@ def docker(tmp_path: Path) -> Iterator[Shell]:
 
 
 def shell(script: str) -> Callable[[DockerCommands], str]:
-    """A request that runs a shell script as python-on-whales runs docker."""
+    """Return a request that runs a shell script as python-on-whales runs docker."""
     return lambda client: run([*client.client_config.docker_cmd, script], return_stderr=False)
 
 
@@ -103,7 +103,7 @@ def test_a_process_gets_the_environment_of_docker_and_nothing_else(
     docker._environment |= {"KEPT": "as it is", "CHANGED": "it's\nnew $(date)"}
     listed = docker.call(shell("env -0"), environment={"BUILDX_CONFIG": "/store"})
     variables = dict(entry.split("=", 1) for entry in listed.split("\0") if entry)
-    assert variables.pop("PWD", "")  # a shell adds it
+    assert variables.pop("PWD", "")  # the shell itself sets this variable
     assert variables == {
         "PATH": os.defpath,
         "TMPDIR": str(docker.scratch),

@@ -1,4 +1,4 @@
-"""Images are read back until they match the expected images, or until a deadline."""
+"""Verification: mpbake reads images until they equal the expected images, or until a deadline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def expected(attributes: str = "", platforms: Sequence[str] = ("linux/amd64", "l
 
 
 def verification(answer: Any, by_digest: Any = None, **others: Any) -> tuple[FakeReading, Verification]:
-    """Return a verification: all tags get `answer`, except tags that start with a name in `others`."""
+    """Return a verification. The answer for a tag is `answer`, or the value in `others` whose key starts the tag."""
     reading = FakeReading({name.replace("_", ":"): other for name, other in others.items()} | {"": answer}, by_digest)
     return reading, verification_of(reading)
 

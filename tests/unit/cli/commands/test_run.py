@@ -1,4 +1,4 @@
-"""The end of a run: everything is printed and recorded, whatever else fails."""
+"""The end of a run: mpbake prints and records everything, even if one of the outputs fails."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
 def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
     this = Run(tmp_path)
     while this.world.clock() < 600:
-        pass  # as if nodes were probed first
+        pass  # as if mpbake had probed the nodes first
     assert this.execute() == 0
     assert ": 2 done in 10m" in written(this.world.stdout)
 
@@ -153,7 +153,7 @@ def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 class Gone(io.StringIO):
-    """A stream that fails on every write."""
+    """A stream whose writes always fail."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
 
 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
-    """A probe and the bootstrap after it can give the same warning about a node."""
+    """Both a probe and the bootstrap after it can report the same warning of a node."""
     here = world(tmp_path)
     reporting = RunEvents(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
     for message in ("a", "b", "a"):

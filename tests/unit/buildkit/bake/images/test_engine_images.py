@@ -22,13 +22,13 @@ WEB = target_of_text("[targets.web]\ntags = ['r/web:1', 's/web:2']")
 
 
 class Recorder:
-    """Keeps warnings."""
+    """A reporter that records warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
     def handle(self, event: Event) -> None:
-        """Keep one."""
+        """Record a warning."""
         assert isinstance(event, Warned)
         self.warnings.append(event.message)
 
@@ -74,7 +74,7 @@ def test_a_run_that_is_cancelled_names_nothing_and_says_nothing() -> None:
 
 
 def inspected(**digests: str) -> FakeDocker:
-    """An engine that lists these RepoDigests of an image, by the image's ID or the tag that names it."""
+    """Return an engine that lists these RepoDigests of an image, by the image's ID or by its tag."""
     answers = {
         f"image inspect {name}": done(f'[{{"RepoDigests": {digests_json}}}]') for name, digests_json in digests.items()
     }
@@ -86,7 +86,7 @@ ONE_REPOSITORY = target_of_text("[targets.web]\ntags = ['r/web:1']")
 
 
 def test_an_upload_that_another_run_replaced_is_not_published() -> None:
-    """By then the upload tag names the other run's image, and the registry serves that."""
+    """When the image is pushed, the upload tag names the image of another run."""
     registry = MemoryRegistry()
     other = registry.add_index("r/web", "amd64").digest
     docker = inspected(**{TAG: f'["r/web@{other}"]', "sha256:1": "[]"})

@@ -38,7 +38,7 @@ def context(folder: Path, *, description: str = "made by mpbake", host: str = "t
 
 @pytest.fixture
 def kept(tmp_path: Path, certificates: Certificates) -> Path:
-    """Return a folder with certificates of a context, as docker stores them."""
+    """Return a folder with the certificates of a context, in the form in which docker stores them."""
     folder = tmp_path / "docker"
     folder.mkdir()
     for name, file in (("ca", "ca.crt"), ("cert", "client.crt"), ("key", "client.key")):

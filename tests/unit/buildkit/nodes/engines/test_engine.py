@@ -1,4 +1,4 @@
-"""Facts of the engine in use."""
+"""The facts of the engine in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HINT = (
 
 
 def info(**changes: Any) -> str:
-    """Return the output of `docker system info`, as far as mpbake reads it."""
+    """Return the output of `docker system info`, with the fields that mpbake reads."""
     output = {"ID": "x", "OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["Supports d_type", "true"]]}
     return json.dumps(output | changes) + "\n"
 
@@ -51,7 +51,7 @@ def test_an_engine_that_complains_of_something_else_answers_all_the_same() -> No
     assert ask_engine(docker).platform == parse_platform("linux/amd64")
 
 
-# without an engine docker fills in what only the client knows
+# without an engine, docker prints only the facts of the client
 @pytest.mark.parametrize(
     ("machine", "platform"),
     [
