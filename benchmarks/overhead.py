@@ -83,7 +83,7 @@ def main() -> None:
     with ground() as here:
         write_plans(here, options.targets)
         store = here.folder / ".mpbake/nodes" / NODE
-        for _ in range(3):  # the first run fills the cache, the next ones record short durations
+        for _ in range(3):  # the first run fills the cache, and the next runs record short durations
             here.mpbake("run")
         here.bake(store, NODE)
         totals, until_built, reading, bakes = [], [], [], []

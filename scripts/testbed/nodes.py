@@ -98,21 +98,24 @@ class Node:
         return read_open_connections(Path(self.settings.witness))
 
     def forget(self) -> None:
-        """Begin a new record of builds and connections."""
+        """Start a new record of builds and connections."""
         Path(self.settings.witness).unlink(missing_ok=True)
 
     def _events(self) -> list[dict[str, Any]]:
         return _events(Path(self.settings.witness))
 
     def _listens(self) -> bool:
-        """Return whether it listens. This makes no connection, so that the record holds only those of clients."""
+        """Return whether the node listens.
+
+        This makes no connection, so that the record contains only connections of clients.
+        """
         if self.settings.socket:
             return Path(self.settings.socket).exists()
         return not is_free(self.settings.port)
 
 
 def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "") -> Node:
-    """Return a node on a port of its own that admits only holders of the testbed's client certificate."""
+    """Return a node on a port of its own. It admits only clients with the testbed's client certificate."""
     port = place.port(f"node-{name}")
     certificates = str(place.folder("certs"))
     settings = _settings(place, name, upstream, port=port, certificates=certificates, poses_as=poses_as)
@@ -120,19 +123,19 @@ def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = ""
 
 
 def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "", delay: float = 0.0) -> Node:
-    """Return a node on a unix socket, open to everybody who may open the socket."""
+    """Return a node on a unix socket. It admits every client that may open the socket."""
     path = str(place.sockets / f"{name}.sock")
     settings = _settings(place, name, upstream, socket=path, poses_as=poses_as, delay=delay)
     return _node(place, name, f"unix://{path}", settings, upstream)
 
 
 def read_builds(witness: Path) -> list[Build]:
-    """Return the builds in a record; none if there is no record."""
+    """Return the builds in a record. Without a record, return none."""
     return [_build(event) for event in _events(witness) if event["event"] == "build"]
 
 
 def read_open_connections(witness: Path) -> int:
-    """Return how many of the connections in a record have not ended."""
+    """Return the number of connections in a record that have not ended."""
     events = [event["event"] for event in _events(witness)]
     return events.count("connected") - events.count("closed")
 

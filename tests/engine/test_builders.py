@@ -627,12 +627,12 @@ def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
         docker("buildx", "rm", "--force", name)
 
 
-@pytest.mark.parametrize("who", ["default", "context"])
+@pytest.mark.parametrize("kind", ["default", "context"])
 def test_an_engine_s_own_builder_that_is_external(
-    who: str, testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+    kind: str, testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
     """The builder cannot push by digest. Even so, mpbake moves the tags only to complete images."""
-    builder = name if who == "context" else "default"
+    builder = name if kind == "context" else "default"
     repository = f"{testbed.registry.host}/{name}"
     plan = external_plan(testbed, builder).replace(f"/{builder}:1", f"/{name}:1")
     (tmp_path / "build.toml").write_text(f"""{plan}
@@ -641,17 +641,17 @@ inherits = ["web"]
 tags = ["{repository}:2", "{repository}/copy:2"]
 checks = [{{ run = ["true"] }}]
 """)
-    if who == "context":
+    if kind == "context":
         docker("context", "create", name, "--docker", f"host={testbed.engine.host}")
     try:
         completed = mpbake("run", "web", "checked")
         assert "buildx, not mpbake, assigns platforms" not in completed.stderr
-        assert ("unknown builder" in completed.stderr) is (who == "context")
+        assert ("unknown builder" in completed.stderr) is (kind == "context")
         assert testbed.registry.client.manifest(f"{name}:2") == testbed.registry.client.manifest(f"{name}/copy:2")
         mpbake("verify", "web", "checked")
         assert re.search(rf"^{builder}/{builder} .* running ", mpbake("builders").stdout, re.MULTILINE)
     finally:
-        if who == "context":
+        if kind == "context":
             docker("context", "rm", "--force", name)
 
 

@@ -1,7 +1,7 @@
-"""Output of runs in the docs: the commands work, and print what the pages show.
+"""The output of runs in the docs: each command works, and its output equals the output on the page.
 
 `UPDATE_GOLDEN=1` writes the real output into the pages. Times, digests and the names of runs are not compared. In the
-tutorial, only the summary of a run without `--quiet` is compared, since its lines come in any order.
+tutorial, only the summary of a run without `--quiet` is compared, since the order of its lines varies.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Reader:
             (self.working / path).write_text(base, encoding="utf-8")
 
     def _edit_plan(self) -> None:
-        """Do what the page asks for in prose: name the registry, and publish with every run."""
+        """Edit the plan as the page describes: set the registry, and publish with every run."""
         plan = self.working / "build.toml"
         text = plan.read_text(encoding="utf-8")
         assert text.count("localhost:5000/shop") == text.count("# push = true\n") == 1

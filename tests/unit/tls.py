@@ -1,4 +1,4 @@
-"""BuildKit nodes that are only a port, with real certificates."""
+"""Fake BuildKit nodes that only accept connections, with real certificates."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Certificates:
-    """A folder as scripts/testbed/certs.py fills it."""
+    """A folder with the files that scripts/testbed/certs.py writes."""
 
     folder: Path
 
     def tls(self, *, without: str = "", servername: str = "") -> TlsFiles:
-        """All that a plan says of the certificates, `without` some."""
+        """Return the `tls` of a node in a plan, `without` some of its files."""
         files = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}
         given = {name: self.folder / file for name, file in files.items() if name not in without.split()}
         return TlsFiles(servername=servername, **given)
@@ -39,9 +39,9 @@ class Certificates:
     def server(
         self, *, sends: bytes = b"settings", waits: bool = True, wants_client: bool = True, protocol: str | None = "h2"
     ) -> Serve:
-        """A node that lets in who has a certificate of its own CA, and `says` something first, as HTTP/2 has it.
+        """Return a node that admits clients with a certificate of its own CA. It first `sends` bytes, as HTTP/2 does.
 
-        It `waits` for the other side to go, which has `asked_for` a protocol.
+        With `waits`, the node waits until the client ends the connection. The client must have asked for `protocol`.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "server.crt", self.folder / "server.key")
@@ -60,7 +60,7 @@ class Certificates:
         return serve
 
     def engine(self, *, sends: bytes = b"?") -> Serve:
-        """A Docker engine behind TLS; a real one says nothing first, and is waited for."""
+        """Return a Docker engine behind TLS. A real engine sends nothing first, and the check waits in vain."""
         return self.server(sends=sends, protocol=None)
 
 
@@ -72,9 +72,10 @@ def issued(
     usage: str = "",
     days: tuple[int, int] = (-1, 365),
 ) -> Certificates:
-    """A copy of certificates in an empty folder, all of one authority of its own.
+    """Return a copy of certificates in an empty folder, issued by a new authority.
 
-    That of `name` is for another `usage`, if given, and valid from and to so many `days` from now.
+    The certificate of `name` has the extended key `usage`, if given. Its validity begins and ends so many `days` from
+    now.
     """
     shutil.copytree(certificates.folder, folder, dirs_exist_ok=True)
     authority = Authority.create()
@@ -93,14 +94,14 @@ def issued(
 
 
 def silent(connection: socket.socket) -> None:
-    """Say nothing until the other side goes."""
+    """Send nothing until the client ends the connection."""
     while connection.recv(1024):
         pass
 
 
 @contextlib.contextmanager
 def serving(serve: Serve) -> Iterator[int]:
-    """The port on which one connection is taken and served."""
+    """Yield the port on which the node accepts and serves one connection."""
 
     def accept() -> None:
         connection, _ = server.accept()

@@ -85,7 +85,7 @@ def leaks(printed: str, *secrets: str) -> list[str]:
     return [secret for secret in secrets if any(secret.strip() in text for text in texts)]
 
 
-# --- what is printed --------------------------------------------------------------------------------------------------
+# --- printed output ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", ["plan", "plan --format json", "list", "show", "run --dry-run", "plan nothing"])

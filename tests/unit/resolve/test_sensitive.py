@@ -1,4 +1,4 @@
-"""Sensitive variables: where their values are allowed, and what is redacted."""
+"""Sensitive variables: the places where their values are allowed, and the redaction of their values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def problems_of(rest: str, environment: dict[str, str] | None = None, **inputs: 
     )
 
 
-# --- where they are allowed -------------------------------------------------------------------------------------------
+# --- allowed places ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, reason: str,
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_is_published_with_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
-    """A build secret cannot replace the value there, so the hint does not suggest one."""
+    """A build secret cannot replace these values, so the hint does not suggest one."""
     problems = problems_of(f"[targets.web]\n{line}", environment)
     message = f'variable "token" is sensitive, but {reason}'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in problems
@@ -184,7 +184,7 @@ def test_paths_become_arguments(line: str) -> None:
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_paths_become_arguments_whether_or_not_there_is_a_value(line: str, environment: dict[str, str]) -> None:
-    """A plan that is valid without secrets must stay valid with them."""
+    """A plan that is valid without values for its secrets stays valid with them."""
     assert problems_of(f"[targets.web]\n{line}", environment).splitlines()[::2] == [
         f"build.toml:4: targets.web.{_key_of(line)}: {PATHS}",
         f"  = {REMOTE}",

@@ -12,7 +12,10 @@ from tests.unit.plans import problems_of_text, resolve_text, target_of_text, tex
 
 
 def value_of(default: str, **inputs: Any) -> str:
-    """Return the variable `v` as a template prints it; its default and its environment variable `V` are parameters."""
+    """Return the value of the variable `v` in a template.
+
+    Its default and its environment variable `V` are parameters.
+    """
     written = f"""
         [variables]
         v = {{ default = {default}, env = "V" }}
@@ -192,7 +195,7 @@ def test_a_bad_name_with_a_bad_value() -> None:
 
 
 def shown(variable: str, **inputs: Any) -> str:
-    """Return the value of `v`, declared as `variable`, as a template prints it, or the problems."""
+    """Return the value in a template of `v`, declared as `variable`, or the problems."""
     plan = f'\n[variables]\nv = {variable}\n[targets.web]\nargs = {{ V = "<{{{{ v }}}}>" }}'
     try:
         return str(target_of_text(plan, **inputs).attributes["args"]["V"][1:-1])

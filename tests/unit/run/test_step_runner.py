@@ -1,4 +1,4 @@
-"""Steps on simulated nodes and registries."""
+"""The steps of a run, on simulated nodes and registries."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ PLAN = """
 
 
 def engine_with(cpus: Any) -> Completed:
-    """The answer of an engine with so many CPUs."""
+    """Return the answer of an engine with that many CPUs."""
     return done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "NCPU": cpus}))
 
 
 class Silent:
-    """A reporter that expects no events."""
+    """A reporter that gets no event."""
 
     def handle(self, event: Event) -> None:
         pytest.fail(f"unexpected event: {event}")
@@ -66,7 +66,7 @@ class Silent:
 def runner_with(
     docker: FakeDocker, folder: Path, *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
-    """Return a runner with `folder` as each of its folders."""
+    """Return a runner whose folders are all `folder`."""
     docker.scratch = folder
     nodes, state = (
         ReadyNodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"),
@@ -113,7 +113,7 @@ def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
 def publish_and_verify(
     folder: Path, driver: Driver, registry: MemoryRegistry, docker: Mapping[str, Any] | None = None, **built: Any
 ) -> tuple[Outcome, Outcome]:
-    """The outcomes of publishing and of verifying."""
+    """Return the outcomes of publishing and of verifying."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(folder, docker or {}, registry=registry)
@@ -126,7 +126,7 @@ def publish_and_verify(
 
 
 def two_platforms() -> tuple[MemoryRegistry, str]:
-    """A registry with the untagged images of the plan, and their digest."""
+    """Return a registry with the untagged images of the plan, and their digest."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -222,7 +222,7 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
     inputs = result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local")
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda _: this.run(publish, inputs, Silent()), range(3)))
-    assert most == [True] * 6  # two repositories each
+    assert most == [True] * 6  # each has two repositories
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ NODES = """
 
 
 class Network(FakeDocker):
-    """Several engines with their own answers."""
+    """A docker that reaches several engines with their own answers."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
@@ -272,7 +272,7 @@ def network(folder: Path, buildx: Any) -> BuildKitRunner:
 def test_nodes_that_fail_are_silent_or_left_out_and_fail_in_their_own_step(tmp_path: Path) -> None:
     good, gone, foreign = target_of_text(NODES).builder.nodes
     this = network(tmp_path, done("Platforms: linux/amd64*\n"))
-    for node in (good, gone, foreign):  # one after the other: the network is not safe for threads
+    for node in (good, gone, foreign):  # in sequence, since the network is not thread-safe
         this.make_ready([node], Silent())
     facts = this.make_ready([good, gone, foreign], Silent())
     assert {node: report.unreachable for node, report in facts.items()} == {"x/good": False, "x/gone": True}
@@ -298,7 +298,7 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     assert this.docker.commands == [
         "system info --format {{json .}}",
         "context inspect",
-        "buildx inspect desktop",  # an engine with the classic image store may have no BuildKit
+        "buildx inspect desktop",  # BuildKit may be missing in an engine with the classic image store
     ]
 
 
@@ -353,7 +353,7 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
     assert this.docker.settings[-1]["endpoint"] == "mpbake-x-n"
 
 
-# --- builds, checks and what is left on this machine ------------------------------------------------------------------
+# --- builds, checks and results on this machine -----------------------------------------------------------------------
 
 CHECKED = """
     [targets.web]
@@ -368,7 +368,7 @@ CHECKED = """
 
 
 class Listener:
-    """Records events."""
+    """A reporter that records events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []

@@ -1,4 +1,4 @@
-"""What each driver can do."""
+"""The abilities of each driver."""
 
 from __future__ import annotations
 

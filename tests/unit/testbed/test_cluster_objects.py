@@ -1,4 +1,4 @@
-"""What the testbed's cluster makes of Deployments, and which objects it selects."""
+"""The Deployments of the testbed's cluster, and the selection of its objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard that keeps unit tests from starting processes."""
+"""The guard that prevents unit tests from starting processes."""
 
 from __future__ import annotations
 

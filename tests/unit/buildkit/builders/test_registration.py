@@ -101,7 +101,7 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
 
 
 def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Path) -> None:
-    """The entry itself tells it, since remote nodes have no mark."""
+    """The entry itself shows that the builder is the plan's own, since remote nodes have no mark."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(tmp_path / "s"))
         server.listen()

@@ -70,7 +70,7 @@ GC Policy rule#0:
 """
 
 
-# --- what is read and written -----------------------------------------------------------------------------------------
+# --- the output of buildx ---------------------------------------------------------------------------------------------
 
 
 def test_what_buildx_says_of_a_node() -> None:
@@ -512,7 +512,7 @@ def test_a_node_that_says_no_once_still_answers(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(output)})
     nodes.ready(ENGINE)
     assert nodes.answers_at_last(ENGINE, 7.0)
-    assert len(docker.commands) == 5  # the message names the variable of the context in use
+    assert len(docker.commands) == 5  # one of the commands asks for the context in use
 
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
@@ -985,7 +985,7 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
     assert docker.commands == []
 
 
-# --- nodes that go away -----------------------------------------------------------------------------------------------
+# --- lost nodes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known(tmp_path: Path) -> None:
@@ -1009,7 +1009,7 @@ def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known
 
 
 def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None:
-    """Neither the thread that forgets a node nor the one that makes it ready waits for the other."""
+    """A thread can forget a node while another thread makes it ready. Neither waits for the other."""
     nodes, docker = nodes_with(tmp_path, {})
     asked, forgotten = threading.Event(), threading.Event()
 
@@ -1031,7 +1031,7 @@ class Forgotten(UserDict[str, Any]):
     """The results of nodes. Another thread forgets each result as soon as it is stored."""
 
     def __setitem__(self, node: str, results: Any) -> None:
-        """Store a result, and forget it at once."""
+        """Store a result, and forget its node immediately."""
         super().__setitem__(node, results)
         self.pop(node)
 

@@ -41,7 +41,7 @@ def project(folder: Path, *paths: str) -> Path:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A project with two Dockerfiles."""
+    """Return a project with two Dockerfiles."""
     return project(tmp_path / "shop", "api/Dockerfile", "web/Dockerfile")
 
 
@@ -70,7 +70,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- what is written --------------------------------------------------------------------------------------------------
+# --- written files ----------------------------------------------------------------------------------------------------
 
 
 def test_a_plan_and_its_schema(shop: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
     assert "localhost:5000/shop/web:1.0\n" in printed
 
 
-# --- what stays as it is ----------------------------------------------------------------------------------------------
+# --- files that stay unchanged ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["build.toml", "mpbake.toml"])
@@ -204,7 +204,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: p
     assert files(shop) == ["api", "web"]
 
 
-# --- what is found ----------------------------------------------------------------------------------------------------
+# --- Dockerfiles in a project -----------------------------------------------------------------------------------------
 
 
 def test_dockerfiles_in_the_order_of_their_paths(tmp_path: Path) -> None:

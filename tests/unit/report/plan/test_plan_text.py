@@ -1,8 +1,8 @@
-"""Plans as reviewers read them.
+"""Plans as text, for reviewers.
 
-The files in `golden/` hold the output of `mpbake plan` for the plans in `plans/`. To write them anew, run
+The files in `golden/` contain the output of `mpbake plan` for the plans in `plans/`. To write them again, run
 
-    UPDATE_GOLDEN=1 pytest tests/unit/report/test_plan_text.py
+    UPDATE_GOLDEN=1 pytest tests/unit/report/plan/test_plan_text.py
 
 and read the differences in git.
 """
@@ -48,7 +48,7 @@ def test_every_golden_file_has_its_plan() -> None:
 
 
 def printed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> str:
-    """Return the plan of some targets, without the last line break. Keywords are the platforms of local nodes."""
+    """Return the plan of some targets without the last line break. Keywords are the platforms of local nodes."""
     graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
     shown = plan_text(graph, warnings)
     assert shown.endswith("\n")

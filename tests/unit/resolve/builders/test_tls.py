@@ -1,4 +1,4 @@
-"""Nodes without TLS, and where TLS is supported."""
+"""Nodes without TLS, and the drivers and endpoints that support TLS."""
 
 from __future__ import annotations
 

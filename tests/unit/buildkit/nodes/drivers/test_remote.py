@@ -1,4 +1,4 @@
-"""Remote nodes: what mpbake checks before buildx connects."""
+"""Remote nodes: the checks of mpbake before buildx connects."""
 
 from __future__ import annotations
 
