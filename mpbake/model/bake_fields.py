@@ -170,11 +170,6 @@ def disabled_attestations(entries: Iterable[str]) -> list[str]:
     return [kind for kind, is_enabled in _attestations(entries) if not is_enabled]
 
 
-def is_attested(entries: Iterable[str]) -> bool:
-    """Whether an image with these `attest` entries has attestations. Provenance is enabled by default."""
-    return any({"provenance": True, **dict(_attestations(entries))}.values())
-
-
 def _attestations(entries: Iterable[str]) -> Iterator[tuple[str, bool]]:
     """Yield the type of each entry, and whether it is enabled."""
     for fields in map(parse_fields, entries):

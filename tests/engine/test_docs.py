@@ -98,9 +98,7 @@ class Reader:
 def comparable(block: str) -> str:
     """Return a block without the parts that differ between runs."""
     block = re.sub(r"^(\$ mpbake run\n).*?(?=^target )", r"\1", block, flags=re.MULTILINE | re.DOTALL)
-    # Newer buildx (0.36, not 0.13) names the target before the error of BuildKit.
-    block = re.sub(r": target \S+: failed to solve: ", ": ", _EXCERPT.sub("", block))
-    return re.sub(" {2,}", "  ", _VARYING.sub("…", block))
+    return re.sub(" {2,}", "  ", _VARYING.sub("…", _EXCERPT.sub("", block)))
 
 
 def events_of(block: str) -> list[str]:

@@ -44,9 +44,8 @@ def _builders(graph: BuildGraph) -> Iterator[dict[str, Any]]:
     """Yield the builders of a run, each with its used nodes, in the order of their bootstrap steps."""
     by_name = {target.builder.name: target.builder for target in graph.targets}
     used: dict[str, list[Node]] = {}
-    for step in graph.steps:
-        if isinstance(step, BootstrapNode):
-            used.setdefault(step.node.builder, []).append(step.node)
+    for node in graph.nodes:
+        used.setdefault(node.builder, []).append(node)
     return (_builder(by_name[name], nodes) for name, nodes in used.items())
 
 

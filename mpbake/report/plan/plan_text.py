@@ -33,7 +33,7 @@ _AUTOMATIC = "`docker` or `docker-container` driver, chosen when the run starts"
 
 def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
     """Return the nodes, steps and warnings of a run. The steps are in an order in which a run can execute them."""
-    nodes = [step.node for step in graph.steps if isinstance(step, BootstrapNode)]
+    nodes = graph.nodes
     lines = [
         f"plan: {count(len(graph.targets), 'target')}, {count(len(nodes), 'node')}, {count(len(graph.steps), 'step')}",
         "",

@@ -510,11 +510,9 @@ def test_the_summary_of_a_bad_run() -> None:
         + "\n"
     )
     assert (
-        errors_text(finished, with_skipped=True)
+        errors_text(finished)
         == "\n"
         + text("""
-        build tool linux/amd64 on release/intel: not started, since build web linux/arm64 on release/arm failed
-
         error: build web linux/arm64 on release/arm: no
         """)
         + "\n"
@@ -624,13 +622,9 @@ def test_links_have_no_row_but_their_failure_is_told() -> None:
         + "\n"
     )
     assert (
-        errors_text(finished, with_skipped=True)
+        errors_text(finished)
         == "\n"
         + text("""
-        build a linux/amd64 on default/local: not started, since build base linux/amd64 on default/local failed
-
-        build b linux/amd64 on default/local: not started, since build base linux/amd64 on default/local failed
-
         error: build base linux/amd64 on default/local: no
           = fix it
         """)
@@ -771,11 +765,9 @@ def test_tags_that_wait_for_another_target_are_told() -> None:
         check, *(run.result(f"publish {name}", SKIPPED, blocked_by=blame) for name in ("base", "tool"))
     )
     assert (
-        errors_text(finished, with_skipped=True)
+        errors_text(finished)
         == "\n"
         + text("""
-        publish base: not started, since check tool native: sh -c 'exit 1' failed
-
         error: check tool native: sh -c 'exit 1': exit code: 1
         """)
         + "\n"

@@ -43,7 +43,8 @@ def error_of(
     progress = Progress()
     progress.feed(output)
     progress.close()
-    return build_error(progress, "mpbake run web", "/plan/web.log", check, dockerfiles=dockerfiles or {})
+    own = ("web", "web-check-1")
+    return build_error(progress, "mpbake run web", "/plan/web.log", check, own=own, dockerfiles=dockerfiles or {})
 
 
 def hint_of(error: MpbakeError) -> str:
@@ -320,9 +321,15 @@ def test_what_is_out_of_reach_is_told_without_the_output_of_steps() -> None:
     assert str(error_of(output)).startswith("context deadline exceeded\nin Dockerfile:2:\n")
 
 
-def test_a_failure_of_a_linked_target_names_it() -> None:
-    error = error_of(raw(EXCERPT, f"ERROR: target web: failed to solve: {PROCESS}\n", "View build details: x\n"))
-    assert error.message.split("\n")[0] == f"target web: failed to solve: {PROCESS}"
+@pytest.mark.parametrize(("name", "start"), [("web", ""), ("base", "target base: ")])
+def test_a_failure_of_a_linked_target_names_it(name: str, start: str) -> None:
+    error = error_of(raw(EXCERPT, f"ERROR: target {name}: failed to solve: {PROCESS}\n", "View build details: x\n"))
+    assert error.message.split("\n")[0] == f"{start}{PROCESS}"
+
+
+def test_a_hint_does_not_depend_on_the_target_in_the_message() -> None:
+    error = error_of(raw("ERROR: target web: failed to solve: policy file a.rego not found\n"))
+    assert hint_of(error).startswith("write the path relative to the build context")
 
 
 def test_buildx_may_say_nothing_or_something_else() -> None:

@@ -145,6 +145,16 @@ def test_what_goes_nowhere_is_told(tmp_path: Path, options: dict[str, Any], *, e
     assert this.errors.count("\n") == expected
 
 
+def test_quiet_prints_errors_only(tmp_path: Path) -> None:
+    skipped = PLAN.replace('output = ["type=cacheonly"]', 'output = ["type=cacheonly"]\nneeds = ["good"]')
+    this = Run(tmp_path, {"good": BuildFailed("exit code: 1")}, blocked=(PUBLISHED, DURATIONS))
+    assert this.execute(options_for("run", quiet=True), skipped) == 1
+    assert this.errors.startswith("\nerror: build good ")
+    assert "warning" not in this.errors
+    assert "not started" not in this.errors
+    assert written(this.world.stdout) == ""
+
+
 def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
     from mpbake.base.errors import Unreachable
 
