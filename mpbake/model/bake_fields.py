@@ -57,7 +57,7 @@ class Paths(Enum):
 
 
 class PathAccess(Enum):
-    """What a build does with the paths in an attribute."""
+    """The use of the paths in an attribute by a build."""
 
     NEEDS = "reads the paths, and fails if a path does not exist"
     READS = "reads the paths that exist"

@@ -31,7 +31,7 @@ class Execution(StrEnum):
 
 
 class Delivery(Enum):
-    """What a build piece does with its image."""
+    """The delivery of the image of a build piece."""
 
     KEEP = "nothing is pushed"
     UNTAGGED = "pushed by digest, without a tag; the `Publish` step moves the tags"

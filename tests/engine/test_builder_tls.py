@@ -174,7 +174,7 @@ def test_what_somebody_else_made_behind_tls_is_left_as_it_is(
     try:
         before = docker("inspect", f"buildx_buildkit_{name}-far")
         completed = mpbake("builders", "up", code=3)
-        assert f"a container buildx_buildkit_{name}-far exists that mpbake did not make" in completed.stderr
+        assert f"mpbake did not make the container buildx_buildkit_{name}-far, and leaves it" in completed.stderr
         assert docker("inspect", f"buildx_buildkit_{name}-far") == before
         assert not Path(testbed.env()["BUILDX_CONFIG"], "instances", name).exists()
     finally:

@@ -182,7 +182,7 @@ def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
     volume = f"buildx_buildkit_{name}-local_state"
     docker("volume", "create", "--label", "theirs=yes", volume)
-    foreign = f"{name}/local: a volume {volume} exists that mpbake did not make; it stays unchanged"
+    foreign = f"{name}/local: mpbake did not make the volume {volume}, and leaves it unchanged"
     for command in (("builders", "plan"), ("builders", "up"), ("run", "web")):
         assert foreign in mpbake(*command, code=3).stderr
     assert foreign in mpbake("builders").stdout
@@ -369,10 +369,9 @@ def test_what_somebody_else_made_is_left_as_it_is(
         before = docker("inspect", f"buildx_buildkit_{name}-local")
         for command in ("plan", "up"):
             completed = mpbake("builders", command, code=3)
-            assert f"a container buildx_buildkit_{name}-local exists that mpbake did not make" in completed.stderr
+            assert f"mpbake did not make the container buildx_buildkit_{name}-local, and leaves it" in completed.stderr
             assert (
-                f"a builder {name} is in buildx's store that mpbake did not make; it stays unchanged"
-                in completed.stderr
+                f"mpbake did not make the builder {name} in buildx's store, and leaves it unchanged" in completed.stderr
             )
         mpbake("builders", "stop", code=3)
         mpbake("builders", "rm", code=3)

@@ -347,7 +347,7 @@ checks = [{{ run = {SLOW} }}, {{ target = "test" }}]
 def test_a_check_whose_only_node_is_lost_is_done_when_that_is_back(
     testbed_env: dict[str, str], docker: Docker, boxes: Boxes, repository: str, folder: Path
 ) -> None:
-    """The pushed target is checked as it was pushed. The other target is built again before its check."""
+    """The check of the pushed target uses the pushed image. The other target is built again before its check."""
     targets = f"""
 [targets.web]
 tags = ["{repository}:1"]

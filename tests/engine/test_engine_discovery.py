@@ -294,7 +294,7 @@ def test_podman_has_no_builder_of_its_own(settings: Settings) -> None:
     (settings.machine.project / "build.toml").write_text(OWN_BUILDER)
     podman = settings["podman"]
     refused = (
-        "node own/local: this engine has no BuildKit of its own, as podman has none\n"
+        "node own/local: the engine does not contain BuildKit (podman does not)\n"
         '  = set driver = "docker-container" in its builder: BuildKit then runs in a container\n'
     )
     assert refused in podman.mpbake("run", "web", code=3).stderr

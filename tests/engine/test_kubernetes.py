@@ -133,7 +133,7 @@ def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
     (tmp_path / "build.toml").write_text(plan(testbed, name))
     for command, code in ((("builders", "up"), 3), (("run", "web"), 3), (("builders", "rm"), 3)):
         errors = mpbake(*command, code=code).stderr
-        assert f"{name}/one: a Deployment {name}-one exists that mpbake did not make; it stays unchanged" in errors
+        assert f"{name}/one: mpbake did not make the Deployment {name}-one, and leaves it unchanged" in errors
         assert "= rename the builder or the node, use its builder (external = true), or remove it: " in errors
         assert f" or remove it: kubectl delete deployment {name}-one\n" in errors
     assert cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json") == before

@@ -138,7 +138,7 @@ def test_foreign_container_is_never_taken_over(
     completed = run_mpbake(["run", "web"])
 
     assert completed.returncode == 3, completed.stderr
-    assert f"a container {container_of(builder)} exists that mpbake did not make" in completed.stderr
+    assert f"mpbake did not make the container {container_of(builder)}, and leaves it" in completed.stderr
     assert docker("inspect", container_of(builder)) == before
 
 
@@ -294,7 +294,7 @@ platforms = ["linux/amd64", "linux/arm64"]
         + _two_nodes(testbed).replace('driver = "remote"', 'driver = "remote"\nemulation = "forbid"')
     )
     completed = run_mpbake(["run", "web"])
-    assert "two/linux-arm64 declares linux/arm64 but is itself linux/amd64" in completed.stderr
+    assert "two/linux-arm64 declares linux/arm64 but runs linux/amd64 natively" in completed.stderr
     assert completed.returncode == 3, completed.stderr
 
 

@@ -92,7 +92,7 @@ def test_native_plan_builds_each_platform_on_its_node(testbed: Testbed, run_mpba
     # The nodes themselves recorded these builds from the connection. They do not depend on the claims of mpbake.
     built = {name: {build.platforms for build in node.builds()} for name, node in nodes.items()}
     assert built == {AMD64: {("linux/amd64",)}, ARM64: {("linux/arm64",)}}
-    assert "release/linux-arm64 declares linux/arm64 but is itself linux/amd64" in completed.stderr
+    assert "release/linux-arm64 declares linux/arm64 but runs linux/amd64 natively" in completed.stderr
 
 
 def test_second_run_changes_no_builder(run_mpbake: RunMpbake, docker: Docker, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ platforms = ["linux/amd64"]
     explained = run_mpbake(["plan", "--explain", "own", "--probe"])
     assert run_mpbake(["builders", "rm", builder]).returncode == 0
     assert after.returncode == 3
-    assert f'builder "{builder}" forbids emulation, and none of its nodes builds linux/arm64 natively' in after.stderr
+    assert f'builder "{builder}" forbids emulation, and has no native node for linux/arm64' in after.stderr
     assert f"linux/amd64 native on {builder}/local\n" in native.stdout
     assert f"{builder}/local  runs it natively  chosen: best node\n" in explained.stdout
 
@@ -164,12 +164,12 @@ def test_a_probed_plan_tells_which_node_is_not_what_it_declares(run_mpbake: RunM
     """The testbed's ARM node is this machine, so it reports amd64 as its own platform."""
     shutil.copytree(PLANS / "native", tmp_path / "plan", ignore=shutil.ignore_patterns(".mpbake"))
     plan = tmp_path / "plan" / "build.toml"
-    warning = "release/linux-arm64 declares linux/arm64 but is itself linux/amd64: it is emulated there"
+    warning = "release/linux-arm64 declares linux/arm64 but runs linux/amd64 natively: it is emulated there"
     warned = run_mpbake(["plan", "--probe"], cwd=plan.parent)
     assert warned.returncode == 0, warned.stderr
     assert warned.stdout.count(f"warning: {warning}") == 1
     explained = run_mpbake(["plan", "--probe", "--explain", "web"], cwd=plan.parent)
-    assert "declares it, but is itself linux/amd64" in explained.stdout
+    assert "declares it, but runs linux/amd64 natively" in explained.stdout
     plan.write_text(plan.read_text().replace('emulation = "warn"', 'emulation = "forbid"'))
     refused = run_mpbake(["plan", "--probe"], cwd=plan.parent)
     assert refused.returncode == 3, refused.stdout

@@ -68,16 +68,16 @@ class Running:
     """A running mpbake, and its output so far."""
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self._told = folder / "told"
+        self._output = folder / "output"
         self._table = folder / "table"
         command = [sys.executable, "-m", "mpbake", "run", "*"]
-        with self._told.open("w") as told, self._table.open("w") as table:
+        with self._output.open("w") as output, self._table.open("w") as table:
             env = {**env, "PYTHONPATH": str(CHECKOUT)}
-            self._process = subprocess.Popen(command, cwd=folder, env=env, stdout=table, stderr=told)
+            self._process = subprocess.Popen(command, cwd=folder, env=env, stdout=table, stderr=output)
 
     @property
     def errors(self) -> str:
-        return self._told.read_text()
+        return self._output.read_text()
 
     def until(self, words: str, times: int = 1) -> str:
         """Wait until `times` lines contain `words`, and return the first of them."""

@@ -127,7 +127,7 @@ def test_on_the_command_line(testbed: Testbed, run_mpbake: RunMpbake, repository
     refused = run_mpbake(["plan", "--publish", "together"])
 
     assert refused.returncode == 3
-    assert 'tool: needs "base", whose tags move only when all is built' in refused.stderr
+    assert 'tool: needs "base", but no tag moves before all targets are built' in refused.stderr
     assert run_mpbake(["plan"]).returncode == 0
     together = run_mpbake(["plan", "web", "--publish", "together"])
     assert together.returncode == 0, together.stderr

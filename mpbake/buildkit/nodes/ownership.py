@@ -22,7 +22,7 @@ def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> No
     """
     if resource is not None and not resource.mark:
         raise UsageError(
-            f"{node.id}: a {resource_word(node)} {resource.name} exists that mpbake did not make; it stays unchanged",
+            f"{node.id}: mpbake did not make the {resource_word(node)} {resource.name}, and leaves it unchanged",
             hint="rename the builder or the node, use its builder (external = true), "
             f"or remove it: {remove} {resource.name}",
         )
@@ -33,6 +33,6 @@ def check_volume(node: Node, labels: Mapping[str, str] | None) -> None:
     """Raise UsageError if the cache volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
     if labels is not None and VOLUME_LABEL not in labels:
         raise UsageError(
-            f"{node.id}: a volume {volume_name(node)} exists that mpbake did not make; it stays unchanged",
+            f"{node.id}: mpbake did not make the volume {volume_name(node)}, and leaves it unchanged",
             hint=f"rename the builder or the node, or remove the volume: docker volume rm {volume_name(node)}",
         )

@@ -116,7 +116,7 @@ class RegistryFailure:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether a retry is pointless: access denied, not found, invalid, or no readable login."""
+        """Whether a retry cannot succeed: access denied, not found, invalid, or no readable login."""
         return self.login_error is not None or (400 <= self.status < 500 and self.status != _RATE_LIMITED)
 
     def retry_after(self, now: float) -> float:

@@ -110,7 +110,7 @@ def progress_line(event: NodeProgressed) -> str:
 
 
 def retry_line(event: StepRetried) -> str:
-    """Return why an attempt failed, and what mpbake does next."""
+    """Return the reason of a failed attempt, and the next action of mpbake."""
     reason = event.error.message.partition("\n")[0]
     if (node := bootstrapped_node(event.step)) is not None:
         return f"{node.id} is not used{'' if event.node_failed else ' for now'}: {reason}"

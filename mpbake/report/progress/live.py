@@ -175,7 +175,7 @@ class LiveReporter:
 
 
 def _planned(step: Step) -> Hashable:
-    """Return a key for `step` in the plan. A shared build piece has one key, even if several nodes build it."""
+    """Return a key for `step` in the plan. A shared build piece has the same key on all nodes that build it."""
     match step:
         case BuildPiece():
             return (step.target.name, platform_list(step)) if step.shared else step

@@ -28,11 +28,11 @@ def summary_text(graph: BuildGraph, finished: RunFinished) -> str:
     by_target = results_by_target(graph.targets, finished.results)
     rows = [_HEADINGS]
     for target, results in by_target.items():
-        rows += _rows(target, results)
+        rows += _target_rows(target, results)
     return "\n".join(["", *columns(rows), "", _closing(list(by_target.values()), finished)]) + "\n"
 
 
-def _rows(target: Target, results: TargetResults) -> list[list[str]]:
+def _target_rows(target: Target, results: TargetResults) -> list[list[str]]:
     """Return a row for a target with its first node, and below it a row for each further node."""
     pieces = [result for _, result in results.pieces]
     # The digest of one of several build pieces is not the digest of the image, which only a later step knows.
@@ -76,10 +76,10 @@ def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
     stays = "the result stays in the build cache"
     warnings = [(tagged, f"{stays} (--load puts it into the engine, --push into the registry)")]
     warnings += [(untagged, f"without tags nothing is pushed, and {stays} (add tags or an output)")]
-    return "".join(f"warning: no output for {_names(targets)}: {why}\n" for targets, why in warnings if targets)
+    return "".join(f"warning: no output for {_first_names(targets)}: {why}\n" for targets, why in warnings if targets)
 
 
-def _names(targets: Sequence[Target]) -> str:
+def _first_names(targets: Sequence[Target]) -> str:
     """Return the names of the first targets, and the number of the others."""
     return abbreviated([target.name for target in targets], most=_MOST_NAMES)
 

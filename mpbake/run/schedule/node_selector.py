@@ -21,10 +21,7 @@ EMULATION_FACTOR = 7.0
 
 
 class NodeSelector:
-    """Selects among the nodes of `fleet` by what earlier runs recorded.
-
-    `seconds` maps each step to its expected duration. Times are seconds of one clock with any origin.
-    """
+    """A selector of nodes in `fleet`. It uses the records of earlier runs."""
 
     def __init__(self, fleet: Fleet, estimates: Estimates, seconds: Mapping[Step, float]) -> None:
         self._fleet = fleet

@@ -45,7 +45,7 @@ def _published_target(step: Step) -> Target | None:
 
 def read_published(folder: Path) -> tuple[dict[str, ExpectedImages], str]:
     """Return the images recorded in `folder`, and a warning if the record is unusable. A missing file has no images."""
-    return _store(folder).read(_parse)
+    return _store(folder).read(_parse_images)
 
 
 def write_published(folder: Path, published: Mapping[str, ExpectedImages]) -> None:
@@ -90,7 +90,7 @@ def _fields(expected: ExpectedImages) -> dict[str, Any]:
     }
 
 
-def _parse(name: str, fields: dict[str, Any]) -> ExpectedImages:
+def _parse_images(name: str, fields: dict[str, Any]) -> ExpectedImages:
     return ExpectedImages(
         target=name,
         tags=tuple(str(parse_reference(tag)) for tag in fields["tags"]),

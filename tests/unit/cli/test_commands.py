@@ -522,9 +522,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
     assert '"r/web:one"' in shown
     hint = '  = did you mean "tag"?'
     assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: unknown variable "tga"\n{hint}'
-    assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
-        "one.toml", "list.toml"
-    )
+    assert 'variable "tag": the value "[1]" of --var-file list.toml is not text' in refused("one.toml", "list.toml")
 
 
 def test_a_platform_that_looks_misspelt(folder: Path) -> None:
@@ -792,7 +790,7 @@ platforms = ["linux/amd64", "linux/arm64"]
 tags = ["r/web"]
 checks = [{ run = ["true"] }, { run = ["false"], platforms = ["linux/CHECKED"] }]
 """
-NEVER_RUN = "web: check 2 never runs: the target is not built for linux/amd65"
+NEVER_RUN = "web: this check never runs: the target is not built for linux/amd65"
 
 
 @pytest.mark.parametrize("inputs", [{}, {"platforms": ("linux/arm64",)}])
@@ -808,7 +806,7 @@ def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path
     (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd64"))
     assert "never" not in output_of(plan.main, world(tmp_path), platforms=("linux/arm64",))
     setting = ('web.platforms=["linux/arm64"]',)
-    assert "check 2 never runs" in output_of(plan.main, world(tmp_path), settings=setting)
+    assert "this check never runs" in output_of(plan.main, world(tmp_path), settings=setting)
 
 
 # --- run, without an engine -------------------------------------------------------------------------------------------

@@ -131,16 +131,16 @@ def test_emulation_may_be_forbidden() -> None:
     both = {"a": reported("amd64 arm64"), "b": reported("386")}
     assert placed("a =\nb =", "amd64 arm64", builder="emulation = 'forbid'", **both) == text("""
         linux/amd64 native on a: KEEP, one of 1
-        problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
-(a: linux/amd64, linux/arm64; b: linux/386) = add a native node, or set emulation = "warn"
+        problem: web: builder "x" forbids emulation, and has no native node for linux/arm64 \
+= add a native node, or set emulation = "warn" (nodes: a: linux/amd64, linux/arm64; b: linux/386)
         """)
 
 
 def test_what_all_nodes_declare_is_forbidden_before_any_is_asked() -> None:
     error = text("""
-        problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
-(a: linux/amd64; b: linux/386) = add a native node, add the platform to a node that runs it natively, or set \
-emulation = "warn"
+        problem: web: builder "x" forbids emulation, and has no native node for linux/arm64 \
+= add a native node, add the platform to a node that runs it natively, or set emulation = "warn" \
+(nodes: a: linux/amd64; b: linux/386)
         """)
     assert placed("a = amd64\nb = 386", "arm64", builder="emulation = 'forbid'") == error
     asked = {"a": reported("arm64 amd64"), "b": reported("386")}
@@ -611,7 +611,7 @@ def test_parts_of_one_node_are_joined_under_the_tags() -> None:
         (
             "output = ['type=tar,dest=web.tar']",
             (
-                "its output type=tar,dest=/plan/web.tar is one file, but its platforms differ, and are built one by one"
+                "its output type=tar,dest=/plan/web.tar is one file, but its platforms differ and are built separately"
                 " = use type=local, which writes a folder for each platform, or build one platform with --platform"
             ),
         ),
@@ -637,7 +637,7 @@ def test_the_engine_cannot_join_parts() -> None:
     (problem,) = place(target_of_text(plan), {}).problems
     assert (problem.code, problem.message) == (
         Code.SPLIT_PUSH,
-        "web: the docker driver cannot push it, since its platforms differ, and are built one by one",
+        "web: the docker driver cannot push it, since its platforms differ and are built separately",
     )
     assert place(target_of_text(plan.replace("push = true", "")), {}).problems == (), "it can build them"
 
@@ -784,7 +784,7 @@ def test_nobody_is_asked_about_what_is_forbidden_whatever_they_say(nodes: str, a
 def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -> None:
     """The conflict counts only for platforms that are built on the node: node a does not build 386."""
     reports = {"a": reported("amd64 arm64"), "b": reported("amd64")}
-    message = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
+    message = "x/a declares linux/arm64, linux/s390x but runs linux/amd64 natively: such builds will fail there"
     ending = {"forbid": f'problem: web: {message} = correct the platforms of x/a: builder "x" forbids emulation'}
     assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **reports) == text(
         f"""
@@ -822,7 +822,7 @@ def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -
 def test_contradictions(declared: str, platforms: str, reported_names: str, complaint: str) -> None:
     node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
     facts = NodeFacts(driver=Driver.REMOTE, platforms=platforms_of(*reported_names.split()))
-    expected = f"x/a declares {complaint.format(but='but is itself linux/amd64')}"
+    expected = f"x/a declares {complaint.format(but='but runs linux/amd64 natively')}"
     assert declaration_conflicts(node, platforms_of(*platforms.split()), facts) == ((expected,) if complaint else ())
 
 

@@ -196,7 +196,7 @@ the repository in lower case
         build.toml:25: builders.k.memory: the docker driver does not support memory
             memory = "8g"
           = remove it, or use driver = "docker-container"
-        build.toml:27: variables.context: variable "context" cannot take "x" from --var: it is not a whole number
+        build.toml:27: variables.context: variable "context": the value "x" of --var is not a whole number
             context = 7
         build.toml:28: variables.b-c: "b-c" is not a valid variable name
             "b-c" = 1

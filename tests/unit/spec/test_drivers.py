@@ -68,9 +68,7 @@ def test_nodes_in_the_clear_are_warned_of() -> None:
         """)
     (warning,) = node_warnings(plan.builders["x"].nodes)
     assert (warning.code, warning.key) == (Code.INSECURE_NODE, ("builders", "x", "nodes", "open", "insecure"))
-    assert warning.message == (
-        "x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true): anyone who can reach its port has full control of it"
-    )
+    assert warning.message == ("x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true)")
 
 
 def test_the_table() -> None:

@@ -224,7 +224,7 @@ def test_long_tags_are_folded() -> None:
     ("path", "line"),
     [
         ('a "b"\\/Dockerfile', 'context = "a \\"b\\"\\\\"'),
-        # these names are no repositories and no templates
+        # the plan must not read these paths as repositories, links or templates
         ("git@x/Dockerfile", 'context = "./git@x"'),
         ("github.com/x/Dockerfile", 'context = "./github.com/x"'),
         ("target:x.Dockerfile", 'dockerfile = "./target:x.Dockerfile"'),

@@ -48,7 +48,7 @@ def test_everything_is_missing() -> None:
         == text("""
         CI (docker-container)
           ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
-          + create container buildx_buildkit_ci-local: if it does not exist: only the context can show that
+          + create container buildx_buildkit_ci-local: unless it exists, which only the docker context can show
           + create builder ci: for use by hand: docker buildx build --builder ci
         """)
         + "\n"

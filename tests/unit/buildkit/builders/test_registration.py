@@ -68,8 +68,8 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     _, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci: a builder ci is in buildx's store that mpbake did not make; it stays unchanged
-              = rename yours, use that one (external = true), or remove it and keep what it uses: \
+            ci: mpbake did not make the builder ci in buildx's store, and leaves it unchanged
+              = rename your builder, use the existing one (external = true), or remove only its entry: \
 docker buildx rm --keep-daemon ci
             """)
     ]
@@ -93,7 +93,7 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
     for _ in range(2):
         _, _, errors = brought_up(tmp_path, engine, declared)
         assert errors[-1].startswith(
-            "ci: a builder ci is in buildx's store that mpbake did not make; it stays unchanged"
+            "ci: mpbake did not make the builder ci in buildx's store, and leaves it unchanged"
         )
     assert remove(workspace, declared, keep_state=False) == []
     assert messages[-1] == "ci: the builder of that name in buildx's store stays: mpbake did not make it"
@@ -146,7 +146,7 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     assert listed.drift == ("entry: driver",)
     messages.clear()
     state = reconcile(one, declared, lambda _: None)
-    why = "it is the engine's own builder now, which needs no entry in buildx's store"
+    why = "the builder has the `docker` driver now, which needs no entry in buildx's store"
     assert changes_text(declared, state.changes).splitlines()[1:] == [
         f"  - remove builder ci: {why}",
         "      driver: docker-container -> docker",

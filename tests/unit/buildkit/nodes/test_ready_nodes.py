@@ -235,7 +235,7 @@ def test_an_engine_without_buildkit_is_no_node_of_the_driver_docker(tmp_path: Pa
     with pytest.raises(UsageError) as caught:
         nodes.ready(ENGINE)
     assert str(caught.value) == (
-        "node default/local: this engine has no BuildKit of its own, as podman has none\n"
+        "node default/local: the engine does not contain BuildKit (podman does not)\n"
         '  = set driver = "docker-container" in its builder: BuildKit then runs in a container'
     )
 
@@ -347,7 +347,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         (failed("ERROR: no builder\nERROR: context \x1b[31mdeadline exceeded\n"), "context deadline exceeded"),
         (failed("", timed_out=True), "no answer in time"),
         (done("Name: x\nError: Cannot connect: refused\n"), "Cannot connect: refused"),
-        (done("Name: x\nStatus: inactive\n"), "buildx calls it inactive"),
+        (done("Name: x\nStatus: inactive\n"), "buildx reports the status inactive"),
     ],
 )
 def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, output: str) -> None:
@@ -433,7 +433,7 @@ def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp
 
 def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
     nodes, _ = nodes_with(tmp_path, starting(LATE, replace(LATE, stderr="")))
-    with pytest.raises(Unreachable, match=r"cannot be used: buildx calls it inactive$"):
+    with pytest.raises(Unreachable, match=r"cannot be used: buildx reports the status inactive$"):
         nodes.ready(CONTAINER)
 
 
@@ -489,7 +489,7 @@ def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: st
         with pytest.raises(UsageError) as caught:
             nodes.ready(CONTAINER)
         assert str(caught.value) == text("""
-            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it stays unchanged
+            ci/Local: mpbake did not make the volume buildx_buildkit_ci-local_state, and leaves it unchanged
               = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
             """)
     else:
@@ -551,7 +551,7 @@ def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == text("""
-        ci/Local: a container buildx_buildkit_ci-local exists that mpbake did not make; it stays unchanged
+        ci/Local: mpbake did not make the container buildx_buildkit_ci-local, and leaves it unchanged
           = rename the builder or the node, use its builder (external = true), \
 or remove it: docker rm -f buildx_buildkit_ci-local
         """)

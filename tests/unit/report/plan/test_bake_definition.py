@@ -239,7 +239,7 @@ def test_a_group_and_a_part_of_one_name() -> None:
 
 # --- attributes that are lost -----------------------------------------------------------------------------------------
 
-PARTS = "web: bake has no values for single platforms: one target and tag for each"
+PARTS = "web: bake has no values for single platforms: exported as a target and a tag for each platform"
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_rendering(template: str, value: object) -> None:
         ("{{ tag.uper() }}", "'str object' has no attribute 'uper'"),
         (
             "{{ ['off' if not debug] }}",
-            "the template cannot be rendered: an if without else has no value here: add one",
+            "the template cannot be rendered: an `if` without `else` has no value here: add `else`",
         ),
         (
             "{{ [platforms | map('upper')] }}",
@@ -480,7 +480,7 @@ def test_the_documentation_shows_all_that_mpbake_adds() -> None:
 
 def test_the_documentation_lists_filters_that_there_are() -> None:
     known = Renderer()._environment.filters
-    _, _, section = PAGE.partition("## What comes with Jinja")
+    _, _, section = PAGE.partition("## Filters of Jinja")
     use, taken = section.split("mpbake removes")
     listed = re.findall("`([a-z]+)`", use.partition("[Jinja's own list]")[0])
     assert len(listed) > 10

@@ -176,7 +176,7 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
     assert messages == ["k: not added to buildx's store until all of its nodes can be made"]
     assert errors == [
         text("""
-            k/n: a Deployment k-n exists that mpbake did not make; it stays unchanged
+            k/n: mpbake did not make the Deployment k-n, and leaves it unchanged
               = rename the builder or the node, use its builder (external = true), \
 or remove it: kubectl --namespace=ci delete deployment k-n
             """)

@@ -96,7 +96,7 @@ def test_somebody_elses_stays_as_it_is(certificates: Certificates, kept: Path) -
         with pytest.raises(UsageError) as caught:
             act(node)
         assert str(caught.value) == text("""
-            Far/arm: a docker context mpbake-far-arm exists that mpbake did not make; it stays unchanged
+            Far/arm: mpbake did not make the docker context mpbake-far-arm, and leaves it unchanged
               = rename the builder or the node, or remove it: docker context rm mpbake-far-arm
             """)
     assert set(docker.commands) == {"context inspect mpbake-far-arm"}

@@ -78,13 +78,13 @@ NOBODY = info(OSType="", Architecture="", DriverStatus=None, ServerErrors=["Cann
         (failed("ERROR: one\nERROR: Cannot connect\x1b[31m\n"), "Cannot connect"),
         (failed("permission denied", stdout=info(OSType="", ServerErrors=[])), "permission denied"),
         (failed("permission denied", stdout=info(OSType="", ServerErrors="x")), "permission denied"),
-        (failed("", stdout=info(OSType="")), "it says nothing"),
+        (failed("", stdout=info(OSType="")), "docker gives no reason"),
         (failed("half", stdout=info()[:20], timed_out=True), "no answer in time"),
         (failed("", timed_out=True), "no answer in time"),
-        (failed(""), "it says nothing"),
-        (done("null"), "it says nothing"),
-        (done("[]"), "it says nothing"),
-        (done("{}"), "it says nothing"),
+        (failed(""), "docker gives no reason"),
+        (done("null"), "docker gives no reason"),
+        (done("[]"), "docker gives no reason"),
+        (done("{}"), "docker gives no reason"),
     ],
 )
 def test_an_engine_that_does_not_answer(answer: Completed, output: str) -> None:
@@ -125,8 +125,8 @@ def test_a_context_that_is_not_there(output: str) -> None:
 @pytest.mark.parametrize(
     ("output", "message"),
     [
-        ("", "it says nothing"),
-        (" \n \n", "it says nothing"),
+        ("", "docker gives no reason"),
+        (" \n \n", "docker gives no reason"),
         ("one\nERROR: two\n\n", "two"),
         ("\x1b[31mred\x1b[0m", "red"),
     ],
