@@ -389,7 +389,9 @@ def test_somebody_elses_builder_stays_after_a_run_with_one_of_its_name(
     try:
         mpbake("run", "web")
         for _ in range(2):
-            assert f"a builder {name} is in buildx's store" in mpbake("builders", "up", code=3).stderr
+            assert (
+                f"mpbake did not make the builder {name} in buildx's store" in mpbake("builders", "up", code=3).stderr
+            )
         messages = mpbake("builders", "rm").stderr
         assert f"{name}: the builder of that name in buildx's store stays: mpbake did not make it" in messages
         assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)

@@ -317,7 +317,7 @@ def test_a_node_that_failed_is_not_tried_again(tmp_path: Path) -> None:
         errors.append(caught.value)
     assert docker.commands == ["context inspect", "buildx inspect desktop"]
     assert errors[0] is errors[1] is errors[2]
-    nodes.tidy()  # which has nothing to remove there
+    nodes.tidy()  # there is nothing to remove in this folder
 
 
 def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:

@@ -145,6 +145,13 @@ def test_what_goes_nowhere_is_told(tmp_path: Path, options: dict[str, Any], *, e
     assert this.errors.count("\n") == expected
 
 
+def test_quiet_keeps_everything(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    assert this.execute(options_for("run", quiet=True)) == 0
+    assert (this.errors, written(this.world.stdout)) == ("", "")
+    assert all(this.is_kept(name) for name in TOLD)
+
+
 def test_quiet_prints_errors_only(tmp_path: Path) -> None:
     skipped = PLAN.replace('output = ["type=cacheonly"]', 'output = ["type=cacheonly"]\nneeds = ["good"]')
     this = Run(tmp_path, {"good": BuildFailed("exit code: 1")}, blocked=(PUBLISHED, DURATIONS))
