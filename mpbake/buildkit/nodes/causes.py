@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """A cause of a failure: its pattern in docker's output, the message, and the hint."""
+    """A cause of a failure: its pattern in docker's output, the message, and the hint.
+
+    These placeholders are replaced in `message` and `hint`:
+
+    - `{host}`: the machine or pod.
+    - `{look}`: a command that shows the pod.
+    - `{docker}`: a docker command for the node's engine.
+    - the name of a group in `pattern`: the text that the group matched.
+    """
 
     pattern: re.Pattern[str]
     message: str

@@ -44,7 +44,11 @@ def parse_as_one_node(text: str) -> dict[str, str]:
 
 
 def max_parallelism(text: str) -> int:
-    """Return the number of steps that BuildKit runs in parallel, from its configuration; 0 if none is set."""
+    """Return the number of steps that BuildKit runs in parallel, from its configuration; 0 if none is set.
+
+    Newer buildx prints the configuration of a node. The first value counts, so the node's actual configuration must
+    come before the declared one.
+    """
     match = _MAX_PARALLELISM.search(text)
     return int(match[1]) if match else 0
 
