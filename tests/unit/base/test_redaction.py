@@ -213,4 +213,4 @@ def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
     urls = {"https://token@host": False, "https://token1@host": True, "https://abcdefghijklmnop@host": True}
     for url, hidden in urls.items():
         assert (Redactor().redact(url) != url) is hidden
-    assert "`https://token@host`, is taken for a name" in page
+    assert "`https://token@host`, counts as a name" in page
