@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How severe a diagnostic is. A plan with warnings can be run, but may not do what its author wants."""
+    """The severity of a diagnostic. A plan with warnings can be run, but may not do what its author wants."""
 
     ERROR = "error"
     WARNING = "warning"

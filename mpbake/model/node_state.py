@@ -28,7 +28,7 @@ class CacheRemoval(Enum):
 
 
 class Action(StrEnum):
-    """What a change does to a resource."""
+    """The effect of a change on a resource."""
 
     CREATE = "create"
     DEPLOY = "deploy"
@@ -95,7 +95,7 @@ class StoredBuilder:
 
     @property
     def is_ours(self) -> bool:
-        """Whether mpbake made the builder: the entry is signed, or each of its nodes bears mpbake's mark."""
+        """Whether mpbake made the builder: its entry is signed, or each of its nodes has mpbake's mark."""
         return self.signed or (bool(self.nodes) and all(node.mark for node in self.nodes))
 
 

@@ -32,7 +32,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authority:
-    """A certificate authority that is never stored: it exists only while it signs."""
+    """A certificate authority whose key is never stored."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -54,7 +54,10 @@ class Authority:
     def issue(
         self, name: str, usage: x509.ObjectIdentifier, *, days: tuple[int, int] = (-1, 365)
     ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        """Return a key and its certificate for localhost, with one extended usage, valid in this range of days."""
+        """Return a key and its certificate for localhost, with one extended key usage.
+
+        `days` is its range of validity.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         here = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")))
         certificate = (
@@ -70,7 +73,7 @@ class Authority:
 
 def ensure_certificates(folder: Path) -> None:
     """Write ca.crt, server.crt, server.key, client.crt and client.key, unless valid ones exist."""
-    last = folder / "client.crt"  # the last one to be written
+    last = folder / "client.crt"  # this file is written last
     if last.exists() and _still_valid(last):
         return
     authority = Authority.create()

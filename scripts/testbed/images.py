@@ -1,4 +1,4 @@
-"""The images that builds of the testbed start from, made of Debian's packages if possible."""
+"""The images that builds of the testbed start from. They are made of Debian's packages if possible."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NODE_FILES = Path(__file__).parent / "node_image"
 
 
 def base_packages(place: Place) -> dict[str, Path]:
-    """Return Debian's packages of the base image for each architecture, fetched once; none on other systems."""
+    """Return Debian's packages of the base image for each architecture, downloaded once. Other systems have none."""
     return fetch(place, "busybox-static", tuple(_PLATFORMS)) if can_fetch(place) else {}
 
 
@@ -57,15 +57,15 @@ def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None
         repository, _, tag = image.partition(":")
         made = _build_named_node_image(place) if image == _NAMED_NODE else _build_node_image(place)
         push_image(registry, repository, tag, made)
-        place.note("image", name)  # buildx will pull it into the engine
+        place.note("image", name)  # later buildx pulls the image into the engine
 
 
 def node_image(engine: Engine, registry: RegistryClient, release: Release = "default") -> str:
-    """Return the name of the image from which buildx creates docker-container nodes here.
+    """Return the name of the image from which buildx creates docker-container nodes.
 
-    If MPBAKE_TEST_BUILDKIT names a release, the image holds that one. Otherwise an engine of the testbed gets an image
-    of dockerd, which holds the real BuildKit and is available offline. An engine that was already there gets BuildKit's
-    own image, if it is available.
+    If MPBAKE_TEST_BUILDKIT names a release, the image holds this release. Otherwise an engine of the testbed gets an
+    image of dockerd, which contains the real BuildKit and is available offline. An engine that the testbed did not
+    start gets BuildKit's own image, if available.
     """
     if release == "named" or (release == "default" and named_buildkit(engine.environ)):
         return f"{registry.host}/{_NAMED_NODE}"
@@ -85,7 +85,7 @@ def _busybox_images(environ: Mapping[str, str], packages: Mapping[str, Path]) ->
 
 
 def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
-    """Return the program in Debian's package."""
+    """Return the busybox program in Debian's package."""
     tar = run(("dpkg-deb", "--fsys-tarfile", str(package)), env=environ)
     with tarfile.open(fileobj=io.BytesIO(tar)) as files:
         member = next(entry for entry in files if entry.name.endswith("bin/busybox"))
@@ -97,7 +97,7 @@ def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
 
 
 def _commands(busybox: bytes, environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the commands of that busybox, which must be one for this machine."""
+    """Return the names of the commands of that busybox. The busybox must be a program for this machine."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "busybox"
         program.write_bytes(busybox)

@@ -118,7 +118,7 @@ class PieceBuilder:
         return str(self.state.log(piece.key).with_suffix(""))
 
     def _load_decision(self, piece: BuildPiece, ready_node: ReadyNode) -> LoadDecision:
-        """Return what to load of a build piece. Raises Unreachable, and UsageError if the piece must not be built."""
+        """Return the platforms of a build piece to load. Raises Unreachable, and UsageError if it must not be built."""
         platforms = [placed.platform for placed in piece.platforms]
         conflicts = declaration_conflicts(piece.node, platforms, ready_node.facts)
         if conflicts and piece.target.builder.emulation is Emulation.FORBID:

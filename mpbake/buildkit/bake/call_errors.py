@@ -94,7 +94,7 @@ class CallErrors:
         """Return the error of a call that ended by itself."""
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         files = {name: self._redact(file) for name, file in dockerfiles(call.definition, self._root).items()}
-        error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
+        error = build_error(progress, repeat, str(call.log), check, own=call.steps, dockerfiles=files)
         if is_push_failure(progress) and not isinstance(error, NodeLost):
             error = self._push_error(error, [piece.target])
         if isinstance(error, NodeLost):

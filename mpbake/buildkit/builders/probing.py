@@ -27,12 +27,12 @@ def probe_nodes(
     `plan` is the file that declares the nodes.
     """
     builders = dict.fromkeys(target.builder for target in targets)
-    rows = [row for builder in builders for row in _rows(services, builder, targets, plan)]
+    rows = [row for builder in builders for row in _probed_rows(services, builder, targets, plan)]
     facts = {row.node.id: _facts(row) for row in rows if row.reported or row.silent}
     return facts, tuple(_note(row) for row in rows if not row.reported)
 
 
-def _rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
+def _probed_rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
         settled = _with_settled_driver(services, builder, targets)
     except Unreachable as error:  # the driver of the default builder depends on the engine

@@ -83,7 +83,7 @@ def _failed_survey(node: Node, error: MpbakeError) -> _NodeSurvey:
 
 
 def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
-    """Return the state of one node. Raises an error if the state cannot be found."""
+    """Return the state of one node. Raises an error if the state is unknown."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
     warnings = back_end_of(node).check(node, services.now, services.environment)
@@ -158,7 +158,7 @@ def has_entry(builder: Builder) -> bool:
 def _foreign(builder: Builder) -> UsageError:
     name = builder.name.lower()
     return UsageError(
-        f"{builder.name}: a builder {name} is in buildx's store that mpbake did not make; it stays unchanged",
-        hint="rename yours, use that one (external = true), or remove it and keep what it uses: "
+        f"{builder.name}: mpbake did not make the builder {name} in buildx's store, and leaves it unchanged",
+        hint="rename your builder, use the existing one (external = true), or remove only its entry: "
         f"docker buildx rm --keep-daemon {name}",
     )

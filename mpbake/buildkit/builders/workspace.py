@@ -26,7 +26,7 @@ _IDLE_PAUSE = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderWorkspace:
-    """The tools for changes of builders.
+    """The services and reports that a change of builders needs.
 
     `plan` is the file that declares the builders; `say` reports a finished action. `progress` receives the ID of a node
     that is starting, and the node's current activity; calls may be frequent.

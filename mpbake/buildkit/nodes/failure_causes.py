@@ -52,7 +52,7 @@ def unreachable_by(causes: Causes, node: Node, completed: Completed, complaint: 
 
 
 def error_output(completed: Completed, complaint: str = "") -> str:
-    """Return the text that says why a command failed."""
+    """Return the text of a command's output that contains the reason of its failure."""
     return "no answer in time" if completed.timed_out else complaint or completed.stderr or completed.error
 
 
@@ -64,7 +64,7 @@ def explain_engine(output: str) -> tuple[str, str]:
     for cause in FAR if host else IN_USE:
         if cause.pattern.search(plain):
             return f"{cause.message.format(host=host)} ({error})", cause.hint.format(host=host)
-    return f"the Docker engine does not answer: {error or 'it says nothing'}", NO_ENGINE
+    return f"the Docker engine does not answer: {error or 'docker gives no reason'}", NO_ENGINE
 
 
 def node_text(node: Node) -> str:

@@ -242,17 +242,21 @@ def _parse_record(document: dict[str, Any]) -> Record:
     if document["format"] != _FORMAT:
         raise ValueError(document["format"])
     nodes = tuple(_parse_node(**node) for node in document["nodes"])
-    return Record(builder=_text(document["builder"]), plan=_text(document["plan"]), nodes=nodes)
+    return Record(builder=_checked_text(document["builder"]), plan=_checked_text(document["plan"]), nodes=nodes)
 
 
 def _parse_node(name: Any, driver: Any, engine: Any, context: Any = "", place: Any = None) -> MadeNode:
-    options = {_text(option): _text(value) for option, value in (place or {}).items()}
+    options = {_checked_text(option): _checked_text(value) for option, value in (place or {}).items()}
     return MadeNode(
-        name=_text(name), driver=str(Driver(driver)), engine=_text(engine), context=_text(context), place=options
+        name=_checked_text(name),
+        driver=str(Driver(driver)),
+        engine=_checked_text(engine),
+        context=_checked_text(context),
+        place=options,
     )
 
 
-def _text(value: Any) -> str:
+def _checked_text(value: Any) -> str:
     """Return `value` if it is text. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(value)

@@ -123,7 +123,7 @@ class RegistryFailure:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether a retry is pointless: access denied, not found, invalid, or no readable login."""
+        """Whether a retry cannot succeed: access denied, not found, invalid, or no readable login."""
         is_temporary = self.status == _RATE_LIMITED or self.code == _DIGEST_INVALID
         return self.login_error is not None or (400 <= self.status < 500 and not is_temporary)
 

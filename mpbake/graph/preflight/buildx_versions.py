@@ -71,7 +71,7 @@ def _ignored_attributes(target: Target, version: Version) -> Iterator[Problem]:
         if since > version:
             needs = f"{target.name}: {name} needs buildx {version_text(since)} or newer"
             message = f"{needs}: buildx {version_text(version)} ignores it"
-            yield _problem(target.source_key((name,)), message, since, name)
+            yield _needs_newer_buildx(target.source_key((name,)), message, since, name)
 
 
 def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]
     if version < since and any(map(deletes, target.outputs)):
         needs = f"{target.name}: an output with mode=delete needs buildx {version_text(since)} or newer"
         message = f"{needs}: buildx {version_text(version)} deletes nothing"
-        yield _problem(target.source_key(("output",)), message, since, "mode=delete")
+        yield _needs_newer_buildx(target.source_key(("output",)), message, since, "mode=delete")
 
 
 def _refused_options(
@@ -95,10 +95,10 @@ def _refused_options(
                 owner, key = _option_source(plan_files, node, name)
                 needs = f"{owner}: {name} of the {driver} driver needs buildx {version_text(since)} or newer"
                 message = f"{needs}: buildx {version_text(version)} refuses it"
-                yield _problem(key, message, since, name)
+                yield _needs_newer_buildx(key, message, since, name)
 
 
-def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
+def _needs_newer_buildx(key: KeyPath, message: str, since: Version, name: str) -> Problem:
     hint = f"install buildx {version_text(since)} or newer, or remove {name}"
     return Problem(code=Code.NEEDS_BUILDX, key=key, message=message, hint=hint)
 

@@ -64,7 +64,9 @@ class EndpointRules:
     when_empty: str = "the engine in use"
     takes_tls: bool = False
     takes_servername: bool = False
-    no_tls_hint: str = "set tls = { ca, cert, key }, or accept the risk with insecure = true"
+    no_tls_hint: str = (
+        "set tls = { ca, cert, key }, or set insecure = true: then everyone who reaches the port controls the node"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Options of nodes: which driver supports each, which values are valid, and what buildx and buildkitd receive."""
+"""Options of nodes: the drivers that support each option, its valid values, and its form for buildx and buildkitd."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _text(value: Any) -> Any:
+def _as_text(value: Any) -> Any:
     """Convert numbers and booleans to text as written in TOML: users write such values for arguments and labels."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -201,7 +201,7 @@ OR_TEMPLATE = _OrTemplate(_template_or)
 _PLATFORM_SCHEMA = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
 _TAG = _text_schema("registry.example.com/team/web:1.0")
 VALUE_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean", "array", "object"]})
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Text = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Flag = Annotated[bool, OR_TEMPLATE]
 Texts = Annotated[list[Text], OR_TEMPLATE]
 TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], OR_TEMPLATE]

@@ -1,4 +1,4 @@
-"""buildx instances of single nodes, each in its own folder: writes them, and asks nodes through them.
+"""buildx instances of single nodes: each is in its own folder, and mpbake queries the node through it.
 
 An instance lists one node, so buildx cannot choose another one, and a node that does not answer delays no other node.
 An instance only refers to the node: its folder can be removed at any time.
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadyNode:
-    """A node that answers: its facts, how buildx reaches it, and a `note` of what mpbake had to do.
+    """A node that answers: its facts, the buildx builder that reaches it, and a `note` about mpbake's work on it.
 
     `workflow` holds environment variables about the workflow run. buildx needs these variables to create the node's
     container.
@@ -100,7 +100,7 @@ class Instances:
         inspected, lines = self._inspect(ready)
         if lacks_buildkit(lines):
             raise UsageError(
-                f"node {node.id}: this engine has no BuildKit of its own, as podman has none",
+                f"node {node.id}: the engine does not contain BuildKit (podman does not)",
                 hint=f'set driver = "{CONTAINER_DRIVER}" in its builder: BuildKit then runs in a container',
             )
         return replace(ready, facts=self._facts(node, inspected, lines))
@@ -251,7 +251,7 @@ class Instances:
         return inspected, parse(inspected.stdout)
 
     def _facts(self, node: Node, inspected: Completed, lines: Mapping[str, str]) -> NodeFacts:
-        """Return what `node` reports. Raises Unreachable if it reports nothing, UsageError as `boot` does."""
+        """Return the facts that `node` reports. Raises Unreachable without a report, and UsageError as `boot` does."""
         if inspected.returncode or "error" in lines or not lines.get("platforms"):
             raise unusable(node, inspected, lines.get("error") or inspected.stderr or status_complaint(lines))
         platforms = tuple(reported_platform(name.rstrip("*")) for name in lines["platforms"].split(", "))

@@ -1,4 +1,4 @@
-"""Causes of failures, recognized in docker's output."""
+"""The causes of failures, recognized in the output of docker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records of the nodes that mpbake made from this machine."""
+"""The records of the nodes that mpbake has made from this machine."""
 
 from __future__ import annotations
 

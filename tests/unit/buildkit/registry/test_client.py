@@ -1,4 +1,4 @@
-"""Requests to registries: their content, retries and errors."""
+"""Requests to registries: their contents, retries and errors."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def bare(status: int, body: bytes = b"<html>") -> Response:
 
 
 @pytest.mark.parametrize(
-    ("ends", "not_applied"),
+    ("answers", "not_applied"),
     [
         ([refusal(403)], True),
         ([refusal(429)] * 9, True),
@@ -156,10 +156,10 @@ def bare(status: int, body: bytes = b"<html>") -> Response:
     ],
 )
 def test_a_failure_says_whether_the_request_may_have_been_carried_out(
-    ends: list[Response | NoResponse], *, not_applied: bool
+    answers: list[Response | NoResponse], *, not_applied: bool
 ) -> None:
     with pytest.raises(RequestFailed) as caught:
-        client_of(MemoryRegistry(fails(*ends))).put(WEB, "1", IMAGE)
+        client_of(MemoryRegistry(fails(*answers))).put(WEB, "1", IMAGE)
     assert caught.value.failure.not_applied is not_applied
 
 

@@ -1,4 +1,4 @@
-"""`mpbake builders`: its options, and what it prints and does for builders in some state."""
+"""The command `mpbake builders`: its options, its output and its actions for builders in several states."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ START = Change(action=Action.START, kind=ResourceKind.CONTAINER, name="c", reaso
 
 
 def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, str]:
-    """Return the exit code and the output of `builders plan` for a builder in some state."""
+    """Return the exit code and the output of `builders plan` for a builder in this state."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -90,13 +90,13 @@ def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, 
 
 @dataclass
 class _Services:
-    """The services that are needed to ask for the version of buildx."""
+    """Services that only report the version of buildx."""
 
     docker: FakeDocker
 
 
 class _Pretended:
-    """A workspace whose functions are never called."""
+    """A workspace whose methods are never called."""
 
     services = bring_up = stop = remove = None
 
@@ -248,7 +248,7 @@ class Hesitant(io.StringIO):
 
 
 def hesitant_world(folder: Path) -> World:
-    """A world with such streams."""
+    """Return a world with such streams."""
     return replace(world(folder, {"HOME": str(folder)}), stdout=Hesitant(), stderr=Hesitant())
 
 

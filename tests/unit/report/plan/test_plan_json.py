@@ -1,4 +1,4 @@
-"""Plans as programs read them."""
+"""Plans as JSON, for programs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ load = true
 
 
 def parsed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> dict[str, Any]:
-    """Return the plan of some targets. Keywords are the platforms of the builders' local nodes."""
+    """Return the parsed JSON of a plan of some targets. Keywords are the platforms of the builders' local nodes."""
     graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
     parsed_plan: dict[str, Any] = json.loads(plan_json(graph, warnings))
     return parsed_plan

@@ -1,4 +1,4 @@
-"""Deployments of nodes: found through kubectl, recognized by their mark, removed."""
+"""Deployments of nodes: mpbake finds them through kubectl, recognizes them by their mark, and removes them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MARKED = declare(NODE).mark
 
 
 def deployment(mark: str = MARKED, *, ready: int = 1) -> dict[str, Any]:
-    """Return a cluster's description of the Deployment of `NODE`, as far as mpbake reads it."""
+    """Return the Deployment of `NODE` as a cluster describes it, with the fields that mpbake reads."""
     container = {
         "image": "moby/buildkit:v1",
         "resources": {"requests": {"cpu": "1"}},
@@ -61,7 +61,7 @@ def pod(**status: Any) -> dict[str, Any]:
 
 
 class Cluster(FakeDocker):
-    """A cluster with at most one Deployment, and a buildx that makes it."""
+    """A cluster with at most one Deployment, and a buildx that creates the Deployment."""
 
     def __init__(self, described: dict[str, Any] | None = None, **answers: Any) -> None:
         defaults = {
@@ -74,7 +74,7 @@ class Cluster(FakeDocker):
         self.described = described
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        """Do as buildx and kubectl do. The namespace is checked, then left out of the recorded command."""
+        """Answer like buildx and kubectl. The namespace is checked, and removed from the recorded command."""
         if arguments[0] == "kubectl":
             assert arguments[1] == "--namespace=ci"
             arguments = [arguments[0], *arguments[2:]]
@@ -91,7 +91,7 @@ class Cluster(FakeDocker):
 
 
 def brought_up(folder: Path, cluster: Cluster, builder: Builder = CLUSTER) -> tuple[str, list[str], list[str]]:
-    """Return the planned changes of the Deployment, the messages about it, and the errors."""
+    """Return the planned changes of the Deployment, the messages of the reconciliation, and the errors."""
     plans, messages, errors = workspaces.brought_up(folder, cluster, builder)
     lines = [line for line in plans.splitlines() if " builder k:" not in line]
     return "\n".join(lines), messages, [error for error in errors if "did not write its entry" not in error]
@@ -176,7 +176,7 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
     assert messages == ["k: not added to buildx's store until all of its nodes can be made"]
     assert errors == [
         text("""
-            k/n: a Deployment k-n exists that mpbake did not make; it stays unchanged
+            k/n: mpbake did not make the Deployment k-n, and leaves it unchanged
               = rename the builder or the node, use its builder (external = true), \
 or remove it: kubectl --namespace=ci delete deployment k-n
             """)
@@ -268,7 +268,7 @@ def test_what_does_not_say_whether_it_is_in_use_stays(
     ],
 )
 def test_nothing_builds_where_nothing_runs(tmp_path: Path, status: dict[str, Any]) -> None:
-    """The Deployment may be what the change corrects."""
+    """The change may repair the Deployment, so its state is no error."""
     pods = done(json.dumps({"items": [pod(**status)]}))
     cluster = Cluster(deployment("driver=0"), kubectl_get_pods=pods, kubectl_exec=failed("container not found"))
     assert brought_up(tmp_path, cluster)[1:] == (["k/n: recreated, and answers"], [])

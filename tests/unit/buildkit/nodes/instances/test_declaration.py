@@ -44,7 +44,7 @@ def test_a_remote_node() -> None:
 
 
 def test_a_container_carries_a_mark_of_all_that_it_was_made_with() -> None:
-    # Every machine must know it again, whichever version of mpbake made the container.
+    # The mark must stay the same in all versions of mpbake, since other machines compare it with their plan.
     mark = "driver=09208fa2;image=4bee1ca1;network=e62c1c09"
     assert declare(CONTAINER).options == {"image": "moby/buildkit:v1", "network": "host", f"env.{MARK}": mark}
     assert declare(replace(CONTAINER, driver=Driver.KUBERNETES)).mark != ""
