@@ -51,7 +51,9 @@ def unplaceable(
 
 def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:
     builder = target.builder
-    hint = "add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)"
+    hint = "add a node for it, remove the platform, or install an emulator: `mpbake doctor` prints the command"
+    if builder.emulators:
+        hint = f"install the emulators that the plan asks for: mpbake builders up {builder.name}"
     message = f'no node of builder "{builder.name}" builds {platform} ({_platforms_by_node(builder, facts)})'
     return replace(_problem(Code.NO_NODE, target, ("platforms",), message, hint), culprit=str(platform))
 

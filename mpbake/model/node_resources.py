@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
+
+from mpbake.base.text import one_line
 
 if TYPE_CHECKING:
     from mpbake.model.node_state import ResourceKind
@@ -43,3 +46,11 @@ def context_name(node: Node) -> str:
     """Return the name of the docker context that mpbake makes for `node`; empty if none is needed."""
     rules = node.driver.rules.resource
     return rules.context(node) if rules else ""
+
+
+def docker_command(node: Node) -> str:
+    """Return the docker command for the engine of `node`."""
+    engine = context_name(node) or node.endpoint
+    if not engine or not node.driver.rules.endpoint.is_engine:
+        return "docker"
+    return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))

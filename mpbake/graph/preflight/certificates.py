@@ -80,6 +80,15 @@ def end_warning(certificate: Certificate, now: datetime, days: int) -> Iterator[
         yield f"expires in {count(left.days, 'day')}, on {certificate.not_valid_after_utc:%Y-%m-%d}"
 
 
+def certificates_end(node: Node) -> datetime | None:
+    """Return when the first of the certificates in the TLS files of `node` ends; None if there is none to read."""
+    try:
+        authorities, chain = _read(node.tls)
+    except _Unreadable:
+        return None
+    return min((certificate.not_valid_after_utc for certificate in (*authorities, *chain)), default=None)
+
+
 def _message(node: Node, finding: CertificateFinding) -> str:
     return f"{node.id}: tls.{finding.field}: {finding.message}"
 

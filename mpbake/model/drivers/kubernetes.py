@@ -39,4 +39,5 @@ KUBERNETES = DriverRules(
         location_options=(_NAMESPACE, _CLAIM),
     ),
     buildx_name=lambda name: name.replace("_", "-"),  # as buildx names Deployments
+    emulators_hint="set qemu.install = true, which installs emulators in the pods",
 )

@@ -29,4 +29,5 @@ REMOTE = DriverRules(
     start_text=CHECK_ONLY,
     external_start_text=CHECK_ONLY,
     tls_options=_tls_options,
+    emulators_hint="install them on the machine of the node: `mpbake doctor` prints the command",
 )

@@ -15,7 +15,6 @@ from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, en
 from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, ask_nothing, boot_instance
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import (
-    docker_command,
     hides_missing_engine,
     log_paragraph,
     node_text,
@@ -27,7 +26,7 @@ from mpbake.buildkit.nodes.ownership import check_volume, owned_resource
 from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.drivers.docker_container import container_name
 from mpbake.model.marks import MARK, VOLUME_LABEL
-from mpbake.model.node_resources import volume_name
+from mpbake.model.node_resources import docker_command, volume_name
 from mpbake.model.node_state import CacheRemoval, NodeResource
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 
