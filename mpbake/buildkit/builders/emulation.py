@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     """The platforms that nodes report, by node ID."""
 
 _NOT_ROOT = re.compile(r"permission denied|operation not permitted|read-only file system", re.IGNORECASE)
-_NO_IMAGE = re.compile(r"pull access|manifest unknown|not found|no such host|failed to resolve|denied", re.IGNORECASE)
+_NO_IMAGE = re.compile(
+    r"pull access|manifest unknown|manifest for \S+ not found|name unknown|failed to (resolve|do request)|dial tcp"
+    r"|no such host",
+    re.IGNORECASE,
+)
+_OTHER_PROGRAM = re.compile(r"executable file not found|no command specified", re.IGNORECASE)
+_ADVICE = "See 'docker "
+"""How the last line of docker's error begins, which refers to its help."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,10 +197,15 @@ def _run_installer(services: NodeServices, builder: Builder, engine: _Engine) ->
     completed = services.docker.run(arguments, endpoint=engine_of(node), timeout=node.boot_timeout)
     output = without_colour(f"{completed.stdout}\n{completed.stderr}")
     if completed.returncode or completed.timed_out:
-        error = one_line(without_colour(completed.error))
+        error = "no answer in time" if completed.timed_out else _error_line(output)
         message = f"{builder.name}: emulators cannot be installed on {engine.name}: {error}"
         raise Unreachable(message, hint=_hint(builder, engine, output))
     return output
+
+
+def _error_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith(_ADVICE)]
+    return one_line(lines[-1].removeprefix("docker: ")) if lines else "it says nothing"
 
 
 def _hint(builder: Builder, engine: _Engine, output: str) -> str:
@@ -201,6 +213,8 @@ def _hint(builder: Builder, engine: _Engine, output: str) -> str:
         return "install them as root on the machine of the engine: an engine without root cannot"
     if _NO_IMAGE.search(output):
         return "set emulators-image to an image that the engine can pull"
+    if _OTHER_PROGRAM.search(output):
+        return "set emulators-image to an image with the options of tonistiigi/binfmt"
     command = install_command(docker_command(engine.nodes[0]), builder.emulators, engine.platforms)
     return f"see what it says: {command}"
 

@@ -67,7 +67,7 @@ def check_engine(facts: Facts) -> Iterator[Finding]:
     elif not isinstance(facts.engine, Unanswered):
         engine = facts.engine
         address = one_line(engine.address)
-        yield ok(f"engine {one_line(engine.version)} at {address}, {engine.facts.platform}", subject=address)
+        yield ok(f"engine {one_line(engine.version)}, {engine.facts.platform}, at {address}", subject=address)
     elif facts.uses_engine():
         yield missing(facts.engine.reason, facts.engine.remedy)
     else:

@@ -119,10 +119,10 @@ class PushAccess:
 class Purpose(StrEnum):
     """What a folder holds."""
 
-    STATE = "logs and locks of the plan"
+    STATE = "logs of runs"
     RECORDS = "records of builders"
     TEMPORARY = "temporary files"
-    ENGINE = "images and caches of the engine"
+    ENGINE = "images and caches"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -93,16 +93,16 @@ def _far_engines(facts: Facts) -> list[Engine]:
 
 def _space_finding(place: Place, space: Space) -> Finding:
     path = one_line(str(place.path))
-    left = f"{path} ({place.purpose}): {_size(space.free)} free"
+    left = f"{_size(space.free)} free for {place.purpose}: {path}"
     remedy = "free some disk space"
     if place.purpose is Purpose.ENGINE:
         remedy = "free some disk space: docker system df shows what uses it, docker buildx prune removes build caches"
     if not space.is_writable:
-        message = f"{path} ({place.purpose}): this user may not write there"
+        message = f"this user may not write {place.purpose}: {path}"
         return missing(message, "correct the permissions of the folder", subject=path)
     if space.files is not None and space.files < LEAST_FILES:
-        message = f"{path} ({place.purpose}): its file system has room for {count(space.files, 'new file')}"
-        return missing(message, "remove files: it has no free inodes", subject=path)
+        message = f"room for {count(space.files, 'new file')} only, for {place.purpose}: {path}"
+        return missing(message, "remove files: the file system has no more inodes", subject=path)
     if space.free < LEAST_SPACE[place.purpose]:
         return missing(left, remedy, subject=path)
     if space.free < ENOUGH_SPACE[place.purpose]:

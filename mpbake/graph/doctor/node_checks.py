@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from mpbake.graph.doctor.facts import Facts, NodeReport
     from mpbake.graph.doctor.findings import Finding
     from mpbake.graph.preflight.certificates import CertificateFinding
+    from mpbake.model.node_state import NodeRow
     from mpbake.model.plan import Builder, Node, Target
 
 _HINT = "\n  = "
 """What separates the message of an error from its hint."""
+_NOT_MADE = "missing"
+"""The status of a node whose container or Deployment does not exist."""
 _DRIFT_OF_ENTRY = ("entry", "no entry")
 """Differences of an entry in buildx's store, which runs do not use."""
 
@@ -57,8 +60,7 @@ def _check_node(facts: Facts, builder: Builder, node: Node) -> Iterator[Finding]
     elif answer.row.trouble:
         yield _unusable(facts, builder, node, answer)
     elif not answer.row.reported:
-        message = f"{_name(answer.row.node)}: its {_resource(answer.row.node)} is {answer.row.status}"
-        yield unknown(message, _start_remedy(builder), subject=node.id)
+        yield unknown(_absence(answer.row), _start_remedy(builder), subject=node.id)
     else:
         version = f"BuildKit {one_line(answer.row.version)}" if answer.row.version else "BuildKit of unknown version"
         yield ok(f"{_name(answer.row.node)}: {version}, itself {answer.row.reported[0]}", subject=node.id)
@@ -101,9 +103,12 @@ def _name(node: Node) -> str:
     return f"{node.id} ({node.driver}, {one_line(node.endpoint) or node.driver.rules.endpoint.when_empty})"
 
 
-def _resource(node: Node) -> str:
-    rules = node.driver.rules.resource
-    return rules.kind(node).value if rules else "BuildKit"
+def _absence(row: NodeRow) -> str:
+    """Return why a node has not been asked: its container or Deployment does not exist, or is stopped."""
+    rules = row.node.driver.rules.resource
+    resource = rules.kind(row.node).value if rules and not row.node.external else "BuildKit"
+    state = "does not exist yet" if row.status == _NOT_MADE else f"is {row.status}"
+    return f"{_name(row.node)}: its {resource} {state}"
 
 
 def _start_remedy(builder: Builder) -> str:
@@ -184,7 +189,7 @@ def _no_emulator(facts: Facts, builder: Builder, platform: Platform) -> Finding:
 
 
 def check_emulators(facts: Facts) -> Iterator[Finding]:
-    """Say which emulators are registered on the nodes that emulate a platform of the plan."""
+    """Say which emulators are registered on the nodes that emulate, or should emulate, a platform of the plan."""
     if facts.subject.plan_files is None:
         yield _emulators_of_engine(facts)
         return
@@ -192,9 +197,10 @@ def check_emulators(facts: Facts) -> Iterator[Finding]:
     if blocked:
         yield blocked
         return
-    emulating = [node for builder in facts.subject.builders for node in _emulating(facts, builder)]
+    emulating = dict.fromkeys(node for builder in facts.subject.builders for node in _emulating(facts, builder))
     for node in emulating:
-        yield ok(f"{node.id} emulates {_names(_emulated_on(facts.reports[node.id].platforms))}", subject=node.id)
+        emulated = _names(_emulated_on(facts.reports[node.id].platforms))
+        yield ok(f"{node.id} emulates {emulated or 'nothing'}", subject=node.id)
     open_nodes = [node.id for node in facts.subject.nodes if node.id not in facts.node_facts]
     if not emulating and open_nodes:
         yield unknown(f"emulators: {', '.join(open_nodes)} has not reported its platforms")
@@ -203,13 +209,13 @@ def check_emulators(facts: Facts) -> Iterator[Finding]:
 
 
 def _emulating(facts: Facts, builder: Builder) -> list[Node]:
-    """Return the nodes of `builder` that emulate a platform of the plan, by their own report."""
+    """Return the nodes of `builder` that emulate a platform of the plan, by their own report; all if none can."""
     known = facts.node_facts
     emulating: dict[Node, None] = {}
     for platform, target in _wanted(facts, builder).items():
         _, nodes = equal_nodes(target, platform, known)
-        for node in nodes:
-            if node.id in known and platform in _emulated_on(known[node.id].platforms):
+        for node in nodes or builder.nodes:
+            if node.id in known and not runs_natively(known[node.id].platforms, platform):
                 emulating[node] = None
     return list(emulating)
 
