@@ -60,7 +60,7 @@ def _answered(services: NodeServices, subject: Subject, registries: Registries, 
     docker, ask = services.docker, questions.ask
     client, buildx = ask(partial(_client_version, docker)), ask(partial(buildx_version, docker))
     engine = ask(partial(engine_at, services, ""))
-    engine_platforms = ask(partial(platforms_of_engine, services, _ENGINE_NODE))
+    engine_platforms = ask(partial(_platforms_without_plan, services, subject))
     default = ask(partial(_default_driver, services, subject))
     reports = {builder.name: ask(partial(_reports, services, subject, builder)) for builder in subject.builders}
     engines = {name: ask(partial(engine_at, services, name)) for name in _engine_names(subject.nodes)}
@@ -108,6 +108,11 @@ def _client_version(docker: Docker) -> str:
     """Return the version of the docker command, which it tells even if no engine answers. Raises Unreachable."""
     completed = docker.run(["version", "--format", "{{.Client.Version}}"], timeout=_VERSION_TIMEOUT)
     return completed.stdout.strip().partition("\n")[0] or "of unknown version"
+
+
+def _platforms_without_plan(services: NodeServices, subject: Subject) -> tuple[Platform, ...]:
+    """Return the platforms of the engine in use. With a plan, its nodes tell more. Raises Unreachable, UsageError."""
+    return platforms_of_engine(services, _ENGINE_NODE) if subject.plan_files is None else ()
 
 
 def _default_driver(services: NodeServices, subject: Subject) -> Driver:

@@ -146,8 +146,9 @@ class Space:
 class Facts:
     """All facts. `client` is the version of the docker command, `default` the driver of the default builder in a run.
 
-    `engine` is the engine in use, and `engine_platforms` are the platforms that its BuildKit reports. Mappings are by
-    node ID (`nodes`, `engines`), repository (`pushes`), registry (`registry_clocks`) and folder (`spaces`).
+    `engine` is the engine in use. `engine_platforms` are the platforms that its BuildKit reports; mpbake asks for them
+    only without a plan, since the nodes of a plan tell more. Mappings are by node ID (`nodes`, `engines`), repository
+    (`pushes`), registry (`registry_clocks`) and folder (`spaces`).
     """
 
     subject: Subject
@@ -186,8 +187,13 @@ class Facts:
         """Return the driver that a run uses for `node`."""
         return self.default if node.driver.rules.is_automatic else node.driver
 
+    @staticmethod
+    def is_on_engine_in_use(node: Node) -> bool:
+        """Whether `node` is on the engine that the docker command uses."""
+        return node.driver.rules.endpoint.is_engine and not node.endpoint
+
     def uses_engine(self) -> bool:
         """Whether a run uses the engine in use: on a node of the plan, or for `load`. Without a plan, True."""
         subject = self.subject
-        on_node = any(node.driver.rules.endpoint.is_engine and not node.endpoint for node in subject.nodes)
+        on_node = any(map(self.is_on_engine_in_use, subject.nodes))
         return subject.plan_files is None or on_node or any(target.load for target in subject.targets)

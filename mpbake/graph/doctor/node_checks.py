@@ -71,6 +71,8 @@ def _check_node(facts: Facts, builder: Builder, node: Node) -> Iterator[Finding]
 def _unusable(facts: Facts, builder: Builder, node: Node, report: NodeReport) -> Finding:
     if _certificate_faults(facts, node):
         return unknown(f"{node.id}: not asked, since its certificates cannot be used", subject=node.id)
+    if isinstance(facts.engine, Unanswered) and facts.is_on_engine_in_use(node):
+        return unknown(f"{node.id}: not asked, since the engine in use does not answer", subject=node.id)
     message, _, hint = report.row.trouble.partition(_HINT)
     if not report.row.silent or node.required or _is_indispensable(facts, builder, node):
         return missing(message, hint, subject=node.id)
@@ -158,7 +160,7 @@ def _check_platform(facts: Facts, builder: Builder, platform: Platform, target: 
     names = ", ".join(node.id for node in live)
     if not live or execution is Execution.UNKNOWN:
         waiting = ", ".join(node.id for node in nodes)
-        return unknown(f"{subject}: native or emulated? {waiting} has not reported its platforms", subject=builder.name)
+        return unknown(f"{subject}: native or emulated? no report from {waiting}", subject=builder.name)
     conflicts = [message for node in live for message in declaration_conflicts(node, [platform], known[node.id])]
     if conflicts and not any(can_execute(own, platform) for node in live for own in known[node.id].platforms):
         return missing(conflicts[0], emulator_remedy(builder, live[0], platform), subject=builder.name)
@@ -199,11 +201,11 @@ def check_emulators(facts: Facts) -> Iterator[Finding]:
         return
     emulating = dict.fromkeys(node for builder in facts.subject.builders for node in _emulating(facts, builder))
     for node in emulating:
-        emulated = _names(_emulated_on(facts.reports[node.id].platforms))
-        yield ok(f"{node.id} emulates {emulated or 'nothing'}", subject=node.id)
+        if emulated := _emulated_on(facts.reports[node.id].platforms):  # if there is none, `platforms` says so
+            yield ok(f"{node.id} emulates {_names(emulated)}", subject=node.id)
     open_nodes = [node.id for node in facts.subject.nodes if node.id not in facts.node_facts]
     if not emulating and open_nodes:
-        yield unknown(f"emulators: {', '.join(open_nodes)} has not reported its platforms")
+        yield unknown(f"emulators: no report from {', '.join(open_nodes)}")
     elif not emulating:
         yield not_needed("emulators: no node has to emulate a platform of the plan")
 
@@ -215,7 +217,8 @@ def _emulating(facts: Facts, builder: Builder) -> list[Node]:
     for platform, target in _wanted(facts, builder).items():
         _, nodes = equal_nodes(target, platform, known)
         for node in nodes or builder.nodes:
-            if node.id in known and not runs_natively(known[node.id].platforms, platform):
+            reported = known[node.id].platforms if node.id in known else ()
+            if reported and not runs_natively(reported, platform):
                 emulating[node] = None
     return list(emulating)
 

@@ -19,8 +19,8 @@ def emulator_remedy(builder: Builder, node: Node, platform: Platform) -> str:
     if has_engine(node):
         command = install_command(docker_command(node), EMULATORS_IMAGE, [platform])
         is_declared = not (builder.external or builder.driver.rules.is_automatic)
-        by_plan = f'set emulators = "install" in {builder.name} and run `mpbake builders up {builder.name}`, or '
-        return f"{by_plan if is_declared else ''}run {command}"
+        by_plan = f'set emulators = "install" in {builder.name} and run `mpbake builders up {builder.name}`; or '
+        return f"{by_plan if is_declared else ''}run: {command}"
     if node.driver.rules.resource:
         return node.driver.rules.emulators_hint
     command = install_command("docker", EMULATORS_IMAGE, [platform])

@@ -216,7 +216,7 @@ class _BuilderKeysSpec(Table):
     )
     emulators: EmulatorsName = Field(
         default="",
-        description="install: `mpbake builders up` installs the emulators that the platforms of the plan need, on the "
+        description="whether `mpbake builders up` installs the emulators that the platforms of the plan need, on the "
         "engines of the nodes",
         json_schema_extra={"default": "never"},
     )
