@@ -154,7 +154,9 @@ def test_no_node_at_all() -> None:
         problem: web: no node of builder "x" builds linux/s390x (a: linux/amd64; b: linux/arm64, linux/amd64) = \
 add a node for it, remove the platform, or install an emulator: `mpbake doctor` prints the command
         """)
-    asks = placed("a = amd64", "s390x", builder='driver = "docker-container"\nemulators = "install"', a=reported("amd64"))
+    asks = placed(
+        "a = amd64", "s390x", builder='driver = "docker-container"\nemulators = "install"', a=reported("amd64")
+    )
     assert asks.endswith(" = install the emulators that the plan asks for: mpbake builders up x")
 
 
