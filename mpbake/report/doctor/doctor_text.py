@@ -48,7 +48,7 @@ def _finding_lines(finding: Finding, *, colour: bool) -> Iterator[str]:
     status = finding.status.ljust(_COLUMN)
     shown = f"\x1b[{_COLOURS[finding.status]}m{status}\x1b[0m" if colour else status
     indent = _MARGIN + " " * _COLUMN
-    text = [line for part in printable(finding.message).splitlines() for line in _wrapped(part, indent, indent)]
+    text = [line for part in printable(finding.message).splitlines() or [""] for line in _wrapped(part, indent, indent)]
     yield (_MARGIN + shown + text[0].removeprefix(indent)).rstrip()
     yield from text[1:]
     if finding.remedy:

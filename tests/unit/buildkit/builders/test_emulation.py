@@ -160,7 +160,7 @@ def test_an_engine_without_buildkit_leaves_it_open_until_the_container_answers(t
 
 def test_two_names_of_one_engine_get_emulators_once(tmp_path: Path) -> None:
     """A docker context and a URL, both of the same engine."""
-    contexts = {"context_inspect": context_in_use("far", "ssh://far")}
+    contexts: dict[str, Any] = {"context_inspect": context_in_use("far", "ssh://far")}
     other = replace(NODE, name="other", endpoint="far")
     engine = Machine(**contexts)
     engine.answers["container inspect"] = container()
