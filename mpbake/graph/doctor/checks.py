@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mpbake.graph.doctor.certificate_checks import check_certificates
 from mpbake.graph.doctor.docker_checks import check_buildx, check_client, check_engine, check_store
 from mpbake.graph.doctor.findings import CheckResult
 from mpbake.graph.doctor.machine_checks import check_clocks, check_disks
-from mpbake.graph.doctor.node_checks import check_certificates, check_emulators, check_nodes, check_platforms
+from mpbake.graph.doctor.node_checks import check_emulators, check_nodes, check_platforms
 from mpbake.graph.doctor.registry_checks import check_addresses, check_push
 
 if TYPE_CHECKING:

@@ -1,21 +1,20 @@
-"""Checks of the nodes of a plan, of their platforms and emulators, and of their certificates. Pure."""
+"""Checks of the nodes of a plan, and of their platforms and emulators. Pure."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.base.codes import Severity
 from mpbake.base.platforms import can_execute, runs_natively
-from mpbake.base.text import count, one_line
+from mpbake.base.text import one_line
 from mpbake.graph.candidates import equal_nodes
+from mpbake.graph.doctor.certificate_checks import has_certificate_faults
 from mpbake.graph.doctor.docker_checks import without_docker
 from mpbake.graph.doctor.facts import Unanswered
 from mpbake.graph.doctor.findings import missing, not_needed, ok, unknown, warning
 from mpbake.graph.doctor.remedies import emulator_remedy
 from mpbake.graph.emulators import wanted_platforms
 from mpbake.graph.node_facts import declaration_conflicts
-from mpbake.graph.preflight.certificates import RENEW_HINT, certificate_findings, certificates_end
-from mpbake.model.plan import Emulation, TlsFiles
+from mpbake.model.plan import Emulation
 from mpbake.model.steps import Execution
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.graph.doctor.facts import Facts, NodeReport
     from mpbake.graph.doctor.findings import Finding
-    from mpbake.graph.preflight.certificates import CertificateFinding
     from mpbake.model.node_state import NodeRow
     from mpbake.model.plan import Builder, Node, Target
 
@@ -69,7 +67,7 @@ def _check_node(facts: Facts, builder: Builder, node: Node) -> Iterator[Finding]
 
 
 def _unusable(facts: Facts, builder: Builder, node: Node, report: NodeReport) -> Finding:
-    if _certificate_faults(facts, node):
+    if has_certificate_faults(node, facts.now):
         return unknown(f"{node.id}: not asked, since its certificates cannot be used", subject=node.id)
     if isinstance(facts.engine, Unanswered) and facts.is_on_engine_in_use(node):
         return unknown(f"{node.id}: not asked, since the engine in use does not answer", subject=node.id)
@@ -239,34 +237,3 @@ def _emulated_on(reported: Sequence[Platform]) -> list[Platform]:
 
 def _names(platforms: Sequence[Platform]) -> str:
     return ", ".join(map(str, platforms))
-
-
-# --- certificates -----------------------------------------------------------------------------------------------------
-
-
-def check_certificates(facts: Facts) -> Iterator[Finding]:
-    """Check the certificates of nodes, and how long they are valid."""
-    secured = [node for node in facts.subject.nodes if node.tls != TlsFiles()]
-    if not secured:
-        yield not_needed("certificates: no node of the plan uses any")
-    for node in secured:
-        findings = certificate_findings(node, facts.now)
-        yield from (_certificate_finding(node, finding) for finding in findings)
-        own = {f"{node.id}: tls.{finding.field}: {finding.message}" for finding in findings}
-        report = facts.reports.get(node.id)
-        warnings = [text for text in (report.warnings if report else ()) if text not in own]
-        yield from (warning(text, RENEW_HINT, subject=node.id) for text in warnings)
-        end = certificates_end(node)
-        if not findings and not warnings and end is not None:
-            left = count((end - facts.now).days, "day")
-            yield ok(f"{node.id}: its certificates end in {left}, on {end:%Y-%m-%d}", subject=node.id)
-
-
-def _certificate_finding(node: Node, finding: CertificateFinding) -> Finding:
-    message = f"{node.id}: tls.{finding.field}: {finding.message}"
-    make = missing if finding.code.severity is Severity.ERROR else warning
-    return make(message, finding.hint, subject=node.id)
-
-
-def _certificate_faults(facts: Facts, node: Node) -> bool:
-    return any(finding.code.severity is Severity.ERROR for finding in certificate_findings(node, facts.now))
