@@ -11,6 +11,7 @@ from mpbake.graph.doctor.findings import CheckResult
 from mpbake.graph.doctor.machine_checks import check_clocks, check_disks
 from mpbake.graph.doctor.node_checks import check_emulators, check_nodes, check_platforms
 from mpbake.graph.doctor.registry_checks import check_addresses, check_push
+from mpbake.graph.doctor.release_checks import check_releases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -38,6 +39,7 @@ DOCTOR_CHECKS = (
     DoctorCheck(name="engine", group="docker", judge=check_engine, needs_plan=False),
     DoctorCheck(name="image-store", group="docker", judge=check_store, needs_plan=False),
     DoctorCheck(name="nodes", group="nodes", judge=check_nodes),
+    DoctorCheck(name="buildkit-releases", group="nodes", judge=check_releases),
     DoctorCheck(name="platforms", group="nodes", judge=check_platforms),
     DoctorCheck(name="emulators", group="nodes", judge=check_emulators, needs_plan=False),
     DoctorCheck(name="certificates", group="nodes", judge=check_certificates),

@@ -79,7 +79,7 @@ def check_store(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.client, Unanswered):
         yield unknown("image store: not known without docker")
         return
-    faults = [*_unsupported(facts), *_partly_loaded(facts)]
+    faults = list(dict.fromkeys([*_unsupported(facts), *_partly_loaded(facts)]))
     yield from faults
     if faults:
         return

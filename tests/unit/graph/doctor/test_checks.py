@@ -127,6 +127,42 @@ def test_drift_is_a_warning_but_not_that_of_an_entry() -> None:
     )
 
 
+RELEASES = """
+    [builders.two]
+    driver = "remote"
+    nodes.a = { endpoint = "unix:///run/a.sock", platforms = ["linux/amd64"] }
+    nodes.b = { endpoint = "unix:///run/b.sock", platforms = ["linux/arm64"] }
+    [targets.web]
+    builder = "two"
+    platforms = ["linux/amd64", "linux/arm64"]
+    tags = ["r.example.com/web:1"]
+    push = true
+    """
+
+
+@pytest.mark.parametrize(
+    ("attest", "version", "finding"),
+    [
+        ("", "v0.24.0", "not needed: BuildKit releases: no two of them build parts of one image"),
+        (
+            "",
+            "v0.13.0",
+            "ok: two: different BuildKit releases build parts of one image (a v0.24.0, b v0.13.0): mpbake lets",
+        ),
+        (
+            'attest = ["type=provenance,version=v1"]',
+            "v0.13.0",
+            "warning: two: different BuildKit releases build parts of one image (a v0.24.0, b v0.13.0), and the plan",
+        ),
+        ("", "", "not needed: "),
+    ],
+)
+def test_releases_that_write_different_forms(attest: str, version: str, finding: str) -> None:
+    facts = facts_of(f"{RELEASES}{attest}")
+    old = report_of(facts.subject.nodes[1], version=version)
+    assert lines_of(replace(facts, nodes={**facts.nodes, "two/b": old}), "buildkit-releases").startswith(finding)
+
+
 # --- platforms --------------------------------------------------------------------------------------------------------
 
 EMULATION = """
