@@ -154,7 +154,7 @@ def _reason_for_split(pieces: Sequence[BuildPiece]) -> str:
 
 def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iterator[Problem]:
     """Yield a problem for each registry of this machine to which a node of another machine has to push."""
-    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if _is_on_other_machine(node))
+    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if is_on_other_machine(node))
     registries = dict.fromkeys(parse_reference(tag).registry for tag in target.tags if target.push)
     for node in nodes:
         for registry in registries:
@@ -165,7 +165,7 @@ def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iter
                 yield replace(_problem(Code.LOOPBACK_REGISTRY, target, ("tags",), message, hint), culprit=registry)
 
 
-def _is_on_other_machine(node: Node) -> bool:
+def is_on_other_machine(node: Node) -> bool:
     """Whether `node` is surely on another machine. An ssh configuration can map a plain host name to any machine."""
     scheme, _, address = node.endpoint.partition("://")
     host = address.rpartition("@")[2]

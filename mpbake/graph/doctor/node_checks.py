@@ -74,11 +74,17 @@ def _unusable(facts: Facts, builder: Builder, node: Node, report: NodeReport) ->
     message, _, hint = report.row.trouble.partition(_HINT)
     if not report.row.silent or node.required or _is_indispensable(facts, builder, node):
         return missing(message, hint, subject=node.id)
-    return warning(f"{message} (other nodes do its work)", hint, subject=node.id)
+    reason = "other nodes do its work" if _targets(facts, builder) else "no target uses its builder"
+    return warning(f"{message} ({reason})", hint, subject=node.id)
 
 
 def _is_indispensable(facts: Facts, builder: Builder, node: Node) -> bool:
-    """Whether a platform of the plan has no candidate node that answers, besides `node` and other lost nodes."""
+    """Whether a platform of the plan has no candidate node that answers, besides `node` and other lost nodes.
+
+    A target without platforms is built for the platform of the first node of its builder, on that node.
+    """
+    if node is builder.nodes[0] and any(not target.platforms for target in _targets(facts, builder)):
+        return True
     known = facts.node_facts
     for platform, target in _wanted(facts, builder).items():
         _, nodes = equal_nodes(target, platform, known)
@@ -123,11 +129,14 @@ def _start_remedy(builder: Builder) -> str:
 # --- platforms and emulators ------------------------------------------------------------------------------------------
 
 
+def _targets(facts: Facts, builder: Builder) -> list[Target]:
+    return [target for target in facts.subject.targets if target.builder.name == builder.name]
+
+
 def _wanted(facts: Facts, builder: Builder) -> dict[Platform, Target]:
     """Return the platforms that a run builds on `builder`, each with a target of the builder."""
-    own = [target for target in facts.subject.targets if target.builder.name == builder.name]
     by_platform: dict[Platform, Target] = {}
-    for target in own:
+    for target in _targets(facts, builder):
         for platform in wanted_platforms(builder, [target], facts.subject.only):
             by_platform.setdefault(platform, target)
     return by_platform
@@ -201,7 +210,8 @@ def check_emulators(facts: Facts) -> Iterator[Finding]:
     for node in emulating:
         if emulated := _emulated_on(facts.reports[node.id].platforms):  # if there is none, `platforms` says so
             yield ok(f"{node.id} emulates {_names(emulated)}", subject=node.id)
-    open_nodes = [node.id for node in facts.subject.nodes if node.id not in facts.node_facts]
+    reports = facts.reports
+    open_nodes = [node.id for node in facts.subject.nodes if node.id not in reports or not reports[node.id].platforms]
     if not emulating and open_nodes:
         yield unknown(f"emulators: no report from {', '.join(open_nodes)}")
     elif not emulating:

@@ -9,7 +9,7 @@ from mpbake.base.text import split_subject
 from mpbake.graph.doctor.facts import Unanswered
 from mpbake.graph.doctor.findings import missing, not_needed, ok, unknown, warning
 from mpbake.graph.placement import place
-from mpbake.graph.placement_problems import unreachable_registries
+from mpbake.graph.placement_problems import is_on_other_machine, unreachable_registries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def check_addresses(facts: Facts) -> Iterator[Finding]:
 
 
 def _enclosed_nodes(facts: Facts, pieces: tuple[BuildPiece, ...]) -> Iterator[Finding]:
-    """Yield a warning for each node with a network of its own, in which `localhost` is the node itself."""
+    """Yield a warning for each node on this machine with a network of its own, where `localhost` is the node itself."""
     for piece in pieces:
         registries = {parse_reference(tag).registry for tag in piece.target.tags if piece.target.push}
         for node in piece.nodes:
@@ -56,7 +56,8 @@ def _enclosed_nodes(facts: Facts, pieces: tuple[BuildPiece, ...]) -> Iterator[Fi
 
 def _has_own_network(facts: Facts, node: Node) -> bool:
     rules = facts.driver(node).rules
-    return bool(rules.resource) and not node.external and dict(node.options).get("network") != "host"
+    is_ours = bool(rules.resource) and not node.external and not is_on_other_machine(node)
+    return is_ours and dict(node.options).get("network") != "host"
 
 
 def check_push(facts: Facts) -> Iterator[Finding]:

@@ -55,6 +55,7 @@ def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
         "name": builder.name,
         "driver": builder.driver,
         "emulation": builder.emulation,
+        "emulators": builder.emulators,
         "nodes": [{"id": node.id, "endpoint": node.endpoint, "platforms": _names(node.platforms)} for node in nodes],
     }
 

@@ -92,7 +92,21 @@ def test_a_lost_node_whose_work_others_do_is_a_warning() -> None:
 
 def test_a_lost_node_that_no_target_needs_is_a_warning() -> None:
     toml = "[builders.idle]\n[targets.web]\nplatforms = ['linux/amd64']"
-    assert "warning: idle/local is gone" in lines_of(_with_lost(toml, "local"), "nodes")
+    assert "warning: idle/local is gone (no target uses its builder)" in lines_of(_with_lost(toml, "local"), "nodes")
+
+
+def test_the_first_node_builds_the_targets_without_platforms() -> None:
+    toml = (
+        TWO_EQUAL.format("").replace('    platforms = ["linux/amd64"]\n    ', "", 3)
+        + '\n    [targets.own]\n    builder = "pool"'
+    )
+    assert lines_of(_with_lost(toml, "a"), "nodes").startswith("missing: pool/a is gone")
+    assert "warning: pool/b is gone (other nodes do its work)" in lines_of(_with_lost(toml, "b"), "nodes")
+
+
+def test_emulators_of_a_lost_node_are_not_known() -> None:
+    toml = "[builders.ci]\n[targets.web]\nbuilder = 'ci'\nplatforms = ['linux/arm64']"
+    assert lines_of(_with_lost(toml, "local"), "emulators") == "unknown: emulators: no report from ci/local"
 
 
 @pytest.mark.parametrize(
@@ -284,6 +298,13 @@ def test_answers_of_a_registry(access: dict[str, Any], finding: str) -> None:
 )
 def test_localhost_is_another_machine_in_a_container(builder: str, finding: str) -> None:
     assert lines_of(facts_of(PUSHED.format(builder, "localhost:5000")), "registry-addresses").startswith(finding)
+
+
+def test_a_registry_that_a_far_node_cannot_reach_is_one_fault() -> None:
+    toml = PUSHED.format('nodes.far.endpoint = "ssh://build.example.com"', "localhost:5000")
+    found = lines_of(facts_of(toml), "registry-addresses")
+    assert found.startswith("missing: node ci/far (ssh://build.example.com) cannot push to localhost:5000")
+    assert "\n" not in found
 
 
 # --- machines ---------------------------------------------------------------------------------------------------------
