@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mpbake.base.platforms import Platform
-    from mpbake.model.plan import Node
 
 EMULATORS_IMAGE = "tonistiigi/binfmt:qemu-v10.2.3"
 """The default image that installs emulators."""
@@ -31,8 +30,3 @@ def install_arguments(image: str, platforms: Iterable[Platform]) -> list[str]:
 def install_command(docker: str, image: str, platforms: Iterable[Platform]) -> str:
     """Return the command line that installs emulators; `docker` is the docker command for the engine."""
     return one_line(f"{docker} {shlex.join(install_arguments(image, platforms))}")
-
-
-def has_engine(node: Node) -> bool:
-    """Whether mpbake reaches a Docker engine on the machine of `node`, on which emulators can be installed."""
-    return node.driver.rules.endpoint.is_engine

@@ -48,6 +48,11 @@ def context_name(node: Node) -> str:
     return rules.context(node) if rules else ""
 
 
+def has_engine(node: Node) -> bool:
+    """Whether mpbake reaches a Docker engine on the machine of `node`."""
+    return node.driver.rules.endpoint.is_engine
+
+
 def docker_command(node: Node) -> str:
     """Return the docker command for the engine of `node`."""
     engine = context_name(node) or node.endpoint

@@ -14,8 +14,8 @@ from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.services import errors_of, side_by_side, start_node
 from mpbake.graph.emulators import missing_emulators
-from mpbake.model.emulators import has_engine, install_arguments, install_command
-from mpbake.model.node_resources import docker_command
+from mpbake.model.emulators import install_arguments, install_command
+from mpbake.model.node_resources import docker_command, has_engine
 from mpbake.model.node_state import Action, Change, ResourceKind
 from mpbake.model.plan import ENGINE_DRIVER
 from mpbake.run.state.locks import hold_engine_lock

@@ -22,6 +22,7 @@ from mpbake.buildkit.registry.registries import Registries
 from mpbake.buildkit.runner import buildx_version
 from mpbake.graph.delivery import repositories
 from mpbake.graph.doctor.facts import Facts, NodeReport, Unanswered
+from mpbake.model.node_resources import has_engine
 from mpbake.model.plan import AUTOMATIC_DRIVER, ENGINE_DRIVER, Node
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 
@@ -140,7 +141,7 @@ def _reports(services: NodeServices, subject: Subject, builder: Builder) -> Repo
 
 def _expected_platforms(services: NodeServices, node: Node) -> tuple[Platform, ...]:
     """Return the platforms of a node that does not run, by the BuildKit of its engine; empty if there is none."""
-    if not node.driver.rules.endpoint.is_engine or node.external:
+    if not has_engine(node) or node.external:
         return ()
     try:
         return platforms_of_engine(services, node)
@@ -163,14 +164,14 @@ def _by_node(subject: Subject, reports: Mapping[str, Question[Reports]]) -> dict
 
 def _engine_names(nodes: Iterable[Node]) -> list[str]:
     """Return the docker contexts and URLs of the engines of `nodes`, each once, except for the engine in use."""
-    names = (engine_of(node) for node in nodes if node.driver.rules.endpoint.is_engine)
+    names = (engine_of(node) for node in nodes if has_engine(node))
     return [name for name in dict.fromkeys(names) if name]
 
 
 def _engines_by_node(
     nodes: Iterable[Node], own: Answer[Engine], engines: Mapping[str, Answer[Engine]]
 ) -> dict[str, Answer[Engine]]:
-    return {node.id: engines.get(engine_of(node), own) for node in nodes if node.driver.rules.endpoint.is_engine}
+    return {node.id: engines.get(engine_of(node), own) for node in nodes if has_engine(node)}
 
 
 def _pushing_builders(subject: Subject) -> dict[str, Builder]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mpbake.graph.node_facts import NodeFacts
+from mpbake.model.node_resources import has_engine
 from mpbake.model.plan import AUTOMATIC_DRIVER
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ class Facts:
     @staticmethod
     def is_on_engine_in_use(node: Node) -> bool:
         """Whether `node` is on the engine that the docker command uses."""
-        return node.driver.rules.endpoint.is_engine and not node.endpoint
+        return has_engine(node) and not node.endpoint
 
     def uses_engine(self) -> bool:
         """Whether a run uses the engine in use: on a node of the plan, or for `load`. Without a plan, True."""

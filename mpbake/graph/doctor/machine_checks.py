@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from mpbake.base.text import count, duration, one_line
 from mpbake.graph.doctor.facts import Clock, Purpose, Unanswered
 from mpbake.graph.doctor.findings import missing, not_needed, ok, unknown, warning
+from mpbake.model.node_resources import has_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mpbake.graph.doctor.facts import Answer, Engine, Facts, Place, Space
     from mpbake.graph.doctor.findings import Finding
-    from mpbake.model.plan import Node
 
 CLOCK_TOLERANCE = 60.0
 """Seconds by which clocks may differ. Token servers and registries tolerate about as much."""
@@ -44,7 +44,7 @@ def check_clocks(facts: Facts) -> Iterator[Finding]:
             yield warning(message, "set both clocks, for example with NTP", subject=name)
     if agreeing:
         yield ok(f"clocks differ by less than {CLOCK_TOLERANCE:.0f} s: {', '.join(agreeing)}")
-    silent = [node.id for node in facts.subject.nodes if not _has_clock(node)]
+    silent = [node.id for node in facts.subject.nodes if not has_engine(node)]
     if silent:
         yield unknown(f"{', '.join(silent)}: BuildKit does not report its time", "compare `date` on both machines")
     elif not clocks:
@@ -58,10 +58,6 @@ def _clocks(facts: Facts) -> dict[str, Answer[Clock]]:
     clocks = {one_line(engine.address): engine.clock for engine in engines if not isinstance(engine, Unanswered)}
     answers = {name: clock for name, clock in facts.registry_clocks.items() if isinstance(clock, Clock)}
     return clocks | answers
-
-
-def _has_clock(node: Node) -> bool:
-    return node.driver.rules.endpoint.is_engine
 
 
 # --- disks ------------------------------------------------------------------------------------------------------------
@@ -78,7 +74,7 @@ def check_disks(facts: Facts) -> Iterator[Finding]:
     for engine in _far_engines(facts):
         message = f"{one_line(engine.address)}: an engine does not report its free disk space"
         yield unknown(message, f"look on its machine: df -h {one_line(str(engine.root))}", subject=engine.address)
-    silent = [node.id for node in facts.subject.nodes if not _has_clock(node)]
+    silent = [node.id for node in facts.subject.nodes if not has_engine(node)]
     if silent:
         yield unknown(
             f"{', '.join(silent)}: BuildKit does not report its free disk space", "look on its machine: df -h"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.model.emulators import EMULATORS_IMAGE, has_engine, install_command
-from mpbake.model.node_resources import docker_command
+from mpbake.model.emulators import EMULATORS_IMAGE, install_command
+from mpbake.model.node_resources import docker_command, has_engine
 
 if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
