@@ -95,6 +95,7 @@ class Code(StrEnum):
     NO_TLS = "no-tls"
     TLS_MISPLACED = "tls-misplaced"
     TLS_PAIR = "tls-pair"
+    DEPLOY_MISPLACED = "deploy-misplaced"
     BAD_CERTIFICATE = "bad-certificate"
     BUILDER_NAME_TWICE = "builder-name-twice"
     NODE_NAME_TWICE = "node-name-twice"
@@ -140,6 +141,7 @@ class Code(StrEnum):
     EMULATED = "emulated"
     INSECURE_NODE = "insecure-node"
     DOUBTFUL_CERTIFICATE = "doubtful-certificate"
+    EXPOSED_KEY = "exposed-key"
     PLACED_BY_BUILDX = "placed-by-buildx"
 
     @property
@@ -164,6 +166,7 @@ _WARNINGS = frozenset(
         Code.EMULATED,
         Code.INSECURE_NODE,
         Code.DOUBTFUL_CERTIFICATE,
+        Code.EXPOSED_KEY,
         Code.PLACED_BY_BUILDX,
     }
 )

@@ -4,91 +4,116 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import Enum
-from functools import cached_property
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mpbake.base.errors import UsageError
+from mpbake.base.text import one_line
+from mpbake.certs.finding import AUTHORITY_HINT
+from mpbake.certs.node_files import Role
+from mpbake.certs.reading import fits, has_expired, is_authority, parse_key, subject_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+    from cryptography.hazmat.primitives.asymmetric.types import (
+        CertificateIssuerPrivateKeyTypes,
+        CertificatePublicKeyTypes,
+        PrivateKeyTypes,
+    )
 
 _CLOCK_SKEW = timedelta(hours=1)
 """How long before its issue a certificate is valid: the clock of a node may be slow."""
+_LONGEST_NAME = 64
+"""The maximum number of characters of a common name, by RFC 5280."""
+_USAGES = {Role.SERVER: ExtendedKeyUsageOID.SERVER_AUTH, Role.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH}
+_SIGNING_KEYS = (
+    rsa.RSAPrivateKey,
+    ec.EllipticCurvePrivateKey,
+    ed25519.Ed25519PrivateKey,
+    ed448.Ed448PrivateKey,
+    dsa.DSAPrivateKey,
+)
+_KEYS_WITHOUT_HASH = (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)
+"""Keys whose signatures include a hash function."""
 
 
-class Usage(Enum):
-    """What a certificate is for."""
-
-    SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-    CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class KeyPair:
     """A certificate and its private key, both in PEM."""
 
     certificate: bytes
     key: bytes
 
-    @cached_property
-    def parsed(self) -> x509.Certificate:
-        """The certificate."""
-        return x509.load_pem_x509_certificate(self.certificate)
 
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateRequest:
     """A certificate to be issued: its common name, what it is for, and the host names and IP addresses of a server."""
 
     name: str
-    usage: Usage
+    role: Role
     hosts: tuple[str, ...] = ()
 
 
 class Authority:
     """Issues certificates with the key of an authority."""
 
-    def __init__(self, pair: KeyPair) -> None:
-        """Raises UsageError if the key is encrypted, or does not belong to the certificate."""
-        self._certificate = pair.parsed
-        self._key = _signing_key(pair.key)
-        if self._key.public_key() != self._certificate.public_key():
-            raise UsageError("the key of the authority does not belong to its certificate", hint="name its own key")
+    def __init__(self, certificates: Sequence[x509.Certificate], key: PrivateKeyTypes) -> None:
+        """Take the certificate that belongs to `key`; the file of an authority may contain several.
 
-    def issue(self, request: CertificateRequest, now: datetime, days: int) -> KeyPair:
-        """Return a new key with a certificate for `request`, valid for `days`, at most as long as the authority is.
-
-        Raises UsageError if the authority has expired.
+        Raises UsageError if no certificate belongs to the key, or if this one may not sign others.
         """
-        end = min(now + timedelta(days=days), self._certificate.not_valid_after_utc)
-        if end <= now:
-            hint = "make a new authority: mpbake certs init"
-            raise UsageError(f"the authority expired on {end:%Y-%m-%d}", hint=hint)
-        key = ec.generate_private_key(ec.SECP256R1())
+        own = next((certificate for certificate in certificates if fits(key, certificate)), None)
+        if own is None:
+            raise UsageError("the key does not belong to the authority", hint="name its own key: --ca-key PATH")
+        if not is_authority(own):
+            message = f'"{subject_of(own)}" is not a certificate authority'
+            raise UsageError(message, hint="set tls.ca to a certificate authority, as `mpbake certs init` makes")
+        if not isinstance(key, _SIGNING_KEYS):
+            raise UsageError("the key of the authority cannot sign", hint="use a key of RSA, ECDSA or EdDSA")
+        self.certificate = own
+        self._key = cast("CertificateIssuerPrivateKeyTypes", key)
+
+    def issue(self, request: CertificateRequest, now: datetime, days: int, key: bytes = b"") -> KeyPair:
+        """Return a certificate for `request`, valid for `days`, at most as long as the authority is, and its key.
+
+        `key` is an existing key in PEM, which is used again. Raises UsageError if the authority is not valid now, or
+        for a host that a certificate cannot contain.
+        """
+        self.check_validity(now)
+        end = min(now + timedelta(days=days), self.certificate.not_valid_after_utc)
+        begin = max(now - _CLOCK_SKEW, self.certificate.not_valid_before_utc)
+        key = key or new_key()
+        public = cast("CertificatePublicKeyTypes", parse_key(key).public_key())
         builder = (
-            _builder(request.name, key.public_key(), now, end)
-            .issuer_name(self._certificate.subject)
+            _builder(request.name, public)
+            .not_valid_before(begin)
+            .not_valid_after(end)
+            .issuer_name(self.certificate.subject)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(digital_signature=True), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([request.usage.value]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._certificate.public_key()),  # type: ignore[arg-type]
-                critical=False,
-            )
+            .add_extension(x509.ExtendedKeyUsage([_USAGES[request.role]]), critical=False)
+            .add_extension(_key_identifier(self.certificate), critical=False)
         )
         if request.hosts:
             names = x509.SubjectAlternativeName([_general_name(host) for host in request.hosts])
             builder = builder.add_extension(names, critical=False)
-        return _pair(builder.sign(self._key, hashes.SHA256()), key)
+        return KeyPair(certificate=_signed(builder, self._key), key=key)
+
+    def check_validity(self, now: datetime) -> None:
+        """Raise UsageError if the authority is not valid now."""
+        if has_expired(self.certificate, now):
+            message = f"the authority expired on {self.certificate.not_valid_after_utc:%Y-%m-%d}"
+            raise UsageError(message, hint=AUTHORITY_HINT)
+        if now < self.certificate.not_valid_before_utc:
+            message = f"the authority is not valid before {self.certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+            raise UsageError(message, hint="check the clock of this machine")
 
 
 def make_authority(name: str, now: datetime, days: int) -> KeyPair:
@@ -98,28 +123,48 @@ def make_authority(name: str, now: datetime, days: int) -> KeyPair:
     """
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
-        _builder(name, key.public_key(), now, now + timedelta(days=days))
+        _builder(name, key.public_key())
+        .not_valid_before(now - _CLOCK_SKEW)
+        .not_valid_after(now + timedelta(days=days))
         .issuer_name(_subject(name))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
     )
-    return _pair(builder.sign(key, hashes.SHA256()), key)
+    return KeyPair(certificate=_signed(builder, key), key=_key_text(key))
 
 
-def _builder(name: str, key: ec.EllipticCurvePublicKey, now: datetime, end: datetime) -> x509.CertificateBuilder:
+def new_key() -> bytes:
+    """Return a new private key in PEM."""
+    return _key_text(ec.generate_private_key(ec.SECP256R1()))
+
+
+def _builder(name: str, key: CertificatePublicKeyTypes) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(_subject(name))
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(end)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 
+def _signed(builder: x509.CertificateBuilder, key: CertificateIssuerPrivateKeyTypes) -> bytes:
+    algorithm = None if isinstance(key, _KEYS_WITHOUT_HASH) else hashes.SHA256()
+    return builder.sign(key, algorithm).public_bytes(serialization.Encoding.PEM)
+
+
 def _subject(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, one_line(name)[:_LONGEST_NAME])])
+
+
+def _key_identifier(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Return the identifier of the authority's key. Each tool computes it in its own way, and states it."""
+    try:
+        stated = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        key = cast("rsa.RSAPublicKey", authority.public_key())  # any key that can sign
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(stated)
 
 
 def _key_usage(**granted: bool) -> x509.KeyUsage:
@@ -141,24 +186,14 @@ def _general_name(host: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ip_address(host))
     except ValueError:
-        return x509.DNSName(host)
-
-
-def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> KeyPair:
-    pem = serialization.Encoding.PEM
-    plain = serialization.NoEncryption()
-    return KeyPair(
-        certificate=certificate.public_bytes(pem),
-        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain),
-    )
-
-
-def _signing_key(pem: bytes) -> CertificateIssuerPrivateKeyTypes:
+        pass
     try:
-        key: Any = serialization.load_pem_private_key(pem, password=None)
-    except TypeError:
-        hint = "remove the passphrase from a copy that only you can read: openssl pkey -in KEY -out COPY"
-        raise UsageError("the key of the authority is encrypted", hint=hint) from None
+        return x509.DNSName(host)
     except ValueError:
-        raise UsageError("the key of the authority is not a private key in PEM", hint="name its key file") from None
-    return key  # type: ignore[no-any-return]
+        message = f"a certificate cannot contain the host {one_line(host)}"
+        raise UsageError(message, hint="use its ASCII form in the endpoint, such as xn--bcher-kva.example") from None
+
+
+def _key_text(key: ec.EllipticCurvePrivateKey) -> bytes:
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)

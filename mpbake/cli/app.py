@@ -14,13 +14,13 @@ from mpbake.base.memory import freeze_objects, paused_collector
 from mpbake.base.redaction import Redactor
 from mpbake.base.streams import OutputFailed, silence
 from mpbake.cli.click_options import CommandGroup, is_typed
-from mpbake.cli.definitions import BUILDERS, BUILDERS_COMMANDS, COMMANDS
+from mpbake.cli.definitions import COMMANDS, GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.cli.click_options import Parameter
-    from mpbake.cli.definitions import Command
+    from mpbake.cli.definitions import Command, Group
 
 _SIGNAL_BASE = 128
 """Exit codes above this number mean that a signal ended the command."""
@@ -64,36 +64,42 @@ def _with_parameters(function: Callable[..., None], parameters: tuple[Parameter,
     return function
 
 
-def _add_builders_group(group: click.Group) -> None:
-    """Add `mpbake builders`. Its options may come before or after the name of a subcommand."""
+def _add_group(parent: click.Group, group: Group) -> None:
+    """Add a command with commands of its own. Its options may come before or after the name of such a command."""
 
     @click.pass_context
-    def list_builders(context: click.Context, /, **values: Any) -> None:
+    def call(context: click.Context, /, **values: Any) -> None:
         context.obj = values
         if context.invoked_subcommand is None:
-            _call(BUILDERS, {**values, "action": "list"})
+            _call(group.command, {**values, "action": group.action})
 
-    decorate = group.group(
-        BUILDERS.name, help=BUILDERS.help, invoke_without_command=True, subcommand_metavar="[COMMAND] [ARGS]..."
+    decorate = parent.group(
+        group.command.name,
+        help=group.command.help,
+        short_help=group.command.summary,
+        invoke_without_command=True,
+        subcommand_metavar="[COMMAND] [ARGS]...",
     )
-    builders = decorate(_with_parameters(list_builders, BUILDERS.parameters))
-    for command in BUILDERS_COMMANDS:
-        _add_builders_command(builders, command)
+    added = decorate(_with_parameters(call, group.command.parameters))
+    for command in group.commands:
+        _add_group_command(added, command)
 
 
-def _add_builders_command(builders: click.Group, command: Command) -> None:
+def _add_group_command(group: click.Group, command: Command) -> None:
     @click.pass_context
     def call(context: click.Context, /, **values: Any) -> None:
         # Options on the command line win over the environment, before and after the name of the subcommand.
         stated = {name: value for name, value in values.items() if is_typed(context, name) or name not in context.obj}
         _call(command, {**context.obj, **stated, "action": command.name})
 
-    builders.command(command.name, help=command.help)(_with_parameters(call, command.parameters))
+    decorate = group.command(command.name, help=command.help, short_help=command.summary)
+    decorate(_with_parameters(call, command.parameters))
 
 
 for _command in COMMANDS:
     _add_command(cli, _command)
-_add_builders_group(cli)
+for _group in GROUPS:
+    _add_group(cli, _group)
 
 
 def _call(command: Command, values: Mapping[str, Any]) -> None:

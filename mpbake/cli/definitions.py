@@ -15,6 +15,7 @@ import click
 from mpbake.base.errors import UsageError
 from mpbake.cli.click_options import complete_names, complete_paths, is_typed, option
 from mpbake.report.formats import (
+    CERTIFICATE_FORMATS,
     DIAGNOSTICS_FORMATS,
     DOCTOR_FORMATS,
     EXPORT_FORMATS,
@@ -54,6 +55,13 @@ class Command:
         """The class of the options. The class is imported only when the command runs, since `--help` must be fast."""
         return cast("type[Any]", getattr(importlib.import_module("mpbake.cli.options"), self.options))
 
+
+AUTHORITY_DAYS = 3650
+"""How many days a new certificate authority is valid by default."""
+CERTIFICATE_DAYS = 365
+"""How many days a new certificate is valid by default."""
+LONGEST_VALIDITY = 36_500
+"""The maximum number of days that a certificate is valid."""
 
 # --- options that commands share --------------------------------------------------------------------------------------
 
@@ -343,4 +351,83 @@ BUILDERS_COMMANDS = (
         *_READ_PLAN,
         _FORGET,
     ),
+)
+
+# --- commands of `mpbake certs` ---------------------------------------------------------------------------------------
+
+_CA_KEY = option(
+    "--ca-key",
+    default="",
+    metavar="PATH",
+    help="Key of the authority; default: NAME-key.pem beside its certificate NAME.pem.",
+    shell_complete=complete_paths("file"),
+)
+
+
+def _days(default: int) -> Parameter:
+    return click.option(
+        "--days",
+        type=click.IntRange(1, LONGEST_VALIDITY),
+        default=None,
+        metavar="N",
+        help=f"Make certificates that are valid for N days; default: {default}.",
+    )
+
+
+def _certs_command(name: str, help_text: str, *parameters: Parameter, summary: str | None = None) -> Command:
+    return Command(
+        name=name, module="certs", options="CertsOptions", help=help_text, summary=summary, parameters=parameters
+    )
+
+
+CERTS = _certs_command(
+    "certs",
+    """Make the certificates of a plan's nodes and clients, and show until when they are valid.
+
+    Without a command: show. Touches neither Docker nor the network.
+    """,
+    *_READ_PLAN,
+    summary="Make and show the certificates of nodes and clients.",
+)
+CERTS_COMMANDS = (
+    _certs_command(
+        "init",
+        """Make the certificate authority that the plan names in `tls.ca`, and its key.
+
+        Overwrites nothing. Git ignores the key if its folder belongs to the plan or to a repository.
+        """,
+        *(_BUILDER_NAMES, *_READ_PLAN, _CA_KEY, _days(AUTHORITY_DAYS)),
+        summary="Make the certificate authority that the plan names.",
+    ),
+    _certs_command(
+        "issue",
+        """Issue the certificates of clients and of nodes with `deploy` that are missing or soon end.
+
+        Keeps keys and all other certificates. With --rekey it replaces all certificates, and their keys too.
+        """,
+        *(_BUILDER_NAMES, *_READ_PLAN, _CA_KEY, _days(CERTIFICATE_DAYS)),
+        click.option("--rekey", is_flag=True, help="Replace all certificates and their keys."),
+        summary="Issue the certificates that are missing or soon end.",
+    ),
+    _certs_command(
+        "show",
+        "Print whose certificates the plan names, what they are for, and until when.",
+        *(_BUILDER_NAMES, *_READ_PLAN, _other_format(CERTIFICATE_FORMATS, "text")),
+        summary="Print the certificates, and until when they are valid.",
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """A command with commands of its own. `action` is what it does without the name of such a command."""
+
+    command: Command
+    action: str
+    commands: tuple[Command, ...]
+
+
+GROUPS = (
+    Group(command=BUILDERS, action="list", commands=BUILDERS_COMMANDS),
+    Group(command=CERTS, action="show", commands=CERTS_COMMANDS),
 )

@@ -65,7 +65,7 @@ def load_partially(
     Raises UsageError, and PlanError if the plan cannot be read.
     """
     folder = folder_of(source.directory, world)
-    show = partial(_shown, folder=world.folder)
+    show = partial(shown_path, folder=world.folder)
     named = [plan_file(folder, name) for name in source.files]
     paths = named or [_find(folder, show, world, quiet=quiet)]
     plan_files, spec = read_plan(paths, show=show, settings=source.settings)
@@ -141,7 +141,7 @@ def _read_var_files(source: SourceOptions, world: World) -> dict[str, dict[str, 
 _DISTANT = "../../../"
 
 
-def _shown(path: Path, folder: Path) -> str:
+def shown_path(path: Path, folder: Path) -> str:
     """Return the path of a file for messages: relative to the working folder if the file is near, else absolute."""
     relative = os.path.relpath(path, folder)
     return str(path) if relative.startswith(_DISTANT) else relative

@@ -133,6 +133,19 @@ class BuildersOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CertsOptions:
+    """The options of `mpbake certs` and of its commands; `action` is the command."""
+
+    action: str
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    ca_key: str = ""
+    days: int | None = None
+    rekey: bool = False
+    format: str = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InitOptions:
     """The options of `mpbake init`."""
 

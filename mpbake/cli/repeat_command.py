@@ -25,12 +25,13 @@ def repeat_command(options: RunOptions, built: BuildPiece | Target) -> str:
         platforms = tuple(str(placed.platform) for placed in built.platforms) if narrowed else ()
     else:
         is_part, name, platforms = False, built.name, options.overrides.platforms
-    words = ["mpbake", "run", *_plan_words(options.source, options.overrides.builder), name]
+    words = ["mpbake", "run", *plan_words(options.source, options.overrides.builder), name]
     words += [*_repeated("--platform", platforms), *_flags(options, is_part=is_part)]
     return shlex.join(words)
 
 
-def _plan_words(source: SourceOptions, builder: str) -> list[str]:
+def plan_words(source: SourceOptions, builder: str = "") -> list[str]:
+    """Return the words of a command line that select the same plan, with the same values."""
     return [
         *_repeated("-C", filter(None, [source.directory])),
         *_repeated("--builder", filter(None, [builder])),

@@ -20,6 +20,11 @@ In the value, `:` replaces `=`, since buildx cuts annotations at `=`.
 """
 VOLUME_LABEL = "mpbake-node"
 """The label of a volume that mpbake made for the cache of a container; its value is the id of the node."""
+CONTAINER_LABEL = "mpbake-node"
+"""The label that holds the mark of a container that mpbake itself creates, without buildx."""
+
+SETTING_LABEL = "mpbake."
+"""The start of the labels that hold the settings of such a container, for people and for messages about drift."""
 
 
 def read_mark(mark: str) -> dict[str, str]:

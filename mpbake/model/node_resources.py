@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpbake.base.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mpbake.model.node_state import ResourceKind
-    from mpbake.model.plan import Node
+    from mpbake.model.plan import Driver, Node
 
 
 def resource_kind(node: Node) -> ResourceKind | None:
@@ -42,6 +44,18 @@ def volume_name(node: Node) -> str:
     return rules.volume(node) if rules else ""
 
 
+def place_of(node: Node) -> dict[str, str]:
+    """Return what says where the resource of `node` is, in addition to its engine, such as a namespace."""
+    rules = node.driver.rules.resource
+    return dict(rules.place(node)) if rules else {}
+
+
+def located_fields(driver: Driver, engine: str, place: Mapping[str, str]) -> dict[str, Any]:
+    """Return the fields of a node of `driver` that lead to its resource at an engine and a place."""
+    rules = driver.rules.resource
+    return rules.located(engine, place) if rules else {"endpoint": engine}
+
+
 def context_name(node: Node) -> str:
     """Return the name of the docker context that mpbake makes for `node`; empty if none is needed."""
     rules = node.driver.rules.resource
@@ -50,12 +64,12 @@ def context_name(node: Node) -> str:
 
 def has_engine(node: Node) -> bool:
     """Whether mpbake reaches a Docker engine on the machine of `node`."""
-    return node.driver.rules.endpoint.is_engine
+    return node.deploy is not None or node.driver.rules.endpoint.is_engine
 
 
 def docker_command(node: Node) -> str:
     """Return the docker command for the engine of `node`."""
-    engine = context_name(node) or node.endpoint
-    if not engine or not node.driver.rules.endpoint.is_engine:
+    engine = context_name(node) or node.engine
+    if not engine or not has_engine(node):
         return "docker"
     return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))

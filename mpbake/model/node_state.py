@@ -31,6 +31,7 @@ class Action(StrEnum):
     """What a change does to a resource."""
 
     CREATE = "create"
+    DEPLOY = "deploy"
     REPLACE = "replace"
     CORRECT = "correct"
     START = "start"
@@ -40,7 +41,8 @@ class Action(StrEnum):
     @property
     def sign(self) -> str:
         """The sign in front of the change, as in a diff."""
-        return {"create": "+", "replace": "±", "correct": "~", "start": ">", "install": "+", "remove": "-"}[self]
+        signs = {"create": "+", "deploy": "+", "replace": "±", "correct": "~", "start": ">", "install": "+", "remove": "-"}
+        return signs[self]
 
 
 class ResourceKind(Enum):
@@ -104,17 +106,20 @@ class StoredBuilder:
 class NodeState:
     """A declared node and its actual state.
 
-    `mark` is the mark of the declaration. `context` says whether the docker context of the node is as declared; None
-    if the node needs no context. `trouble` is the reason why the state is unknown; `silent` says that the node did not
-    answer.
+    `mark` is the mark of the declaration, and `settings` are the values behind the mark. `context` says whether the
+    docker context of the node is as declared; None if the node needs no context. `trouble` is the reason why the state
+    is unknown; `silent` says that the node did not answer. `warnings` are about
+    the certificates of the node.
     """
 
     node: Node
     mark: str = ""
+    settings: Pairs = ()
     made: NodeResource | None = None
     context: bool | None = None
     trouble: str = ""
     silent: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,7 +137,10 @@ class Drift:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One change and its reason. `node` is None for a change of the builder's entry in buildx's store."""
+    """One change and its reason. `node` is None for a change of the builder's entry in buildx's store.
+
+    `settings` are the values of a deployment.
+    """
 
     action: Action
     kind: ResourceKind
@@ -140,6 +148,7 @@ class Change:
     reason: str
     node: Node | None = None
     differences: tuple[Drift, ...] = ()
+    settings: Pairs = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,6 +157,7 @@ class NodeRow:
 
     `reported` are the platforms of the node in the node's own order, starting with the platform of the hardware.
     `trouble` is the reason why the node cannot be used, with a hint; `silent` says that the node did not answer.
+    `warnings` are about the certificates of the node.
     """
 
     node: Node
@@ -157,3 +167,4 @@ class NodeRow:
     version: str = ""
     reported: tuple[Platform, ...] = ()
     drift: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

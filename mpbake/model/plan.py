@@ -33,6 +33,8 @@ class Driver(StrEnum):
     DOCKER_CONTAINER = "docker-container"
     KUBERNETES = "kubernetes"
     REMOTE = "remote"
+    DEPLOYED = "deployed"
+    """A `remote` node whose BuildKit mpbake deploys on a machine."""
     AUTOMATIC = "automatic"
     """The plan's default builder: driver `docker` if the engine supports every request, else `docker-container`."""
     EXTERNAL = "external"
@@ -98,6 +100,34 @@ class TlsFiles:
         return {name: path for name, path in named.items() if path is not None}
 
 
+DEPLOYED_IMAGE = "moby/buildkit:buildx-stable-1"
+"""The image of a deployed BuildKit by default; a rootless one has the tag with `-rootless`."""
+RESTART = "unless-stopped"
+"""The restart policy of a deployed BuildKit by default."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """How mpbake deploys BuildKit for a node, in a container of a Docker engine.
+
+    - `host`: the engine: a URL or the name of a docker context.
+    - `container`, `volume`: the names of the container, and of the volume with its state.
+    - `tls`: the files of the server, as absolute paths; its `ca` verifies the clients.
+    - `port`: the port that BuildKit listens on; 0 if clients reach it through the container instead.
+    - `restart`: the restart policy of the container.
+    - `rootless`: BuildKit runs without privileges.
+    """
+
+    host: str
+    container: str
+    volume: str
+    tls: TlsFiles = field(default_factory=TlsFiles)
+    port: int = 0
+    image: str = DEPLOYED_IMAGE
+    restart: str = RESTART
+    rootless: bool = False
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
     """One node of a builder: a BuildKit daemon, as the plan declares it.
@@ -109,6 +139,7 @@ class Node:
     - `insecure`: the plan allows a connection without TLS.
     - `external`: the node belongs to a foreign builder and is used unchanged.
     - `missing`: buildx's store has no builder of this name, but a docker context of this name may exist.
+    - `deploy`: how mpbake deploys the BuildKit of a `remote` node; None if somebody else starts it.
     - `options`: the driver's options, sorted, under buildx's names; `flags`: the flags of buildkitd.
     - `config`: the text of buildkitd.toml for the node; `config_names`: the files that this text names.
     - `config_file`: the path of this buildkitd.toml; `config_key`: the key in the plan that names this path.
@@ -127,6 +158,7 @@ class Node:
     insecure: bool = False
     external: bool = False
     missing: bool = False
+    deploy: Deployment | None = None
     options: tuple[tuple[str, str], ...] = ()
     flags: tuple[str, ...] = ()
     config: str = ""
@@ -140,6 +172,16 @@ class Node:
     def id(self) -> str:
         """`BUILDER/NODE`, such as `release/linux-amd64`: unique in a plan."""
         return f"{self.builder}/{self.name}"
+
+    @property
+    def engine(self) -> str:
+        """The docker context or URL of the Docker engine of the node; empty for the engine in use."""
+        return self.deploy.host if self.deploy else self.endpoint
+
+    @property
+    def driver_name(self) -> str:
+        """The name of the node's driver in a plan and in buildx."""
+        return self.driver.rules.variant_of or str(self.driver)
 
     @property
     def buildx_name(self) -> str:

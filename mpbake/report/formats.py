@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Generic, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from mpbake.base.platforms import Platform
+    from mpbake.certs.inventory import CertificateInventory
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     """Converts the result of `mpbake doctor` to text."""
     SchemaFormat = Callable[[], str]
     """Returns a description of plan files."""
+    CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
+    """Converts the certificates of a plan to text. The second argument returns the path of a file for messages."""
     ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
     """Converts targets for another tool. The platforms, if given, replace the platforms of the targets."""
     ReporterFactory = Callable[[TextIO, Callable[[], float], "ReportStyle"], Reporter]
@@ -87,6 +91,14 @@ DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _table(
         about="annotations of a GitHub workflow",
         module="mpbake.report.diagnostics.diagnostics_github",
         function="report_github",
+    ),
+)
+CERTIFICATE_FORMATS: Mapping[str, Implementation[CertificateFormat]] = _table(
+    Implementation(
+        name="text", about="for people", module="mpbake.report.plan.certificate_text", function="certificates_text"
+    ),
+    Implementation(
+        name="json", about="for programs", module="mpbake.report.plan.certificate_json", function="certificates_json"
     ),
 )
 EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _table(

@@ -96,6 +96,11 @@ class _GitResult:
         return self.stderr.decode(errors="replace").strip()
 
 
+def has_repository(folder: Path) -> bool:
+    """Whether `folder` seems to belong to a git repository. Starts no program."""
+    return any(os.path.lexists(place / ".git") for place in (folder, *folder.parents))
+
+
 class GitRepository:
     """The git repository that a folder belongs to."""
 
@@ -120,6 +125,27 @@ class GitRepository:
                 return self._dirty()
             case _:
                 assert_never(name)
+
+    def tracked(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those files of the folder that git tracks. Raises FilterError."""
+        output = self._run("ls-files", "-z", "--cached", "--", *(f":(literal){name}" for name in names)).stdout
+        return frozenset(os.fsdecode(name) for name in output.split(b"\0") if name)
+
+    def unignored(self, names: Sequence[str]) -> frozenset[str]:
+        """Return those files of the folder that git does not ignore, whether they exist or not. Raises FilterError.
+
+        Git does not ignore a file that it tracks.
+        """
+        paths = [f"./{name}" for name in names]  # a name that begins with `:` has another meaning
+        ignored = self._run("check-ignore", "--", *paths, allowed_codes=(0, 1)).text.splitlines()
+        if len(ignored) in {0, len(names)}:
+            return frozenset() if ignored else frozenset(names)
+        # git quotes unusual names in its output, so its exit code is the answer for each name.
+        return frozenset(
+            name
+            for name, path in zip(names, paths, strict=True)
+            if self._run("check-ignore", "--quiet", "--", path, allowed_codes=(0, 1)).code
+        )
 
     def _commit(self) -> str:
         result = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", allowed_codes=(0, 1))

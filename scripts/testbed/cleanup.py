@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, assert_never
 from testbed import emulation, sshd
 from testbed.dockerd import remove_containers
 from testbed.errors import TestbedError
-from testbed.network import remove_bridge
+from testbed.network import remove_bridge, remove_namespace
 from testbed.processes import run, wait_until
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def _undo(place: Place, engine: Engine | None, change: Change) -> None:
             place.daemon(change.what).stop()
         case "bridge":
             remove_bridge(place, change.what)
+        case "namespace":
+            remove_namespace(place, change.what)
         case "cgroup":
             _remove_cgroup(place, change.what)
         case "mounts":

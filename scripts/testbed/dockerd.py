@@ -15,6 +15,8 @@ from testbed.packages import ensure_tools
 from testbed.processes import run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from testbed.place import Place
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -33,7 +35,7 @@ def start_engine(place: Place, name: EngineName) -> Engine:
     place.note("mounts", str(place.sockets))
     place.note("cgroup", f"mpbake-{place.key}")
     _start_containerd(place, name)
-    _start_dockerd(place, name, bridge)
+    _start_dockerd(place, name, {**_dockerd_config(place, name), "bridge": bridge})
     place.note("containers", str(engine_socket(place, name)))
     return engine
 
@@ -52,7 +54,7 @@ def own_engine(place: Place, name: EngineName) -> Engine:
     )
 
 
-def engine_socket(place: Place, name: EngineName) -> Path:
+def engine_socket(place: Place, name: str) -> Path:
     """Return the socket on which that engine listens."""
     return place.sockets / f"{name}.sock"
 
@@ -84,7 +86,27 @@ def _note_leftovers(place: Place) -> None:
             place.note("leftover", str(path))
 
 
-def _start_containerd(place: Place, name: EngineName) -> None:
+def start_engine_within(place: Place, name: str, within: Sequence[str], network: str) -> str:
+    """Start an engine of that name by the command `within`, unless it runs; return its DOCKER_HOST.
+
+    Registries in `network` need no TLS.
+
+    The command enters a network namespace, in which the engine makes its own bridge and its own firewall, as it does on
+    a machine of its own.
+    """
+    _note_leftovers(place)
+    place.note("mounts", str(_folder(place, name)))
+    place.note("mounts", str(place.sockets))
+    place.note("cgroup", f"mpbake-{place.key}")
+    _start_containerd(place, name, within)
+    defaults: dict[str, Any] = {"bridge": "", "iptables": True, "ip-forward": True, "userland-proxy": True}
+    defaults["insecure-registries"] = [network]
+    _start_dockerd(place, name, {**_dockerd_config(place, name), **defaults}, within)
+    place.note("containers", str(engine_socket(place, name)))
+    return f"unix://{engine_socket(place, name)}"
+
+
+def _start_containerd(place: Place, name: str, within: Sequence[str] = ()) -> None:
     """Start a separate containerd: otherwise dockerd would use the machine's, and store its images there."""
     folder = _folder(place, name)
     config = folder / "containerd.toml"
@@ -99,21 +121,21 @@ def _start_containerd(place: Place, name: EngineName) -> None:
     )
     daemon = f"containerd-{name}"
     place.note("daemon", daemon)
-    argv = ("containerd", "--config", str(config))
+    argv = (*within, "containerd", "--config", str(config))
     place.daemon(daemon).start(argv, env=place.environ, ready=lambda: _connects(address))
 
 
-def _start_dockerd(place: Place, name: EngineName, bridge: str) -> None:
+def _start_dockerd(place: Place, name: str, settings: Mapping[str, Any], within: Sequence[str] = ()) -> None:
     config = _folder(place, name) / "daemon.json"
-    config.write_text(json.dumps(_dockerd_config(place, name, bridge), indent=2))
+    config.write_text(json.dumps(settings, indent=2))
     daemon = f"dockerd-{name}"
     place.note("daemon", daemon)
-    argv = ("dockerd", "--config-file", str(config))
+    argv = (*within, "dockerd", "--config-file", str(config))
     path = engine_socket(place, name)
     place.daemon(daemon).start(argv, env=place.environ, ready=lambda: answers(path))
 
 
-def _dockerd_config(place: Place, name: EngineName, bridge: str) -> dict[str, Any]:
+def _dockerd_config(place: Place, name: str) -> dict[str, Any]:
     """Return settings with which dockerd does not touch anything of a system's dockerd, nor the firewall."""
     return {
         "hosts": [f"unix://{engine_socket(place, name)}"],
@@ -121,7 +143,6 @@ def _dockerd_config(place: Place, name: EngineName, bridge: str) -> dict[str, An
         "exec-root": f"{place.sockets}/{name}-exec",
         "pidfile": f"{place.sockets}/{name}.pid",
         "containerd": str(_containerd_socket(place, name)),
-        "bridge": bridge,
         "cgroup-parent": f"/mpbake-{place.key}",
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "iptables": False,
@@ -132,11 +153,11 @@ def _dockerd_config(place: Place, name: EngineName, bridge: str) -> dict[str, An
     }
 
 
-def _folder(place: Place, name: EngineName) -> Path:
+def _folder(place: Place, name: str) -> Path:
     return place.folder(f"engine-{name}")
 
 
-def _containerd_socket(place: Place, name: EngineName) -> Path:
+def _containerd_socket(place: Place, name: str) -> Path:
     return place.sockets / f"{name}-containerd.sock"
 
 

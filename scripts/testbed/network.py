@@ -37,6 +37,36 @@ def remove_bridge(place: Place, name: str) -> None:
         run(("ip", "link", "del", name), env=place.environ)
 
 
+def ensure_namespace(place: Place, name: str, bridge: str, number: int) -> tuple[str, str]:
+    """Return a network namespace on the testbed's bridge, and the address of the bridge in it.
+
+    `name` distinguishes the namespace from others of the testbed; its address is that of the bridge plus `number`.
+    """
+    space = f"mpb{place.key}{name}"
+    (gateway,) = json.loads(run(("ip", "-j", "-4", "addr", "show", "dev", bridge), env=place.environ))
+    address = ipaddress.ip_interface(f"{gateway['addr_info'][0]['local']}/16")
+    if not succeeds(("ip", "netns", "exec", space, "true"), env=place.environ):
+        place.note("namespace", space)
+        inside = ("ip", "-n", space)
+        for command in (
+            ("ip", "netns", "add", space),
+            ("ip", "link", "add", f"{space}v", "type", "veth", "peer", "name", "eth0", "netns", space),
+            ("ip", "link", "set", f"{space}v", "master", bridge, "up"),
+            (*inside, "addr", "add", f"{address.ip + number}/16", "dev", "eth0"),
+            (*inside, "link", "set", "eth0", "up"),
+            (*inside, "link", "set", "lo", "up"),
+            (*inside, "route", "add", "default", "via", str(address.ip)),
+        ):
+            run(command, env=place.environ)
+    return space, str(address.ip)
+
+
+def remove_namespace(place: Place, space: str) -> None:
+    """Remove the network namespace if it exists; its devices go with it."""
+    if succeeds(("ip", "netns", "exec", space, "true"), env=place.environ):
+        run(("ip", "netns", "del", space), env=place.environ)
+
+
 def _free_network(place: Place) -> ipaddress.IPv4Network:
     routes = json.loads(run(("ip", "-j", "-4", "route", "show", "table", "all"), env=place.environ))
     used = [ipaddress.IPv4Network(route["dst"], strict=False) for route in routes if route["dst"][0].isdigit()]

@@ -110,11 +110,16 @@ class Node:
         return not is_free(self.settings.port)
 
 
-def mtls_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "") -> Node:
-    """Return a node on a port of its own that admits only holders of the testbed's client certificate."""
+def mtls_node(
+    place: Place, name: str, upstream: Upstream, *, poses_as: str = "", certificates: Path | None = None
+) -> Node:
+    """Return a node on a port of its own that admits only holders of the testbed's client certificate.
+
+    `certificates` is another folder with ca.crt, server.crt and server.key.
+    """
     port = place.port(f"node-{name}")
-    certificates = str(place.folder("certs"))
-    settings = _settings(place, name, upstream, port=port, certificates=certificates, poses_as=poses_as)
+    folder = str(certificates or place.folder("certs"))
+    settings = _settings(place, name, upstream, port=port, certificates=folder, poses_as=poses_as)
     return _node(place, name, f"tcp://127.0.0.1:{port}", settings, upstream)
 
 

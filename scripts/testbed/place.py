@@ -20,7 +20,17 @@ _LONGEST_ROOT_WITH_SOCKETS = 50  # the path of a unix socket has at most 107 cha
 _FIRST_PORT, _PORTS = 20000, 12000  # below the range of ports that Linux gives to clients
 
 Kind = Literal[
-    "bridge", "cgroup", "container", "containers", "daemon", "folder", "image", "leftover", "mounts", "shared"
+    "bridge",
+    "cgroup",
+    "container",
+    "containers",
+    "daemon",
+    "folder",
+    "image",
+    "leftover",
+    "mounts",
+    "namespace",
+    "shared",
 ]
 
 

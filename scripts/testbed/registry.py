@@ -62,18 +62,22 @@ def find_registry(place: Place, engine: Engine) -> Registry:
 class ProcessRegistry(Background):
     """Debian's docker-registry as a background process.
 
-    With `password` it requires a login; with `tls` it accepts only TLS, with a certificate of the testbed's CA.
+    With `password` it requires a login; with `tls` it accepts only TLS, with a certificate of the testbed's CA. With
+    `storage` it has the contents of the registry of that name. It listens on `address`.
     """
 
     place: Place
     name: str
     password: bool = False
     tls: bool = False
+    storage: str = ""
+    address: str = "127.0.0.1"
 
     @property
     def host(self) -> str:
         """The host in its image references."""
-        return f"localhost:{self.place.port(self.name)}"
+        host = "localhost" if self.address == "127.0.0.1" else self.address
+        return f"{host}:{self.place.port(self.name)}"
 
     @property
     def client(self) -> RegistryClient:
@@ -95,8 +99,8 @@ class ProcessRegistry(Background):
         return self.place.daemon(self.name)
 
     def _config(self) -> dict[str, object]:
-        storage = {"rootdirectory": str(self.place.folder(f"{self.name}/storage"))}
-        served: dict[str, object] = {"addr": f"127.0.0.1:{self.place.port(self.name)}"}
+        storage = {"rootdirectory": str(self.place.folder(f"{self.storage or self.name}/storage"))}
+        served: dict[str, object] = {"addr": f"{self.address}:{self.place.port(self.name)}"}
         if self.tls:
             served["tls"] = {part: str(self._certificate(f"server.{end}")) for part, end in _SERVER.items()}
         config: dict[str, object] = {

@@ -31,15 +31,23 @@ def privilege_folder() -> Shared:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SshNode(Background):
-    """The server, and what a client needs to reach it as `mpbake-node` or `mpbake-node-ANYTHING`."""
+    """The server, and what a client needs to reach it as `mpbake-node` or `mpbake-node-ANYTHING`.
+
+    Another `alias` needs another `name`. The command `within` enters a network namespace, in which the server listens
+    on `address`.
+    """
 
     place: Place
     client: Mapping[str, str]
+    alias: str = ALIAS
+    name: str = "ssh"
+    address: str = "127.0.0.1"
+    within: tuple[str, ...] = ()
 
     @property
     def endpoint(self) -> str:
         """The endpoint for buildx; with a suffix such as `-2` it is another endpoint of the same machine."""
-        return f"ssh://{ALIAS}"
+        return f"ssh://{self.alias}"
 
     @property
     def bin(self) -> Path:
@@ -61,18 +69,18 @@ class SshNode(Background):
         if os.getuid() == 0:
             self.place.note("shared", privilege_folder().name)
             privilege_folder().join(self.place.root)
-        self.place.note("daemon", "sshd")
+        self.place.note("daemon", self._daemon.name)
         program = tool_path("sshd", self.place.environ) or "sshd"  # sshd requires an absolute path
-        argv = (program, "-D", "-e", "-f", str(server))
+        argv = (*self.within, program, "-D", "-e", "-f", str(server))
         self._daemon.start(argv, env=self.place.environ, ready=self._listens)
 
     @property
     def _folder(self) -> Path:
-        return self.place.folder("ssh")
+        return self.place.folder(f"ssh/{self.name}")
 
     @property
     def _daemon(self) -> Daemon:
-        return self.place.daemon("sshd")
+        return self.place.daemon("sshd" if self.name == "ssh" else f"sshd-{self.name}")
 
     @property
     def _port(self) -> int:
@@ -85,7 +93,7 @@ class SshNode(Background):
 
     def _listens(self) -> bool:
         with socket.socket() as probe, suppress(OSError):
-            probe.connect(("127.0.0.1", self._port))
+            probe.connect((self.address, self._port))
             return True
         return False
 
@@ -100,7 +108,7 @@ class SshNode(Background):
         env = {**self.client, "PATH": self._path_without_ours()}
         variables = " ".join(f'"{name}={value}"' for name, value in env.items())
         return (
-            f"ListenAddress 127.0.0.1\nPort {self._port}\n"
+            f"ListenAddress {self.address}\nPort {self._port}\n"
             f"HostKey {self._folder}/host_key\nPidFile none\n"
             f"AuthorizedKeysFile {self._folder}/user_key.pub\n"
             "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nUsePAM no\n"
@@ -112,14 +120,16 @@ class SshNode(Background):
     def _write_client(self) -> None:
         known = self._folder / "known_hosts"
         host_key = (self._folder / "host_key.pub").read_text()
-        known.write_text(f"[127.0.0.1]:{self._port} {host_key}")
+        known.write_text(f"[{self.address}]:{self._port} {host_key}")
         config = self._folder / "config"
         config.write_text(
-            f"Host {ALIAS} {ALIAS}-*\n  HostName 127.0.0.1\n  Port {self._port}\n"
+            f"Host {self.alias} {self.alias}-*\n  HostName {self.address}\n  Port {self._port}\n"
             f"  User {getpass.getuser()}\n  IdentityFile {self._folder}/user_key\n  IdentitiesOnly yes\n"
             f"  UserKnownHostsFile {known}\n  StrictHostKeyChecking yes\n  LogLevel ERROR\n"
         )
+        every = self.place.folder("ssh") / "config"
+        every.write_text(f"Include {every.parent}/*/config\n")
         self.bin.mkdir(exist_ok=True)
         program = find_tool("ssh", self._path_without_ours())
-        (self.bin / "ssh").write_text(f'#!/bin/sh\nexec "{program}" -F "{config}" "$@"\n')
+        (self.bin / "ssh").write_text(f'#!/bin/sh\nexec "{program}" -F "{every}" "$@"\n')
         (self.bin / "ssh").chmod(0o755)

@@ -162,6 +162,12 @@ class Testbed:
         node.start()
         return node
 
+    def add_node_with(self, name: str, certificates: Path) -> Node:
+        """Start one more mTLS node, whose ca.crt, server.crt and server.key are in a folder."""
+        node = mtls_node(self.place, name, self._upstream(""), certificates=certificates)
+        node.start()
+        return node
+
     def add_unix_node(self, name: str, *, poses_as: str = "", delay: float = 0.0) -> Node:
         """Start a node on a unix socket; each connection waits `delay` seconds for an answer."""
         node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as, delay=delay)

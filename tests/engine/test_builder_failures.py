@@ -96,7 +96,7 @@ FAR = "error: node {name}/far (docker-container, ssh://mpbake-node) cannot be us
             "",
             (
                 "unknown host mpbake-node (ssh: Could not resolve hostname no-such-host.invalid: {unknown})\n"
-                "  = check the name in the endpoint, and in DNS or ~/.ssh/config\n"
+                "  = check the name in the plan, and in DNS or ~/.ssh/config\n"
             ),
         ),
         (

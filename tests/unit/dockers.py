@@ -120,6 +120,7 @@ class FakeDocker(Docker):
         self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
+        self.inputs: list[bytes | str] = []
 
     def _head(self, endpoint: str) -> NoReturn:
         pytest.fail(f"a process of docker for {endpoint!r}")
@@ -174,7 +175,7 @@ class FakeDocker(Docker):
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
-        given: str = "",
+        given: bytes | str = b"",
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
@@ -184,7 +185,8 @@ class FakeDocker(Docker):
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
-        assert (given, cwd, watch) == ("", None, None)
+        self.inputs.append(given)
+        assert (cwd, watch) == (None, None)
         answer = next(
             (
                 answer
@@ -212,7 +214,7 @@ class FakeDocker(Docker):
         """Record the command; a failure has no effect."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
-    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
+    def run_program(self, command: Sequence[str], *, timeout: float, given: bytes | str = b"") -> Completed:
         """Answer another program as docker."""
         return self.run([*command, *given.split()], timeout=timeout)
 
@@ -232,7 +234,7 @@ class Baker(FakeDocker):
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
-        given: str = "",
+        given: bytes | str = b"",
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,

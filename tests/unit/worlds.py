@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpbake.cli.definitions import BUILDERS, COMMANDS
+from mpbake.cli.definitions import COMMANDS, GROUPS
 from mpbake.cli.options import make_options
 from mpbake.cli.world import World
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pytest
 
 NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
-_OPTIONS = {command.module: command.options_class for command in (*COMMANDS, BUILDERS)}
+_OPTIONS = {command.module: command.options_class for command in (*COMMANDS, *(group.command for group in GROUPS))}
 
 
 def options_for(command: str, **values: Any) -> Any:

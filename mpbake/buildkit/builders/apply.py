@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
+from mpbake.base.text import one_line
 from mpbake.buildkit.builders.changes import entry_action, node_changes
 from mpbake.buildkit.builders.emulation import install_emulators
 from mpbake.buildkit.builders.registration import register, unregister
@@ -88,14 +89,16 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
         warnings = _record(workspace, [node])
         current = node_changes(replace(state, made=made))
         action = next((change.action for change in current if change.kind is resource_kind(node)), None)
-        if action in {Action.CREATE, Action.REPLACE}:
+        if action in {Action.CREATE, Action.DEPLOY, Action.REPLACE}:
             manager.fetch(node, start)
-        if action is Action.CREATE:
+        if action in {Action.CREATE, Action.DEPLOY}:
             manager.prepare(node)
         if action is Action.REPLACE:  # after the pull: if there is no image for a new resource, the old one stays
             _remove_idle(node, manager)
         elif made is not None:
             manager.resume(node, made)
+        if action in {Action.CREATE, Action.DEPLOY, Action.REPLACE}:
+            manager.create(node)
         instance = workspace.services.instances.write(node)
         start_node(workspace.services.instances, manager, instance, start)
     workspace.say(f"{node.id}: {_outcome(node, action)}")
@@ -159,6 +162,8 @@ def _outcome(node: Node, action: Action | None) -> str:
     match action:
         case Action.CREATE:
             return "created, and answers"
+        case Action.DEPLOY:
+            return f"BuildKit deployed on {one_line(node.engine)}, and answers"
         case Action.REPLACE:
             return f"recreated{' with its cache' if keeps_cache(node) else ''}, and answers"
         case Action.START:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mpbake.model.node_state import NodeResource, NodeState, StoredBuilder, StoredNode
-    from mpbake.model.plan import Builder, Node
+    from mpbake.model.plan import Builder
 
 
 def builder_changes(
@@ -44,9 +44,9 @@ def node_changes(state: NodeState) -> Iterator[Change]:
         reason = (
             "if it does not exist: only the context can show that" if state.context is False else "it does not exist"
         )
-        yield Change(action=Action.CREATE, kind=kind, name=name, reason=reason, node=node)
+        yield _creation(state, name, reason)
     elif names := drifted_names(made.mark, state.mark):
-        differences = tuple(_option_drift(option, made, node) for option in names)
+        differences = tuple(_option_drift(option, made, state) for option in names)
         cache = "its cache stays" if keeps_cache(node) else "its cache goes with its pods"
         reason = f"it was made with other options; {cache}"
         yield Change(action=Action.REPLACE, kind=kind, name=name, reason=reason, node=node, differences=differences)
@@ -54,7 +54,16 @@ def node_changes(state: NodeState) -> Iterator[Change]:
         yield Change(action=Action.START, kind=kind, name=name, reason=f"it is {made.status}", node=node)
 
 
-def _option_drift(name: str, made: NodeResource, node: Node) -> Drift:
+def _creation(state: NodeState, name: str, reason: str) -> Change:
+    """Return the creation of a missing resource: mpbake itself deploys what buildx does not create."""
+    node, rules = state.node, state.node.driver.rules.resource
+    action = Action.CREATE if rules is None or rules.is_made_by_buildx else Action.DEPLOY
+    settings = state.settings if action is Action.DEPLOY else ()
+    kind = resource_kind(node) or ResourceKind.CONTAINER
+    return Change(action=action, kind=kind, name=name, reason=reason, node=node, settings=settings)
+
+
+def _option_drift(name: str, made: NodeResource, state: NodeState) -> Drift:
     """Return the actual and the declared value of an option, as far as they are known.
 
     Values of environment variables are omitted, since they may contain credentials.
@@ -63,10 +72,10 @@ def _option_drift(name: str, made: NodeResource, node: Node) -> Drift:
     if name.startswith("env.") or name in {"config", "driver"}:
         return Drift(name=name, before=unread, after="as declared")
     if name == "flags":
-        return Drift(name=name, before="others", after=" ".join(node.flags))
+        return Drift(name=name, before="others", after=" ".join(state.node.flags))
     before = dict(made.settings).get(name, unread)
     shown = _amount(int(before)) if name.startswith("memory") and before.isdecimal() else before
-    return Drift(name=name, before=shown, after=dict(node.options).get(name, ""))
+    return Drift(name=name, before=shown, after=dict(state.settings).get(name, ""))
 
 
 def _amount(size: int) -> str:

@@ -54,10 +54,15 @@ def _row(services: NodeServices, builder: BuilderState, state: NodeState) -> Nod
     if resource_kind(node) and not node.external:
         status = state.made.status if state.made else "missing"
         if status != "running":
-            return NodeRow(node=node, status=status, drift=drift)
+            return NodeRow(node=node, status=status, drift=drift, warnings=state.warnings)
     ready = _ask(services, node)
     return NodeRow(
-        node=node, status=ready.note, version=ready.facts.version, reported=ready.facts.platforms, drift=drift
+        node=node,
+        status=ready.note,
+        version=ready.facts.version,
+        reported=ready.facts.platforms,
+        drift=drift,
+        warnings=state.warnings,
     )
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
 from mpbake.buildkit.builders.changes import builder_changes
 from mpbake.buildkit.builders.emulation import emulator_changes
-from mpbake.buildkit.nodes.connection import check_node
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances.buildx_store import declared_node, entry_of, stored_entry
-from mpbake.buildkit.nodes.instances.declaration import declare
+from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
 from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.model.node_resources import context_name
 from mpbake.model.node_state import NodeState, StoredBuilder
@@ -46,10 +45,9 @@ class BuilderState:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _NodeSurvey:
-    """The state of a node, with warnings, and the error that prevented the survey."""
+    """The state of a node, and the error that prevented the survey."""
 
     state: NodeState
-    warnings: tuple[str, ...] = ()
     error: MpbakeError | None = None
 
 
@@ -81,7 +79,7 @@ def survey_builder(
         nodes=nodes,
         changes=(*builder_changes(builder, nodes, stored, declared), *emulators),
         unclear=(*unclear, *open_emulators),
-        warnings=tuple(warning for survey in surveys for warning in survey.warnings),
+        warnings=tuple(warning for node in nodes for warning in node.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )
 
@@ -95,12 +93,12 @@ def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
     """Return the state of one node. Raises an error if the state cannot be found."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
-    warnings = check_node(node, services.now, services.environment)
+    warnings = back_end_of(node).check(node, services.now, services.environment)
     manager = services.manager(node)
     if manager is None:
         back_end_of(node).survey(services.instances, node)
-        return _NodeSurvey(state=NodeState(node=node), warnings=warnings)
-    return _NodeSurvey(state=_survey_resource(services, node, manager), warnings=warnings)
+        return _NodeSurvey(state=NodeState(node=node, warnings=warnings))
+    return _NodeSurvey(state=replace(_survey_resource(services, node, manager), warnings=warnings))
 
 
 def _survey_resource(services: NodeServices, node: Node, manager: ResourceManager) -> NodeState:
@@ -108,7 +106,13 @@ def _survey_resource(services: NodeServices, node: Node, manager: ResourceManage
     made = None if is_right is False else manager.own(node)
     if made is None and is_right is not False:
         manager.check_new(node)
-    return NodeState(node=node, mark=declare(node).mark, made=made, context=is_right)
+    return NodeState(
+        node=node,
+        mark=resource_mark(node),
+        settings=tuple(sorted(resource_settings(node).items())),
+        made=made,
+        context=is_right,
+    )
 
 
 def _entries(services: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:

@@ -70,7 +70,7 @@ FAR = (
     cause(
         r"could not resolve hostname",
         "unknown host {host}",
-        "check the name in the endpoint, and in DNS or ~/.ssh/config",
+        "check the name in the plan, and in DNS or ~/.ssh/config",
     ),
     cause(
         r"connection refused",

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import is_loopback
 from mpbake.base.text import one_line
-from mpbake.graph.preflight.certificates import RENEW_HINT, check_certificates, end_warning, read_der, utc_now
+from mpbake.certs.finding import RENEW_HINT
+from mpbake.graph.preflight.certificates import check_certificates, presented_warnings, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ _ENGINE_NAME_HINT = "use a name in the endpoint that it contains, or issue a cer
 _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
     {
         9: ("is not valid yet", "check the clocks of both machines"),
-        10: ("has expired", RENEW_HINT),
+        10: ("has expired", "issue a new certificate for it, and restart its {daemon}"),
         18: ("is self-signed, not signed by tls.ca", "set tls.ca to that certificate, or issue a new certificate"),
         19: _OTHER_AUTHORITY,
         20: _OTHER_AUTHORITY,
@@ -50,6 +51,15 @@ _VERIFY: Mapping[int, tuple[str, str]] = MappingProxyType(
     }
 )
 """Messages and hints for an invalid certificate of the node, by OpenSSL's error code: X509_V_ERR_…."""
+
+_DEPLOYED_HINTS: Mapping[int, str] = MappingProxyType(
+    {
+        **dict.fromkeys((10, 62, 64), "run `mpbake certs issue`, then `mpbake builders up`"),
+        **dict.fromkeys((18, 19, 20, 21), "run `mpbake builders up`, or set tls.ca to the authority that signed it"),
+        26: "run `mpbake certs issue --rekey`, then `mpbake builders up`",
+    }
+)
+"""Hints for the same codes, for a node that mpbake deploys."""
 
 _UNKNOWN_AUTHORITY = (18, 19, 20, 21)
 _OTHER_NAME = (62, 64)
@@ -166,7 +176,7 @@ def _check_tls(node: Node, connection: socket.socket, name: str, now: Callable[[
         raise _refusal(node, _reason(error)) from None
     if is_refused:
         raise _closed_connection(node)
-    ends = end_warning(read_der(own), now(), node.certificate_days)
+    ends = presented_warnings(own, now(), node.certificate_days)
     return tuple(f"{node.id}: the node's own certificate {warning}" for warning in ends)
 
 
@@ -181,7 +191,10 @@ def _untrusted(node: Node, name: str, error: ssl.SSLCertVerificationError) -> Us
         )
     if error.verify_code in _OTHER_NAME and _is_engine(node):
         hint = _ENGINE_NAME_HINT
-    return UsageError(f"the certificate of node {node.id} {problem.format(name=one_line(name))}", hint=hint)
+    if node.deploy is not None:
+        hint = _DEPLOYED_HINTS.get(error.verify_code, hint)
+    message = f"the certificate of node {node.id} {problem.format(name=one_line(name))}"
+    return UsageError(message, hint=hint.format(daemon=_daemon(node)))
 
 
 def _refusal(node: Node, reason: str) -> UsageError:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
+from mpbake.model.node_resources import docker_command
 from mpbake.model.marks import VOLUME_LABEL
-from mpbake.model.node_resources import resource_word, volume_name
+from mpbake.model.node_resources import context_name, resource_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
+
+
+def docker_by_hand(node: Node) -> str:
+    """Return the docker command for the engine of `node`. A docker context that mpbake made may be gone again."""
+    return "docker" if context_name(node) else docker_command(node)
 
 
 def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> NodeResource | None:
@@ -29,10 +35,10 @@ def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> No
     return resource
 
 
-def check_volume(node: Node, labels: Mapping[str, str] | None) -> None:
-    """Raise UsageError if the cache volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
+def check_volume(node: Node, name: str, labels: Mapping[str, str] | None) -> None:
+    """Raise UsageError if a volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
     if labels is not None and VOLUME_LABEL not in labels:
         raise UsageError(
-            f"{node.id}: a volume {volume_name(node)} exists that mpbake did not make; it stays unchanged",
-            hint=f"rename the builder or the node, or remove the volume: docker volume rm {volume_name(node)}",
+            f"{node.id}: a volume {name} exists that mpbake did not make; it stays unchanged",
+            hint=f"rename the builder or the node, or remove the volume: {docker_by_hand(node)} volume rm {name}",
         )

@@ -11,7 +11,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
-from mpbake.buildkit.nodes.connection import check_node
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.engines.contexts import Contexts
 from mpbake.buildkit.nodes.engines.engine import Engines, ask_engine
@@ -204,7 +203,8 @@ class ReadyNodes:
         node = replace(declared, driver=self._default_driver()) if automatic else declared
         if node.external:
             return self._instances.boot_external(node, NodeStart.of(node, tell))
-        warnings = check_node(node, self._now, self._environment)
+        start = NodeStart.of(node, tell)
+        warnings = back_end_of(node).reach(self._docker, node, self._now, self._environment, start)
         ready = self._make_declared_ready(node, tell)
         return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
@@ -212,7 +212,8 @@ class ReadyNodes:
         """Make a declared node ready after its connection has been checked."""
         back_end = back_end_of(node)
         manager = back_end.manager(self._docker)
-        if manager is None:
+        rules = node.driver.rules.resource
+        if manager is None or rules is None or not rules.is_made_by_buildx:
             return back_end.connect(self._instances, node, NodeStart.of(node, tell))
         return self._make_resource_ready(node, manager, tell)
 

@@ -15,7 +15,7 @@ from mpbake.base.json_text import parse_json
 from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.engines.contexts import engine_of
-from mpbake.model.node_resources import context_name
+from mpbake.model.node_resources import context_name, located_fields, place_of
 from mpbake.model.plan import Driver, Node
 from mpbake.run.state.locks import wait_for
 
@@ -36,7 +36,7 @@ class MadeNode:
     """A node that mpbake created.
 
     `engine` is the docker context or URL of the node's engine. `context` is the docker context that mpbake created for
-    the node. `place` holds the driver options that locate the resource, such as the namespace of a kubernetes node.
+    the node. `place` says where the resource is, in addition to the engine, such as the namespace of a kubernetes node.
     """
 
     name: str
@@ -47,8 +47,9 @@ class MadeNode:
 
     def node(self, builder: str) -> Node:
         """Return a node with all values that are needed to find the resource."""
-        options = tuple(self.place.items())
-        return Node(builder=builder, name=self.name, driver=Driver(self.driver), endpoint=self.engine, options=options)
+        driver = Driver(self.driver)
+        fields = located_fields(driver, self.engine, self.place)
+        return Node(builder=builder, name=self.name, driver=driver, **fields)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,10 +85,12 @@ def _record(builder: str, made: Iterable[Node], plan: Path, before: Record | Non
 
 
 def _made(node: Node) -> MadeNode:
-    rules = node.driver.rules.resource
-    place = {name: value for name, value in node.options if rules and name in rules.location_options}
     return MadeNode(
-        name=node.name, driver=str(node.driver), engine=engine_of(node), context=context_name(node), place=place
+        name=node.name,
+        driver=str(node.driver),
+        engine=engine_of(node),
+        context=context_name(node),
+        place=place_of(node),
     )
 
 

@@ -117,6 +117,7 @@ def start_node(instances: Instances, manager: ResourceManager, instance: ReadyNo
     """
     while True:
         try:
+            manager.wait(instance.node, start)
             return instances.boot(instance, start)
         except Unreachable as error:
             if start.is_over or is_no_buildkit(error.message) or not manager.is_starting(instance.node):

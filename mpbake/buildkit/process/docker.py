@@ -31,6 +31,7 @@ starts docker directly.
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
 | container logs | no, `run` | both streams are needed |
+| container create, cp | no, `run` | `create` lacks `volume-nocopy`, `copy` an archive on standard input |
 | volume create | no, `run` | `create` starts one more process, `volume inspect` |
 | context create | no, `run` | `create` does not quote commas in paths |
 | kubectl, ssh, credential helpers | no, `run_program` | not docker |
@@ -209,7 +210,7 @@ class Docker:
         *,
         endpoint: str = "",
         environment: Mapping[str, str] | None = None,
-        given: str = "",
+        given: bytes = b"",
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
@@ -241,14 +242,14 @@ class Docker:
         """
         if shutil.which(command[0], path=self._environment.get("PATH")) is None:
             raise Unreachable(f"the {command[0]} command was not found")
-        return self._run(command, timeout=timeout, given=given)
+        return self._run(command, timeout=timeout, given=given.encode())
 
     def _run(  # noqa: PLR0913 - as `run`
         self,
         command: Sequence[str],
         *,
         environment: Mapping[str, str] | None = None,
-        given: str = "",
+        given: bytes = b"",
         timeout: float | None = None,
         cwd: Path | None = None,
         on_stderr: Callable[[bytes], None] | None = None,
@@ -258,7 +259,7 @@ class Docker:
         if self._cancelled:
             raise Cancelled("cancelled")
         with tempfile.TemporaryFile() as stdin, captured_stdout(on_terminal) as stdout:
-            stdin.write(given.encode())
+            stdin.write(given)
             stdin.seek(0)
             full_environment = {**self._environment, **(environment or {})}
             child = self._processes.start(command, full_environment, (stdin, stdout), cwd)

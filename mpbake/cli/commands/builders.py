@@ -7,7 +7,6 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from mpbake.base.errors import MpbakeError, UsageError, most_severe
-from mpbake.base.text import did_you_mean
 from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
@@ -17,10 +16,10 @@ from mpbake.buildkit.nodes.services import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
 from mpbake.cli.loading import load_plan
 from mpbake.graph.emulators import wanted_platforms
+from mpbake.cli.named_builders import named_builders
 from mpbake.graph.preflight.buildx_versions import check_builders
-from mpbake.report.plan.builder_text import DEFAULT_BUILDER_TEXT, changes_summary, changes_text, inventory_text
+from mpbake.report.plan.builder_text import changes_summary, changes_text, inventory_text
 from mpbake.report.progress.pace import Pace
-from mpbake.resolve import DEFAULT_BUILDER
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import block_runs
 
@@ -48,7 +47,7 @@ Result = TypeVar("Result")
 def main(options: BuildersOptions, world: World) -> int:
     """Apply the action to the named builders; without names, to all builders."""
     plan_files, plan = load_plan(options.source, world)
-    chosen = _chosen(plan, options.names)
+    chosen = named_builders(plan, options.names)
     runs_blocked = block_runs(plan.root) if options.action in _REMOVING else nullcontext()
 
     def work(request: StopRequest) -> int:
@@ -99,6 +98,8 @@ def _list(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World
     services, plan = workspace.services, workspace.plan
     states = _for_each(lambda builder: inventory(services, builder, plan, _platforms(workspace, builder)), chosen)
     world.stdout.write(inventory_text(states))
+    warnings = (warning for rows in states for row in rows for warning in row.warnings)
+    world.stderr.writelines(f"warning: {warning}\n" for warning in dict.fromkeys(warnings))
     return 0
 
 
@@ -170,20 +171,6 @@ def _report_errors(errors: Iterable[list[MpbakeError]], world: World) -> int:
     every_error = [error for group in errors for error in group]
     world.stderr.writelines(f"error: {error}\n" for error in every_error)
     return most_severe({error.exit_code for error in every_error})
-
-
-def _chosen(plan: Plan, names: tuple[str, ...]) -> tuple[Builder, ...]:
-    """Return the declared builders with these names; without names, all builders. Raises UsageError."""
-    declared = {name: builder for name, builder in plan.builders.items() if not builder.driver.rules.is_automatic}
-    unknown = [name for name in names if name not in declared]
-    if unknown:
-        hint = (
-            DEFAULT_BUILDER_TEXT
-            if unknown[0] == DEFAULT_BUILDER
-            else did_you_mean(unknown[0], declared, kind="builders")
-        )
-        raise UsageError(f'no builder "{unknown[0]}" is declared', hint=hint)
-    return tuple(declared[name] for name in dict.fromkeys(names or declared))
 
 
 def _own(chosen: tuple[Builder, ...], options: BuildersOptions) -> tuple[Builder, ...]:

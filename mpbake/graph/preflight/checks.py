@@ -11,9 +11,10 @@ from mpbake.base.codes import Severity
 from mpbake.base.errors import PlanError
 from mpbake.graph.preflight.base_images import foreign_bases, unlinked_bases
 from mpbake.graph.preflight.deletions import deletion_problems
+from mpbake.graph.preflight.keys import key_problems
 from mpbake.graph.preflight.paths import missing_paths
 from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
-from mpbake.graph.preflight.tls import certificate_problems
+from mpbake.graph.preflight.tls import certificate_problems, deployment_problems
 from mpbake.resolve import tags_pushed_twice
 from mpbake.spec.drivers import node_warnings
 
@@ -121,6 +122,10 @@ PREFLIGHT_CHECKS = (
     _check("deletions of single targets", _deletions_of_each, Stage.CHECK_TARGETS),
     _check("missing paths", _missing_paths, Stage.CHECK_TARGETS, Stage.RUN),
     _check("certificates", _certificates, Stage.CHECK_TARGETS, Stage.RUN),
+    _check(
+        "certificates of deployments", lambda subject: deployment_problems(subject.nodes, subject.now), Stage.CHECK_PLAN
+    ),
+    _check("private keys", lambda subject: key_problems(subject.nodes, subject.environment), Stage.CHECK_PLAN),
     _check("base images without a link", lambda subject: unlinked_bases(subject.targets), Stage.CHECK_PLAN),
     _check("nodes", lambda subject: node_warnings(subject.nodes), Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN_PLACED),
 )

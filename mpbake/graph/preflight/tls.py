@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from mpbake.base.codes import Code
 from mpbake.base.files import is_file
 from mpbake.base.text import one_line
+from mpbake.certs.finding import PATH_HINT
 from mpbake.graph.placement import place
-from mpbake.graph.preflight.certificates import PATH_HINT, certificate_findings
+from mpbake.graph.preflight.certificates import certificate_findings, deployment_findings
 from mpbake.model.plan import TlsFiles
 from mpbake.spec.problem import Problem
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mpbake.base.platforms import Platform
+    from mpbake.certs.finding import CertificateFinding
     from mpbake.model.plan import Node, Target
 
 
@@ -29,7 +31,7 @@ def certificate_problems(
     """
     for node in _candidates(targets, only):
         yield from _configuration_problems(node)
-        yield from _certificate_problems(node, now)
+        yield from _problems(node, certificate_findings(node, now))
 
 
 def _candidates(targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]]) -> dict[Node, None]:
@@ -50,7 +52,13 @@ def _configuration_problems(node: Node) -> Iterator[Problem]:
         yield Problem(code=Code.MISSING_FILE, key=node.config_key, message=message, hint=PATH_HINT)
 
 
-def _certificate_problems(node: Node, now: datetime) -> Iterator[Problem]:
-    for finding in certificate_findings(node, now):
-        key = ("builders", node.builder, "nodes", node.name, "tls", finding.field)
+def deployment_problems(nodes: Iterable[Node], now: datetime) -> Iterator[Problem]:
+    """Yield problems and warnings for the certificates of the BuildKits that mpbake deploys for `nodes`."""
+    for node in nodes:
+        yield from _problems(node, deployment_findings(node, now))
+
+
+def _problems(node: Node, findings: Iterable[CertificateFinding]) -> Iterator[Problem]:
+    for finding in findings:
+        key = ("builders", node.builder, "nodes", node.name, *finding.key)
         yield Problem(code=finding.code, key=key, message=finding.message, hint=finding.hint)

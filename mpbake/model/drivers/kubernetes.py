@@ -25,6 +25,11 @@ def has_volume_claim(node: Node) -> bool:
     return _CLAIM in dict(node.options)
 
 
+def _place(node: Node) -> dict[str, str]:
+    """Return the options that say where the Deployment of a node is, and of which kind it is."""
+    return {name: value for name, value in node.options if name in {_NAMESPACE, _CLAIM}}
+
+
 KUBERNETES = DriverRules(
     name="kubernetes",
     endpoint=EndpointRules(
@@ -36,7 +41,7 @@ KUBERNETES = DriverRules(
         name=lambda node: node.buildx_name,
         keeps_cache=lambda node, _: has_volume_claim(node),
         add_mark=add_mark_annotation,
-        location_options=(_NAMESPACE, _CLAIM),
+        place=_place,
     ),
     buildx_name=lambda name: name.replace("_", "-"),  # as buildx names Deployments
     emulators_hint="set qemu.install = true, which installs emulators in the pods",

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 
-def _tls_options(node: Node) -> dict[str, str]:
+def tls_options(node: Node) -> dict[str, str]:
+    """Return the driver options that name the certificates of a node."""
     names = {"ca": "cacert"}
     options = {names.get(name, name): str(path) for name, path in node.tls.files.items()}
     return options | ({"servername": node.tls.servername} if node.tls.servername else {})
@@ -25,9 +26,10 @@ REMOTE = DriverRules(
         takes_tls=True,
         takes_servername=True,
     ),
+    deployed_as="deployed",
     connects_on_create=True,
     start_text=CHECK_ONLY,
     external_start_text=CHECK_ONLY,
-    tls_options=_tls_options,
+    tls_options=tls_options,
     emulators_hint="install them on the machine of the node: `mpbake doctor` prints the command",
 )

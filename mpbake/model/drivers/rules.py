@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from mpbake.model.node_state import ResourceKind
     from mpbake.model.plan import Node
@@ -72,16 +73,30 @@ class ResourceRules:
 
     `volume` returns the name of the volume with the cache; empty if mpbake makes no volume. `keeps_cache` returns
     whether the cache survives the removal of the resource, if the user wants that. `add_mark` adds a mark to the driver
-    options of a node. `location_options` are the driver options that say where the resource is.
+    options of a node; None if buildx does not create the resource: then a run does not create the resource either.
+    `settings` returns what the resource depends on, in addition to the driver options. `certificates` returns the
+    public certificates that the resource contains. `place` returns what says where the resource is, in addition to its
+    engine; `located` returns the fields of a node whose resource is at an engine and a place.
     """
 
     kind: Callable[[Node], ResourceKind]
     name: Callable[[Node], str]
     keeps_cache: Callable[[Node, bool], bool]
-    add_mark: Callable[[dict[str, str], str], None]
+    add_mark: Callable[[dict[str, str], str], None] | None
     volume: Callable[[Node], str] = lambda _: ""
     context: Callable[[Node], str] = lambda _: ""
-    location_options: tuple[str, ...] = ()
+    settings: Callable[[Node], Mapping[str, str]] = lambda _: {}
+    certificates: Callable[[Node], Mapping[str, Path]] = lambda _: {}
+    place: Callable[[Node], Mapping[str, str]] = lambda _: {}
+    located: Callable[[str, Mapping[str, str]], dict[str, Any]] = lambda engine, place: {
+        "endpoint": engine,
+        "options": tuple(place.items()),
+    }
+
+    @property
+    def is_made_by_buildx(self) -> bool:
+        """Whether buildx creates the resource when a node starts, so that a run creates a missing resource."""
+        return self.add_mark is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +104,8 @@ class DriverRules:
     """The rules of one driver.
 
     `is_declarable`: a plan may name the driver.
+    `deployed_as`: the driver of a node with `deploy`; empty if mpbake deploys no nodes of this driver.
+    `variant_of`: the driver in the plan and in buildx, if this driver is a variant of it.
     `is_stored`: buildx keeps builders of the driver in its store, and mpbake understands their entries.
     `is_engine`: a node is the BuildKit of a Docker engine, which builds into the image store of the engine.
     `is_automatic`: the engine in use decides which other driver is really used.
@@ -108,6 +125,8 @@ class DriverRules:
     endpoint: EndpointRules = field(default_factory=EndpointRules)
     resource: ResourceRules | None = None
     is_declarable: bool = True
+    deployed_as: str = ""
+    variant_of: str = ""
     is_stored: bool = True
     is_engine: bool = False
     is_automatic: bool = False

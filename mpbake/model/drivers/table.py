@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.model.drivers.automatic import AUTOMATIC
+from mpbake.model.drivers.deployed import DEPLOYED
 from mpbake.model.drivers.docker import DOCKER
 from mpbake.model.drivers.docker_container import DOCKER_CONTAINER
 from mpbake.model.drivers.external import EXTERNAL
@@ -15,6 +16,6 @@ if TYPE_CHECKING:
     from mpbake.model.drivers.rules import DriverRules
 
 RULES: dict[str, DriverRules] = {
-    rules.name: rules for rules in (DOCKER, DOCKER_CONTAINER, KUBERNETES, REMOTE, AUTOMATIC, EXTERNAL)
+    rules.name: rules for rules in (DOCKER, DOCKER_CONTAINER, KUBERNETES, REMOTE, DEPLOYED, AUTOMATIC, EXTERNAL)
 }
 """The rules of each driver by its name: a member of `mpbake.model.plan.Driver`."""

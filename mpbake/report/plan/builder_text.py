@@ -25,12 +25,20 @@ def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[
     """Return the changes of one builder as a diff, then the `unclear` parts, whose actual state is unknown."""
     lines = [f"{builder.name} ({builder.driver})"]
     for change in changes:
-        lines.append(f"  {change.action.sign} {change.action} {change.kind.value} {change.name}: {change.reason}")
+        lines.append(f"  {change.action.sign} {change.action} {_subject(change)}: {change.reason}")
+        lines += [f"      {name}: {one_line(value)}" for name, value in change.settings]
         lines += [f"      {difference}" for difference in change.differences]
     lines += [f"  ? {part}: its actual state is not known" for part in unclear]
     if len(lines) == 1:
         lines.append("  as declared")
     return "\n".join(lines) + "\n"
+
+
+def _subject(change: Change) -> str:
+    """Return what a change concerns: for a deployment the engine, otherwise the resource."""
+    if change.action is Action.DEPLOY and change.node:
+        return f"BuildKit on {one_line(change.node.engine)}"
+    return f"{change.kind.value} {change.name}"
 
 
 def changes_summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> str:
@@ -60,7 +68,7 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
     node = row.node
     return (
         node.id,
-        str(node.driver),
+        node.driver_name,
         one_line(node.endpoint) or "(in use)",
         row.status,
         row.version or "-",

@@ -22,6 +22,7 @@ from mpbake.model.plan import (
     Node,
     TlsFiles,
 )
+from mpbake.resolve.builders.deployment import deploy_problems, deployed_node, shared_deployments
 from mpbake.resolve.builders.emulators import emulator_problems, emulators_image
 from mpbake.resolve.builders.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.builders.node_options import (
@@ -86,6 +87,7 @@ def resolve_builders(
         driver = Driver(table.driver or AUTOMATIC_DRIVER)
         builders[DEFAULT_BUILDER] = _builder(DEFAULT_BUILDER, table, driver, folder, key_of)
     renderer.problems.extend(_shared_names(builders.values(), spec.builders))
+    renderer.problems.extend(shared_deployments(node for builder in builders.values() for node in builder.nodes))
     return builders
 
 
@@ -140,6 +142,7 @@ def _config_path(node: str, table: BuilderSpec) -> KeyPath:
 
 def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: Callable[[KeyPath], Path]) -> Node:
     node = _nodes(table)[name]
+    is_deployed = "deploy" in node.written() and driver.rules.deployed_as
     own_folder = folder_of_path(folder, key_below("nodes", name))
     resolved = node_options(
         # The default builder may become a container.
@@ -147,13 +150,14 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
         with_absolute_paths(table.written(), folder),
         with_absolute_paths(node.written(), own_folder),
     )
-    return Node(
+    tls = _tls(node.tls, folder_of_path(own_folder, key_below("tls")))
+    declared = Node(
         builder=builder,
         name=name,
         driver=driver,
         endpoint=node.endpoint,
         platforms=parse_platforms(node.platforms),
-        tls=_tls(node.tls, folder_of_path(own_folder, key_below("tls"))),
+        tls=tls,
         slots=node.slots or table.slots or 0,
         required=node.required,
         insecure=node.insecure,
@@ -165,6 +169,7 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
         boot_timeout=parse_duration(table.boot_timeout) if table.boot_timeout else BOOT_TIMEOUT,
         certificate_days=CERTIFICATE_DAYS if table.certificate_days is None else table.certificate_days,
     )
+    return deployed_node(declared, node, folder_of_path(own_folder, key_below("deploy"))) if is_deployed else declared
 
 
 def _tls(tls: TlsSpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
@@ -197,6 +202,7 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pro
         message, hint = f"a {driver} node needs an endpoint", 'add one, for example endpoint = "tcp://10.0.0.5:1234"'
         yield Problem(code=Code.NODE_WITHOUT_ENDPOINT, key=key, message=message, hint=hint)
     yield from option_problems(key, driver, node.written())
+    yield from deploy_problems((*key, "deploy"), driver, node)
     yield from tls_problems(key, driver, node)
 
 

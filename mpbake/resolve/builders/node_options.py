@@ -113,13 +113,24 @@ def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> 
 def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield the problems of the option values `stated` in the table at `key`, for any driver."""
     for name, value in stated.items():
-        if name in _VALUE_PATTERNS and value and not _VALUE_PATTERNS[name][0].fullmatch(str(value)):
-            message, hint = f'"{one_line(str(value))}" is not a valid value for {name}', _VALUE_PATTERNS[name][1]
-            yield Problem(code=Code.BAD_OPTION, key=(*key, name), message=message, hint=hint)
+        if name in _VALUE_PATTERNS and value is not None:
+            yield from _pattern_problems((*key, name), name, str(value))
     yield from _toleration_problems((*key, "tolerations"), stated.get("tolerations", ()))
     if all(stated.get(name) for name in _CONFIG_KEYS):
         message, hint = "config and buildkitd both configure BuildKit", "keep one of them"
         yield Problem(code=Code.TWO_CONFIGURATIONS, key=(*key, "config"), message=message, hint=hint, of_key=True)
+
+
+def restart_problems(key: KeyPath, policy: str) -> Iterator[Problem]:
+    """Yield the problem of a restart policy of a container."""
+    yield from _pattern_problems(key, "restart-policy", policy)
+
+
+def _pattern_problems(key: KeyPath, option: str, value: str) -> Iterator[Problem]:
+    pattern, hint = _VALUE_PATTERNS[option]
+    if value and not pattern.fullmatch(value):
+        message = f'"{one_line(value)}" is not a valid value for {key[-1]}'
+        yield Problem(code=Code.BAD_OPTION, key=key, message=message, hint=hint)
 
 
 def _driver_hint(driver: Driver, drivers: tuple[Driver, ...]) -> str:

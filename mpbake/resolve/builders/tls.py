@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
-    """Yield the problems of the connection to the node at `key`."""
+    """Yield the problems of the connection to the node at `key`. A deployed node has stricter rules of its own."""
     tls = node.tls.written()
     if tls:
         yield from _tls_problems((*key, "tls"), driver, node)
+    elif "deploy" in node.written():
+        return
     elif node.endpoint.startswith("tcp://") and not node.insecure and _is_elsewhere(node.endpoint):
         message = "is on another machine without TLS: anyone who can reach its port has full control of it"
         yield Problem(code=Code.NO_TLS, key=(*key, "endpoint"), message=message, hint=driver.rules.endpoint.no_tls_hint)
@@ -30,7 +32,7 @@ def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Probl
 def _tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
     tls = node.tls
     if not driver.rules.endpoint.takes_tls:
-        others = [other for other in Driver if other.rules.endpoint.takes_tls]
+        others = [other for other in Driver if other.rules.endpoint.takes_tls and other.rules.is_declarable]
         message = f"the {driver} driver does not support tls"
         hint = f"remove it, or use driver = {alternatives_text(others)}"
         yield Problem(code=Code.TLS_MISPLACED, key=key, message=message, hint=hint)

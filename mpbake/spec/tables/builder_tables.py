@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field
 
 from mpbake.model.emulators import EMULATORS_IMAGE
-from mpbake.model.plan import Driver
+from mpbake.model.plan import DEPLOYED_IMAGE, RESTART, Driver
 from mpbake.spec.tables.attributes import Option, OptionForm, OptionSince
 from mpbake.spec.tables.table import Table, kebab
 from mpbake.spec.tables.value_types import (
@@ -39,6 +39,47 @@ class TlsSpec(Table):
     key: Text = Field(default="", description="private key of the client certificate")
     servername: Text = Field(
         default="", description="host name in the node's certificate, if it differs from the host of the endpoint"
+    )
+
+
+class ServerTlsSpec(Table):
+    """Files for mutual TLS of a deployed BuildKit. Paths are relative to the file that contains them."""
+
+    ca: Text = Field(
+        default="", description="certificate of the authority that verifies clients; default: `tls.ca` of the node"
+    )
+    cert: Text = Field(
+        default="", description="server certificate; default: BUILDER-NODE.pem in the folder of `tls.cert` of the node"
+    )
+    key: Text = Field(
+        default="",
+        description="private key of the server certificate; default: BUILDER-NODE-key.pem in the folder of `tls.cert`",
+    )
+
+
+class DeploySpec(Table):
+    """How `mpbake builders up` deploys the BuildKit of a `remote` node: in a container of a Docker engine."""
+
+    host: Text = Field(
+        default="", description="engine that runs the container: Docker context, ssh://, tcp:// or unix://; required"
+    )
+    tls: ServerTlsSpec = Field(default_factory=ServerTlsSpec, description="files of the server for mutual TLS")
+    image: Text = Field(
+        default="",
+        description="BuildKit image; default with `rootless`: moby/buildkit:buildx-stable-1-rootless",
+        json_schema_extra={"default": DEPLOYED_IMAGE},
+    )
+    restart: Text = Field(
+        default="",
+        description="restart policy: no, always, unless-stopped, on-failure or on-failure:NUMBER",
+        json_schema_extra={"default": RESTART},
+    )
+    volume: Text = Field(
+        default="", description="volume with the state of BuildKit, such as its cache; default: mpbake-BUILDER-NODE"
+    )
+    rootless: Flag = Field(default=False, description="run BuildKit without privileges")
+    buildkitd: dict[str, Any] = Field(
+        default_factory=dict, description="configuration of buildkitd: the content of buildkitd.toml"
     )
 
 
@@ -189,6 +230,10 @@ class _NodeKeysSpec(Table):
         default_factory=list, description="platforms that this node builds; default: the platforms that it reports"
     )
     tls: TlsSpec = Field(default_factory=TlsSpec, description="mutual TLS for a node or an engine behind tcp://")
+    deploy: DeploySpec = Field(
+        default_factory=DeploySpec,
+        description="where `mpbake builders up` deploys the BuildKit of this node (remote)",
+    )
     insecure: Flag = Field(
         default=False,
         description="connect to a tcp:// node on another machine without TLS: everyone who reaches it controls it",

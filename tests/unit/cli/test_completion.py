@@ -59,6 +59,9 @@ def test_the_script_of_a_shell(tmp_path: Path, shell: str) -> None:
         ("mpbake plan --explain w", ["web"]),
         ("mpbake run --builder ", ["farm"]),
         ("mpbake builders rm ", ["farm"]),
+        ("mpbake certs i", ["init", "issue"]),
+        ("mpbake certs issue ", ["farm"]),
+        ("mpbake certs issue --re", ["--rekey"]),
         ("mpbake builders -f other.toml rm ", ["other"]),
         ("mpbake run -C below -f ../other.toml ", ["image"]),
         ("mpbake run -f broken.toml ", []),
@@ -77,6 +80,7 @@ def test_what_may_come_next(tmp_path: Path, words: str, completed: list[str]) ->
 @pytest.mark.parametrize(("option", "kind"), [("-f", "file"), ("--var-file", "file"), ("-C", "dir")])
 def test_paths_are_the_shells_own_affair(tmp_path: Path, option: str, kind: str) -> None:
     assert complete(tmp_path, f"mpbake run {option} b")[1] == f"{kind},b\n"
+    assert complete(tmp_path, "mpbake certs init --ca-key b")[1] == "file,b\n"
 
 
 def test_nothing_is_said_between_the_words(tmp_path: Path) -> None:

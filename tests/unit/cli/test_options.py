@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mpbake.cli.definitions import BUILDERS, BUILDERS_COMMANDS, COMMANDS, Command
+from mpbake.cli.definitions import COMMANDS, GROUPS, Command
 from mpbake.cli.options import (
     InitOptions,
     OverrideOptions,
@@ -35,7 +35,9 @@ def test_a_value_of_another_command_is_refused() -> None:
         make_options(InitOptions, {"directory": "dir", "strict": True, "format": "json"})
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, BUILDERS, *BUILDERS_COMMANDS])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, *(command for group in GROUPS for command in (group.command, *group.commands))]
+)
 def test_every_command_has_its_options(command: Command) -> None:
     assert option_names(command.options_class)
 

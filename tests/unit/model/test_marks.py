@@ -14,6 +14,7 @@ def test_a_mark_among_driver_options() -> None:
     ):
         options = {"annotations": "a=b"}
         assert driver.rules.resource is not None
+        assert driver.rules.resource.add_mark is not None
         driver.rules.resource.add_mark(options, "image=1;memory=2")
         assert options == expected
         assert split_mark(options) == "image=1;memory=2"

@@ -557,3 +557,30 @@ def test_the_documentation_lists_the_variables_that_are_passed() -> None:
     documentation = (DOCS / "environment.md").read_text(encoding="utf-8")
     _, _, section = documentation.partition("## Passed to git")
     assert re.findall("`([A-Z_]+)`", section.partition("\n## ")[0]) == list(GIT_VARIABLES)
+
+
+# --- ignored and tracked files ----------------------------------------------------------------------------------------
+
+
+def test_files_that_git_ignores_or_tracks(folder: Path) -> None:
+    names = ["a.key", "b.key", ":(top)c.key", "*.key", 'q"\n.key', "-d", "build.toml"]
+    (folder / ".gitignore").write_text("a.key\n-d\n:(top)c.key\nq*\n!b.key\n")
+    repository = GitRepository(folder, SYSTEM)
+    assert repository.unignored(names) == {"b.key", "*.key", "build.toml"}
+    assert repository.unignored(["a.key", "-d"]) == set()
+    assert repository.unignored(["b.key"]) == {"b.key"}
+    assert repository.tracked(names) == {"build.toml"}
+    for name in names:
+        (folder / name).touch()
+    run(folder, "add", "--force", "--", ":(literal)a.key", ":(literal)*.key")
+    assert repository.tracked(names) == {"a.key", "*.key", "build.toml"}
+    assert repository.unignored(names) == {"a.key", "b.key", "*.key", "build.toml"}
+
+
+def test_files_outside_of_a_repository(tmp_path: Path) -> None:
+    assert not git.has_repository(tmp_path)
+    with pytest.raises(FilterError, match="the plan is not in a git repository"):
+        GitRepository(tmp_path, SYSTEM).unignored(["a.key"])
+    new_repository(tmp_path / "plan")
+    (tmp_path / "plan/certs").mkdir()
+    assert git.has_repository(tmp_path / "plan/certs")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mpbake.buildkit.nodes.connection import check_node
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from datetime import datetime
 
     from mpbake.buildkit.nodes.causes import Causes
     from mpbake.buildkit.nodes.first_start import NodeStart
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from mpbake.model.node_state import CacheRemoval, NodeResource
     from mpbake.model.plan import Node
 
+Warnings = tuple[str, ...]
+NodeCheck = Callable[["Node", Callable[[], "datetime"], Mapping[str, str]], Warnings]
+"""A function that checks a node now, in an environment. It returns warnings, and raises Unreachable, UsageError."""
 INSPECT_TIMEOUT = 60.0
 """Seconds within which docker, buildx or kubectl must answer a query about a node."""
 
@@ -60,8 +66,20 @@ class ResourceManager(Protocol):
         Raises as `check_new` does.
         """
 
+    def create(self, node: Node) -> None:
+        """Create and start the resource of `node`, if buildx does not do that itself when the node starts.
+
+        `prepare` has been called once for the node. Raises UsageError, Unreachable.
+        """
+
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume a paused resource, which buildx does not start."""
+        """Resume or start a resource that buildx does not start."""
+
+    def wait(self, node: Node, start: NodeStart) -> None:
+        """Wait until a started resource accepts connections, if buildx would not report why it does not.
+
+        Raises Unreachable, and UsageError for a wrong certificate.
+        """
 
     def stop(self, node: Node, made: NodeResource) -> None:
         """Stop the resource; the next run starts it again."""
@@ -80,12 +98,20 @@ def _is_shared_by_none(_: Node) -> bool:
     return False
 
 
+def _reach(
+    _: Docker, node: Node, now: Callable[[], datetime], environment: Mapping[str, str], __: NodeStart
+) -> Warnings:
+    return check_node(node, now, environment)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackEnd:
     """The back end of one driver. Some drivers need no resource: mpbake creates nothing for their nodes.
 
     `causes`: return the causes to look for in an error of a node.
     `manager`: return the manager of the nodes' resources; None if the nodes need no resource.
+    `check`: check the connection to a node and its certificates before `mpbake builders` looks at the node.
+    `reach`: check the same in a run, before `connect`; may start a stopped node. Raises as `ask`.
     `survey`: check a node without a resource, and change nothing. Raises Unreachable, UsageError.
     `ask`: return a node that should be running, with its facts. Raises Unreachable, UsageError.
     `connect`: return a node without a resource, ready for builds. Raises Unreachable, UsageError.
@@ -98,6 +124,8 @@ class BackEnd:
     ask: Callable[[Instances, Node], ReadyNode]
     connect: Callable[[Instances, Node, NodeStart], ReadyNode]
     is_shared: Callable[[Node], bool] = _is_shared_by_none
+    check: NodeCheck = check_node
+    reach: Callable[[Docker, Node, Callable[[], datetime], Mapping[str, str], NodeStart], Warnings] = _reach
 
 
 def no_manager(_: Docker) -> None:

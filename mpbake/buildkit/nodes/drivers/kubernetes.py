@@ -157,6 +157,12 @@ class Deployments:
         """Return False: the cluster keeps pods running."""
         return False
 
+    def create(self, node: Node) -> None:
+        """Do nothing: buildx creates the Deployment when the node starts."""
+
+    def wait(self, node: Node, start: NodeStart) -> None:
+        """Do not wait: buildx waits for the pods."""
+
     def resume(self, node: Node, made: NodeResource) -> None:
         """Do nothing: pods cannot be paused."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Cause
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
+    from mpbake.buildkit.process.docker import Docker
     from mpbake.model.plan import Node
 
 _ADDRESS_CAUSE = cause(r"", "", "check the address, and that BuildKit runs there")
@@ -23,13 +24,14 @@ _POD = cause(r"", "no pod {host} answers", "check that the pod and BuildKit in i
 _REMOTE_TLS = cause(r"", "", "check the address, and that the certificates belong together and have not expired")
 
 
-def _causes(node: Node, _: str) -> tuple[Cause, ...]:
+def remote_causes(node: Node, _: str) -> tuple[Cause, ...]:
+    """Return the causes of a failure to reach BuildKit at the endpoint of `node`."""
     if node.endpoint.startswith("kube-pod://"):
         return (_POD,)
     return (REFUSED, _REMOTE_TLS if node.tls.is_set else _ADDRESS_CAUSE)
 
 
-def _check_container(instances: Instances, node: Node) -> None:
+def check_container(docker: Docker, node: Node) -> None:
     """If the endpoint of `node` names a container, check that the container runs. Raises Unreachable.
 
     buildx would try for 20 seconds, and would not report the reason.
@@ -40,10 +42,10 @@ def _check_container(instances: Instances, node: Node) -> None:
     name, _, query = rest.partition("?")
     command = ["container", "inspect", "--format", "{{.State.Status}}", "--", name]
     context = dict(parse_qsl(query)).get("context", "")
-    inspected = instances.docker.run(command, endpoint=context, timeout=INSPECT_TIMEOUT)
+    inspected = docker.run(command, endpoint=context, timeout=INSPECT_TIMEOUT)
     status = inspected.stdout.strip()
     if inspected.returncode and "no such container" not in inspected.stderr.lower():
-        raise unreachable_by(_causes, node, inspected)
+        raise unreachable_by(remote_causes, node, inspected)
     if status != "running":
         problem = f"is {status}" if status else "does not exist"
         message = f"node {node.id} cannot be used: the container {one_line(name)} {problem}"
@@ -54,10 +56,12 @@ def _check_container(instances: Instances, node: Node) -> None:
 
 
 def _connect(instances: Instances, node: Node, start: NodeStart) -> ReadyNode:
-    _check_container(instances, node)
+    check_container(instances.docker, node)
     return boot_instance(instances, node, start)
 
 
-REMOTE_BACK_END = BackEnd(
-    causes=_causes, manager=no_manager, survey=_check_container, ask=ask_instance, connect=_connect
-)
+def _survey(instances: Instances, node: Node) -> None:
+    check_container(instances.docker, node)
+
+
+REMOTE_BACK_END = BackEnd(causes=remote_causes, manager=no_manager, survey=_survey, ask=ask_instance, connect=_connect)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END
 from mpbake.buildkit.nodes.drivers.docker import DOCKER_BACK_END
 from mpbake.buildkit.nodes.drivers.docker_container import DOCKER_CONTAINER_BACK_END
 from mpbake.buildkit.nodes.drivers.external import EXTERNAL_BACK_END
@@ -20,6 +21,7 @@ BACK_ENDS: dict[Driver, BackEnd] = {
     Driver.DOCKER_CONTAINER: DOCKER_CONTAINER_BACK_END,
     Driver.KUBERNETES: KUBERNETES_BACK_END,
     Driver.REMOTE: REMOTE_BACK_END,
+    Driver.DEPLOYED: DEPLOYED_BACK_END,
     Driver.AUTOMATIC: DOCKER_BACK_END,  # until the engine in use has answered
     Driver.EXTERNAL: EXTERNAL_BACK_END,
 }

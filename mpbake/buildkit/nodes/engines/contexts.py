@@ -28,7 +28,7 @@ _FILES = ("ca", "cert", "key")
 
 def engine_of(node: Node) -> str:
     """Return the docker context or URL of the engine of `node`; empty for the engine in use."""
-    return context_name(node) or node.endpoint
+    return context_name(node) or node.engine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,8 @@ from mpbake.base.files import is_file, read_bounded
 from mpbake.base.references import format_fields
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.graph.preflight.certificates import PATH_HINT, UNREADABLE_HINT
+from mpbake.certs.finding import PATH_HINT, UNREADABLE_HINT
+from mpbake.graph.preflight.certificates import fingerprint
 from mpbake.resolve.builders.node_options import absolute_paths, named_files
 from mpbake.spec.files.toml_values import read_values
 from mpbake.spec.tables.builder_tables import OPTIONS
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class Declaration:
     """The values of a node for buildx. `config` is the text of the node's buildkitd.toml.
 
-    `mark` is empty if mpbake creates no resource for the node.
+    `mark` is empty if buildx creates no resource for the node.
     """
 
     options: Mapping[str, str]
@@ -43,10 +44,26 @@ def declare(node: Node) -> Declaration:
     config, files = _config(node)
     options = node.driver.rules.tls_options(node) | dict(node.options)
     rules = node.driver.rules.resource
-    mark = _mark(node, config, files) if rules else ""
-    if rules:
+    mark = ""
+    if rules and rules.add_mark:
+        mark = _mark(node, config, files)
         rules.add_mark(options, mark)
     return Declaration(options=options, flags=node.flags, config=config, mark=mark)
+
+
+def resource_mark(node: Node) -> str:
+    """Return the mark of the resource of `node`, as declared. Raises UsageError as `declare` does."""
+    return _mark(node, *_config(node))
+
+
+def resource_settings(node: Node) -> dict[str, str]:
+    """Return what the resource of `node` depends on, by name, for messages. Raises UsageError."""
+    options = {name: value for name, value in node.options if not _is_of_client(name)}
+    rules = node.driver.rules.resource
+    if rules is None:
+        return options
+    fingerprints = {name: fingerprint(path) for name, path in rules.certificates(node).items()}
+    return options | dict(rules.settings(node)) | fingerprints
 
 
 def create_arguments(declaration: Declaration, config: Path) -> list[str]:
@@ -66,7 +83,7 @@ def create_arguments(declaration: Declaration, config: Path) -> list[str]:
 
 def _mark(node: Node, config: str, files: Iterable[Path]) -> str:
     """Return the mark of a node, without the options that only the client uses."""
-    values: dict[str, Any] = {name: value for name, value in node.options if not _is_of_client(name)}
+    values: dict[str, Any] = dict(resource_settings(node))
     values["driver"] = node.driver
     if node.flags:
         values["flags"] = node.flags

@@ -139,7 +139,7 @@ class InstanceFolders:
         flags = create_arguments(declare(node), store / _CONFIG_FILE)
         try:
             self._docker.call(
-                lambda client: client.buildx.create_node(name, name, str(node.driver), *flags, endpoint=endpoint),
+                lambda client: client.buildx.create_node(name, name, node.driver_name, *flags, endpoint=endpoint),
                 environment=environment,
                 timeout=INSPECT_TIMEOUT,
             )
@@ -165,7 +165,7 @@ def _entry(
         "Flags": list(flags) or None,
         "Files": files or None,
     }
-    return {"Name": node.buildx_name, "Driver": str(node.driver), "Nodes": [single], "Dynamic": False}
+    return {"Name": node.buildx_name, "Driver": node.driver_name, "Nodes": [single], "Dynamic": False}
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

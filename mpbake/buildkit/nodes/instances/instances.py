@@ -226,8 +226,9 @@ class Instances:
         For the engine in use, the endpoint is the docker context or URL. An instance therefore keeps its engine when
         the user switches to another context.
         """
-        if not node.driver.rules.endpoint.schemes:
-            return ""
+        rules = node.driver.rules.endpoint
+        if not rules.schemes or not rules.is_engine:
+            return node.endpoint
         return engine_of(node) or self.endpoints.in_use()
 
     def _inspect(

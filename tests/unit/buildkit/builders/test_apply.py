@@ -257,7 +257,8 @@ def test_a_volume_that_somebody_else_made_is_not_taken_over(tmp_path: Path) -> N
     assert errors == [
         text("""
             ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it stays unchanged
-              = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
+              = rename the builder or the node, or remove the volume: docker -H ssh://far volume rm \
+buildx_buildkit_ci-local_state
             """)
     ]
     assert "? node ci/local: its actual state is not known" in plans

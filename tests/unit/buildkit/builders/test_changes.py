@@ -27,7 +27,7 @@ ENTRY = StoredBuilder(driver="docker-container", nodes=(StoredNode(name="ci-loca
 
 
 def state(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
-    return replace(NodeState(node=LOCAL, mark=MARK, made=made), **more)  # type: ignore[arg-type]
+    return replace(NodeState(node=LOCAL, mark=MARK, settings=LOCAL.options, made=made), **more)  # type: ignore[arg-type]
 
 
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:

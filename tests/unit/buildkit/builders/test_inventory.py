@@ -13,7 +13,7 @@ from mpbake.buildkit.builders.inventory import inventory
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import inventory_text
 from tests.unit.dockers import FakeDocker, done, failed
-from tests.unit.tls import serving
+from tests.unit.tls import issued, serving
 from tests.unit.workspaces import CI, LOCAL, NO_CONTEXT, WANTS_CERTIFICATE, Engine, brought_up, secured, workspace_with
 
 if TYPE_CHECKING:
@@ -30,6 +30,16 @@ def test_an_inventory_of_an_engine_that_cannot_be_trusted(tmp_path: Path, certif
         (listed,) = inventory(workspace.services, replace(CI, nodes=(node,)), workspace.plan)
     assert (listed.status, listed.trouble) == ("unusable", WANTS_CERTIFICATE)
     assert engine.commands == []
+
+
+def test_an_inventory_warns_of_certificates_that_end_soon(tmp_path: Path, certificates: Certificates) -> None:
+    soon = issued(certificates, tmp_path / "certs", days=(-1, 9))
+    workspace, _ = workspace_with(tmp_path, Engine(**NO_CONTEXT))
+    with serving(soon.engine()) as port:
+        node = secured(port, soon)
+        (listed,) = inventory(workspace.services, replace(CI, nodes=(node,)), workspace.plan)
+    (warning,) = listed.warnings
+    assert warning.startswith('ci/local: tls.cert: "CN=client" expires in ')
 
 
 def test_an_inventory_starts_nothing_of_others(tmp_path: Path) -> None:

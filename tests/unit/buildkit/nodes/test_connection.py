@@ -18,7 +18,7 @@ from testbed.certs import ensure_certificates
 from mpbake.base.errors import Unreachable, UsageError
 from mpbake.buildkit.nodes import connection
 from mpbake.buildkit.nodes.connection import check_connection
-from mpbake.model.plan import Driver, Node, TlsFiles
+from mpbake.model.plan import Deployment, Driver, Node, TlsFiles
 from tests.unit.plans import text
 from tests.unit.tls import Certificates, issued, serving, silent
 
@@ -222,14 +222,14 @@ def test_a_client_certificate_that_has_expired(certificates: Certificates, tmp_p
     with serving(expired.server()) as port:
         assert refusal(port, expired.tls()) == text("""
             node release/arm says that tls.cert has expired (sslv3 alert certificate expired)
-              = issue a new certificate; check the clocks of both machines
+              = run `mpbake certs issue`, or renew it with the tool that made it; check the clocks of both machines
             """)
 
 
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = issue a new certificate"),
+        ((-9, -2), "server", "has expired\n  = issue a new certificate for it, and restart its buildkitd"),
         ((2, 9), "server", "is not valid yet\n  = check the clocks of both machines"),
         ((-1, 9), "client", "is not for servers\n  = issue a certificate for servers: extendedKeyUsage = serverAuth"),
     ],
@@ -240,6 +240,26 @@ def test_a_node_whose_certificate_is_wrong(
     wrong = issued(certificates, tmp_path, name="server", usage=usage, days=days)
     with serving(wrong.server()) as port:
         assert refusal(port, wrong.tls()) == f"the certificate of node release/arm {problem}"
+
+
+@pytest.mark.parametrize(
+    ("days", "usage", "hint"),
+    [
+        ((-9, -2), "server", "run `mpbake certs issue`, then `mpbake builders up`"),
+        ((-1, 9), "client", "run `mpbake certs issue --rekey`, then `mpbake builders up`"),
+    ],
+)
+def test_the_hints_for_a_node_that_mpbake_deploys(
+    certificates: Certificates, tmp_path: Path, days: tuple[int, int], usage: str, hint: str
+) -> None:
+    deploy = Deployment(host="ssh://far", container="c", volume="v")
+    wrong = issued(certificates, tmp_path, name="server", usage=usage, days=days)
+    with serving(wrong.server()) as port, pytest.raises(UsageError) as caught:
+        check_connection(replace(node_at(port, wrong.tls()), deploy=deploy))
+    assert caught.value.hint == hint
+    with serving(wrong.server()) as port, pytest.raises(UsageError) as caught:
+        check_connection(replace(node_at(port, certificates.tls()), deploy=deploy))
+    assert caught.value.hint == "run `mpbake builders up`, or set tls.ca to the authority that signed it"
 
 
 def test_a_node_whose_certificate_ends_soon(certificates: Certificates, tmp_path: Path) -> None:
@@ -323,7 +343,7 @@ def test_an_engine_of_another_authority(certificates: Certificates, strangers: C
 @pytest.mark.parametrize(
     ("days", "usage", "problem"),
     [
-        ((-9, -2), "server", "has expired\n  = issue a new certificate"),
+        ((-9, -2), "server", "has expired\n  = issue a new certificate for it, and restart its dockerd"),
         ((-1, 9), "client", "is not for servers\n  = issue a certificate for servers: extendedKeyUsage = serverAuth"),
     ],
 )

@@ -228,7 +228,7 @@ def test_a_builder_of_others_that_is_not_there() -> None:
         (
             DOCKER.format(code=255, output="ssh: Could not resolve hostname far: Name or service not known"),
             "unknown host far (ssh: Could not resolve hostname far: Name or service not known)",
-            "check the name in the endpoint, and in DNS or ~/.ssh/config",
+            "check the name in the plan, and in DNS or ~/.ssh/config",
         ),
         (
             'Failed to initialize: unable to resolve docker endpoint: context "x": context not found: open /x: no',

@@ -184,7 +184,7 @@ def test_what_a_command_complains_of_is_hidden_and_what_it_answers_is_not(
 ) -> None:
     docker = Docker({"PATH": "/usr/bin:/bin"}, tmp_path, lambda text: text.replace("hunter2", "***"))
     monkeypatch.setattr(docker, "_head", lambda _: ["/bin/sh", "-c"])
-    found = docker.run(["read line; echo $line; echo ERROR: $line >&2; exit 1"], given="hunter2\n")
+    found = docker.run(["read line; echo $line; echo ERROR: $line >&2; exit 1"], given=b"hunter2\n")
     docker.close()
     assert (found.stdout, found.stderr, found.error) == ("hunter2\n", "ERROR: ***\n", "***")
     assert not docker.scratch.exists()

@@ -18,8 +18,9 @@ from mpbake.base.errors import LockHeld, MpbakeError, PlanError, Unreachable, Us
 from mpbake.buildkit.builders.survey import BuilderState
 from mpbake.buildkit.nodes.records import MadeNode, Record, record_of
 from mpbake.cli.commands import builders as command
+from mpbake.cli.named_builders import named_builders
 from mpbake.cli.options import BuildersOptions
-from mpbake.model.node_state import Action, Change, ResourceKind
+from mpbake.model.node_state import Action, Change, NodeRow, ResourceKind
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import DEFAULT_BUILDER_TEXT
 from mpbake.run.executor import StopRequest
@@ -149,7 +150,7 @@ def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
 @pytest.mark.parametrize("action", ["up", "stop", "rm"])
 def test_without_builders_of_ones_own_there_is_nothing_to_do(tmp_path: Path, action: str) -> None:
     here, plan = world(tmp_path), resolve_text("[builders.theirs]\nexternal = true")
-    chosen = command._chosen(plan, ())
+    chosen = named_builders(plan, ())
     assert command._act(_Pretended(), plan, chosen, BuildersOptions(action=action), here) == 0  # type: ignore[arg-type]
     assert (written(here.stdout), written(here.stderr)) == ("nothing to do\n", "")
 
@@ -164,26 +165,26 @@ PLAN = """
 
 def test_which_builders() -> None:
     plan = resolve_text(PLAN)
-    assert [builder.name for builder in command._chosen(plan, ())] == ["ci", "theirs"]
-    assert [builder.name for builder in command._chosen(plan, ("theirs",))] == ["theirs"]
-    assert [builder.name for builder in command._chosen(plan, ("ci", "ci"))] == ["ci"]
-    assert [builder.name for builder in command._own(command._chosen(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
+    assert [builder.name for builder in named_builders(plan, ())] == ["ci", "theirs"]
+    assert [builder.name for builder in named_builders(plan, ("theirs",))] == ["theirs"]
+    assert [builder.name for builder in named_builders(plan, ("ci", "ci"))] == ["ci"]
+    assert [builder.name for builder in command._own(named_builders(plan, ()), BuildersOptions(action="rm"))] == ["ci"]
 
 
 @pytest.mark.parametrize(
     ("choose", "message"),
     [
         (
-            lambda plan: command._chosen(plan, ("theirz",)),
+            lambda plan: named_builders(plan, ("theirz",)),
             'no builder "theirz" is declared\n  = did you mean "theirs"?',
         ),
         (
-            lambda plan: command._chosen(plan, ("default",)),
+            lambda plan: named_builders(plan, ("default",)),
             f'no builder "default" is declared\n  = {DEFAULT_BUILDER_TEXT}',
         ),
         (
             lambda plan: command._own(
-                command._chosen(plan, ("theirs",)), BuildersOptions(action="rm", names=("theirs",))
+                named_builders(plan, ("theirs",)), BuildersOptions(action="rm", names=("theirs",))
             ),
             'builder "theirs" is external, and mpbake never changes it\n  = change it with docker buildx',
         ),
@@ -283,3 +284,19 @@ def test_nothing_is_taken_away_from_a_run(action: str, tmp_path: Path) -> None:
     this = world(tmp_path)
     with open_state(tmp_path, this.now()), pytest.raises(LockHeld):
         call(command.main, this, action=action)
+
+
+def test_the_list_prints_warnings_below_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "build.toml").write_text("version = 1\n[builders.a]\n[builders.b]\n[targets.web]\n")
+
+    def listed(_: Any, builder: Builder, __: Path) -> list[NodeRow]:
+        warnings = (f"{builder.name}/local: a certificate expires", "shared")
+        return [NodeRow(node=builder.nodes[0], status="running", warnings=warnings)]
+
+    monkeypatch.setattr(command, "inventory", listed)
+    here = world(tmp_path)
+    assert call(command.main, here, action="list") == 0
+    assert written(here.stderr) == (
+        "warning: a/local: a certificate expires\nwarning: shared\nwarning: b/local: a certificate expires\n"
+    )
+    assert "expires" not in written(here.stdout)

@@ -47,9 +47,11 @@ def test_all_is_well(certificates: Certificates) -> None:
 
 @pytest.mark.parametrize("name", ["ca", "cert", "key"])
 def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name: str) -> None:
+    command = "init" if name == "ca" else "issue"
     assert refusal(changed(certificates.tls(), name, tmp_path / "no\n")) == (
         f"release/arm: tls.{name}: there is no file {tmp_path}/no\\n\n"
-        "  = correct the path: it is relative to the folder of the file that contains it"
+        f"  = make it with `mpbake certs {command}`, or correct the path: "
+        "it is relative to the folder of the file that contains it"
     )
 
 
@@ -109,7 +111,7 @@ def test_a_certificate_that_has_expired(certificates: Certificates, tmp_path: Pa
     tls = issued(certificates, tmp_path, days=(-9, -2)).tls()
     assert refusal(tls) == text(f"""
         release/arm: tls.cert: "CN=client" expired on {NOW - timedelta(days=2):%Y-%m-%d}
-          = issue a new certificate
+          = run `mpbake certs issue`, or renew it with the tool that made it
         """)
 
 
@@ -127,7 +129,7 @@ def test_every_fault_is_told(certificates: Certificates) -> None:
 def test_a_certificate_for_servers(certificates: Certificates, tmp_path: Path) -> None:
     assert refusal(issued(certificates, tmp_path, usage="server").tls()) == text("""
         release/arm: tls.cert: "CN=client" is not a client certificate
-          = issue a certificate for clients: extendedKeyUsage = clientAuth
+          = set tls.cert to one for clients (extendedKeyUsage = clientAuth), as `mpbake certs issue` makes
         """)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import PlanError
+from mpbake.certs.finding import PATH_HINT
 from mpbake.cli.commands import check as check_command
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import OverrideOptions, SourceOptions
@@ -56,13 +57,16 @@ def check(folder: Path, *names: str, platforms: tuple[str, ...] = ()) -> None:
     check_files(plan_files, select_for(plan, names, OverrideOptions(platforms=platforms)), {}, datetime.now(UTC))
 
 
-def test_what_is_wrong_is_told_with_its_line(folder: Path) -> None:
+def test_what_is_wrong_is_told_with_its_line(folder: Path, certificates: Certificates) -> None:
     with pytest.raises(PlanError) as caught:
         check(folder, "web")
     assert in_short(caught.value) == text(f"""
+        build.toml:11: builders.x.nodes.arm.tls.ca: is not a certificate
+            tls.ca = "{certificates.folder}/client.key"
+          = use a PEM file: text that begins with -----BEGIN
         build.toml:12: builders.x.nodes.arm.tls.cert: there is no file {folder}/gone.crt
             tls.cert = "gone.crt"
-          = correct the path: it is relative to the folder of the file that contains it
+          = make it with `mpbake certs issue`, or {PATH_HINT}
         """)
 
 

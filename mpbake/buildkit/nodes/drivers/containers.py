@@ -1,0 +1,319 @@
+"""The containers of nodes: finds, starts, stops and removes them, with their volumes and images.
+
+mpbake finds a container by its name, recognizes its own containers by their mark, and never takes over another one.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.errors import ImageUnavailable, Unreachable
+from mpbake.base.text import duration, one_line, without_colour
+from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, engine_causes
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
+from mpbake.buildkit.nodes.engines.contexts import engine_of
+from mpbake.buildkit.nodes.failure_causes import (
+    hides_missing_engine,
+    log_paragraph,
+    node_text,
+    ssh_command,
+    unreachable_by,
+)
+from mpbake.buildkit.nodes.first_start import PullProgress
+from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
+from mpbake.buildkit.process.docker import CommandFailed
+from mpbake.model.marks import CONTAINER_LABEL, MARK, SETTING_LABEL, VOLUME_LABEL
+from mpbake.model.node_resources import docker_command, resource_name, volume_name
+from mpbake.model.node_state import CacheRemoval, NodeResource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mpbake.buildkit.nodes.causes import Cause, Causes
+    from mpbake.buildkit.nodes.first_start import NodeStart
+    from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands
+    from mpbake.model.node_state import Pairs
+    from mpbake.model.plan import Node
+
+_PAUSED = "paused"
+"""The status of a container that was paused by hand, which buildx does not start."""
+RUNNING = frozenset({"running", "restarting", _PAUSED})
+_CHANGE_TIMEOUT = 60.0
+"""Seconds for a command that changes or removes a container or a volume."""
+_DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
+"""The image that buildx uses for a container if none is declared."""
+_LAST_LINES = 10
+_CONNECTION = "dial-stdio"
+"""The argument of the command by which any client reaches BuildKit in a container."""
+_OTHER_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled'
+
+
+def image_causes(other_image: str) -> tuple[Cause, ...]:
+    """Return the causes of a failed pull. `other_image` is a hint how to name another image."""
+    return (
+        cause(
+            r"pull access|basic auth credentials|authorization failed|failed to authorize|toomanyrequests"
+            r"|https?://\S+/v2/.*(denied|unauthorized|forbidden)",
+            "the registry denies the pull of its image",
+            "log in to it (docker login); or " + other_image,
+        ),
+        cause(
+            r"(failed to do request|https?://\S+/v2/).*(dial tcp|lookup |timeout|refused|reset|deadline|EOF|x509|tls:"
+            r"|HTTP response to HTTPS client)|message.:.lookup ",
+            "the registry of its image cannot be reached",
+            "give the engine access to it, with a proxy or a mirror if necessary; or " + other_image,
+        ),
+        cause(
+            r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
+            "the image does not exist",
+            other_image,
+        ),
+    )
+
+
+_NO_INIT = cause(
+    r"lookup init binary",
+    "podman lacks the program that starts a container's processes",
+    "install catatonit on the machine of the engine: sudo apt-get install catatonit",
+)
+
+
+def container_causes(_: Node, far_host: str) -> tuple[Cause, ...]:
+    """Return the causes of a failure of a container's engine, or of the container itself."""
+    return (REFUSED, PAUSED, *image_causes(_OTHER_IMAGE), _NO_INIT, NO_BUILDKIT, *engine_causes(far_host))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Containers:
+    """Finds, starts, stops and removes the containers of nodes. `causes` are those of errors of an engine."""
+
+    docker: Docker
+    causes: Causes = container_causes
+    can_stop: bool = True
+
+    def find(self, node: Node) -> NodeResource | None:
+        """Return the container of `node`; None if there is none. Raises Unreachable."""
+        inspected = self._run(node, "container", "inspect", "--format", "{{json .}}", resource_name(node))
+        if inspected.returncode:
+            if "no such container" in inspected.stderr.lower():
+                return None
+            raise self._unreachable(node, inspected)
+        return _container(json.loads(inspected.stdout))
+
+    def _unreachable(self, node: Node, completed: Completed) -> Unreachable:
+        """Return the error of an engine that does not answer. Ask its machine for the reason if docker hides it."""
+        if not hides_missing_engine(node, completed.stderr):
+            return unreachable_by(self.causes, node, completed)
+        far = self.docker.run_program(ssh_command(node, "docker", "version"), timeout=INSPECT_TIMEOUT)
+        return unreachable_by(self.causes, node, completed, f"{completed.stderr}\nstderr={far.stderr}")
+
+    def own(self, node: Node) -> NodeResource | None:
+        """Return the container of `node`; None if there is none.
+
+        Raises Unreachable, and UsageError if the container is foreign.
+        """
+        return owned_resource(node, self.find(node), f"{docker_by_hand(node)} rm -f")
+
+    def is_used(self, node: Node, made: NodeResource) -> bool:
+        """Whether a client is connected to BuildKit in the container.
+
+        A stopped container may still list commands that ended with the container. podman lists a command for five
+        minutes after its end, so the processes decide. If the processes cannot be listed, the container counts as used.
+        """
+        if not made.busy or made.status not in {"running", _PAUSED}:
+            return False
+        top = self._run(node, "container", "top", made.id)
+        return bool(top.returncode) or _CONNECTION in top.stdout
+
+    def image(self, node: Node) -> str:
+        """Return the image of the container of `node`."""
+        return dict(node.options).get("image", _DEFAULT_IMAGE)
+
+    def fetch(self, node: Node, start: NodeStart) -> None:
+        """Pull the image of `node` if the node's engine does not have the image. Raises ImageUnavailable.
+
+        buildx also pulls when it creates a container, but reports neither progress nor the reason of a failure. If the
+        engine has the image, buildx itself looks for a newer image, and uses the present image if that fails.
+        """
+        image = self.image(node)
+        if not self._run(node, "image", "inspect", "--", image).returncode:
+            return
+        progress = PullProgress(image, lambda activity: start.tell(self.docker.redact(activity)))
+        progress.start()
+        pulled = self.docker.run(
+            ["pull", "--", image], endpoint=engine_of(node), timeout=start.seconds, on_terminal=progress.feed
+        )
+        if pulled.timed_out:
+            raise _slow_pull(node, self.docker.redact(one_line(image)), progress.amount)
+        if pulled.returncode:
+            error = unreachable_by(self.causes, node, pulled)
+            raise ImageUnavailable(error.message, hint=error.hint)
+
+    def is_starting(self, node: Node) -> bool:
+        """Whether the container of `node` runs and was never restarted.
+
+        If so, BuildKit in the container may still answer.
+        """
+        state = "{{.State.Status}} {{.RestartCount}}"
+        inspected = self._run(node, "container", "inspect", "--format", state, resource_name(node))
+        return inspected.stdout.split() == ["running", "0"]
+
+    def is_stopped(self, made: NodeResource) -> bool:
+        """Whether nothing runs in the container."""
+        return made.status not in RUNNING
+
+    def is_paused(self, made: NodeResource) -> bool:
+        """Whether the container was paused by hand."""
+        return made.status == _PAUSED
+
+    def resume(self, node: Node, made: NodeResource) -> None:
+        """Resume a container that was paused by hand."""
+        self._unpause(node, made)
+
+    def _unpause(self, node: Node, made: NodeResource) -> None:
+        if made.status == _PAUSED:
+            self._must(node, lambda client: client.container.unpause(made.id))
+
+    def create(self, node: Node) -> None:
+        """Do nothing: buildx creates the container when the node starts."""
+
+    def wait(self, node: Node, start: NodeStart) -> None:
+        """Do not wait: buildx waits until BuildKit in the container answers."""
+
+    def stop(self, node: Node, made: NodeResource) -> None:
+        """Stop the container, with time for BuildKit to write its state to disk."""
+        self._unpause(node, made)
+        self._must(node, lambda client: client.container.stop(made.id))
+
+    def remove(self, node: Node, made: NodeResource) -> None:
+        """Stop and remove the container, but keep the cache volume.
+
+        The container is removed by id, so a newer container with the same name is kept.
+        """
+        if made.status in {"running", _PAUSED}:
+            self.stop(node, made)
+        self._must(node, lambda client: client.container.remove(made.id, force=True))
+
+    def check_new(self, node: Node) -> None:
+        """Check that mpbake can create a container for `node`, with its own cache volume.
+
+        Raises UsageError if mpbake did not create an existing volume, and Unreachable.
+        """
+        check_volume(node, volume_name(node), self._labels_of_volume(node, volume_name(node)))
+
+    def prepare(self, node: Node) -> None:
+        """Create the cache volume of a new container, with mpbake's label. Raises as `check_new` does.
+
+        Otherwise docker would create the volume without a label together with the container, and nothing would show
+        that mpbake owns the volume.
+        """
+        labels = self._labels_of_volume(node, volume_name(node))
+        check_volume(node, volume_name(node), labels)
+        if labels is None:
+            self._make_volume(node, volume_name(node))
+
+    def _make_volume(self, node: Node, name: str) -> None:
+        self._change(node, "volume", "create", "--label", f"{VOLUME_LABEL}={node.id}", name)
+
+    def forget_cache(self, node: Node) -> CacheRemoval:
+        """Remove the cache volume of `node`, if mpbake created the volume."""
+        return self._remove_volume(node, volume_name(node))
+
+    def _remove_volume(self, node: Node, name: str) -> CacheRemoval:
+        """Remove a volume of `node`, if mpbake created the volume."""
+        labels = self._labels_of_volume(node, name)
+        if labels is None:
+            return CacheRemoval.NOTHING
+        if VOLUME_LABEL not in labels:
+            return CacheRemoval.FOREIGN
+        self._must(node, lambda client: client.volume.remove(name))
+        return CacheRemoval.REMOVED
+
+    def _labels_of_volume(self, node: Node, name: str) -> dict[str, str] | None:
+        """Return the labels of a volume of `node`; None if there is no volume. Raises Unreachable."""
+        inspected = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", name)
+        if not inspected.returncode:
+            return dict(json.loads(inspected.stdout) or {})
+        if "no such volume" in inspected.stderr.lower():
+            return None
+        raise unreachable_by(self.causes, node, inspected)
+
+    def end_of_log(self, node: Node) -> str:
+        """Return the end of the container's log; empty if there is none."""
+        logs = self._run(node, "container", "logs", "--tail", str(_LAST_LINES), resource_name(node))
+        if logs.returncode:
+            return ""
+        lines = without_colour(f"{logs.stdout}{logs.stderr}").strip().splitlines()
+        return log_paragraph("its log ends with", "\n".join(lines[-_LAST_LINES:]))
+
+    def _must(self, node: Node, request: Callable[[DockerCommands], None]) -> None:
+        """Make a typed call to the engine of `node`. Raises Unreachable if the command fails."""
+        try:
+            self.docker.call(request, endpoint=engine_of(node), timeout=_CHANGE_TIMEOUT)
+        except CommandFailed as failure:
+            raise unreachable_by(self.causes, node, failure.completed) from None
+
+    def _change(self, node: Node, *command: str, given: bytes = b"") -> None:
+        """Run a command that changes a container or a volume. Raises Unreachable if the command fails."""
+        changed = self._run(node, *command, timeout=_CHANGE_TIMEOUT, given=given)
+        if changed.returncode:
+            raise unreachable_by(self.causes, node, changed)
+
+    def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT, given: bytes = b"") -> Completed:
+        return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout, given=given)
+
+
+def _slow_pull(node: Node, image: str, amount: str) -> ImageUnavailable:
+    """Return the error of a pull that took longer than the `boot-timeout` of `node`, with the `amount` that arrived."""
+    arrived = f"only {amount} arrived" if amount else "nothing arrived"
+    message = f"{node_text(node)} cannot be used: pulling {image} takes too long: {arrived} within "
+    docker = docker_command(node)
+    hint = f"raise boot-timeout; or pull it beforehand: {docker} pull {image}"
+    return ImageUnavailable(f"{message}{duration(node.boot_timeout)}", hint=hint)
+
+
+def _container(inspected: dict[str, Any]) -> NodeResource:
+    config, host = inspected["Config"], inspected.get("HostConfig", {})
+    variables = dict(variable.partition("=")[::2] for variable in config["Env"] or ())
+    labels = config.get("Labels") or {}
+    return NodeResource(
+        id=inspected["Id"],
+        name=inspected["Name"].lstrip("/"),
+        status=inspected["State"]["Status"],
+        mark=variables.get(MARK) or labels.get(CONTAINER_LABEL, ""),
+        busy=bool(inspected.get("ExecIDs")),
+        settings=_labelled_settings(labels) or _settings(config.get("Image", ""), host, variables),
+    )
+
+
+def _labelled_settings(labels: Mapping[str, str]) -> Pairs:
+    """Return the settings that the labels of a container name, as a container that mpbake itself creates has them."""
+    return tuple(
+        sorted(
+            (label.removeprefix(SETTING_LABEL), value)
+            for label, value in labels.items()
+            if label.startswith(SETTING_LABEL)
+        )
+    )
+
+
+def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the options that a container was made with, without those that are not set."""
+    policy = host.get("RestartPolicy") or {}
+    settings = {
+        "image": image,
+        "network": host.get("NetworkMode"),
+        "memory": host.get("Memory"),
+        "memory-swap": host.get("MemorySwap"),
+        "cpu-quota": host.get("CpuQuota"),
+        "cpu-period": host.get("CpuPeriod"),
+        "cpu-shares": host.get("CpuShares"),
+        "cpuset-cpus": host.get("CpusetCpus"),
+        "cpuset-mems": host.get("CpusetMems"),
+        "cgroup-parent": host.get("CgroupParent"),
+        "restart-policy": policy.get("Name"),
+    }
+    settings |= {f"env.{name}": value for name, value in variables.items() if name != MARK}
+    return tuple(sorted((name, str(value)) for name, value in settings.items() if value))

@@ -1,0 +1,193 @@
+"""Decide which certificates of a plan to issue, renew or keep, and write them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mpbake.base.codes import Code
+from mpbake.base.errors import UsageError
+from mpbake.base.files import read_bounded
+from mpbake.certs.authority import Authority, CertificateRequest
+from mpbake.certs.finding import UnusableFile
+from mpbake.certs.node_files import Role
+from mpbake.certs.reading import (
+    end_text,
+    ends_soon,
+    fits,
+    has_expired,
+    is_for_clients,
+    is_for_servers,
+    is_signed_by,
+    parse_certificates,
+    read_certificates,
+    read_key,
+    uncovered,
+)
+from mpbake.certs.store import create_certificate, create_pair, replace_certificate, replace_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+
+    from cryptography.x509 import Certificate
+
+    from mpbake.certs.node_files import WantedCertificate
+
+    Show = Callable[[Path], str]
+
+_WORTH_RENEWING = timedelta(days=1)
+"""mpbake does not renew a certificate for less than this: a second command in a row changes nothing."""
+_REKEY_HINT = "use --rekey to replace it and its key"
+
+
+class Action(StrEnum):
+    """What happens to a certificate."""
+
+    ISSUE = "issued"
+    """A new key, or an existing key without a certificate, gets a certificate."""
+    RENEW = "renewed"
+    """The existing key gets a new certificate."""
+    REKEY = "rekeyed"
+    """A new key and a new certificate replace the existing ones."""
+    KEEP = "kept"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What happens to a certificate, and why. `existing` is a certificate that stays or is renewed."""
+
+    wanted: WantedCertificate
+    action: Action
+    reason: str = ""
+    existing: Certificate | None = None
+
+    @property
+    def keeps_key(self) -> bool:
+        """Whether a new certificate is for the existing key."""
+        return self.action is Action.RENEW or (self.action is Action.ISSUE and self.wanted.key.is_file())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IssueOrder:
+    """What a user asks for: new keys (`rekey`), and the `days` that new certificates are valid from `now` on.
+
+    `show` returns the path of a file for messages.
+    """
+
+    now: datetime
+    days: int
+    rekey: bool
+    show: Show
+
+
+def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority:
+    """Return the authority of two files. Raises UsageError if it cannot issue certificates now."""
+    file, key_file = order.show(certificate), order.show(key)
+    try:
+        certificates = read_certificates(certificate)
+    except UnusableFile as error:
+        if error.code is Code.MISSING_FILE:
+            hint = "run `mpbake certs init`, or set tls.ca to an existing one"
+            raise UsageError(f"there is no certificate authority {file}", hint=hint) from None
+        raise UsageError(f"{file}: {error.message}", hint=error.hint) from None
+    try:
+        private = read_key(key)
+    except UnusableFile as error:
+        if error.code is Code.MISSING_FILE:
+            hint = "name the key: --ca-key PATH; or issue certificates with the tool that made the authority"
+            raise UsageError(f"there is no key {key_file} of the authority {file}", hint=hint) from None
+        raise UsageError(f"{key_file}: {error.message}", hint=error.hint) from None
+    try:
+        authority = Authority(certificates, private)
+        authority.check_validity(order.now)
+    except UsageError as error:
+        raise UsageError(f"{file}, {key_file}: {error.message}", hint=error.hint) from None
+    return authority
+
+
+def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder) -> Decision:
+    """Decide what happens to a certificate.
+
+    Without `order.rekey` only certificates of this authority are renewed, with the same key. Raises UsageError for a
+    certificate that cannot work and that mpbake does not replace unasked.
+    """
+    new = Action.REKEY if order.rekey else Action.ISSUE
+    try:
+        existing = read_certificates(wanted.certificate)[0]
+    except UnusableFile as error:
+        if error.code is Code.MISSING_FILE:
+            return Decision(wanted=wanted, action=new if wanted.key.is_file() else Action.ISSUE)
+        if order.rekey:
+            return Decision(wanted=wanted, action=Action.REKEY)
+        raise UsageError(f"{order.show(wanted.certificate)}: {error.message}", hint=_REKEY_HINT) from None
+    if order.rekey:
+        return Decision(wanted=wanted, action=Action.REKEY)
+    _check_existing(wanted, existing, authority, order.show)
+    reason = _renewal_reason(wanted, existing, authority, order)
+    return Decision(wanted=wanted, action=Action.RENEW if reason else Action.KEEP, reason=reason, existing=existing)
+
+
+def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> datetime:
+    """Do what was decided. Return the end of the present certificate. Raises UsageError, MpbakeError."""
+    wanted = decision.wanted
+    if decision.action is Action.KEEP and decision.existing is not None:
+        return decision.existing.not_valid_after_utc
+    keeps_key = decision.keeps_key
+    key = _existing_key(wanted, order.show) if keeps_key else b""
+    request = CertificateRequest(name=wanted.name, role=wanted.role, hosts=wanted.hosts)
+    pair = authority.issue(request, order.now, order.days, key)
+    if decision.action is Action.REKEY:
+        replace_pair(pair, wanted.certificate, wanted.key)
+    elif decision.action is Action.RENEW:
+        replace_certificate(wanted.certificate, pair.certificate)
+    elif keeps_key:
+        create_certificate(wanted.certificate, pair.certificate)
+    else:
+        create_pair(pair, wanted.certificate, wanted.key)
+    return parse_certificates(pair.certificate)[0].not_valid_after_utc
+
+
+def _existing_key(wanted: WantedCertificate, show: Show) -> bytes:
+    try:
+        read_key(wanted.key)
+        return read_bounded(wanted.key, pipe=False)
+    except (UnusableFile, OSError) as error:
+        raise UsageError(f"{show(wanted.key)}: {error}", hint=_REKEY_HINT) from None
+
+
+def _check_existing(wanted: WantedCertificate, existing: Certificate, authority: Certificate, show: Show) -> None:
+    """Raise UsageError if an existing certificate cannot work, for a reason that only the user can judge."""
+    file = show(wanted.certificate)
+    if not is_signed_by(existing, authority):
+        message = f"{file} is signed by another authority than {show(wanted.authority)}"
+        raise UsageError(message, hint=f"{_REKEY_HINT}, or name its own authority in the plan")
+    suits = is_for_servers(existing) if wanted.role is Role.SERVER else is_for_clients(existing)
+    if not suits:
+        raise UsageError(f"{file} is not a {wanted.role} certificate", hint=f"{_REKEY_HINT}, or name another file")
+    try:
+        key = read_key(wanted.key)
+    except UnusableFile as error:
+        message = f"{file} exists, but not its key {show(wanted.key)}"
+        if error.code is not Code.MISSING_FILE:
+            message = f"{show(wanted.key)}: {error.message}"
+        raise UsageError(message, hint=f"copy the key to this place, or {_REKEY_HINT}") from None
+    if not fits(key, existing):
+        message = f"the key {show(wanted.key)} does not belong to {file}"
+        raise UsageError(message, hint=f"{_REKEY_HINT}, or name its own key in the plan")
+
+
+def _renewal_reason(wanted: WantedCertificate, existing: Certificate, authority: Certificate, order: IssueOrder) -> str:
+    """Return why a certificate of this authority must be renewed; empty if it stays."""
+    end = existing.not_valid_after_utc
+    if has_expired(existing, order.now):
+        return f"the old one expired on {end:%Y-%m-%d}"
+    if missing := uncovered(existing, wanted.hosts):
+        return f"the old one did not contain {', '.join(missing)}"
+    new_end = min(order.now + timedelta(days=order.days), authority.not_valid_after_utc)
+    if ends_soon(existing, order.now, wanted.days) and new_end - end > _WORTH_RENEWING:
+        return f"the old one {end_text(existing, order.now)}"
+    return ""

@@ -1,0 +1,406 @@
+"""Deployed containers: how they are made, filled, started, and removed; and nodes in a run that do not answer."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
+from mpbake.buildkit.builders.apply import reconcile, stop
+from mpbake.buildkit.builders.removal import prune, remove
+from mpbake.buildkit.nodes.drivers.deployed import (
+    DEPLOYED_BACK_END,
+    DeployedContainers,
+    archive,
+    buildkitd_arguments,
+    create_arguments,
+    has_connection,
+    node_files,
+)
+from mpbake.buildkit.nodes.first_start import NodeStart
+from mpbake.buildkit.nodes.instances.declaration import resource_mark
+from mpbake.certs.authority import Authority, CertificateRequest, make_authority
+from mpbake.certs.node_files import Role
+from mpbake.certs.reading import parse_certificates, parse_key
+from mpbake.certs.store import create_certificate, create_pair
+from mpbake.model.node_state import NodeResource
+from mpbake.model.plan import Builder, Deployment, Driver, Node, TlsFiles
+from mpbake.report.plan.builder_text import changes_summary, changes_text
+from tests.unit.dockers import FakeDocker, done, failed
+from tests.unit.plans import text
+from tests.unit.workspaces import workspace_with
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mpbake.buildkit.process.docker import Completed
+
+NOW = datetime.now(UTC)
+INSPECTED = "Name: ci\nDriver: remote\n\nNodes:\nName: ci-arm\nEndpoint: tcp://x\nPlatforms: linux/arm64*\n"
+BARE = Node(
+    builder="ci",
+    name="arm",
+    driver=Driver.DEPLOYED,
+    endpoint="docker-container://bk?context=far",
+    deploy=Deployment(host="far", container="bk", volume="cache", image="bk:1"),
+)
+BUILDER = Builder(name="ci", driver=Driver.REMOTE, nodes=(BARE,))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """A node with mutual TLS, and its certificates."""
+    made = make_authority("CA", NOW, 90)
+    create_certificate(tmp_path / "ca.pem", made.certificate)
+    authority = Authority(parse_certificates(made.certificate), parse_key(made.key))
+    issued = {"server": (Role.SERVER, ("build1",)), "client": (Role.CLIENT, ())}
+    for name, (role, hosts) in issued.items():
+        pair = authority.issue(CertificateRequest(name=name, role=role, hosts=hosts), NOW, 60)
+        create_pair(pair, tmp_path / f"{name}.pem", tmp_path / f"{name}-key.pem")
+    files = {name: _tls(tmp_path, name) for name in issued}
+    deploy = Deployment(
+        host="ssh://root@build1", container="c", volume="v", tls=files["server"], port=1234, image="bk:1"
+    )
+    return replace(BARE, endpoint="tcp://build1:1234", tls=files["client"], deploy=deploy)
+
+
+def _tls(folder: Path, name: str) -> TlsFiles:
+    return TlsFiles(ca=folder / "ca.pem", cert=folder / f"{name}.pem", key=folder / f"{name}-key.pem")
+
+
+class Host(FakeDocker):
+    """An engine with containers and volumes, and a buildx that reaches every BuildKit."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__({name.replace("_", " "): answer for name, answer in answers.items()})
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.volumes: dict[str, dict[str, str]] = {}
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        """Answer as docker does, as far as mpbake reads it."""
+        command = " ".join(arguments)
+        if any(command.startswith(words) for words in self.answers if not words.startswith("volume")):
+            return super().run(arguments, **settings)
+        self.commands.append(command)
+        self.inputs.append(settings.get("given", b""))
+        match list(arguments):
+            case ["container", "inspect", *_, name] if name in self.containers:
+                return done(json.dumps(self.containers[name]))
+            case ["container", "inspect", *_]:
+                return failed("No such container")
+            case ["container", "create", "--name", name, *rest]:
+                self._create(name, rest)
+            case ["container", "start" | "stop" as verb, name]:
+                self._named(name)["State"]["Status"] = {"start": "running", "stop": "exited"}[verb]
+            case ["container", "rm", *_, name]:
+                self.containers.pop(name.removeprefix("id-"), None)
+            case ["volume", "inspect", *_, name]:
+                return done(json.dumps(self.volumes[name])) if name in self.volumes else failed("no such volume")
+            case ["volume", "create", "--label", label, name]:
+                self.volumes[name] = dict([label.split("=")])
+            case ["volume", "remove", name]:
+                del self.volumes[name]
+            case ["buildx", "inspect", *_]:
+                return done(INSPECTED)
+        return done()
+
+    def _named(self, name: str) -> dict[str, Any]:
+        return self.containers[name.removeprefix("id-")]
+
+    def _create(self, name: str, options: list[str]) -> None:
+        labels = [options[index + 1] for index, option in enumerate(options) if option == "--label"]
+        config = {"Env": [], "Image": "", "Labels": dict(label.split("=", 1) for label in labels)}
+        status = {"Status": "created"}
+        self.containers[name] = {"Id": f"id-{name}", "Name": f"/{name}", "State": status, "Config": config}
+
+
+# --- the container ----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_that_creates_a_container(node: Node) -> None:
+    command = " ".join(create_arguments(node, node_files(node)))
+    labels = [part for part in command.split(" --") if part.startswith("label")]
+    assert labels[0] == f"label mpbake-node={resource_mark(node)}"
+    assert labels[1:3] == ["label mpbake.image=bk:1", "label mpbake.port=1234"]
+    assert command.startswith("container create --name c --restart unless-stopped --privileged --label ")
+    assert command.endswith(
+        " --mount type=volume,source=v,target=/var/lib/buildkit"
+        " --mount type=volume,source=c-files,target=/etc/mpbake,readonly --publish 1234:1234 -- bk:1"
+        " --addr unix:///run/buildkit/buildkitd.sock --addr tcp://0.0.0.0:1234"
+        " --tlscacert /etc/mpbake/ca.pem --tlscert /etc/mpbake/cert.pem --tlskey /etc/mpbake/key.pem"
+    )
+
+
+def test_without_privileges(node: Node) -> None:
+    assert node.deploy is not None
+    command = " ".join(create_arguments(replace(node, deploy=replace(node.deploy, rootless=True)), {}))
+    assert "--privileged" not in command
+    rules = ("seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined")
+    assert all(f"--security-opt {rule}" in command for rule in rules)
+    assert "target=/home/user/.local/share/buildkit" in command
+    assert "--addr unix:///run/user/1000/buildkit/buildkitd.sock" in command
+
+
+def test_without_a_port() -> None:
+    assert buildkitd_arguments(BARE, {}) == ["--addr", "unix:///run/buildkit/buildkitd.sock"]
+    command = " ".join(create_arguments(BARE, {}))
+    assert "--publish" not in command
+    assert "/etc/mpbake" not in command
+
+
+def test_files_that_only_buildkit_can_read(node: Node) -> None:
+    files = node_files(node)
+    assert node.deploy is not None
+    assert node.deploy.tls.key is not None
+    assert files["key.pem"] == node.deploy.tls.key.read_bytes()
+    with tarfile.open(fileobj=io.BytesIO(archive(files, 1000))) as tar:
+        assert {(entry.name, entry.mode, entry.uid, entry.gid) for entry in tar} == {
+            (name, 0o600, 1000, 1000) for name in ("ca.pem", "cert.pem", "key.pem")
+        }
+
+
+def test_the_files_of_a_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "r.pem"
+    path.write_text("registry")
+    config = f'[registry."x:1"]\nca = ["{path}"]\n'
+    files = node_files(replace(BARE, config=config, config_names=(path,)))
+    assert files == {
+        "registry-0.pem": b"registry",
+        "buildkitd.toml": b'[registry."x:1"]\nca = ["/etc/mpbake/registry-0.pem"]\n',
+    }
+    assert "--config" in buildkitd_arguments(BARE, files)
+
+
+def test_a_key_of_another_certificate(node: Node) -> None:
+    assert node.deploy is not None
+    wrong = replace(node, deploy=replace(node.deploy, tls=replace(node.deploy.tls, key=node.tls.key)))
+    with pytest.raises(UsageError, match=r"deploy\.tls\.key: does not belong to deploy\.tls\.cert"):
+        node_files(wrong)
+
+
+def test_the_mark_has_no_digest_of_a_key(node: Node) -> None:
+    before = resource_mark(node)
+    assert node.deploy is not None
+    assert node.deploy.tls.key is not None
+    node.deploy.tls.key.write_text("another")
+    assert resource_mark(node) == before
+    other = replace(node, deploy=replace(node.deploy, tls=replace(node.deploy.tls, cert=node.tls.cert)))
+    assert resource_mark(other) != before
+
+
+# --- on a host --------------------------------------------------------------------------------------------------------
+
+
+def test_from_nothing_and_back(tmp_path: Path) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    shown: list[str] = []
+    state = reconcile(workspace, BUILDER, lambda state: shown.append(changes_text(BUILDER, state.changes)))
+    assert shown == [
+        text("""
+        ci (remote)
+          + deploy BuildKit on far: it does not exist
+              image: bk:1
+              restart: unless-stopped
+              volume: cache
+          + create builder ci: for use by hand: docker buildx build --builder ci
+        """)
+        + "\n"
+    ]
+    assert changes_summary(state.changes) == "1 to create, 1 to deploy"
+    assert state.errors == ()
+    assert messages[0] == "ci/arm: BuildKit deployed on far, and answers"
+    assert host.volumes == {"cache": {"mpbake-node": "ci/arm"}}
+    entry = json.loads((tmp_path / ".docker/buildx/instances/ci").read_text())
+    assert (entry["Driver"], entry["Nodes"][0]["DriverOpts"]) == ("remote", None)
+
+    assert reconcile(workspace, BUILDER, lambda _: None).changes == ()
+    assert stop(workspace, BUILDER) == []
+    assert host.containers["bk"]["State"]["Status"] == "exited"
+    (change,) = reconcile(workspace, BUILDER, lambda _: None).changes
+    assert (str(change.action), host.containers["bk"]["State"]["Status"]) == ("start", "running")
+
+    assert remove(workspace, BUILDER, keep_state=True) == []
+    assert (host.containers, list(host.volumes)) == ({}, ["cache"])
+    assert remove(workspace, BUILDER, keep_state=False) == []
+    assert host.volumes == {}
+
+
+def test_drift_attribute_by_attribute(tmp_path: Path) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    assert BARE.deploy is not None
+    other = replace(BARE, deploy=replace(BARE.deploy, image="bk:2", rootless=True), config="debug = true\n")
+    changed = replace(BUILDER, nodes=(other,))
+    shown: list[str] = []
+    reconcile(workspace, changed, lambda state: shown.append(changes_text(changed, state.changes)))
+    assert shown == [
+        text("""
+        ci (remote)
+          ± replace container bk: it was made with other options; its cache stays
+              config: (none) -> as declared
+              image: bk:1 -> bk:2
+              rootless: (none) -> true
+        """)
+        + "\n"
+    ]
+    assert messages[-1] == "ci/arm: recreated with its cache, and answers"
+    assert set(host.volumes) == {"cache", "bk-files"}
+    copied = host.commands.index("container cp - bk-files:/etc/mpbake")
+    copy = host.inputs[copied]
+    assert isinstance(copy, bytes)
+    with tarfile.open(fileobj=io.BytesIO(copy)) as tar:
+        assert tar.getnames() == ["buildkitd.toml"]
+    assert "bk-files" not in host.containers, "the container of the copy is gone"
+
+
+def test_a_node_that_left_the_plan(tmp_path: Path) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    (record,) = workspace.services.records.of_plan(workspace.plan)
+    assert prune(workspace, record, {}) == []
+    assert (host.containers, host.volumes) == ({}, {})
+    assert "ci/arm: container removed, and its cache" in messages
+    assert {settings["endpoint"] for settings in host.settings} <= {"far", ""}
+
+
+@pytest.mark.parametrize("where", ["container start", "container cp"])
+def test_a_start_that_fails_leaves_no_container_and_no_key(tmp_path: Path, where: str) -> None:
+    error = "Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated\n"
+    host = Host(**{where.replace(" ", "_"): failed(f"{error}Error: failed to start containers: bk")})
+    workspace, _ = workspace_with(tmp_path, host)
+    node = replace(BARE, config="debug = true\n")
+    state = reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
+    assert [str(problem).splitlines()[0] for problem in state.errors] == [
+        "node ci/arm (remote, docker-container://bk?context=far, deployed on far) cannot be used: its port is in use "
+        "on the host (Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated)"
+        if where == "container start"
+        else "node ci/arm (remote, docker-container://bk?context=far, deployed on far) cannot be used: its port is in "
+        "use on the host (Error: failed to start containers: bk)"
+    ]
+    assert (host.containers, list(host.volumes)) == ({}, ["cache"])
+
+
+def test_foreign_volumes_stay(tmp_path: Path) -> None:
+    host = Host()
+    host.volumes["bk-files"] = {}
+    workspace, _ = workspace_with(tmp_path, host)
+    state = reconcile(workspace, BUILDER, lambda _: None)
+    (error,) = state.errors
+    assert str(error) == text("""
+        ci/arm: a volume bk-files exists that mpbake did not make; it stays unchanged
+          = rename the builder or the node, or remove the volume: docker --context far volume rm bk-files
+        """)
+    assert (host.containers, host.volumes) == ({}, {"bk-files": {}})
+
+
+def test_files_that_are_missing_are_known_before_anything_is_made(tmp_path: Path, node: Node) -> None:
+    host = Host()
+    workspace, _ = workspace_with(tmp_path, host)
+    assert node.deploy is not None
+    assert node.deploy.tls.key is not None
+    node.deploy.tls.key.unlink()
+    state = reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
+    (error,) = state.errors
+    assert str(error).startswith("ci/arm: deploy.tls.key: there is no file")
+    assert "mpbake certs issue" in str(error)
+    assert (host.containers, host.volumes) == ({}, {})
+
+
+def test_an_image_that_another_registry_may_have(tmp_path: Path) -> None:
+    host = Host(image_inspect=failed("no"), pull=failed("manifest unknown"))
+    workspace, _ = workspace_with(tmp_path, host)
+    (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
+    assert str(error).endswith('  = set deploy.image = "…" in the node to a BuildKit image that its host can pull')
+    assert host.containers == {}
+
+
+# --- clients of a container -------------------------------------------------------------------------------------------
+
+SOCKETS = """\
+  sl  local_address rem_address   st tx_queue
+   0: 00000000:04D2 00000000:0000 0A 00000000
+   1: 0100007F:04D2 0100007F:D431 {state} 00000000
+  sl  local_address                         remote_address                        st tx_queue
+   0: 00000000000000000000000000000000:04D2 00000000000000000000000000000000:0000 0A 00000000
+"""
+MADE = NodeResource(id="id-c", name="c", status="running", mark="m", settings=(("port", "1234"),))
+
+
+@pytest.mark.parametrize(("state", "used"), [("01", True), ("06", False), ("08", False)])
+def test_a_connection_to_the_port(state: str, *, used: bool) -> None:
+    sockets = SOCKETS.format(state=state)
+    assert has_connection(sockets, 1234) is used
+    assert not has_connection(sockets, 1235)
+    manager = DeployedContainers(docker=Host(container_exec=done(sockets)))
+    assert manager.is_used(BARE, MADE) is used
+    assert not manager.is_used(BARE, replace(MADE, status="exited"))
+    assert not manager.is_used(BARE, replace(MADE, settings=()))
+
+
+def test_connections_that_cannot_be_listed() -> None:
+    manager = DeployedContainers(docker=Host(container_exec=failed("no cat")))
+    with pytest.raises(NodeMayBeInUse, match="cannot tell whether a build runs in c: no cat") as caught:
+        manager.is_used(BARE, MADE)
+    assert caught.value.hint == "if no build runs, run: docker --context far rm --force c"
+
+
+# --- in a run ---------------------------------------------------------------------------------------------------------
+
+
+def reach(host: Host, node: Node = BARE) -> tuple[str, ...]:
+    """Check the connection to a node in a run."""
+    return DEPLOYED_BACK_END.reach(host, node, lambda: NOW, {}, NodeStart.of(node))
+
+
+def test_a_node_that_nobody_has_deployed() -> None:
+    with pytest.raises(Unreachable) as caught:
+        reach(Host())
+    assert str(caught.value) == text("""
+        node ci/arm is missing: no BuildKit is deployed on far
+          = deploy it: mpbake builders up ci
+        """)
+
+
+def test_a_node_that_was_stopped_is_started(tmp_path: Path) -> None:
+    host = Host()
+    workspace, _ = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    stop(workspace, BUILDER)
+    host.answers["container inspect --format {{.State.Status}} -- bk"] = done("exited")
+    with pytest.raises(Unreachable, match="the container bk is exited"):
+        reach(host)  # docker says so even after the start
+    assert host.commands.count("container start id-bk") == 1
+    host.answers["container inspect --format {{.State.Status}} -- bk"] = done("running")
+    assert reach(host) == ()
+
+
+def test_a_node_that_answers_needs_no_host() -> None:
+    host = Host(container_inspect=done("running"))
+    assert reach(host) == ()
+    assert len(host.commands) == 1
+
+
+def test_a_host_that_does_not_answer_either() -> None:
+    host = Host(container_inspect=failed("no route to host"))
+    with pytest.raises(Unreachable) as caught:
+        reach(host)
+    assert "run `mpbake builders up ci` where far can be reached" in caught.value.hint
+
+
+def test_a_foreign_container(tmp_path: Path) -> None:
+    host = Host()
+    host.run(["container", "create", "--name", "bk"])
+    workspace, _ = workspace_with(tmp_path, host)
+    (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
+    assert "a container bk exists that mpbake did not make; it stays unchanged\n" in str(error)
+    assert "remove it: docker --context far rm -f bk" in str(error)
