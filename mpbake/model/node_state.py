@@ -41,8 +41,8 @@ class Action(StrEnum):
     @property
     def sign(self) -> str:
         """The sign in front of the change, as in a diff."""
-        signs = {"create": "+", "deploy": "+", "replace": "±", "correct": "~", "start": ">", "install": "+", "remove": "-"}
-        return signs[self]
+        signs = {"replace": "±", "correct": "~", "start": ">", "remove": "-"}
+        return signs.get(self, "+")
 
 
 class ResourceKind(Enum):

@@ -58,7 +58,7 @@ class _Engine:
 
 
 def _engine_text(node: Node) -> str:
-    return one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
+    return one_line(node.engine) or node.driver.rules.endpoint.when_empty
 
 
 # --- survey -----------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def platforms_of_engine(services: NodeServices, node: Node) -> tuple[Platform, .
 
     Raises Unreachable, and UsageError if the engine has no BuildKit.
     """
-    own = replace(node, driver=ENGINE_DRIVER, endpoint=engine_of(node), platforms=())
+    own = replace(node, driver=ENGINE_DRIVER, endpoint=engine_of(node), platforms=(), deploy=None)
     return services.instances.ask_engine(own).facts.platforms
 
 

@@ -15,8 +15,8 @@ from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.services import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
 from mpbake.cli.loading import load_plan
-from mpbake.graph.emulators import wanted_platforms
 from mpbake.cli.named_builders import named_builders
+from mpbake.graph.emulators import wanted_platforms
 from mpbake.graph.preflight.buildx_versions import check_builders
 from mpbake.report.plan.builder_text import changes_summary, changes_text, inventory_text
 from mpbake.report.progress.pace import Pace

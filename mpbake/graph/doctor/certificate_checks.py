@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.base.codes import Severity
 from mpbake.base.text import count
+from mpbake.certs.finding import RENEW_HINT
 from mpbake.graph.doctor.findings import missing, not_needed, ok, warning
-from mpbake.graph.preflight.certificates import RENEW_HINT, certificate_findings, certificates_end
+from mpbake.graph.preflight.certificates import certificate_findings, certificates_end, deployment_findings
 from mpbake.model.plan import TlsFiles
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def _check_node(facts: Facts, node: Node) -> Iterator[Finding]:
     """Check the files of a node, then the warnings about the certificate that the node itself has presented."""
     sound = True
     known = set()
-    for finding in certificate_findings(node, facts.now):
-        message = f"{node.id}: tls.{finding.field}: {finding.message}"
+    for finding in (*certificate_findings(node, facts.now), *deployment_findings(node, facts.now)):
+        message = f"{node.id}: {finding}"
         known.add(message)
-        make = missing if finding.code.severity is Severity.ERROR else warning
+        make = missing if finding.is_error else warning
         yield make(message, finding.hint, subject=node.id)
         sound = False
     report = facts.reports.get(node.id)
@@ -51,4 +51,4 @@ def _check_node(facts: Facts, node: Node) -> Iterator[Finding]:
 
 def has_certificate_faults(node: Node, now: datetime) -> bool:
     """Whether the files of a node cannot be used, so that asking the node would only repeat the fault."""
-    return any(finding.code.severity is Severity.ERROR for finding in certificate_findings(node, now))
+    return any(finding.is_error for finding in certificate_findings(node, now))

@@ -191,7 +191,7 @@ class Facts:
     @staticmethod
     def is_on_engine_in_use(node: Node) -> bool:
         """Whether `node` is on the engine that the docker command uses."""
-        return has_engine(node) and not node.endpoint
+        return has_engine(node) and not node.engine
 
     def uses_engine(self) -> bool:
         """Whether a run uses the engine in use: on a node of the plan, or for `load`. Without a plan, True."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def emulators_image(table: BuilderSpec, driver: Driver) -> str:
     """Return the image that installs emulators for a builder; empty if mpbake installs none."""
-    if not _is_wanted(table) or not driver.rules.endpoint.is_engine or table.emulation == Emulation.FORBID:
+    if not _is_wanted(table) or not _has_engine(table, driver) or table.emulation == Emulation.FORBID:
         return ""
     return table.emulators_image or EMULATORS_IMAGE
 
@@ -35,7 +35,7 @@ def emulator_problems(key: KeyPath, driver: Driver, table: BuilderSpec, own: Con
         yield Problem(code=Code.BAD_OPTION, key=(*key, "emulators-image"), message=message, hint=hint)
     if "emulators" not in own or not _is_wanted(table):
         return
-    if not driver.rules.endpoint.is_engine:
+    if not _has_engine(table, driver):
         message = f"the {driver} driver has no engine on which mpbake could install emulators"
         hint = driver.rules.emulators_hint
         yield Problem(code=Code.OPTION_OF_OTHER_DRIVER, key=at, message=message, hint=hint)
@@ -46,3 +46,8 @@ def emulator_problems(key: KeyPath, driver: Driver, table: BuilderSpec, own: Con
 
 def _is_wanted(table: BuilderSpec) -> bool:
     return table.emulators == EmulatorsMode.INSTALL
+
+
+def _has_engine(table: BuilderSpec, driver: Driver) -> bool:
+    """Whether a node of the builder has an engine: its own endpoint, or the host on which mpbake deploys it."""
+    return driver.rules.endpoint.is_engine or any(node.deploy.written() for node in table.nodes.values())
