@@ -35,6 +35,7 @@ class Code(StrEnum):
     PLAN_VERSION = "plan-version"
     UNKNOWN_DRIVER = "unknown-driver"
     UNKNOWN_EMULATION = "unknown-emulation"
+    UNKNOWN_EMULATORS = "unknown-emulators"
     UNKNOWN_TYPE = "unknown-type"
     BAD_PLATFORM = "bad-platform"
     BAD_IMAGE_NAME = "bad-image-name"

@@ -17,6 +17,7 @@ from mpbake.cli.click_options import complete_names, complete_paths, is_typed, o
 from mpbake.report.formats import (
     CERTIFICATE_FORMATS,
     DIAGNOSTICS_FORMATS,
+    DOCTOR_FORMATS,
     EXPORT_FORMATS,
     PLAN_FORMATS,
     SCHEMA_FORMATS,
@@ -229,6 +230,18 @@ COMMANDS = (
             option("--strict", is_flag=True, help="Treat warnings as errors."),
             _other_format(DIAGNOSTICS_FORMATS, "text"),
         ),
+    ),
+    Command(
+        name="doctor",
+        module="doctor",
+        options="DoctorOptions",
+        help="""Print what a run of the targets needs, and what of it is missing, with its remedy.
+
+        Checks docker, buildx, engines, nodes, emulators, certificates, registries, clocks and disks. Changes nothing.
+        Without a name: all targets and builders. Without a plan: docker and this machine.
+        """,
+        summary="Print what a run needs, and what of it is missing.",
+        parameters=(_NAMES, *_OVERRIDES, *_SOURCE_OPTIONS, _NO_COLOR, _other_format(DOCTOR_FORMATS, "text")),
     ),
     Command(
         name="verify",

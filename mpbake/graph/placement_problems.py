@@ -51,7 +51,9 @@ def unplaceable(
 
 def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:
     builder = target.builder
-    hint = "add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)"
+    hint = "add a node for it, remove the platform, or install an emulator: `mpbake doctor` prints the command"
+    if builder.emulators:
+        hint = f"install the emulators that the plan asks for: mpbake builders up {builder.name}"
     message = f'no node of builder "{builder.name}" builds {platform} ({_platforms_by_node(builder, facts)})'
     return replace(_problem_of_target(Code.NO_NODE, target, ("platforms",), message, hint), culprit=str(platform))
 
@@ -152,7 +154,7 @@ def _reason_for_split(pieces: Sequence[BuildPiece]) -> str:
 
 def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iterator[Problem]:
     """Yield a problem for each registry of this machine to which a node of another machine has to push."""
-    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if _is_on_other_machine(node))
+    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if is_on_other_machine(node))
     registries = dict.fromkeys(parse_reference(tag).registry for tag in target.tags if target.push)
     for node in nodes:
         for registry in registries:
@@ -165,7 +167,7 @@ def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iter
                 )
 
 
-def _is_on_other_machine(node: Node) -> bool:
+def is_on_other_machine(node: Node) -> bool:
     """Whether `node` is surely on another machine. An ssh configuration can map a plain host name to any machine."""
     scheme, _, address = node.endpoint.partition("://")
     host = address.rpartition("@")[2]

@@ -35,22 +35,25 @@ class Action(StrEnum):
     REPLACE = "replace"
     CORRECT = "correct"
     START = "start"
+    INSTALL = "install"
     REMOVE = "remove"
 
     @property
     def sign(self) -> str:
         """The sign in front of the change, as in a diff."""
-        return {"create": "+", "deploy": "+", "replace": "±", "correct": "~", "start": ">", "remove": "-"}[self]
+        signs = {"replace": "±", "correct": "~", "start": ">", "remove": "-"}
+        return signs.get(self, "+")
 
 
 class ResourceKind(Enum):
-    """A kind of resource that mpbake makes for builders."""
+    """A kind of resource that mpbake makes or installs for builders."""
 
     CONTEXT = "docker context"
     CONTAINER = "container"
     DEPLOYMENT = "Deployment"
     STATEFUL_SET = "StatefulSet"
     ENTRY = "builder"
+    EMULATORS = "emulators"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

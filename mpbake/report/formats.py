@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
+    from mpbake.report.doctor.doctor_report import DoctorReport
     from mpbake.run.events import Reporter
 
     PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
     """Converts the graph and the warnings of a plan to text."""
     DiagnosticsFormat = Callable[[CheckReport], str]
     """Converts the result of `mpbake check` to text."""
+    DoctorFormat = Callable[[DoctorReport], str]
+    """Converts the result of `mpbake doctor` to text."""
     SchemaFormat = Callable[[], str]
     """Returns a description of plan files."""
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
@@ -101,6 +104,12 @@ CERTIFICATE_FORMATS: Mapping[str, Implementation[CertificateFormat]] = _by_name(
 EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _by_name(
     Implementation(
         name="bake", about="JSON for docker buildx bake", module="mpbake.report.plan.bake_definition", function="export"
+    ),
+)
+DOCTOR_FORMATS: Mapping[str, Implementation[DoctorFormat]] = _by_name(
+    Implementation(name="text", about="for people", module="mpbake.report.doctor.doctor_text", function="doctor_text"),
+    Implementation(
+        name="json", about="for programs", module="mpbake.report.doctor.doctor_json", function="doctor_json"
     ),
 )
 SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _by_name(

@@ -34,13 +34,13 @@ def probe_nodes(
 
 def _probed_rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
-        settled = _with_settled_driver(services, builder, targets)
+        settled = with_settled_driver(services, builder, targets)
     except Unreachable as error:  # the driver of the default builder depends on the engine
         return [unusable_row(node, str(error), silent=True) for node in builder.nodes]
     return inventory(services, settled, plan)
 
 
-def _with_settled_driver(services: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
+def with_settled_driver(services: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
     """Return `builder` with the driver that a run would use, if the driver depends on the engine.
 
     Raises Unreachable.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
 from mpbake.buildkit.builders.changes import builder_changes
+from mpbake.buildkit.builders.emulation import emulator_changes
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances.buildx_store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
@@ -16,8 +17,10 @@ from mpbake.model.node_state import NodeState, StoredBuilder
 from mpbake.resolve import DEFAULT_BUILDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from mpbake.base.platforms import Platform
     from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.services import NodeServices
@@ -48,10 +51,13 @@ class _NodeSurvey:
     error: MpbakeError | None = None
 
 
-def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> BuilderState:
+def survey_builder(
+    services: NodeServices, builder: Builder, plan: Path, platforms: Sequence[Platform] = ()
+) -> BuilderState:
     """Return the state of `builder`. `plan` is the file that declares the builder.
 
-    If there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
+    `platforms` are those that the plan builds there: a builder that installs emulators must be able to build them. If
+    there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
     """
     results = side_by_side(lambda node: _survey_node(services, node), builder.nodes)
     surveys = [
@@ -67,11 +73,12 @@ def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> Buil
         errors.append(error)
         unclear.append("its entry in buildx's store")
     nodes = tuple(survey.state for survey in surveys)
+    emulators, open_emulators = emulator_changes(services, builder, nodes, platforms)
     return BuilderState(
         builder=builder,
         nodes=nodes,
-        changes=builder_changes(builder, nodes, stored, declared),
-        unclear=tuple(unclear),
+        changes=(*builder_changes(builder, nodes, stored, declared), *emulators),
+        unclear=(*unclear, *open_emulators),
         warnings=tuple(warning for node in nodes for warning in node.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )

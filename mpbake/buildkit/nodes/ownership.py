@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.buildkit.nodes.failure_causes import docker_command
 from mpbake.model.marks import VOLUME_LABEL
-from mpbake.model.node_resources import context_name, resource_word
+from mpbake.model.node_resources import context_name, docker_command, resource_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -29,6 +29,8 @@ In both ways, python-on-whales provides the docker command and its context or ho
 | pull of a node's image | no, `run` | its progress is drawn on a terminal |
 | whether an engine has a node's image | no, `run` | `image.exists` lacks `--`, and fails on an answer it cannot read |
 | container, volume, context inspect | no, `run` | the models drop or refuse fields of older and newer engines |
+| install emulators | no, `run` | users can run the same words by hand |
+| version of the docker command | no, `run` | `version` fails if no engine answers |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
 | container logs | no, `run` | both streams are needed |

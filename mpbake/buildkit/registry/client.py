@@ -8,6 +8,7 @@ import http
 import math
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -22,6 +23,7 @@ from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Reque
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from mpbake.buildkit.registry.authorization import Authorization
     from mpbake.buildkit.registry.hosts import Hosts
@@ -181,7 +183,7 @@ class RegistryClient:
     - `write_timeout`, `read_timeout`: seconds for a request that changes something, and for a request that only reads.
     - `pauses`: seconds to wait before each retry.
 
-    Every method except `probe` raises RequestFailed.
+    Every method raises RequestFailed, unless it says otherwise.
     """
 
     transport: Transport
@@ -233,7 +235,10 @@ class RegistryClient:
         self._send(request, repository, PUSH)
 
     def probe(self, repository: Repository) -> RegistryFailure | None:
-        """Start an upload to the repository and cancel the upload. Return the failure; None if uploads work."""
+        """Start an upload to the repository and cancel the upload. Return the failure; None if uploads work.
+
+        Raises nothing but Cancelled.
+        """
         try:
             response = self._attempt(Request(method="POST", url="blobs/uploads/"), repository, PUSH)
         except RequestFailed as error:
@@ -242,6 +247,20 @@ class RegistryClient:
             if location := response.headers.get("location"):
                 self._attempt(Request(method="DELETE", url=location), repository, PUSH)
         return None
+
+    def has_login(self, repository: Repository) -> bool:
+        """Whether the user has a login for pushes to the repository. Raises BuildFailed if it cannot be read."""
+        return self.authorization.has_login(repository.access(PUSH))
+
+    def server_time(self, registry: str) -> datetime | None:
+        """Return the date and time of a registry's server; None if the server does not say. Raises NoResponse."""
+        endpoint = self.hosts.endpoint(registry)
+        request = Request(method="GET", url=f"{endpoint.url}/v2/")
+        response = self.transport.send(request, endpoint.tls, endpoint.proxy, self.read_timeout)
+        try:
+            return parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
+        except (ValueError, TypeError):
+            return None
 
     # --- attempts -------------------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: C
     builders = tuple(builders)
     if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):
         version = buildx()
-        _raise_problems(plan_files, (p for builder in builders for p in _refused_options(plan_files, builder, version)))
+        _raise_problems(plan_files, (p for builder in builders for p in refused_options(plan_files, builder, version)))
 
 
 def buildx_problems(
@@ -56,7 +56,7 @@ def buildx_problems(
     for target in targets:
         yield from _ignored_output_modes(target, version)
     for builder in dict.fromkeys(target.builder for target in targets):
-        yield from _refused_options(plan_files, builder, version, default)
+        yield from refused_options(plan_files, builder, version, default)
 
 
 def _raise_problems(plan_files: PlanFiles, problems: Iterable[Problem]) -> None:
@@ -83,7 +83,7 @@ def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]
         yield _needs_newer_buildx(target.source_key(("output",)), message, since, "mode=delete")
 
 
-def _refused_options(
+def refused_options(
     plan_files: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
 ) -> Iterator[Problem]:
     """Yield a problem for each node of `builder` and each of its options that buildx `version` lacks."""

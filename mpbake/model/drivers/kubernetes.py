@@ -44,4 +44,5 @@ KUBERNETES = DriverRules(
         place=_place,
     ),
     buildx_name=lambda name: name.replace("_", "-"),  # as buildx names Deployments
+    emulators_hint="set qemu.install = true, which installs emulators in the pods",
 )

@@ -118,6 +118,7 @@ class DriverRules:
     `start_text`: how `mpbake plan` describes the start of a node; `external_start_text`: of an external builder's node.
     `buildx_name`: return the name of a node in buildx.
     `tls_options`: return the driver options that name the certificates of a node.
+    `emulators_hint`: how to get emulators for nodes without an engine, on which mpbake installs none.
     `log_hint`: return a hint about the log of a node that does not answer; empty if there is none.
     """
 
@@ -138,6 +139,7 @@ class DriverRules:
     external_start_text: str = "check that it answers; buildx starts it if needed"
     buildx_name: Callable[[str], str] = str
     tls_options: Callable[[Node], dict[str, str]] = lambda _: {}
+    emulators_hint: str = ""
     log_hint: Callable[[Node], str] = lambda _: ""
 
     @property

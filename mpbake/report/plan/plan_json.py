@@ -54,6 +54,7 @@ def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
         "name": builder.name,
         "driver": builder.driver,
         "emulation": builder.emulation,
+        "emulators": builder.emulators,
         "nodes": [
             {"id": node.id, "endpoint": node.endpoint, "platforms": _platform_list(node.platforms)} for node in nodes
         ],

@@ -23,6 +23,7 @@ from mpbake.model.plan import (
     TlsFiles,
 )
 from mpbake.resolve.builders.deployment import deploy_problems, deployed_node, shared_deployments
+from mpbake.resolve.builders.emulators import emulator_problems, emulators_image
 from mpbake.resolve.builders.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.builders.node_options import (
     folder_of_path,
@@ -126,7 +127,7 @@ def _builder(
         for node_name in _nodes(table)
     )
     emulation = Emulation(table.emulation or Emulation.WARN)
-    return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
+    return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation, emulators=emulators_image(table, driver))
 
 
 def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
@@ -185,6 +186,7 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
         message, hint = "a builder's name must start with a letter", "rename it: buildx accepts no other names"
         yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
     yield from option_problems(key, driver, {name: value for name, value in table.written().items() if name in own})
+    yield from emulator_problems(key, driver, table, own)
     for node_name, node in _nodes(table).items():
         yield from _node_problems((*key, "nodes", node_name), driver, node)
     if driver.rules.endpoint.schemes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from mpbake.model.emulators import EMULATORS_IMAGE
 from mpbake.model.plan import DEPLOYED_IMAGE, RESTART, Driver
 from mpbake.spec.tables.attributes import Option, OptionForm, OptionSince
 from mpbake.spec.tables.table import Table, kebab
@@ -16,7 +17,9 @@ from mpbake.spec.tables.value_types import (
     DriverName,
     Duration,
     EmulationName,
+    EmulatorsName,
     Flag,
+    ImageName,
     Platforms,
     Slots,
     Text,
@@ -255,6 +258,17 @@ class _BuilderKeysSpec(Table):
         default="",
         description="policy for a platform that no node runs natively",
         json_schema_extra={"default": "warn"},
+    )
+    emulators: EmulatorsName = Field(
+        default="",
+        description="whether `mpbake builders up` installs the emulators that the platforms of the plan need, on the "
+        "engines of the nodes",
+        json_schema_extra={"default": "never"},
+    )
+    emulators_image: ImageName = Field(
+        default="",
+        description="image that installs the emulators; it runs with all privileges on the machines of the nodes",
+        json_schema_extra={"default": EMULATORS_IMAGE},
     )
     slots: Slots | None = Field(
         default=None,

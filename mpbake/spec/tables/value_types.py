@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
-from mpbake.base.references import parse_fields, parse_reference
+from mpbake.base.references import check_pullable, parse_fields, parse_reference
 from mpbake.base.text import did_you_mean, parse_duration, short_name
 from mpbake.model.bake_fields import (
     check_annotation,
@@ -30,7 +30,7 @@ from mpbake.model.bake_fields import (
     check_size,
     check_ulimit,
 )
-from mpbake.model.plan import Driver, Emulation, PublishMode
+from mpbake.model.plan import Driver, Emulation, EmulatorsMode, PublishMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -249,6 +249,10 @@ VariableTypeName = Annotated[
 EmulationName = Annotated[
     str, checked(one_of(Emulation), Code.UNKNOWN_EMULATION, empty=False), _choice_schema(Emulation)
 ]
+EmulatorsName = Annotated[
+    str, checked(one_of(EmulatorsMode), Code.UNKNOWN_EMULATORS, empty=False), _choice_schema(EmulatorsMode)
+]
+ImageName = Annotated[Text, checked(check_pullable, Code.BAD_IMAGE_NAME)]
 
 
 PublishingName = Annotated[

@@ -152,8 +152,12 @@ def test_no_node_at_all() -> None:
     assert placed("a = amd64\nb =", "s390x amd64", a=reported("amd64"), b=reported("arm64 amd64")) == text("""
         linux/amd64 native on a: KEEP, one of 1
         problem: web: no node of builder "x" builds linux/s390x (a: linux/amd64; b: linux/arm64, linux/amd64) = \
-add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)
+add a node for it, remove the platform, or install an emulator: `mpbake doctor` prints the command
         """)
+    asks = placed(
+        "a = amd64", "s390x", builder='driver = "docker-container"\nemulators = "install"', a=reported("amd64")
+    )
+    assert asks.endswith(" = install the emulators that the plan asks for: mpbake builders up x")
 
 
 def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:

@@ -15,7 +15,6 @@ from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, en
 from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import (
-    docker_command,
     hides_missing_engine,
     log_paragraph,
     node_text,
@@ -26,7 +25,7 @@ from mpbake.buildkit.nodes.first_start import PullProgress
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.marks import CONTAINER_LABEL, MARK, SETTING_LABEL, VOLUME_LABEL
-from mpbake.model.node_resources import resource_name, volume_name
+from mpbake.model.node_resources import docker_command, resource_name, volume_name
 from mpbake.model.node_state import CacheRemoval, NodeResource
 
 if TYPE_CHECKING:

@@ -23,13 +23,14 @@ from mpbake.buildkit.nodes.connection import check_connection
 from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance
 from mpbake.buildkit.nodes.drivers.containers import RUNNING, Containers, container_causes, image_causes
 from mpbake.buildkit.nodes.drivers.remote import check_container, remote_causes
-from mpbake.buildkit.nodes.failure_causes import docker_command, unreachable_by
+from mpbake.buildkit.nodes.failure_causes import unreachable_by
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
 from mpbake.buildkit.nodes.ownership import check_volume
 from mpbake.certs.finding import UNREADABLE_HINT
 from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults, utc_now
 from mpbake.model.drivers.deployed import deployment
 from mpbake.model.marks import CONTAINER_LABEL, SETTING_LABEL
+from mpbake.model.node_resources import docker_command
 from mpbake.spec.files.toml_values import parse_toml
 
 if TYPE_CHECKING:

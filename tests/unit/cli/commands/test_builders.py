@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,8 +31,9 @@ from tests.unit.plans import resolve_text, text
 from tests.unit.worlds import call, options_for, world, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mpbake.base.platforms import Platform
     from mpbake.cli.world import World
 
 __all__ = ["plain_environment"]
@@ -82,7 +83,7 @@ def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, 
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            command, "survey_builder", lambda _, builder, __: state if builder == CI else pytest.fail(str(builder))
+            command, "survey_builder", lambda _, builder, *__: state if builder == CI else pytest.fail(str(builder))
         )
         code = command._act(_Pretended(), resolve_text(""), (CI,), BuildersOptions(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
@@ -98,7 +99,8 @@ class _Services:
 class _Pretended:
     """A workspace whose methods are never called."""
 
-    services = bring_up = stop = remove = None
+    services = plan = bring_up = stop = remove = None
+    platforms: Mapping[str, Sequence[Platform]] = MappingProxyType({})
 
 
 def test_the_plan_of_builders(tmp_path: Path) -> None:

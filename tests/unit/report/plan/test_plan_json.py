@@ -58,6 +58,7 @@ def test_builders_are_those_used_with_the_nodes_used() -> None:
             "name": "release",
             "driver": "remote",
             "emulation": "warn",
+            "emulators": "",
             "nodes": [
                 {"id": "release/intel", "endpoint": "tcp://intel:1234", "platforms": ["linux/amd64", "linux/386"]},
                 {"id": "release/arm", "endpoint": "tcp://arm:1234", "platforms": ["linux/arm64"]},
