@@ -18,11 +18,11 @@ from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable, UsageEr
 from mpbake.base.files import read_bounded
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
-from mpbake.buildkit.nodes.causes import cause
+from mpbake.buildkit.nodes.causes import REFUSED, cause
 from mpbake.buildkit.nodes.connection import check_connection
 from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance
 from mpbake.buildkit.nodes.drivers.containers import RUNNING, Containers, container_causes, image_causes
-from mpbake.buildkit.nodes.drivers.remote import check_container, remote_causes
+from mpbake.buildkit.nodes.drivers.remote import check_container
 from mpbake.buildkit.nodes.failure_causes import docker_command, unreachable_by
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
 from mpbake.buildkit.nodes.ownership import check_volume
@@ -103,6 +103,12 @@ def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
     """Return the causes of a failure on the host of a node."""
     no_context = () if "://" in node.engine else (_NO_CONTEXT,)
     return (*no_context, *image_causes(_OTHER_IMAGE), _PORT_TAKEN, *container_causes(node, far_host))
+
+
+def _client_causes(node: Node, _: str) -> tuple[Cause, ...]:
+    """Return the causes of a failure of BuildKit itself, or of the connection to it."""
+    hint = f"check its log ({{docker}} logs {deployment(node).container}), and `deploy` of the node in the plan"
+    return (REFUSED, cause(r"", "", hint))
 
 
 # --- the container: pure ----------------------------------------------------------------------------------------------
@@ -216,8 +222,8 @@ class DeployedContainers(Containers):
         return files
 
     def fetch(self, node: Node, start: NodeStart) -> None:
-        """Check the files of `node`, and pull its image if necessary: after this, an old container may be removed."""
-        self._check_files(node)
+        """Check what a new container needs, and pull its image if necessary: then an old container may be removed."""
+        self.check_new(node)
         Containers.fetch(self, node, start)
 
     def create(self, node: Node) -> None:
@@ -226,6 +232,7 @@ class DeployedContainers(Containers):
         Raises UsageError, Unreachable.
         """
         files = self._check_files(node)
+        self.prepare(node)  # a new container may have another volume
         try:
             self._copy_files(node, files)
             self._change(node, *create_arguments(node, files))
@@ -273,7 +280,8 @@ class DeployedContainers(Containers):
         command = ["container", "exec", container, "buildctl", "--addr", _layout(node).socket, "debug", "workers"]
         while (asked := self._run(node, *command)).returncode:
             if start.is_over or not self.is_starting(node):
-                raise unreachable_by(self.causes, node, asked)
+                reason = "BuildKit in its container does not answer" if start.is_over else "BuildKit does not start"
+                raise unreachable_by(_client_causes, node, asked, reason)
             self.docker.pause(_POLL_SECONDS)
         check_connection(node)
 
@@ -367,7 +375,7 @@ def _manager(docker: Docker) -> DeployedContainers:
 
 
 DEPLOYED_BACK_END = BackEnd(
-    causes=remote_causes,
+    causes=_client_causes,
     manager=_manager,
     survey=ask_nothing,
     ask=ask_instance,

@@ -273,6 +273,23 @@ def test_a_node_that_left_the_plan(tmp_path: Path) -> None:
     assert {settings["endpoint"] for settings in host.settings} <= {"far", ""}
 
 
+def test_an_earlier_volume_goes_with_prune(tmp_path: Path) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    assert BARE.deploy is not None
+    moved = replace(BUILDER, nodes=(replace(BARE, deploy=replace(BARE.deploy, volume="larger")),))
+    reconcile(workspace, moved, lambda _: None)
+    assert set(host.volumes) == {"cache", "larger"}
+    (record,) = workspace.services.records.of_plan(workspace.plan)
+    assert prune(workspace, record, {"ci": moved}) == []
+    assert (set(host.containers), set(host.volumes)) == ({"bk"}, {"larger"})
+    assert messages[-2:] == [
+        "ci/arm: its container stays, since ci/arm uses it",
+        "ci/arm: its earlier volume cache is removed",
+    ]
+
+
 @pytest.mark.parametrize("where", ["container start", "container cp"])
 def test_a_start_that_fails_leaves_no_container_and_no_key(tmp_path: Path, where: str) -> None:
     error = "Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated\n"
