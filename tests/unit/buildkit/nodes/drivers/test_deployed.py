@@ -14,13 +14,11 @@ import pytest
 from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
 from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.removal import prune, remove
-from mpbake.buildkit.nodes.drivers.deployed import (
-    DEPLOYED_BACK_END,
-    DeployedContainers,
+from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
+from mpbake.buildkit.nodes.drivers.deployed_container import (
     archive,
     buildkitd_arguments,
     create_arguments,
-    has_connection,
     node_files,
 )
 from mpbake.buildkit.nodes.first_start import NodeStart
@@ -318,6 +316,23 @@ def test_foreign_volumes_stay(tmp_path: Path) -> None:
           = rename the builder or the node, or remove the volume: docker --context far volume rm bk-files
         """)
     assert (host.containers, host.volumes) == ({}, {"bk-files": {}})
+
+
+def test_a_foreign_container_with_the_name_of_the_copy_stays(tmp_path: Path) -> None:
+    host = Host()
+    host.run(["container", "create", "--name", "bk-files"])
+    workspace, _ = workspace_with(tmp_path, host)
+    (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
+    assert "a container bk-files exists that mpbake did not make; it stays unchanged\n" in str(error)
+    assert (list(host.containers), host.volumes) == (["bk-files"], {})
+
+
+def test_an_interrupted_copy_is_removed(tmp_path: Path) -> None:
+    host = Host()
+    host.run(["container", "create", "--name", "bk-files", "--label", "mpbake-node=files"])
+    workspace, _ = workspace_with(tmp_path, host)
+    assert reconcile(workspace, BUILDER, lambda _: None).errors == ()
+    assert list(host.containers) == ["bk"]
 
 
 def test_files_that_are_missing_are_known_before_anything_is_made(tmp_path: Path, node: Node) -> None:
