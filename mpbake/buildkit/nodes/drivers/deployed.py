@@ -7,7 +7,6 @@ environment, or readable by another user of the machine.
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from mpbake.buildkit.nodes.drivers.deployed_container import (
     node_files,
 )
 from mpbake.buildkit.nodes.drivers.remote import check_container
+from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import docker_command, unreachable_by
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.drivers.back_end import Warnings
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Docker
-    from mpbake.model.node_state import NodeResource
+    from mpbake.model.node_state import CacheRemoval, NodeResource
     from mpbake.model.plan import Node
 
 _SERVER_KEY = ("deploy", "tls", "key")
@@ -95,12 +95,8 @@ class DeployedContainers(Containers):
         """Return the files of `node`. Raises UsageError, also if a foreign volume or container has their name."""
         files, name = node_files(node), files_volume(node)
         check_volume(node, name, self._labels_of_volume(node, name))
-        self._find_copier(node)
+        owned_resource(node, self._find_named(node, name), f"{docker_by_hand(node)} rm -f")
         return files
-
-    def _find_copier(self, node: Node) -> NodeResource | None:
-        """Return the container that an interrupted `up` used to copy files. Raises UsageError for a foreign one."""
-        return owned_resource(node, self._find_named(node, files_volume(node)), f"{docker_by_hand(node)} rm -f")
 
     def fetch(self, node: Node, start: NodeStart) -> None:
         """Check what a new container needs, and pull its image if necessary: then an old container may be removed."""
@@ -108,7 +104,7 @@ class DeployedContainers(Containers):
         Containers.fetch(self, node, start)
 
     def create(self, node: Node) -> None:
-        """Create and start the container of `node`. If it does not start, remove it again.
+        """Create and start the container of `node`. If it does not start, remove it again, with its keys.
 
         Raises UsageError, Unreachable.
         """
@@ -119,30 +115,36 @@ class DeployedContainers(Containers):
             self._change(node, *create_arguments(node, files))
             self._start(node, deployment(node).container)
         except MpbakeError:
-            with contextlib.suppress(Unreachable):
-                self._change(node, "container", "rm", "--force", deployment(node).container)
-                self._remove_volume(node, files_volume(node))
+            self._clean(node, "container", "rm", "--force", deployment(node).container)
+            self._clean(node, "volume", "rm", files_volume(node))
             raise
 
     def _copy_files(self, node: Node, files: Mapping[str, bytes]) -> None:
         """Write `files` into a new volume, through a container that is never started."""
-        volume = files_volume(node)
-        copier = self._find_copier(node)
-        if copier is not None:
-            self._change(node, "container", "rm", "--force", "--volumes", copier.id)
-        self._remove_volume(node, volume)
+        self._remove_files(node)
         if not files:
             return
+        volume = files_volume(node)
         self._make_volume(node, volume)
         mount = f"type=volume,source={volume},target={FOLDER},volume-nocopy"
         label = f"{CONTAINER_LABEL}=files"
-        self._change(
-            node, "container", "create", "--name", volume, "--label", label, "--mount", mount, "--", self.image(node)
-        )
+        command = ("container", "create", "--name", volume, "--label", label, "--mount", mount, "--", self.image(node))
         try:
+            self._change(node, *command)
             self._change(node, "container", "cp", "-", f"{volume}:{FOLDER}", given=archive(files, layout_of(node).user))
         finally:
-            self._change(node, "container", "rm", "--force", "--volumes", volume)
+            self._clean(node, "container", "rm", "--force", "--volumes", volume)
+
+    def _remove_files(self, node: Node) -> None:
+        """Remove the volume with the files of `node`, and what is left of an interrupted copy."""
+        copier = self._find_named(node, files_volume(node))
+        if copier is not None and copier.mark:
+            self._change(node, "container", "rm", "--force", "--volumes", copier.id)
+        self._remove_volume(node, files_volume(node))
+
+    def _clean(self, node: Node, *command: str) -> None:
+        """Run a command that removes something, even if the user has cancelled."""
+        self.docker.clean(list(command), endpoint=engine_of(node))
 
     def resume(self, node: Node, made: NodeResource) -> None:
         """Resume a paused container, and start a stopped one."""
@@ -188,7 +190,12 @@ class DeployedContainers(Containers):
     def remove(self, node: Node, made: NodeResource) -> None:
         """Stop and remove the container with its certificates and keys, but keep the volume with its state."""
         Containers.remove(self, node, made)
-        self._remove_volume(node, files_volume(node))
+        self._remove_files(node)
+
+    def forget_cache(self, node: Node) -> CacheRemoval:
+        """Remove the cache of `node`, if mpbake created it, and what is left of an interrupted start."""
+        self._remove_files(node)
+        return Containers.forget_cache(self, node)
 
 
 def has_connection(sockets: str, port: int) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
+from mpbake.base.errors import Cancelled, NodeMayBeInUse, Unreachable, UsageError
 from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
@@ -103,8 +103,8 @@ class Host(FakeDocker):
                 return done(json.dumps(self.volumes[name])) if name in self.volumes else failed("no such volume")
             case ["volume", "create", "--label", label, name]:
                 self.volumes[name] = dict([label.split("=")])
-            case ["volume", "remove", name]:
-                del self.volumes[name]
+            case ["volume", "remove" | "rm", name]:
+                self.volumes.pop(name, None)
             case ["buildx", "inspect", *_]:
                 return done(INSPECTED)
         return done()
@@ -333,6 +333,18 @@ def test_an_interrupted_copy_is_removed(tmp_path: Path) -> None:
     workspace, _ = workspace_with(tmp_path, host)
     assert reconcile(workspace, BUILDER, lambda _: None).errors == ()
     assert list(host.containers) == ["bk"]
+
+
+def test_an_interrupted_start_leaves_no_key_after_rm(tmp_path: Path) -> None:
+    host = Host(container_create=Cancelled("cancelled"))
+    workspace, _ = workspace_with(tmp_path, host)
+    node = replace(BARE, config="debug = true\n")
+    with pytest.raises(Cancelled):
+        reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
+    assert list(host.volumes) == ["cache"]
+    host.volumes["bk-files"] = {"mpbake-node": "ci/arm"}  # as after a kill
+    assert remove(workspace, BUILDER, keep_state=False) == []
+    assert (host.containers, host.volumes) == ({}, {})
 
 
 def test_files_that_are_missing_are_known_before_anything_is_made(tmp_path: Path, node: Node) -> None:
