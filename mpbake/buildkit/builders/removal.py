@@ -171,6 +171,7 @@ def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal)
             same = _same_resource(workspace, node, removal.namesakes(node))
             if same:
                 workspace.say(f"{node.id}: its {resource_word(node)} stays, since {same.id} uses it")
+                _remove_earlier_cache(workspace, node, removal)
             else:
                 kept = _remove_node(workspace, node, removal, recorded=made in removal.recorded)
         except NodeMayBeInUse:
@@ -204,6 +205,15 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
         message = f"{node.id}: its container and volume cannot be removed: unknown docker context {made.context}"
         raise removal.with_forget_hint(Unreachable(message))
     raise removal.with_forget_hint(error)
+
+
+def _remove_earlier_cache(workspace: BuilderWorkspace, node: Node, removal: _Removal) -> None:
+    """Remove the cache of a node whose resource has another cache now, since the plan names another volume."""
+    manager = workspace.services.manager(node)
+    if manager is None or volume_name(node) in {volume_name(staying) for staying in removal.staying}:
+        return
+    if manager.forget_cache(node) is CacheRemoval.REMOVED:
+        workspace.say(f"{node.id}: its earlier volume {volume_name(node)} is removed")
 
 
 def _remove_context(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal) -> None:

@@ -95,7 +95,11 @@ class Containers:
 
     def find(self, node: Node) -> NodeResource | None:
         """Return the container of `node`; None if there is none. Raises Unreachable."""
-        inspected = self._run(node, "container", "inspect", "--format", "{{json .}}", resource_name(node))
+        return self._find_named(node, resource_name(node))
+
+    def _find_named(self, node: Node, name: str) -> NodeResource | None:
+        """Return the container with this name on the engine of `node`; None if there is none. Raises Unreachable."""
+        inspected = self._run(node, "container", "inspect", "--format", "{{json .}}", name)
         if inspected.returncode:
             if "no such container" in inspected.stderr.lower():
                 return None

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
+from mpbake.base.errors import Cancelled, NodeMayBeInUse, Unreachable, UsageError
 from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.removal import prune, remove
-from mpbake.buildkit.nodes.drivers.deployed import (
-    DEPLOYED_BACK_END,
-    DeployedContainers,
+from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
+from mpbake.buildkit.nodes.drivers.deployed_container import (
     archive,
     buildkitd_arguments,
     create_arguments,
-    has_connection,
     node_files,
 )
 from mpbake.buildkit.nodes.first_start import NodeStart
@@ -105,8 +103,8 @@ class Host(FakeDocker):
                 return done(json.dumps(self.volumes[name])) if name in self.volumes else failed("no such volume")
             case ["volume", "create", "--label", label, name]:
                 self.volumes[name] = dict([label.split("=")])
-            case ["volume", "remove", name]:
-                del self.volumes[name]
+            case ["volume", "remove" | "rm", name]:
+                self.volumes.pop(name, None)
             case ["buildx", "inspect", *_]:
                 return done(INSPECTED)
         return done()
@@ -273,6 +271,23 @@ def test_a_node_that_left_the_plan(tmp_path: Path) -> None:
     assert {settings["endpoint"] for settings in host.settings} <= {"far", ""}
 
 
+def test_an_earlier_volume_goes_with_prune(tmp_path: Path) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    assert BARE.deploy is not None
+    moved = replace(BUILDER, nodes=(replace(BARE, deploy=replace(BARE.deploy, volume="larger")),))
+    reconcile(workspace, moved, lambda _: None)
+    assert set(host.volumes) == {"cache", "larger"}
+    (record,) = workspace.services.records.of_plan(workspace.plan)
+    assert prune(workspace, record, {"ci": moved}) == []
+    assert (set(host.containers), set(host.volumes)) == ({"bk"}, {"larger"})
+    assert messages[-2:] == [
+        "ci/arm: its container stays, since ci/arm uses it",
+        "ci/arm: its earlier volume cache is removed",
+    ]
+
+
 @pytest.mark.parametrize("where", ["container start", "container cp"])
 def test_a_start_that_fails_leaves_no_container_and_no_key(tmp_path: Path, where: str) -> None:
     error = "Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated\n"
@@ -301,6 +316,35 @@ def test_foreign_volumes_stay(tmp_path: Path) -> None:
           = rename the builder or the node, or remove the volume: docker --context far volume rm bk-files
         """)
     assert (host.containers, host.volumes) == ({}, {"bk-files": {}})
+
+
+def test_a_foreign_container_with_the_name_of_the_copy_stays(tmp_path: Path) -> None:
+    host = Host()
+    host.run(["container", "create", "--name", "bk-files"])
+    workspace, _ = workspace_with(tmp_path, host)
+    (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
+    assert "ci/arm: mpbake did not make the container bk-files, and leaves it unchanged\n" in str(error)
+    assert (list(host.containers), host.volumes) == (["bk-files"], {})
+
+
+def test_an_interrupted_copy_is_removed(tmp_path: Path) -> None:
+    host = Host()
+    host.run(["container", "create", "--name", "bk-files", "--label", "mpbake-node=files"])
+    workspace, _ = workspace_with(tmp_path, host)
+    assert reconcile(workspace, BUILDER, lambda _: None).errors == ()
+    assert list(host.containers) == ["bk"]
+
+
+def test_an_interrupted_start_leaves_no_key_after_rm(tmp_path: Path) -> None:
+    host = Host(container_create=Cancelled("cancelled"))
+    workspace, _ = workspace_with(tmp_path, host)
+    node = replace(BARE, config="debug = true\n")
+    with pytest.raises(Cancelled):
+        reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
+    assert list(host.volumes) == ["cache"]
+    host.volumes["bk-files"] = {"mpbake-node": "ci/arm"}  # as after a kill
+    assert remove(workspace, BUILDER, keep_state=False) == []
+    assert (host.containers, host.volumes) == ({}, {})
 
 
 def test_files_that_are_missing_are_known_before_anything_is_made(tmp_path: Path, node: Node) -> None:
