@@ -216,12 +216,12 @@ def test_a_node_that_declares_what_it_cannot_build_is_a_fault() -> None:
         """
     wrong = lines_of(facts_of(toml, {"far/a": "linux/amd64"}), "platforms")
     assert wrong == (
-        "missing: far/a declares linux/arm64 but is itself linux/amd64: such builds will fail there = run on the "
+        "missing: far/a declares linux/arm64 but runs linux/amd64 natively: such builds will fail there = run on the "
         "machine of far/a: docker run --privileged --rm tonistiigi/binfmt:qemu-v10.2.3 --install arm64; then restart "
         "BuildKit there"
     )
     emulated = lines_of(facts_of(toml, {"far/a": "linux/amd64 linux/arm64"}), "platforms")
-    assert emulated.startswith("warning: far/a declares linux/arm64 but is itself linux/amd64: it is emulated there")
+    assert emulated.startswith("warning: far/a declares linux/arm64 but runs linux/amd64 natively: it is emulated there")
     assert emulated.count("slower") == 1
 
 
