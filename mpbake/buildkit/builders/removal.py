@@ -191,7 +191,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
     node = made.node(removal.builder)
     if removal.forget:
         _remove_context(workspace, made, removal)
-        where = one_line(made.engine) or "the engine in use"
+        where = one_line(made.engine) or node.driver.rules.endpoint.when_empty
         remains = ", ".join(_possible_remains(node))
         workspace.say(f"{node.id}: does not answer, and is forgotten; {where} may still have: {remains}")
         return
@@ -242,13 +242,16 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
         with_cache = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
         workspace.say(f"{node.id}: {word} removed, {with_cache}")
         _report_foreign(workspace, node, cache)
-    elif recorded and not stays and not removal.namesakes(node):
+        return removal.keep_state and bool(volume_name(node))
+    for leftover in manager.remove_leftovers(node):
+        workspace.say(f"{node.id}: {leftover} removed, which was left of its {word}")
+    if recorded and not stays and not removal.namesakes(node):
         # If there is a namesake, a cache with this name may belong to the namesake on the same engine.
         cache = manager.forget_cache(node)
         if cache is CacheRemoval.REMOVED:
             workspace.say(f"{node.id}: its {word} was gone; its cache is removed")
         _report_foreign(workspace, node, cache)
-    return removal.keep_state and bool(volume_name(node)) and (recorded or made is not None)
+    return removal.keep_state and bool(volume_name(node)) and recorded
 
 
 def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
