@@ -123,7 +123,8 @@ def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
-def _build_node_image(place: Place) -> Image:
+def _build_node_image(place: Place, more: Mapping[str, bytes] = MappingProxyType({})) -> Image:
+    """Build the image of this machine's dockerd, which holds BuildKit, and more."""
     ensure_tools(place, "containerd", "dockerd", "docker-buildx")
     bridge = ensure_bridge(place, "n")
     busybox = _busybox(base_packages(place)[_architecture()], place.environ)
@@ -135,7 +136,7 @@ def _build_node_image(place: Place) -> Image:
     }
     base = _busybox_tree(busybox, commands)
     tree = Tree(
-        files={**base.files, **programs, **ours},
+        files={**base.files, **programs, **ours, **more},
         links={**base.links, "var/run": "/run"},
         folders=(*base.folders, "etc/docker", "run", "usr", "usr/bin", "var", "var/lib"),
     )
@@ -143,13 +144,12 @@ def _build_node_image(place: Place) -> Image:
     return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
 
 
-def build_pod_image(place: Place, registry: str) -> Image:
-    """Build the image of a BuildKit release for pods, with `pgrep`, and for a registry without TLS."""
+def build_pod_image(place: Place) -> Image:
+    """Build an image of BuildKit for the pods of a cluster: a node image with `pgrep`, which mpbake runs there."""
     ensure_tools(place, "pgrep")
     pgrep = _must_find(place, "pgrep")
-    config = f'[registry."{registry}"]\nhttp = true\n'
-    files = {pgrep.lstrip("/"): Path(pgrep).read_bytes(), "etc/buildkit/buildkitd.toml": config.encode()}
-    return _build_named_node_image(place, {**files, **_files(_libraries(place, pgrep))})
+    more = _files({pgrep, *_libraries(place, pgrep)})
+    return _build_named_node_image(place, more) if named_buildkit(place.environ) else _build_node_image(place, more)
 
 
 def build_busybox_image(place: Place, command: Sequence[str]) -> Image:

@@ -59,9 +59,7 @@ def kubeconfig(settings: Settings, client: str) -> Path:
 def _write_signing_key(settings: Settings, key: ec.EllipticCurvePrivateKey) -> None:
     """Write the key that signs the tokens of service accounts, and its public part."""
     write_key(_file(settings, "service-accounts.key"), key)
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     _file(settings, "service-accounts.pub").write_bytes(public)
 
 
@@ -89,4 +87,3 @@ def _issue(
 
 def _file(settings: Settings, name: str) -> Path:
     return settings.file(f"pki/{name}")
-

@@ -6,8 +6,10 @@ import ipaddress
 import json
 import os
 import shlex
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,23 +23,28 @@ from testbed.network import ensure_bridge
 from testbed.packages import ensure_tools
 from testbed.place import Place
 from testbed.processes import run, succeeds, wait_until
+from testbed.registry import answers
 from testbed.registry_client import RegistryClient
 from testbed.testbed import tell
 
 from tests.checkout import CHECKOUT
+from tests.testbed_cluster import register
 from tests.testbed_cluster.certificates import kubeconfig, write_certificates
 from tests.testbed_cluster.images import push_images
 from tests.testbed_cluster.parts import write_configuration
 from tests.testbed_cluster.settings import DEVICE, NAMESPACE_FOLDERS, NODE, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from testbed.processes import Daemon
 
 VARIABLE = "MPBAKE_TEST_KUBERNETES"
-_TOOLS = ("containerd", "docker", "docker-buildx", "docker-registry", "etcd", "host-local", "ip", "kubectl", "mount")
-_MORE_TOOLS = ("runc", "setpriv", "unshare")
+_TOOLS = (
+    *("containerd", "docker", "docker-buildx", "docker-registry", "etcd", "host-local", "ip", "kubectl", "mount"),
+    *("runc", "setpriv", "unshare"),
+)
+_BRIDGE = "k"
 _MARK = "mpbake-cluster"
 _SECONDS = 120
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -62,11 +69,19 @@ class RealCluster:
         """Return the cluster in a folder, whether it runs or not."""
         return cls(place=Place(root=root.resolve(), environ=environ, say=say))
 
-    def up(self) -> None:
-        """Start it unless it runs; TestbedError says what is missing, or which program failed."""
+    def up(self, *, owned: bool = False) -> None:
+        """Start it unless it runs; TestbedError says what is missing, or which program failed.
+
+        If it is `owned`, it belongs to this process: once the process has ended, the next start of any cluster here
+        removes it.
+        """
         program = _program(self.place.environ)
-        ensure_tools(self.place, *_TOOLS, *_MORE_TOOLS)
+        for root in register.abandoned():
+            self.place.say(f"removing the cluster in {root}, which a test run left behind")
+            RealCluster.at(root, environ=self.place.environ).down()
         self._claim()
+        register.enter(self.place.key, self.place.root, owned=owned)
+        ensure_tools(self.place, *_TOOLS)
         with ThreadPoolExecutor() as pool:
             packages = pool.submit(base_packages, self.place)
             ensure_emulation(self.place)
@@ -80,9 +95,12 @@ class RealCluster:
 
     def down(self) -> None:
         """Stop it and undo every change of the machine; do nothing if there is no cluster."""
-        if self.place.root.exists():
+        if self.place.root.exists() or self.place.root in register.abandoned():
             self._claim()
+            self._note_changes()  # even if the folder was emptied meanwhile
+            self._end_processes()
             undo_all(self.place, None)
+            register.leave(self.place.key)
 
     def env(self) -> dict[str, str]:
         """Return the variables that point docker, buildx, kubectl and plans to the cluster."""
@@ -138,21 +156,41 @@ class RealCluster:
 
     def _prepare(self, program: str) -> Settings:
         """Write the files of the cluster, unless they exist, and return its settings."""
-        bridge = ensure_bridge(self.place, "k")
-        for folder in NAMESPACE_FOLDERS:
-            if not Path(folder).exists():
-                self.place.note("leftover", folder)
-                Path(folder).mkdir(parents=True)
+        self._note_changes()
+        bridge = ensure_bridge(self.place, _BRIDGE)
+        for folder in map(Path, NAMESPACE_FOLDERS):
+            if not folder.exists():
+                self.place.note("leftover", str(folder))
+                folder.mkdir(parents=True)
         settings = _settings(self.place, program, bridge)
         settings.save()
         write_certificates(settings)
         write_configuration(settings)
-        self.place.note("cgroup", settings.cgroup)
         _make_cgroup(settings.cgroup)
         return settings
 
-    def _start(self, settings: Settings) -> None:
+    def _end_processes(self) -> None:
+        """Kill every process of the cluster, and remove its network, which the kernel may do much later."""
+        for pid in _processes(self.place.root):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        succeeds(("ip", "link", "del", self._device), env=self.place.environ)
+
+    @property
+    def _bridge(self) -> str:
+        return f"mpb{self.place.key}{_BRIDGE}"
+
+    @property
+    def _device(self) -> str:
+        """This machine's end of the connection to the namespaces."""
+        return f"{self._bridge}v"
+
+    def _note_changes(self) -> None:
+        self.place.note("bridge", self._bridge)
+        self.place.note("cgroup", f"mpbake-{self.place.key}")
         self.place.note("daemon", self._daemon.name)
+
+    def _start(self, settings: Settings) -> None:
         if self._daemon.pid() is not None:
             return
         inside = (sys.executable, "-m", "tests.testbed_cluster.inside", str(settings.file("settings.json")))
@@ -164,13 +202,13 @@ class RealCluster:
 
     def _connect(self, settings: Settings) -> None:
         """Plug the namespaces into the bridge."""
-        inside, bridge = self._namespaces(), f"mpb{self.place.key}k"
-        outer = f"{bridge}v"
-        make = ("ip", "link", "add", outer, "type", "veth", "peer", "name", DEVICE, "netns", str(inside))
-        for command in (make, ("ip", "link", "set", outer, "master", bridge, "up")):
+        peer = ("peer", "name", DEVICE, "netns", str(self._namespaces()))
+        make = ("ip", "link", "add", self._device, "type", "veth", *peer)
+        for command in (make, ("ip", "link", "set", self._device, "master", self._bridge, "up")):
             run(command, env=self.place.environ)
-        ready = wait_until(lambda: succeeds(("curl", settings.registry), env=self.place.environ), seconds=30)
-        assert ready
+        if not wait_until(lambda: answers(self.registry), seconds=_SECONDS):
+            message = f"The registry {settings.registry} of the cluster does not answer:\n{self._daemon.log_end()}"
+            raise TestbedError(message)
 
     def _namespaces(self) -> int | None:
         """Return the number of the process that has entered the new network namespace, None before."""
@@ -227,6 +265,15 @@ def _make_cgroup(name: str) -> None:
             (top / name).mkdir(exist_ok=True)
 
 
+def _processes(root: Path) -> Iterator[int]:
+    """Yield the first process in the namespaces, and those that started it: the kernel ends all others with them."""
+    ours = f"tests.testbed_cluster.inside\0{root}/".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # the process may end meanwhile
+            if ours in (folder / "cmdline").read_bytes():
+                yield int(folder.name)
+
+
 def _children(pid: int) -> list[int]:
     try:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -236,6 +283,6 @@ def _children(pid: int) -> list[int]:
 
 def _network(pid: int) -> str | None:
     try:
-        return os.readlink(f"/proc/{pid}/ns/net")
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
     except OSError:
         return None

@@ -24,7 +24,7 @@ def push_images(place: Place, registry: RegistryClient, environ: Mapping[str, st
     """
     images = {
         ("library/pause", "1"): lambda: build_busybox_image(place, _PAUSE),
-        ("moby/buildkit", "buildx-stable-1"): lambda: build_pod_image(place, registry.host),
+        ("moby/buildkit", "buildx-stable-1"): lambda: build_pod_image(place),
     }
     for (repository, tag), build in images.items():
         if not registry.has(f"{repository}:{tag}"):

@@ -38,6 +38,8 @@ def main(file: Path) -> None:
     for folder in NAMESPACE_FOLDERS:
         _command("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", folder)
     _freeze_kernel_settings(settings)
+    # There are no names here: nothing answers at this address, so that a look-up fails at once.
+    _command("mount", "--bind", str(settings.file("resolv.conf")), "/etc/resolv.conf")
     _connect(settings)
     keep_running(settings, parts(settings))
 

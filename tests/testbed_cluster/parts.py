@@ -23,16 +23,12 @@ from tests.testbed_cluster.settings import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_MIRROR = "docker.io"
 _PAUSE = "docker.io/library/pause:1"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """A program; it is ready when it listens on a port or a unix socket, at once if neither is named.
-
-    `ordered` says that the next program must wait until this one is ready.
-    """
+    """A program; it is ready when it listens on its port or its unix socket, or at once without both."""
 
     name: str
     argv: tuple[str, ...]
@@ -49,11 +45,14 @@ class Part:
 def write_configuration(settings: Settings) -> None:
     """Write the configuration files of all programs."""
     settings.file("containerd.toml").write_text(_containerd(settings))
-    settings.file(f"registries/{_MIRROR}/hosts.toml").write_text(
-        f'server = "http://{settings.registry}"\n[host."http://{settings.registry}"]\ncapabilities = ["pull", "resolve"]\n'
-    )
-    settings.file(f"registries/{settings.registry}/hosts.toml").write_text(f'server = "http://{settings.registry}"\n')
-    documents = {"cni/10-pods.conflist": _cni(settings), "kubelet.json": _kubelet(settings), "registry.json": _registry(settings)}
+    for registry in ("docker.io", settings.registry):
+        settings.file(f"registries/{registry}/hosts.toml").write_text(f'[host."http://{settings.registry}"]\n')
+    settings.file("resolv.conf").write_text(f"nameserver {settings.address}\n")
+    documents = {
+        "cni/10-pods.conflist": _cni(settings),
+        "kubelet.json": _kubelet(settings),
+        "registry.json": _registry(settings),
+    }
     for name, content in documents.items():
         settings.file(name).write_text(json.dumps(content))  # kubelet and the registry read YAML, and JSON is YAML
 
@@ -160,6 +159,7 @@ def _kubelet(settings: Settings) -> dict[str, Any]:
         "authorization": {"mode": "AlwaysAllow"},
         "cgroupDriver": "cgroupfs",
         "cgroupRoot": f"/{settings.cgroup}",
+        "clusterDNS": [settings.address],
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "enforceNodeAllocatable": [],
         "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
@@ -197,7 +197,12 @@ config_path = "{folder}/registries"
 
 def _cni(settings: Settings) -> dict[str, Any]:
     ranges = [[{"subnet": PODS, "gateway": PODS_GATEWAY}]]
-    ipam = {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}], "dataDir": f"{settings.folder}/pods"}
+    ipam = {
+        "type": "host-local",
+        "ranges": ranges,
+        "routes": [{"dst": "0.0.0.0/0"}],
+        "dataDir": f"{settings.folder}/pods",
+    }
     bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True, "ipam": ipam}
     return {"cniVersion": "1.0.0", "name": "pods", "plugins": [bridge]}
 
