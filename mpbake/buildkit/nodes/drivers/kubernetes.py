@@ -29,6 +29,7 @@ from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
     is_rejected_pod,
     pod_manifest,
     rejection_text,
+    says_nothing_against,
 )
 from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
     REFUSAL,
@@ -176,7 +177,7 @@ class Deployments:
         """
         manifest = deployment_manifest(node)
         created = self._dry_run(node, manifest)
-        if created.returncode and "already exists" not in created.stderr.lower():
+        if created.returncode and not says_nothing_against(created.stderr):
             raise self._rejection(node, created)
         pod = self._dry_run(node, pod_manifest(manifest))
         if pod.returncode and is_rejected_pod(pod.stderr):
