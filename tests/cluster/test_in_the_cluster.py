@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +65,44 @@ def test_the_documented_rights_are_enough(builds: Workspace, account: dict[str, 
     assert "k/one: recreated, and answers" in builds.mpbake("builders", "up", env=account)
     assert "k/one: Deployment removed, and its cache" in builds.mpbake("builders", "rm", env=account)
     assert "k-one" not in builds.objects()
+
+
+@contextmanager
+def without(cluster: RealCluster, resource: str, verb: str) -> Iterator[None]:
+    """Take one right of the documentation away for a while."""
+    get = ("get", "role", "mpbake", "--namespace", NAMESPACE, "--output", "json")
+    role = json.loads(cluster.kubectl(*get))
+    rules = copy.deepcopy(role["rules"])
+    (rule,) = [rule for rule in rules if resource in rule["resources"]]
+    rule["verbs"].remove(verb)
+    cluster.apply(role | {"rules": [rule for rule in rules if rule["verbs"]]})
+    try:
+        yield
+    finally:
+        rights, _ = documented()
+        cluster.kubectl("apply", "--filename", "-", stdin=rights)
+
+
+def test_a_missing_right_is_named(builds: Workspace, account: dict[str, str]) -> None:
+    """A right of each command: with none of them missing, the same commands succeed in the test before."""
+    builds.write_plan(targets=builds.targets())
+
+    def refused(command: str, resource: str, verb: str) -> None:
+        with without(builds.cluster, resource, verb):
+            said = builds.mpbake(*command.split(), code=5, env=account)
+        assert "this user may not do that in the cluster (" in said or "cannot tell whether a build runs" in said
+        assert f'cannot {verb} resource "{resource}" in API group' in said
+        assert "  = give its role access to deployments, configmaps, pods and pods/exec" in said
+
+    refused("builders up", "deployments", "get")
+    refused("builders up", "deployments", "create")
+    refused("builders up", "configmaps", "create")
+    builds.mpbake("builders", "up", env=account)
+    refused("run web", "pods", "list")
+    refused("run web", "pods/exec", "create")
+    refused("builders rm", "pods", "get")
+    refused("builders rm", "deployments", "delete")
+    assert "k-one" in builds.objects()
 
 
 def test_a_plan_runs_in_a_pod(builds: Workspace) -> None:
