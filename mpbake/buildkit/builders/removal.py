@@ -11,6 +11,7 @@ from mpbake.buildkit.builders.changes import entry_action
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
+from mpbake.buildkit.nodes.clusters import check_cluster
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.records import record_of
 from mpbake.buildkit.nodes.services import side_by_side
@@ -168,6 +169,7 @@ def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal)
     node, kept = made.node(removal.builder), False
     with workspace.node_locked(node):
         try:
+            check_cluster(workspace.services.docker, made, node)
             same = _same_resource(workspace, node, removal.namesakes(node))
             if same:
                 workspace.say(f"{node.id}: its {resource_word(node)} stays, since {same.id} uses it")
@@ -191,7 +193,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
     node = made.node(removal.builder)
     if removal.forget:
         _remove_context(workspace, made, removal)
-        where = one_line(made.engine) or "the engine in use"
+        where = one_line(made.cluster or made.engine) or "the engine in use"
         remains = ", ".join(_possible_remains(node))
         workspace.say(f"{node.id}: does not answer, and is forgotten; {where} may still have: {remains}")
         return

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
+from mpbake.buildkit.nodes.clusters import cluster_in_use
 from mpbake.buildkit.nodes.connection import check_node
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.engines.contexts import Contexts
@@ -61,7 +62,7 @@ class ReadyNodes:
         self.engines = Engines(docker)
         self._environment = environment
         self._plan = plan
-        self._records = Records(folder=records_folder(environment))
+        self._records = Records(folder=records_folder(environment), cluster_of=partial(cluster_in_use, docker))
         self._instances = Instances(docker, folder, environment)
         self._contexts = Contexts(docker=docker)
         self._now = now
