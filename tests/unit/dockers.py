@@ -120,6 +120,7 @@ class FakeDocker(Docker):
         self.redact = str
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
+        self.watches: list[Watch] = []
 
     def _head(self, endpoint: str) -> NoReturn:
         pytest.fail(f"a process of docker for {endpoint!r}")
@@ -181,10 +182,11 @@ class FakeDocker(Docker):
         on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
+        self.watches += [watch] if watch else []
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
-        assert (given, cwd, watch) == ("", None, None)
+        assert (given, cwd) == ("", None)
         answer = next(
             (
                 answer

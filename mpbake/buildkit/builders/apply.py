@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
 from mpbake.buildkit.builders.changes import entry_action, node_changes
 from mpbake.buildkit.builders.registration import register, unregister
+from mpbake.buildkit.builders.replacement import check_replacement
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.first_start import NodeStart
@@ -88,7 +89,9 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
             manager.fetch(node, start)
         if action is Action.CREATE:
             manager.prepare(node)
-        if action is Action.REPLACE:  # after the pull: if there is no image for a new resource, the old one stays
+        if action is Action.REPLACE and made is not None:
+            # First pull and check: if the new resource cannot be made, the old one stays.
+            check_replacement(workspace, node, manager, made)
             _remove_idle(node, manager)
         elif made is not None:
             manager.resume(node, made)

@@ -121,7 +121,7 @@ class Unreadable:
 class Records:
     """The records of this user. An invalid file counts as no record; `unreadable` lists such files.
 
-    `cluster_of` returns the URL of the Kubernetes cluster in which a node is created; empty if there is none.
+    `cluster_of` returns the URL of the Kubernetes cluster in which a node is created; empty if unknown or none.
     """
 
     folder: Path

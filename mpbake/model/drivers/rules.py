@@ -72,7 +72,8 @@ class ResourceRules:
 
     `volume` returns the name of the volume with the cache; empty if mpbake makes no volume. `keeps_cache` returns
     whether the cache survives the removal of the resource, if the user wants that. `add_mark` adds a mark to the driver
-    options of a node. `location_options` are the driver options that say where the resource is.
+    options of a node. `location_options` are the driver options that say where the resource is. `bad_name` returns why
+    the resource of a node cannot have its name; empty if it can.
     """
 
     kind: Callable[[Node], ResourceKind]
@@ -82,6 +83,7 @@ class ResourceRules:
     volume: Callable[[Node], str] = lambda _: ""
     context: Callable[[Node], str] = lambda _: ""
     location_options: tuple[str, ...] = ()
+    bad_name: Callable[[Node], str] = lambda _: ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,6 +101,8 @@ class DriverRules:
     `start_text`: how `mpbake plan` describes the start of a node; `external_start_text`: of an external builder's node.
     `buildx_name`: return the name of a node in buildx.
     `tls_options`: return the driver options that name the certificates of a node.
+    `spreading_options`: driver options by which buildx may send two calls for one node to different BuildKits. A run
+    omits these options: links, checks and loads need the cache of the build.
     `log_hint`: return a hint about the log of a node that does not answer; empty if there is none.
     """
 
@@ -117,6 +121,7 @@ class DriverRules:
     external_start_text: str = "check that it answers; buildx starts it if needed"
     buildx_name: Callable[[str], str] = str
     tls_options: Callable[[Node], dict[str, str]] = lambda _: {}
+    spreading_options: tuple[str, ...] = ()
     log_hint: Callable[[Node], str] = lambda _: ""
 
     @property

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import ImageUnavailable, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
 from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, engine_causes
-from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, ask_nothing, boot_instance
+from mpbake.buildkit.nodes.drivers.back_end import (
+    INSPECT_TIMEOUT,
+    BackEnd,
+    Blockage,
+    ask_instance,
+    ask_nothing,
+    boot_instance,
+)
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import (
     docker_command,
@@ -150,6 +157,17 @@ class Containers:
         inspected = self._run(node, "container", "inspect", "--format", state, container_name(node))
         return inspected.stdout.split() == ["running", "0"]
 
+    def blockage(self, node: Node) -> Blockage | None:
+        """Return None: `is_starting` and the pull show all reasons."""
+
+    def daemons(self, node: Node) -> frozenset[str]:  # noqa: ARG002 - as the interface says
+        """Return no ids: if a container ends, docker closes the connections of its clients."""
+        return frozenset()
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:  # noqa: ARG002 - as the interface says
+        """Return True, for the same reason as in `daemons`."""
+        return True
+
     def is_stopped(self, made: NodeResource) -> bool:
         """Whether nothing runs in the container."""
         return made.status not in _RUNNING
@@ -172,6 +190,17 @@ class Containers:
         if made.status in {"running", _PAUSED}:
             self.stop(node, made)
         self._must(node, lambda client: client.container.remove(made.id, force=True))
+
+    def pulled_image(self, node: Node) -> str:  # noqa: ARG002 - as the interface says
+        """Return an empty string: `fetch` pulls the image before a container is replaced."""
+        return ""
+
+    def check_replacement(self, node: Node) -> None:
+        """Check nothing: the image is there, and the engine checks options when buildx creates the container."""
+
+    def remove_leftovers(self, node: Node) -> tuple[str, ...]:  # noqa: ARG002 - as the interface says
+        """Remove nothing: `forget_cache` removes the volume."""
+        return ()
 
     def check_new(self, node: Node) -> None:
         """Check that mpbake can create a container for `node`, with its own cache volume.
