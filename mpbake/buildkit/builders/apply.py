@@ -122,7 +122,7 @@ def _has_contexts(workspace: BuilderWorkspace, builder: Builder) -> bool:
 def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Stop the containers of `builder` in which no build runs, and return errors.
 
-    The next run starts the containers again.
+    The next run starts the containers again. Other nodes keep running, and a message says so.
     """
     with workspace.locked(builder.name):
         return errors_of(side_by_side(lambda node: _stop_node(workspace, node), builder.nodes))
@@ -131,6 +131,8 @@ def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
 def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
     manager = workspace.services.manager(node)
     if manager is None or not manager.can_stop:
+        remedy = f"; to free its resources, run: mpbake builders rm {node.builder}" if manager else ""
+        workspace.say(f"{node.id}: keeps running: mpbake stops containers only{remedy}")
         return
     made = idle_resource(node, manager)
     if made is None or manager.is_stopped(made):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
-from mpbake.base.text import one_line, without_colour
+from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.drivers.back_end import (
     INSPECT_TIMEOUT,
     BackEnd,
@@ -30,12 +30,14 @@ from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
     is_rejected_pod,
     pod_manifest,
     rejection_text,
+    says_nothing_against,
 )
 from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
     REFUSAL,
     blockage_of,
     crashed_containers,
     daemon_ids,
+    end_with_errors,
     event_messages,
     has_running_container,
     is_creating,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 _REMOVE_TIMEOUT = 120.0
+_READ_LINES = 100
 _LAST_LINES = 10
 _OWNERS = {"deployment": "ReplicaSet", "statefulset": "StatefulSet"}
 """The kind of object that owns the pods of a Deployment and of a StatefulSet."""
@@ -177,7 +180,7 @@ class Deployments:
         """
         manifest = deployment_manifest(node)
         created = self._dry_run(node, manifest)
-        if created.returncode and "already exists" not in created.stderr.lower():
+        if created.returncode and not says_nothing_against(created.stderr):
             raise self._rejection(node, created)
         pod = self._dry_run(node, pod_manifest(manifest))
         if pod.returncode and is_rejected_pod(pod.stderr):
@@ -292,8 +295,8 @@ class Deployments:
         return "\n".join(filter(None, paragraphs))
 
     def _log(self, node: Node, *which: str) -> str:
-        logs = self._run(node, "logs", *which, "--tail", str(_LAST_LINES))
-        return "" if logs.returncode else log_paragraph("its log ends with", without_colour(logs.stdout).strip())
+        logs = self._run(node, "logs", *which, "--tail", str(_READ_LINES))
+        return "" if logs.returncode else log_paragraph("its log ends with", end_with_errors(logs.stdout, _LAST_LINES))
 
     def _described(self, node: Node) -> dict[str, Any]:
         """Return the cluster's description of the Deployment; empty if there is no Deployment."""

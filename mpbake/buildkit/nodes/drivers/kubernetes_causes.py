@@ -43,7 +43,7 @@ _CLUSTER_CAUSES = (
         "run `mpbake builders up`, which scales it up",
     ),
     cause(
-        r"context \S+ does not exist|no context exists with the name",
+        r"context \S+ does not exist|context was not found|no context exists with the name",
         "kubectl does not know the context",
         "choose another: kubectl config get-contexts lists them; kubectl config use-context NAME",
     ),
@@ -63,7 +63,8 @@ _CLUSTER_CAUSES = (
         "give its role access to deployments, configmaps, pods and pods/exec; try: kubectl auth can-i --list",
     ),
     cause(
-        r"unauthorized|must be logged in|asked for the client to provide credentials|getting credentials",
+        r"remote error: tls: |unauthorized|must be logged in|asked for the client to provide credentials"
+        r"|getting credentials",
         "the cluster does not know this user",
         "log in to it again; try: kubectl get deployments",
     ),

@@ -37,6 +37,7 @@ _AMOUNTS = {
 _NO_RIGHTS = re.compile(r'\bUser "[^"]*" cannot \w+ resource')
 _REJECTED = re.compile(r"\bis invalid: |\((Invalid|BadRequest|Forbidden)\)|is forbidden: |denied the request")
 _EXCEEDED = "exceeded quota"
+_NO_DRY_RUN = re.compile(r"dry[ -]?run\b(?!-)|\(MethodNotAllowed\)", re.IGNORECASE)
 _PREFIX = re.compile(r'^(Error from server( \(\w+\))?: )?(error when creating "[^"]*": )?')
 
 
@@ -115,7 +116,12 @@ def _pairs(text: str) -> dict[str, str]:
 
 def is_rejected(stderr: str) -> bool:
     """Whether the cluster rejects an object itself. The reason may also be that the user lacks a right."""
-    return bool(_REJECTED.search(stderr)) and not _NO_RIGHTS.search(stderr)
+    return bool(_REJECTED.search(stderr)) and not _NO_RIGHTS.search(stderr) and not has_no_dry_run(stderr)
+
+
+def has_no_dry_run(stderr: str) -> bool:
+    """Whether the cluster, or a webhook in it, supports no dry run. The answer then says nothing about the object."""
+    return bool(_NO_DRY_RUN.search(stderr))
 
 
 def is_rejected_pod(stderr: str) -> bool:
@@ -124,6 +130,11 @@ def is_rejected_pod(stderr: str) -> bool:
     A user who may create Deployments need not have the right to create pods.
     """
     return is_rejected(stderr) and _EXCEEDED not in stderr
+
+
+def says_nothing_against(stderr: str) -> bool:
+    """Whether the failed dry run of a Deployment is no reason against a new one: the old one exists, or no dry run."""
+    return "already exists" in stderr.lower() or has_no_dry_run(stderr)
 
 
 def rejection_text(stderr: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
-from mpbake.base.text import one_line
+from mpbake.base.text import one_line, without_colour
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
 from mpbake.model.marks import ANNOTATION, annotated_mark
 from mpbake.model.node_state import NodeResource
@@ -28,6 +29,7 @@ _PATIENCE = {
 }
 """Seconds for which a container may wait for a reason that rarely goes away by itself."""
 _CRASHED = ("CrashLoopBackOff", "Error")
+_ERROR_LINE = re.compile(r"^buildkitd: |\blevel=(error|fatal)\b")
 _MOST_FOLDERS = 16
 """The number of ConfigMaps with folders, such as those of certificates, that mpbake looks for."""
 
@@ -153,6 +155,18 @@ def event_messages(events: Iterable[Described]) -> list[str]:
     """Return the messages of `events`, each once, the latest last."""
     texts = (f"{event.get('reason', '')}: {event.get('message', '')}" for event in events)
     return list(dict.fromkeys(map(one_line, texts)))
+
+
+def end_with_errors(log: str, count: int) -> str:
+    """Return at most `count` lines of a log: its last lines, and earlier lines that report an error of BuildKit.
+
+    The two streams of a container arrive in any order: the error may precede a long help text.
+    """
+    lines = [line for line in without_colour(log).splitlines() if line.strip()]
+    errors = [number for number, line in enumerate(lines) if _ERROR_LINE.search(line)][-count:]
+    others = [number for number in range(len(lines)) if number not in errors]
+    last = others[max(len(others) - (count - len(errors)), 0) :]
+    return "\n".join(lines[number] for number in sorted([*errors, *last]))
 
 
 def blockage_of(pods: Iterable[Described]) -> Blockage | None:

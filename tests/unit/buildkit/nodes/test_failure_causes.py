@@ -184,6 +184,11 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
         ),
         ('error: context "gone" does not exist', "kubectl does not know the context"),
         (
+            "Error in configuration: context was not found for specified context: gone",
+            "kubectl does not know the context",
+        ),
+        ("Unable to connect to the server: remote error: tls: bad certificate", "the cluster does not know this user"),
+        (
             (
                 "Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by "
                 "unknown authority"

@@ -15,7 +15,7 @@ from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
 from mpbake.buildkit.nodes.drivers.kubernetes import Deployments
 from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
-from mpbake.buildkit.nodes.drivers.kubernetes_objects import REFUSAL
+from mpbake.buildkit.nodes.drivers.kubernetes_objects import REFUSAL, end_with_errors
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.process.docker import Completed
 from mpbake.model.marks import ANNOTATION
@@ -609,7 +609,7 @@ def test_a_pod_that_crashes_shows_its_previous_log() -> None:
         its log ends with:
           buildkitd: unknown flag --nope
         """)
-    assert "kubectl logs --previous --container=buildkitd k-n-1 --tail 10" in cluster.commands
+    assert "kubectl logs --previous --container=buildkitd k-n-1 --tail 100" in cluster.commands
 
 
 def test_a_pod_that_is_not_created_shows_its_events() -> None:
@@ -659,3 +659,25 @@ def test_nothing_blocks_what_is_not_known() -> None:
     assert Deployments(docker=Cluster()).blockage(NODE) is None
     docker = FakeDocker({"kubectl": failed("was refused")})
     assert Deployments(docker=docker).blockage(NODE) is None
+
+
+HELP = [f"--flag-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("log", "end"),
+    [
+        (["a", "", "b"], ["a", "b"]),
+        (HELP, HELP[-3:]),
+        (["buildkitd: no such flag", *HELP], ["buildkitd: no such flag", *HELP[-2:]]),
+        ([*HELP, "buildkitd: no such flag"], [*HELP[-2:], "buildkitd: no such flag"]),
+        (
+            ["buildkitd: 1", "buildkitd: 2", "buildkitd: 3", "buildkitd: 4", *HELP],
+            [f"buildkitd: {n}" for n in (2, 3, 4)],
+        ),
+        (["time=x level=error msg=no", *HELP], ["time=x level=error msg=no", *HELP[-2:]]),
+        ([], []),
+    ],
+)
+def test_the_end_of_a_log_holds_its_errors(log: list[str], end: list[str]) -> None:
+    assert end_with_errors("\n".join(log), 3).splitlines() == end

@@ -12,6 +12,7 @@ from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
     is_rejected_pod,
     pod_manifest,
     rejection_text,
+    says_nothing_against,
 )
 from mpbake.model.marks import ANNOTATION, annotated_mark
 from mpbake.model.plan import Driver, Node
@@ -140,11 +141,26 @@ def test_images(options: tuple[tuple[str, str], ...], image: str) -> None:
         ('admission webhook "x" denied the request: no privileged pods', True, True),
         ('Error from server (Forbidden): pods is forbidden: User "ci" cannot create resource "pods"', False, False),
         ("Unable to connect to the server: dial tcp: i/o timeout", False, False),
+        ('Error from server (BadRequest): admission webhook "x" does not support dry run', False, False),
     ],
 )
 def test_answers(stderr: str, *, rejected: bool, pod_rejected: bool) -> None:
     assert is_rejected(stderr) is rejected
     assert is_rejected_pod(stderr) is pod_rejected
+
+
+@pytest.mark.parametrize(
+    ("stderr", "nothing"),
+    [
+        ('Error from server (AlreadyExists): deployments.apps "k-n" already exists', True),
+        ("Error from server (BadRequest): the dryRun alpha feature is disabled", True),
+        ("Error from server (MethodNotAllowed): the server does not allow this method", True),
+        ('Error from server (Forbidden): pods "mpbake-dry-run-1" is forbidden: no', False),
+        ("Unable to connect to the server: dial tcp: i/o timeout", False),
+    ],
+)
+def test_failed_dry_runs(stderr: str, *, nothing: bool) -> None:
+    assert says_nothing_against(stderr) is nothing
 
 
 def test_the_reason_of_a_rejection() -> None:
