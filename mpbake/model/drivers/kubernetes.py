@@ -19,7 +19,7 @@ RESERVED_LABELS = ("app",)
 """Labels that buildx sets."""
 RESERVED_ANNOTATIONS = ("buildx.docker.com/platform", ANNOTATION)
 """Annotations that buildx or mpbake sets."""
-_OBJECT_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LONGEST_NAME = 63
 """The longest name of a Deployment of buildx: the name is also the value of a label."""
 _LONGEST_CLAIMED_NAME = 52
@@ -45,7 +45,7 @@ def _bad_name(node: Node) -> str:
     """Return why a cluster cannot have an object with the name of `node`; empty if it can."""
     name, longest = node.buildx_name, _LONGEST_CLAIMED_NAME if has_volume_claim(node) else _LONGEST_NAME
     if not _OBJECT_NAME.fullmatch(name):
-        return f"{name} is not a valid name for a Deployment: it must end with a letter or digit"
+        return f"{name} is not a valid name for a Deployment: it must start and end with a letter or digit"
     kind = _kind(node).value
     return f"{name} is too long for a {kind}: at most {longest} characters" if len(name) > longest else ""
 

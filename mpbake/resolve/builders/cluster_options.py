@@ -12,12 +12,12 @@ from mpbake.model.drivers.kubernetes import CLAIM, RESERVED_ANNOTATIONS, RESERVE
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
     from mpbake.spec.tables.builder_tables import BuilderSpec
 
-_QUANTITY = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)(?P<unit>[KMGTPE]i|[numkMGTPE]|[eE][+-]?\d+|)")
+_QUANTITY = re.compile(r"(?P<number>[0-9]+(\.[0-9]*)?|\.[0-9]+)(?P<unit>[KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]{1,3}|)")
 _UNITS = {
     **{unit: Decimal(10) ** (3 * power) for power, unit in enumerate("kMGTPE", 1)},
     **{f"{unit}i": Decimal(1024) ** power for power, unit in enumerate("KMGTPE", 1)},
@@ -55,13 +55,16 @@ def cluster_value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[
     yield from _toleration_problems((*key, "tolerations"), stated.get("tolerations") or ())
 
 
-def cluster_conflicts(builder: str, node: str, table: BuilderSpec) -> Iterator[Problem]:
-    """Yield the problems of options of a node that contradict each other. `table` is the table of its builder."""
+def cluster_conflicts(node: str, table: BuilderSpec, key_of: Callable[[KeyPath], KeyPath]) -> Iterator[Problem]:
+    """Yield the problems of options of a node that contradict each other.
+
+    `table` is the table of the node's builder. `key_of` maps a path in this table to a key.
+    """
     general, own = table.written(), table.nodes[node].written() if node in table.nodes else {}
     merged = {**general, **own}
 
     def place(option: str) -> KeyPath:
-        return ("builders", builder, "nodes", node, option) if option in own else ("builders", builder, option)
+        return key_of(("nodes", node, option) if option in own else (option,))
 
     requests, limits = merged.get("requests") or {}, merged.get("limits") or {}
     for resource in requests:

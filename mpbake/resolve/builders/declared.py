@@ -79,7 +79,7 @@ def resolve_builders(
             driver = Driver(table.driver or CONTAINER_DRIVER)
             renderer.problems.extend(_builder_problems(name, table, driver, own))
             builders[name] = _builder(name, table, driver, folder, key_of)
-            renderer.problems.extend(_resource_problems(builders[name], table))
+            renderer.problems.extend(_resource_problems(builders[name], table, key_of))
     key_of = key_below("defaults", "builder")
     table = _resolved_table(defaults, scope, renderer, key_of)
     renderer.problems.extend(value_problems(key_of(()), table.written()))
@@ -188,7 +188,7 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
         yield from _shared_endpoints((*key, "nodes"), table.nodes)
 
 
-def _resource_problems(builder: Builder, table: BuilderSpec) -> Iterator[Problem]:
+def _resource_problems(builder: Builder, table: BuilderSpec, key_of: Callable[[KeyPath], KeyPath]) -> Iterator[Problem]:
     """Yield the problems of what mpbake makes for the nodes of `builder`: invalid names, contradictory options."""
     conflicts: dict[Problem, None] = {}
     for node in builder.nodes:
@@ -198,7 +198,7 @@ def _resource_problems(builder: Builder, table: BuilderSpec) -> Iterator[Problem
             hint = "rename the builder or the node: the name consists of both"
             yield Problem(code=Code.BAD_NAME, key=key, message=one_line(reason), hint=hint, of_key=True)
         if rules and not node.driver.rules.endpoint.is_engine:
-            conflicts |= dict.fromkeys(cluster_conflicts(builder.name, node.name, table))
+            conflicts |= dict.fromkeys(cluster_conflicts(node.name, table, key_of))
     yield from conflicts
 
 

@@ -262,8 +262,12 @@ class Deployments:
         """Scale up a Deployment that was scaled to 0 by hand. buildx would only wait for its pods."""
         described = self._described(node)
         if described and is_scaled_down(described):
-            replicas = f"--replicas={declared_replicas(node)}"
-            self._must(node, "scale", f"{_kind(node)}/{made.name}", replicas)
+            command = ["scale", f"{_kind(node)}/{made.name}", f"--replicas={declared_replicas(node)}"]
+            try:
+                self._must(node, *command)
+            except Unreachable as error:
+                by_hand = f"scale it up by hand: {one_line(shlex.join([*_kubectl(node), *command]))}"
+                raise Unreachable(error.message, hint="; or, ".join(filter(None, [error.hint, by_hand]))) from None
 
     def stop(self, node: Node, made: NodeResource) -> None:
         """Do nothing: the cluster keeps pods running."""

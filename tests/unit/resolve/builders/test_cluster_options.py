@@ -49,6 +49,8 @@ def test_amounts(amount: str) -> None:
         ("8g", AMOUNT_HINT),
         ("-1", AMOUNT_HINT),
         ("much", AMOUNT_HINT),
+        ("1e9999999", AMOUNT_HINT),
+        ("٣", AMOUNT_HINT),
     ],
 )
 def test_amounts_that_the_cluster_rejects(amount: str, hint: str) -> None:
@@ -161,7 +163,7 @@ serviceaccount = "ci.builder"
         ("x" * 62, "", f"k-{'x' * 62} is too long for a Deployment: at most 63 characters"),
         ("x" * 50, "1Gi", ""),
         ("x" * 51, "1Gi", f"k-{'x' * 51} is too long for a StatefulSet: at most 52 characters"),
-        ("x_", "", "k-x- is not a valid name for a Deployment: it must end with a letter or digit"),
+        ("x_", "", "k-x- is not a valid name for a Deployment: it must start and end with a letter or digit"),
     ],
 )
 def test_names(node: str, claim: str, reason: str) -> None:
@@ -205,3 +207,8 @@ def test_a_claim_hides_the_configuration() -> None:
 def test_a_claim_of_rootless_pods_hides_nothing() -> None:
     node = resolve_text(f"{BUILDER}rootless = true\n{CONFIGURED}").builders["k"].nodes[0]
     assert node.config == "debug = true\n"
+
+
+def test_a_conflict_of_a_default_is_reported_there() -> None:
+    defaults = '\n[defaults.builder]\nlimits.memory = "1Gi"\nrequests.memory = "2Gi"\n'
+    assert [problem.partition(":")[0] for problem in problem_of(defaults)] == ["defaults.builder.requests.memory"]

@@ -458,6 +458,15 @@ def test_scaled_to_0_by_hand_is_scaled_up(tmp_path: Path) -> None:
     assert Deployments(docker=cluster).blockage(NODE) == Blockage(reason="its Deployment is scaled to 0")
 
 
+def test_without_the_right_to_scale_the_remedy_is_named(tmp_path: Path) -> None:
+    scaled = deployment(ready=0)
+    scaled["spec"]["replicas"] = 0
+    denied = failed('deployments.apps "k-n" is forbidden: User "ci" cannot patch resource "deployments/scale"')
+    (error,) = brought_up(tmp_path, Cluster(scaled, kubectl_scale=denied))[2]
+    by_hand = "scale it up by hand: kubectl --namespace=ci scale deployment/k-n --replicas=1"
+    assert error.endswith(f"  = {ROLE}; or, {by_hand}")
+
+
 def test_what_the_cluster_would_reject_replaces_nothing(tmp_path: Path) -> None:
     cluster = Cluster(deployment("driver=0"))
     prefix = 'Error from server (Forbidden): error when creating "STDIN": '
