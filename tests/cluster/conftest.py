@@ -120,16 +120,17 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         folder = folder.parent
     bed = RealCluster.at(folder / "cluster")
     try:
-        with _one_at_a_time(folder):
+        with one_at_a_time(folder):
             bed.up(owned=True)
         yield bed
     finally:
-        with _one_at_a_time(folder):
+        with one_at_a_time(folder):
             bed.release()
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one of the processes that share the tests at a time run the block."""
     lock = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -15,7 +15,7 @@ from testbed.processes import wait_until
 from testbed.registry_client import platforms_of
 
 from tests.checkout import CHECKOUT, DOCS
-from tests.cluster.conftest import made_workspace, namespaced
+from tests.cluster.conftest import made_workspace, namespaced, one_at_a_time
 from tests.testbed_cluster.certificates import write_kubeconfig
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.cluster.conftest import Workspace
     from tests.testbed_cluster.cluster import RealCluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("builds")]
+pytestmark = pytest.mark.cluster
 
 NAMESPACE = "builds"
 _POD_SECONDS = 150
@@ -39,13 +39,13 @@ def documented() -> tuple[str, str]:
 @pytest.fixture
 def builds(cluster: RealCluster, tmp_path: Path) -> Iterator[Workspace]:
     """A workspace in the namespace of the documentation, with its service account, which has the rights as written."""
-    with namespaced(cluster, NAMESPACE):
-        workspace = made_workspace(cluster, NAMESPACE, tmp_path)
-        rights, _ = documented()
-        cluster.kubectl("create", "serviceaccount", "mpbake", "--namespace", NAMESPACE)
-        cluster.kubectl("apply", "--filename", "-", stdin=rights)
-        yield workspace
-    cluster.kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=60s")
+    with one_at_a_time(cluster.place.folder(NAMESPACE)):
+        cluster.kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s", timeout=130)
+        with namespaced(cluster, NAMESPACE):
+            rights, _ = documented()
+            cluster.kubectl("create", "serviceaccount", "mpbake", "--namespace", NAMESPACE)
+            cluster.kubectl("apply", "--filename", "-", stdin=rights)
+            yield made_workspace(cluster, NAMESPACE, tmp_path)
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def _output_of(builds: Workspace, pod: str) -> str:
     get = ("get", "pod", pod, "--namespace", builds.namespace, "--output", "json")
 
     def status() -> Mapping[str, Any]:
-        described: dict[str, Any] = json.loads(builds.cluster.kubectl(*get))
+        described: dict[str, dict[str, Any]] = json.loads(builds.cluster.kubectl(*get))
         return described["status"]
 
     ended = wait_until(lambda: status()["phase"] in {"Succeeded", "Failed"}, seconds=_POD_SECONDS)

@@ -30,7 +30,9 @@ def enter(key: str, root: Path, *, owned: bool) -> None:
 
 def release(key: str) -> bool:
     """Give up this process's share of a cluster; return whether nobody else has one."""
-    os.close(_held.pop(key))
+    if (file := _held.pop(key, None)) is None:
+        return False
+    os.close(file)
     return _is_free(_FOLDER / key)
 
 

@@ -113,7 +113,7 @@ def test_a_node_in_two_clusters_is_noted_twice(tmp_path: Path) -> None:
     node = replace(ONE, driver=Driver.KUBERNETES, endpoint="")
     builder = replace(BUILDER, nodes=(node,))
     for cluster in ("", "https://a:6443", "https://b:6443", "https://b:6443"):
-        Records(folder=tmp_path, cluster_of=lambda _, cluster=cluster: cluster).add("ci", [node], PLAN)
+        Records(folder=tmp_path, cluster_of={node: cluster}.__getitem__).add("ci", [node], PLAN)
     record = Records(folder=tmp_path).read("ci", PLAN)
     assert record is not None
     assert [made.cluster for made in record.nodes] == ["https://a:6443", "https://b:6443"]
