@@ -43,7 +43,7 @@ test-newest: $(VENV)/.installed ## run the engine tests with newer releases: mak
 	MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) $(PYTEST) -m newest tests/engine
 
 test-cluster: $(VENV)/.installed ## run the tests that need a real Kubernetes cluster, of the program that MPBAKE_TEST_KUBERNETES names
-	$(PYTEST) -m cluster tests/cluster
+	$(PYTEST) -m cluster -n 4 --dist worksteal tests/cluster
 
 test-long: $(VENV)/.installed ## run the tests that take longer: fuzzing, kill loops
 	$(PYTEST) -m long --timeout 3600 tests

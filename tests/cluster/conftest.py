@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -113,13 +114,29 @@ push = true
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
-    """The session's cluster."""
-    bed = RealCluster.at(tmp_path_factory.mktemp("cluster"))
+    """The session's cluster: processes that share the tests (`-n`) also share the cluster."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    bed = RealCluster.at(folder / "cluster")
     try:
-        bed.up(owned=True)
+        with one_at_a_time(folder):
+            bed.up(owned=True)
         yield bed
     finally:
-        bed.down()
+        with one_at_a_time(folder):
+            bed.release()
+
+
+@contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let one of the processes that share the tests at a time run the block."""
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
 
 
 @pytest.fixture

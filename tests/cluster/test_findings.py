@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from testbed.certs import Authority, write_certificate
+from testbed.errors import TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,14 @@ def after(seconds: float, do: Callable[[], object]) -> threading.Timer:
     timer = threading.Timer(seconds, do)
     timer.start()
     return timer
+
+
+def succeeds(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except TestbedError:
+        return False
+    return True
 
 
 def target(workspace: Workspace, name: str, dockerfile: str, more: str = "") -> str:
@@ -60,12 +69,20 @@ def test_a_pod_that_is_lost_during_a_silent_build(workspace: Workspace) -> None:
     silent = target(workspace, "slow", "FROM BASE\nRUN sleep 100", 'stall-timeout = "10s"\n')
     workspace.write_plan(targets=silent)
     workspace.mpbake("builders", "up")
-    lost = ("delete", "pods", "--selector=app=k-one", "--force", "--grace-period=0")
-    deleted = after(6, lambda: kubectl(workspace, *lost))
-    began = time.monotonic()
+    lost: list[float] = []
+
+    def lose() -> None:
+        """Delete the pod as soon as it builds."""
+        builds = ("exec", "deployment/k-one", "--", "pgrep", "-f", "sleep 100")
+        while not succeeds(lambda: kubectl(workspace, *builds)):
+            time.sleep(0.5)
+        kubectl(workspace, "delete", "pods", "--selector=app=k-one", "--force", "--grace-period=0")
+        lost.append(time.monotonic())
+
+    deleted = after(0, lose)
     said = workspace.mpbake("run", "slow", code=5)
     deleted.join()
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - lost[0] < 60
     assert "node k/one was lost" in said
 
 

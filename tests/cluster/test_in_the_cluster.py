@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from testbed.processes import wait_until
 from testbed.registry_client import platforms_of
 
 from tests.checkout import CHECKOUT, DOCS
-from tests.cluster.conftest import made_workspace, namespaced
+from tests.cluster.conftest import made_workspace, namespaced, one_at_a_time
 from tests.testbed_cluster.certificates import write_kubeconfig
 
 if TYPE_CHECKING:
@@ -37,13 +39,13 @@ def documented() -> tuple[str, str]:
 @pytest.fixture
 def builds(cluster: RealCluster, tmp_path: Path) -> Iterator[Workspace]:
     """A workspace in the namespace of the documentation, with its service account, which has the rights as written."""
-    with namespaced(cluster, NAMESPACE):
-        workspace = made_workspace(cluster, NAMESPACE, tmp_path)
-        rights, _ = documented()
-        cluster.kubectl("create", "serviceaccount", "mpbake", "--namespace", NAMESPACE)
-        cluster.kubectl("apply", "--filename", "-", stdin=rights)
-        yield workspace
-    cluster.kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=60s")
+    with one_at_a_time(cluster.place.folder(NAMESPACE)):
+        cluster.kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=120s", timeout=130)
+        with namespaced(cluster, NAMESPACE):
+            rights, _ = documented()
+            cluster.kubectl("create", "serviceaccount", "mpbake", "--namespace", NAMESPACE)
+            cluster.kubectl("apply", "--filename", "-", stdin=rights)
+            yield made_workspace(cluster, NAMESPACE, tmp_path)
 
 
 @pytest.fixture
@@ -63,6 +65,45 @@ def test_the_documented_rights_are_enough(builds: Workspace, account: dict[str, 
     assert "k/one: recreated, and answers" in builds.mpbake("builders", "up", env=account)
     assert "k/one: Deployment removed, and its cache" in builds.mpbake("builders", "rm", env=account)
     assert "k-one" not in builds.objects()
+
+
+@contextmanager
+def without(cluster: RealCluster, resource: str, verb: str) -> Iterator[None]:
+    """Take one right of the documentation away for a while."""
+    get = ("get", "role", "mpbake", "--namespace", NAMESPACE, "--output", "json")
+    role = json.loads(cluster.kubectl(*get))
+    rules = copy.deepcopy(role["rules"])
+    (rule,) = [rule for rule in rules if resource in rule["resources"]]
+    rule["verbs"].remove(verb)
+    cluster.apply(role | {"rules": [rule for rule in rules if rule["verbs"]]})
+    try:
+        yield
+    finally:
+        rights, _ = documented()
+        cluster.kubectl("apply", "--filename", "-", stdin=rights)
+
+
+def test_a_missing_right_is_named(builds: Workspace, account: dict[str, str]) -> None:
+    """A right of each command: with none of them missing, the same commands succeed in the test before."""
+    builds.write_plan(targets=builds.targets())
+
+    def refused(command: str, resource: str, verb: str) -> None:
+        with without(builds.cluster, resource, verb):
+            said = builds.mpbake(*command.split(), code=5, env=account)
+        assert "this user may not do that in the cluster (" in said or "cannot tell whether a build runs" in said
+        # Without pods/exec, the last line of buildx is about its time limit.
+        assert f'cannot {verb} resource "{resource}" in API group' in said or resource == "pods/exec"
+        assert "  = give its role access to deployments, configmaps, pods and pods/exec" in said
+
+    refused("builders up", "deployments", "get")
+    refused("builders up", "deployments", "create")
+    refused("builders up", "configmaps", "create")
+    builds.mpbake("builders", "up", env=account)
+    refused("run web", "pods", "list")
+    refused("run web", "pods/exec", "create")
+    refused("builders rm", "pods", "get")
+    refused("builders rm", "deployments", "delete")
+    assert "k-one" in builds.objects()
 
 
 def test_a_plan_runs_in_a_pod(builds: Workspace) -> None:
@@ -124,7 +165,7 @@ def _output_of(builds: Workspace, pod: str) -> str:
     get = ("get", "pod", pod, "--namespace", builds.namespace, "--output", "json")
 
     def status() -> Mapping[str, Any]:
-        described: dict[str, Any] = json.loads(builds.cluster.kubectl(*get))
+        described: dict[str, dict[str, Any]] = json.loads(builds.cluster.kubectl(*get))
         return described["status"]
 
     ended = wait_until(lambda: status()["phase"] in {"Succeeded", "Failed"}, seconds=_POD_SECONDS)

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from testbed.registry_client import platforms_of
 
+from tests.testbed_cluster.certificates import write_kubeconfig
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.cluster.conftest import Workspace
 
 pytestmark = pytest.mark.cluster
@@ -47,10 +51,19 @@ def test_a_whole_life(workspace: Workspace) -> None:
     assert "k-one" not in workspace.objects(), "neither the Deployment nor its ConfigMap"
 
 
-def test_a_node_that_left_the_plan_is_pruned(workspace: Workspace) -> None:
+def test_a_node_that_left_the_plan_is_pruned(workspace: Workspace, tmp_path: Path) -> None:
+    """In its own cluster only: with another context, mpbake neither removes it nor forgets it."""
     workspace.write_plan()
     workspace.mpbake("builders", "up")
     (workspace.folder / "build.toml").write_text("version = 1\n")
+
+    elsewhere = "https://other.example:6443"
+    write_kubeconfig(tmp_path / "other", workspace.cluster.settings, user={"token": "x"}, server=elsewhere)
+    refused = workspace.mpbake("builders", "prune", code=5, env={"KUBECONFIG": str(tmp_path / "other")})
+    here = workspace.cluster.settings.api
+    assert f"k/one: it was made in the cluster {here}, and kubectl uses {elsewhere}\n" in refused
+    assert "deployment.apps/k-one" in workspace.objects()
+
     assert "k/one: Deployment removed, and its cache" in workspace.mpbake("builders", "prune")
     assert "k-one" not in workspace.objects()
 

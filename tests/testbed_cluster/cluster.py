@@ -72,8 +72,8 @@ class RealCluster:
     def up(self, *, owned: bool = False) -> None:
         """Start it unless it runs; TestbedError says what is missing, or which program failed.
 
-        If it is `owned`, it belongs to this process: once the process has ended, the next start of any cluster here
-        removes it.
+        If it is `owned`, it belongs to this process, and perhaps to others: once all have ended, the next start of any
+        cluster here removes it.
         """
         program = _program(self.place.environ)
         for root in register.abandoned():
@@ -101,6 +101,11 @@ class RealCluster:
             self._end_processes()
             undo_all(self.place, None)
             register.leave(self.place.key)
+
+    def release(self) -> None:
+        """Give up this process's share of an owned cluster; the last owner stops it."""
+        if register.release(self.place.key):
+            self.down()
 
     def env(self) -> dict[str, str]:
         """Return the variables that point docker, buildx, kubectl and plans to the cluster."""

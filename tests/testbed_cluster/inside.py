@@ -54,7 +54,8 @@ def keep_running(settings: Settings, programs: Iterable[Part]) -> None:
     print("all programs run", flush=True)
     while True:
         pid, _ = os.wait()  # also of processes that lost their parent
-        if part := running.pop(pid, None):
+        if pid in running:
+            part = running.pop(pid)
             print(f"{part.name} ended, starting it again", flush=True)
             time.sleep(_PAUSE_BEFORE_RESTART)
             running[_start(settings, part)] = part

@@ -8,21 +8,32 @@ from contextlib import suppress
 from pathlib import Path
 
 _FOLDER = Path("/run/mpbake-clusters")
+_held: dict[str, int] = {}
+"""The locks of this process, by key."""
 
 
 def enter(key: str, root: Path, *, owned: bool) -> None:
     """List a cluster.
 
-    If it is `owned`, it belongs to this process, which holds a lock on the entry until it ends.
+    If it is `owned`, it belongs to this process, which shares a lock on the entry with other owners until it ends.
     """
     _FOLDER.mkdir(exist_ok=True)
-    file = os.open(_FOLDER / key, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    file = os.open(_FOLDER / key, os.O_RDWR | os.O_CREAT, 0o600)
     os.write(file, str(root).encode())
     if owned:
-        fcntl.flock(file, fcntl.LOCK_EX)  # the descriptor stays open on purpose
+        fcntl.flock(file, fcntl.LOCK_SH)
+        _held[key] = file
         return
     os.close(file)
     _kept(key).touch()
+
+
+def release(key: str) -> bool:
+    """Give up this process's share of a cluster; return whether nobody else has one."""
+    if (file := _held.pop(key, None)) is None:
+        return False
+    os.close(file)
+    return _is_free(_FOLDER / key)
 
 
 def leave(key: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.buildkit.nodes.connection import check_node
-from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.buildkit.nodes.drivers.table import back_end_of, cluster_of
 from mpbake.buildkit.nodes.engines.contexts import Contexts
 from mpbake.buildkit.nodes.engines.engine import Engines, ask_engine
 from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
@@ -61,7 +61,7 @@ class ReadyNodes:
         self.engines = Engines(docker)
         self._environment = environment
         self._plan = plan
-        self._records = Records(folder=records_folder(environment))
+        self._records = Records(folder=records_folder(environment), cluster_of=partial(cluster_of, docker))
         self._instances = Instances(docker, folder, environment)
         self._contexts = Contexts(docker=docker)
         self._now = now

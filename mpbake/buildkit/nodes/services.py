@@ -6,13 +6,14 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.base.limits import affordable_threads
 from mpbake.buildkit.nodes.causes import is_no_buildkit, is_paused
-from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.buildkit.nodes.drivers.table import back_end_of, cluster_of
 from mpbake.buildkit.nodes.engines.contexts import Contexts
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.instances.instances import Instances
@@ -87,7 +88,7 @@ def services_for(
         contexts=Contexts(docker=docker),
         instances=Instances(docker, scratch, environment),
         store=BuildxStore(folder=store_folder(environment)),
-        records=Records(folder=records_folder(environment)),
+        records=Records(folder=records_folder(environment), cluster_of=partial(cluster_of, docker)),
         now=now,
     )
 

@@ -109,6 +109,10 @@ def _is_shared_by_none(_: Node) -> bool:
     return False
 
 
+def _no_cluster(_: Docker) -> str:
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackEnd:
     """The back end of one driver. Some drivers need no resource: mpbake creates nothing for their nodes.
@@ -119,6 +123,7 @@ class BackEnd:
     `ask`: return a node that should be running, with its facts. Raises Unreachable, UsageError.
     `connect`: return a node without a resource, ready for builds. Raises Unreachable, UsageError.
     `is_shared`: whether plans that declare no builder share the node.
+    `cluster`: return the URL of the cluster in which a node would be created now; empty if unknown or none.
     """
 
     causes: Causes
@@ -127,6 +132,7 @@ class BackEnd:
     ask: Callable[[Instances, Node], ReadyNode]
     connect: Callable[[Instances, Node, NodeStart], ReadyNode]
     is_shared: Callable[[Node], bool] = _is_shared_by_none
+    cluster: Callable[[Docker], str] = _no_cluster
 
 
 def no_manager(_: Docker) -> None:

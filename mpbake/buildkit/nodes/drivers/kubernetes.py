@@ -23,6 +23,7 @@ from mpbake.buildkit.nodes.drivers.back_end import (
     boot_instance,
 )
 from mpbake.buildkit.nodes.drivers.kubernetes_causes import cluster_causes
+from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
 from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
     deployment_manifest,
     is_rejected,
@@ -362,5 +363,10 @@ def _manager(docker: Docker) -> Deployments:
 
 
 KUBERNETES_BACK_END = BackEnd(
-    causes=cluster_causes, manager=_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+    causes=cluster_causes,
+    manager=_manager,
+    survey=ask_nothing,
+    ask=ask_instance,
+    connect=boot_instance,
+    cluster=cluster_in_use,
 )

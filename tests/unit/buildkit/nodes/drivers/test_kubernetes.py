@@ -14,6 +14,7 @@ from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
 from mpbake.buildkit.nodes.drivers.kubernetes import Deployments
+from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
 from mpbake.buildkit.nodes.drivers.kubernetes_objects import REFUSAL, end_with_errors
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.process.docker import Completed
@@ -39,6 +40,7 @@ NODE = Node(
 CLUSTER = Builder(name="k", driver=Driver.KUBERNETES, nodes=(NODE,))
 LOOK = "look at them: kubectl describe pods"
 MARKED = declare(NODE).mark
+HERE, ELSEWHERE = "https://user:password@here:6443", "https://elsewhere:6443"
 
 
 def deployment(mark: str = MARKED, *, ready: int = 1) -> dict[str, Any]:
@@ -74,6 +76,7 @@ class Cluster(FakeDocker):
             "kubectl exec": failed("command terminated with exit code 1"),
             "kubectl get configmap": done(),
             "kubectl get statefulset": done(),
+            "kubectl config view": done(HERE),
         }
         super().__init__({**defaults, **{name.replace("_", " "): answer for name, answer in answers.items()}})
         self.described = described
@@ -90,7 +93,7 @@ class Cluster(FakeDocker):
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         """Do as buildx and kubectl do. The namespace is checked, then left out of the recorded command."""
-        if arguments[0] == "kubectl":
+        if arguments[0] == "kubectl" and arguments[1] != "config":
             assert arguments[1] == "--namespace=ci"
             arguments = [arguments[0], *arguments[2:]]
         command = " ".join(arguments)
@@ -397,6 +400,34 @@ def test_removed_from_its_namespace_by_what_was_noted(tmp_path: Path) -> None:
     assert messages == ["k/n: Deployment removed, and its cache"]
     assert cluster.described is None
     assert workspace.services.records.read("k", workspace.plan) is None
+
+
+def test_in_another_cluster_nothing_is_removed_and_nothing_forgotten(tmp_path: Path) -> None:
+    cluster = Cluster()
+    brought_up(tmp_path, cluster)
+    cluster.answers["kubectl config view"] = done(ELSEWHERE)
+    workspace, messages = workspaces.workspace_with(tmp_path, cluster)
+    record = workspace.services.records.read("k", workspace.plan)
+    assert record is not None
+    assert [made.cluster for made in record.nodes] == ["https://here:6443"]
+    told = "k/n: it was made in the cluster https://here:6443, and kubectl uses https://elsewhere:6443"
+    hint = "choose the context of that cluster: kubectl config use-context NAME; if it is gone for good, run: "
+    for errors, command in (
+        (remove(workspace, CLUSTER, keep_state=False), "mpbake builders rm --forget k"),
+        (prune(workspace, record, {}), "mpbake builders prune --forget"),
+    ):
+        assert [str(error) for error in errors] == [f"{told}\n  = {hint}{command}"]
+    assert cluster.described is not None
+    assert workspace.services.records.read("k", workspace.plan) == record
+    assert remove(workspace, CLUSTER, keep_state=False, forget=True) == []
+    forgotten = "does not answer, and is forgotten; https://here:6443 may still have: Deployment k-n"
+    assert messages == [f"k/n: {forgotten}"]
+    assert workspace.services.records.read("k", workspace.plan) is None
+
+
+@pytest.mark.parametrize("answer", [failed("error: current-context must exist"), Unreachable("no kubectl")])
+def test_in_a_pod_the_cluster_is_not_known(answer: Any) -> None:
+    assert cluster_in_use(Cluster(kubectl_config_view=answer)) == ""
 
 
 def test_a_claim_outlives_it(tmp_path: Path) -> None:
