@@ -88,6 +88,17 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
             hint = "set tls = { ca, cert, key }: without TLS, everyone who reaches the port controls the node"
             at = (*key, "nodes", node.name, "insecure")
             yield Problem(code=Code.INSECURE_NODE, key=at, message=message, hint=hint)
+        yield from _spreading_warnings(node)
+
+
+def _spreading_warnings(node: Node) -> Iterator[Problem]:
+    """Warn about an option that spreads builds over the pods of `node`, but not the builds of a run."""
+    options = dict(node.options)
+    if not node.external and options.get("loadbalance") == "random" and int(options.get("replicas", "1")) > 1:
+        message = f'{node.id}: mpbake builds all targets of a run in one pod, despite loadbalance = "random"'
+        hint = "to spread the targets of a run, declare several nodes instead of several replicas"
+        key = ("builders", node.builder, "nodes", node.name, "loadbalance")
+        yield Problem(code=Code.DOUBTFUL_VALUE, key=key, message=message, hint=hint)
 
 
 def table_text() -> str:

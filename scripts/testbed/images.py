@@ -7,6 +7,7 @@ import platform
 import tarfile
 import tempfile
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.buildkitd import PROGRAMS, named_buildkit, require_buildkit
@@ -18,7 +19,7 @@ from testbed.packages import can_fetch, ensure_tools, fetch, tool_path
 from testbed.processes import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.buildkit import Release
     from testbed.engine import Engine
@@ -40,14 +41,18 @@ def base_packages(place: Place) -> dict[str, Path]:
 
 def push_base_image(engine: Engine, registry: RegistryClient, packages: Mapping[str, Path]) -> None:
     """Push `base:1`, a busybox for linux/amd64 and linux/arm64, unless the registry has it."""
-    if registry.has(_BASE):
-        return
     if packages:
-        repository, _, tag = _BASE.partition(":")
-        push_index(registry, repository, tag, _busybox_images(engine.environ, packages))
-    else:
+        push_busybox(engine.environ, registry, packages)
+    elif not registry.has(_BASE):
         copy = ("buildx", "imagetools", "create", "--tag", f"{registry.host}/{_BASE}", _PULLED_BASE)
         engine.docker(*copy, timeout=300)
+
+
+def push_busybox(environ: Mapping[str, str], registry: RegistryClient, packages: Mapping[str, Path]) -> None:
+    """Push `base:1`, made of the packages, unless the registry has it."""
+    if not registry.has(_BASE):
+        repository, _, tag = _BASE.partition(":")
+        push_index(registry, repository, tag, _busybox_images(environ, packages))
 
 
 def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None:
@@ -118,7 +123,8 @@ def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
-def _build_node_image(place: Place) -> Image:
+def _build_node_image(place: Place, more: Mapping[str, bytes] = MappingProxyType({})) -> Image:
+    """Build the image of this machine's dockerd, which holds BuildKit, and more."""
     ensure_tools(place, "containerd", "dockerd", "docker-buildx")
     bridge = ensure_bridge(place, "n")
     busybox = _busybox(base_packages(place)[_architecture()], place.environ)
@@ -130,7 +136,7 @@ def _build_node_image(place: Place) -> Image:
     }
     base = _busybox_tree(busybox, commands)
     tree = Tree(
-        files={**base.files, **programs, **ours},
+        files={**base.files, **programs, **ours, **more},
         links={**base.links, "var/run": "/run"},
         folders=(*base.folders, "etc/docker", "run", "usr", "usr/bin", "var", "var/lib"),
     )
@@ -138,8 +144,23 @@ def _build_node_image(place: Place) -> Image:
     return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
 
 
-def _build_named_node_image(place: Place) -> Image:
-    """Build the image of a BuildKit release: its programs, this machine's runc with libraries, and busybox."""
+def build_pod_image(place: Place) -> Image:
+    """Build an image of BuildKit for the pods of a cluster: a node image with `pgrep`, which mpbake runs there."""
+    ensure_tools(place, "pgrep")
+    pgrep = _must_find(place, "pgrep")
+    more = _files({pgrep, *_libraries(place, pgrep)})
+    return _build_named_node_image(place, more) if named_buildkit(place.environ) else _build_node_image(place, more)
+
+
+def build_busybox_image(place: Place, command: Sequence[str]) -> Image:
+    """Build an image for this machine that runs a command of busybox."""
+    busybox = _busybox(base_packages(place)[_architecture()], place.environ)
+    tree = _busybox_tree(busybox, _commands(busybox, place.environ))
+    return build_image(f"linux/{_architecture()}", tree, {"Env": [_PATH], "Entrypoint": list(command)}, compress=False)
+
+
+def _build_named_node_image(place: Place, more: Mapping[str, bytes] = MappingProxyType({})) -> Image:
+    """Build the image of a BuildKit release: its programs, this machine's runc with libraries, busybox, and more."""
     ensure_tools(place, "runc")
     folder = require_buildkit(place.environ)
     busybox = _busybox(base_packages(place)[_architecture()], place.environ)
@@ -148,7 +169,7 @@ def _build_named_node_image(place: Place) -> Image:
     programs = {f"usr/bin/{name}": (folder / name).read_bytes() for name in PROGRAMS}
     programs["usr/bin/buildkit-runc"] = Path(runc).read_bytes()
     tree = Tree(
-        files={**base.files, **programs, **_files(_libraries(place, runc))},
+        files={**base.files, **programs, **_files(_libraries(place, runc)), **more},
         links=base.links,
         folders=(*base.folders, "run", "usr", "usr/bin", "var", "var/lib"),
     )

@@ -25,12 +25,15 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "docker-registry": ("docker-registry",),
     "dockerd": ("docker.io",),
     "dockerd-rootless.sh": ("docker.io",),
+    "etcd": ("etcd-server",),
+    "host-local": ("containernetworking-plugins",),
     "ip": ("iproute2",),
     "iptables": ("iptables",),
     "kubectl": ("kubectl", "kubernetes-client"),
     "mount": ("mount",),
     "newuidmap": ("uidmap",),
     "nsenter": ("util-linux",),
+    "pgrep": ("procps",),
     "podman": ("podman",),
     "runc": ("runc",),
     "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
@@ -46,14 +49,14 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
 }
 # Debian starts these programs after their installation and at every boot. So the testbed does not install them on a
 # machine with an init system.
-_BRING_A_SERVICE = frozenset({"docker-registry", "podman", "sshd"})
+_BRING_A_SERVICE = frozenset({"docker-registry", "etcd", "podman", "sshd"})
 _PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
 )
-_DOCKERS_SCRIPTS = "/usr/share/docker.io/contrib"
+_OTHER_FOLDERS = "/usr/share/docker.io/contrib:/usr/lib/cni"
 _APT_TIMEOUT = 600
 
 
@@ -64,7 +67,7 @@ def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
     if name.startswith("qemu-"):
         registration = Path(f"/usr/lib/binfmt.d/{name}.conf")
         return str(registration) if registration.exists() else None
-    return find_tool(name, f"{environ.get('PATH', '')}:{_DOCKERS_SCRIPTS}")
+    return find_tool(name, f"{environ.get('PATH', '')}:{_OTHER_FOLDERS}")
 
 
 def ensure_tools(place: Place, *names: str) -> None:

@@ -121,6 +121,7 @@ class FakeDocker(Docker):
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
         self.inputs: list[bytes | str] = []
+        self.watches: list[Watch] = []
 
     def _head(self, endpoint: str) -> NoReturn:
         pytest.fail(f"a process of docker for {endpoint!r}")
@@ -182,11 +183,12 @@ class FakeDocker(Docker):
         on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
+        self.watches += [watch] if watch else []
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         self.inputs.append(given)
-        assert (cwd, watch) == (None, None)
+        assert cwd is None
         answer = next(
             (
                 answer

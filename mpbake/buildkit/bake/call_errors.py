@@ -82,6 +82,8 @@ class CallErrors:
             message = f"cannot be loaded: {engine_error.message}\nlog: {call.log}"
             return Unreachable(message, hint=f"{engine_error.hint}; repeat with: {repeat}")
         if completed.stalled:
+            if call.is_disconnected():
+                return self._lost(piece, "its BuildKit was replaced, or lost the connection to this build", call.log)
             limit = duration(piece.target.stall_timeout)
             return self._lost(piece, f"no progress and no answer within {limit}", call.log)
         if completed.timed_out:

@@ -11,6 +11,7 @@ from mpbake.base.text import one_line
 from mpbake.buildkit.builders.changes import entry_action, node_changes
 from mpbake.buildkit.builders.emulation import install_emulators
 from mpbake.buildkit.builders.registration import register, unregister
+from mpbake.buildkit.builders.replacement import check_replacement
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.first_start import NodeStart
@@ -93,7 +94,9 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
             manager.fetch(node, start)
         if action in {Action.CREATE, Action.DEPLOY}:
             manager.prepare(node)
-        if action is Action.REPLACE:  # after the pull: if there is no image for a new resource, the old one stays
+        if action is Action.REPLACE and made is not None:
+            # First pull and check: if the new resource cannot be made, the old one stays.
+            check_replacement(workspace, node, manager, made)
             _remove_idle(node, manager)
         elif made is not None:
             manager.resume(node, made)
@@ -126,7 +129,7 @@ def _has_contexts(workspace: BuilderWorkspace, builder: Builder) -> bool:
 def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Stop the containers of `builder` in which no build runs, and return errors.
 
-    The next run starts the containers again.
+    The next run starts the containers again. Other nodes keep running, and a message says so.
     """
     with workspace.locked(builder.name):
         return errors_of(side_by_side(lambda node: _stop_node(workspace, node), builder.nodes))
@@ -135,6 +138,8 @@ def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
 def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
     manager = workspace.services.manager(node)
     if manager is None or not manager.can_stop:
+        remedy = f"; to free its resources, run: mpbake builders rm {node.builder}" if manager else ""
+        workspace.say(f"{node.id}: keeps running: mpbake stops containers only{remedy}")
         return
     made = idle_resource(node, manager)
     if made is None or manager.is_stopped(made):

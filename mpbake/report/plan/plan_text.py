@@ -53,7 +53,8 @@ def _node_row(node: Node) -> list[str]:
     if node.driver.rules.is_automatic:
         return [node.id, _AUTOMATIC, "", ""]
     platforms = ", ".join(map(str, node.platforms)) or "platforms: what the node reports"
-    return [node.id, node.driver_name, one_line(node.endpoint) or "the engine in use", platforms]
+    endpoint = one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
+    return [node.id, node.driver_name, endpoint, platforms]
 
 
 def _step_rows(number: int, step: Step) -> list[list[str]]:

@@ -71,6 +71,31 @@ def test_nodes_in_the_clear_are_warned_of() -> None:
     assert warning.message == ("x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true)")
 
 
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        ('replicas = 2\nloadbalance = "random"', True),
+        ('replicas = 2\nloadbalance = "sticky"', False),
+        ("replicas = 2", False),
+        ('loadbalance = "random"', False),
+    ],
+)
+def test_a_spread_over_pods_that_a_run_does_not_make_is_warned_of(options: str, *, warns: bool) -> None:
+    plan = resolve_text(f'[builders.k]\ndriver = "kubernetes"\n{options}\n[builders.k.nodes.n]')
+    found = list(node_warnings(plan.builders["k"].nodes))
+    assert [(problem.code, problem.message, problem.hint) for problem in found] == (
+        [
+            (
+                Code.DOUBTFUL_VALUE,
+                'k/n: mpbake builds all targets of a run in one pod, despite loadbalance = "random"',
+                "to spread the targets of a run, declare several nodes instead of several replicas",
+            )
+        ]
+        if warns
+        else []
+    )
+
+
 def test_the_table() -> None:
     assert (
         table_text()

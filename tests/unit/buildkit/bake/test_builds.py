@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.buildkit.registry.transport import Request
-    from mpbake.model.plan import Builder
+    from mpbake.model.plan import Builder, Node
     from mpbake.model.steps import Step
     from mpbake.run.events import Event
 
@@ -315,6 +315,42 @@ def test_a_build_that_was_stopped_says_nothing_of_tags(docker: Baking, line: str
         message = lost.message
     assert message.startswith(line)
     assert "moved" not in message
+
+
+class Replaced(ReadyNodes):
+    """A node that answers, but with another BuildKit than at the start of the build."""
+
+    def daemons(self, node: Node) -> frozenset[str]:
+        return frozenset({f"{node.id} 1"})
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:
+        assert daemons == {f"{node.id} 1"}
+        return False
+
+
+class Silent(Baking):
+    """A docker whose bake is silent until its watch ends it."""
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        completed = super().run(arguments, **settings)
+        if "bake" not in arguments or settings["watch"].alive():
+            return completed
+        return STALLED
+
+
+@pytest.mark.parametrize("names", [("web",), ("web", "tool")])
+def test_a_build_whose_buildkit_was_replaced_is_lost(names: tuple[str, ...], tmp_path: Path) -> None:
+    builds = builds_of(tmp_path, docker := Silent(WORKING))
+    nodes = Replaced(docker, tmp_path / "nodes", {"HOME": str(tmp_path)}, tmp_path / "build.toml")
+    builds = replace(builds, forms=ImageForms(nodes=nodes))
+    with pytest.raises(NodeLost) as caught:
+        builds.build(pieces_of(*names), {}, Recorder())
+    reason = "its BuildKit was replaced, or lost the connection to this build"
+    assert caught.value.message.startswith(f"node x/local was lost: {reason}\nlog: ")
+
+
+def test_a_silent_build_whose_buildkit_works_continues(tmp_path: Path) -> None:
+    assert isinstance(built(tmp_path, Silent(WORKING), pieces_of("web"))["web"], Outcome)
 
 
 REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request: Head "https://r/v2": no such host\n'

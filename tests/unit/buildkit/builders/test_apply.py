@@ -12,7 +12,7 @@ from mpbake.buildkit.builders.apply import stop
 from mpbake.buildkit.builders.removal import remove
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.model.plan import Builder, Driver, Node
-from tests.unit.dockers import done, failed
+from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
 from tests.unit.tls import serving
 from tests.unit.workspaces import (
@@ -205,6 +205,23 @@ def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     plan, messages, errors = brought_up(tmp_path, engine, Builder(name="e", driver=Driver.DOCKER, nodes=(node,)))
     assert (plan, messages, errors) == ("e (docker)\n  as declared\n", [], [])
     assert engine.commands == ["buildx inspect far"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "message"),
+    [
+        (
+            Driver.KUBERNETES,
+            "k/n: keeps running: mpbake stops containers only; to free its resources, run: mpbake builders rm k",
+        ),
+        (Driver.REMOTE, "k/n: keeps running: mpbake stops containers only"),
+    ],
+)
+def test_only_containers_are_stopped(tmp_path: Path, driver: Driver, message: str) -> None:
+    workspace, messages = workspace_with(tmp_path, FakeDocker({}))
+    node = Node(builder="k", name="n", driver=driver)
+    assert stop(workspace, Builder(name="k", driver=driver, nodes=(node,))) == []
+    assert messages == [message]
 
 
 def test_stop(tmp_path: Path) -> None:

@@ -17,12 +17,15 @@ import pytest
 
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
+from mpbake.buildkit.nodes.drivers.back_end import Blockage
+from mpbake.buildkit.nodes.drivers.containers import Containers
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.inspect_output import parse_inspect
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
+from mpbake.buildkit.process.docker import Completed
 from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.marks import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
@@ -34,7 +37,6 @@ from tests.unit.tls import Certificates, serving
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.buildkit.process.docker import Completed
 
 PLAN = Path("/plan/build.toml")
 OPTIONS = (("image", "moby/buildkit:v1"), ("network", "host"))
@@ -429,6 +431,28 @@ def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp
     assert nodes.ready(CONTAINER, output.append).facts.version == "v0.13.1"
     assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
     assert output == ["creating container c"]
+
+
+def test_fixed_platforms_of_a_node_that_does_not_run_are_no_answer(tmp_path: Path) -> None:
+    """Buildx lists the fixed platforms of a node of an external builder in any state."""
+    fixed = done("Name: ci-local\n\nNodes:\nName: ci-local\nStatus: inactive\nPlatforms: linux/arm64*\n")
+    nodes, docker = nodes_with(tmp_path, starting(fixed, done(INSPECTED)))
+    assert nodes.ready(CONTAINER).facts.version == "v0.13.1"
+    assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
+
+
+def test_a_start_without_hope_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Containers, "blockage", lambda _, __: Blockage(reason="its image does not start"))
+    nodes, docker = nodes_with(tmp_path, starting(LATE, state="running 0"))
+
+    def ended(_: Mapping[str, str]) -> Completed:
+        assert not docker.watches[-1].alive()
+        return Completed(returncode=1, stdout="", stderr="", stalled=True)
+
+    docker.answers = {**docker.answers, "buildx inspect ci-local --bootstrap": ended}
+    with pytest.raises(Unreachable, match=r"cannot be used: its image does not start$"):
+        nodes.ready(CONTAINER)
+    assert docker.commands.count("buildx inspect ci-local --bootstrap") == 1
 
 
 def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
@@ -914,6 +938,20 @@ def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_
         ("x0", "tcp://b0:1"),
     ]
     assert len({node.store for node in results}) == len(results)
+
+
+def test_a_run_keeps_to_one_pod_of_an_external_builder(tmp_path: Path) -> None:
+    theirs(tmp_path, "team", "")
+    path = tmp_path / ".docker/buildx/instances/team"
+    entry = json.loads(path.read_text())
+    entry["Driver"] = "kubernetes"
+    entry["Nodes"][0]["DriverOpts"] = {"loadbalance": "random", "namespace": "ci"}
+    path.write_text(json.dumps(entry))
+    (tmp_path / "nodes").mkdir()
+    nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
+    ready = nodes.ready(Node(builder="team", name="x0", driver=Driver.KUBERNETES, external=True))
+    (copied,) = json.loads((ready.store / "instances" / ready.builder).read_text())["Nodes"]
+    assert copied["DriverOpts"] == {"namespace": "ci"}
 
 
 STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"

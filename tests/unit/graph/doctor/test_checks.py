@@ -221,7 +221,9 @@ def test_a_node_that_declares_what_it_cannot_build_is_a_fault() -> None:
         "BuildKit there"
     )
     emulated = lines_of(facts_of(toml, {"far/a": "linux/amd64 linux/arm64"}), "platforms")
-    assert emulated.startswith("warning: far/a declares linux/arm64 but runs linux/amd64 natively: it is emulated there")
+    assert emulated.startswith(
+        "warning: far/a declares linux/arm64 but runs linux/amd64 natively: it is emulated there"
+    )
     assert emulated.count("slower") == 1
 
 
