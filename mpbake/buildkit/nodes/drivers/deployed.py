@@ -194,7 +194,8 @@ class DeployedContainers(Containers):
 
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the cache of `node`, if mpbake created it, and what is left of an interrupted start."""
-        self._remove_files(node)
+        if self.find(node) is None:
+            self._remove_files(node)
         return Containers.forget_cache(self, node)
 
 

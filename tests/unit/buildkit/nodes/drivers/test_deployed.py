@@ -274,14 +274,15 @@ def test_a_node_that_left_the_plan(tmp_path: Path) -> None:
 def test_an_earlier_volume_goes_with_prune(tmp_path: Path) -> None:
     host = Host()
     workspace, messages = workspace_with(tmp_path, host)
-    reconcile(workspace, BUILDER, lambda _: None)
+    node = replace(BARE, config="debug = true\n")
+    reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
     assert BARE.deploy is not None
-    moved = replace(BUILDER, nodes=(replace(BARE, deploy=replace(BARE.deploy, volume="larger")),))
+    moved = replace(BUILDER, nodes=(replace(node, deploy=replace(BARE.deploy, volume="larger")),))
     reconcile(workspace, moved, lambda _: None)
-    assert set(host.volumes) == {"cache", "larger"}
+    assert set(host.volumes) == {"bk-files", "cache", "larger"}
     (record,) = workspace.services.records.of_plan(workspace.plan)
     assert prune(workspace, record, {"ci": moved}) == []
-    assert (set(host.containers), set(host.volumes)) == ({"bk"}, {"larger"})
+    assert (set(host.containers), set(host.volumes)) == ({"bk"}, {"bk-files", "larger"})
     assert messages[-2:] == [
         "ci/arm: its container stays, since ci/arm uses it",
         "ci/arm: its earlier volume cache is removed",
