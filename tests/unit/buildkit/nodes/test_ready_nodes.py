@@ -940,6 +940,20 @@ def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_
     assert len({node.store for node in results}) == len(results)
 
 
+def test_a_run_keeps_to_one_pod_of_an_external_builder(tmp_path: Path) -> None:
+    theirs(tmp_path, "team", "")
+    path = tmp_path / ".docker/buildx/instances/team"
+    entry = json.loads(path.read_text())
+    entry["Driver"] = "kubernetes"
+    entry["Nodes"][0]["DriverOpts"] = {"loadbalance": "random", "namespace": "ci"}
+    path.write_text(json.dumps(entry))
+    (tmp_path / "nodes").mkdir()
+    nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
+    ready = nodes.ready(Node(builder="team", name="x0", driver=Driver.KUBERNETES, external=True))
+    (copied,) = json.loads((ready.store / "instances" / ready.builder).read_text())["Nodes"]
+    assert copied["DriverOpts"] == {"namespace": "ci"}
+
+
 STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"
 CLOUD = Node(builder="Team", name="team", driver=Driver.EXTERNAL, external=True)
 ONE_OF_TWO = f"{INSPECTED}\n{STOPPED.partition('Nodes:')[2]}"
