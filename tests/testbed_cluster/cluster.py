@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from testbed.place import Place
 from testbed.processes import run, succeeds, wait_until
 from testbed.registry import answers
 from testbed.registry_client import RegistryClient
+from testbed.shared import Shared
 from testbed.testbed import tell
 
 from tests.checkout import CHECKOUT
@@ -100,6 +102,8 @@ class RealCluster:
             self._note_changes()  # even if the folder was emptied meanwhile
             self._end_processes()
             undo_all(self.place, None)
+            for folder in _shared_folders():
+                folder.leave(self.place.root)
             register.leave(self.place.key)
 
     def release(self) -> None:
@@ -163,10 +167,8 @@ class RealCluster:
         """Write the files of the cluster, unless they exist, and return its settings."""
         self._note_changes()
         bridge = ensure_bridge(self.place, _BRIDGE)
-        for folder in map(Path, NAMESPACE_FOLDERS):
-            if not folder.exists():
-                self.place.note("leftover", str(folder))
-                folder.mkdir(parents=True)
+        for folder in _shared_folders():
+            folder.join(self.place.root)
         settings = _settings(self.place, program, bridge)
         settings.save()
         write_certificates(settings)
@@ -235,6 +237,17 @@ class RealCluster:
 def exports(variables: Mapping[str, str]) -> str:
     """Return the variables as `export` lines for a shell."""
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
+
+
+def _shared_folders() -> list[Shared]:
+    """Return the folders over which each cluster lays a file system of its own.
+
+    The last cluster removes them: the kernel would take the file system away from a cluster that still runs.
+    """
+    return [
+        Shared(name=str(folder), exists=folder.is_dir, make=partial(folder.mkdir, parents=True), undo=folder.rmdir)
+        for folder in map(Path, NAMESPACE_FOLDERS)
+    ]
 
 
 def _program(environ: Mapping[str, str]) -> str:
