@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from testbed.cleanup import undo_all
 from testbed.clients import own_client
 from testbed.emulation import ensure_emulation
+from testbed.engine import is_root_on_linux
 from testbed.errors import TestbedError
 from testbed.images import base_packages
 from testbed.network import ensure_bridge
@@ -92,7 +93,7 @@ class RealCluster:
             packages.result()
             push_images(self.place, self.registry, self.place.environ)
         if not wait_until(self._is_ready, seconds=_SECONDS):
-            message = f"The cluster did not get ready in {_SECONDS} s: see {settings.file('logs').parent}"
+            message = f"The cluster did not get ready in {_SECONDS} s: see {settings.folder}/logs"
             raise TestbedError(message)
 
     def down(self) -> None:
@@ -113,13 +114,13 @@ class RealCluster:
 
     def env(self) -> dict[str, str]:
         """Return the variables that point docker, buildx, kubectl and plans to the cluster."""
-        no_engine = f"unix://{self.place.sockets}/no-engine.sock"
+        registry = self.settings.registry
         return {
-            **own_client(self.place, no_engine),
+            **own_client(self.place, f"unix://{self.place.sockets}/no-engine.sock"),
             "KUBECONFIG": str(self.kubeconfig),
             "KUBECACHEDIR": str(self.place.root / "kubectl-cache"),
-            "REGISTRY": self.settings.registry,
-            "BASE_IMAGE": f"{self.settings.registry}/base:1",
+            "REGISTRY": registry,
+            "BASE_IMAGE": f"{registry}/base:1",
         }
 
     @property
@@ -251,6 +252,9 @@ def _shared_folders() -> list[Shared]:
 
 
 def _program(environ: Mapping[str, str]) -> str:
+    if not is_root_on_linux():
+        message = "The cluster needs root on Linux."
+        raise TestbedError(message)
     program = environ.get(VARIABLE, "")
     if not program:
         message = f"This needs the Kubernetes program: set {VARIABLE} to its path."
