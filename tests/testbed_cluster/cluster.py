@@ -107,10 +107,26 @@ class RealCluster:
                 folder.leave(self.place.root)
             register.leave(self.place.key)
 
-    def release(self) -> None:
-        """Give up this process's share of an owned cluster; the last owner stops it."""
-        if register.release(self.place.key):
-            self.down()
+    def release(self) -> list[str]:
+        """Give up this process's share of an owned cluster; the last owner stops it.
+
+        Return what is then left on the machine.
+        """
+        if not register.release(self.place.key):
+            return []
+        self.down()
+        devices = run(("ip", "-brief", "link"), env=self.place.environ).decode().split()
+        mounts = Path("/proc/self/mountinfo").read_text().split()
+        groups = [*_CGROUPS.glob(f"*/mpbake-{self.place.key}"), *_CGROUPS.glob(f"mpbake-{self.place.key}")]
+        return [
+            *(device for device in devices if device.startswith(self._bridge)),
+            *(mount for mount in mounts if mount.startswith(str(self.place.root))),
+            *map(str, [*groups, *_processes(self.place.root)]),
+        ]
+
+    def processes(self) -> list[int]:
+        """Return the first process in the namespaces, and those that started it."""
+        return list(_processes(self.place.root))
 
     def env(self) -> dict[str, str]:
         """Return the variables that point docker, buildx, kubectl and plans to the cluster."""
