@@ -125,7 +125,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
         yield bed
     finally:
         with one_at_a_time(folder):
-            bed.release()
+            left = bed.release()
+        assert left == [], "the cluster leaves nothing behind"
 
 
 @contextmanager

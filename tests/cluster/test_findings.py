@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from testbed.certs import Authority, write_certificate
 from testbed.errors import TestbedError
+from testbed.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +74,9 @@ def test_a_pod_that_is_lost_during_a_silent_build(workspace: Workspace) -> None:
 
     def lose() -> None:
         """Delete the pod as soon as it builds."""
-        builds = ("exec", "deployment/k-one", "--", "pgrep", "-f", "sleep 100")
-        while not succeeds(lambda: kubectl(workspace, *builds)):
-            time.sleep(0.5)
+        place = ("exec", "--namespace", workspace.namespace, "deployment/k-one")
+        builds = (*place, "--", "pgrep", "-f", "sleep 100")
+        assert wait_until(lambda: succeeds(lambda: workspace.cluster.kubectl(*builds)), seconds=60)
         kubectl(workspace, "delete", "pods", "--selector=app=k-one", "--force", "--grace-period=0")
         lost.append(time.monotonic())
 

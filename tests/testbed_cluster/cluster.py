@@ -11,12 +11,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from testbed.cleanup import undo_all
 from testbed.clients import own_client
 from testbed.emulation import ensure_emulation
+from testbed.engine import is_root_on_linux
 from testbed.errors import TestbedError
 from testbed.images import base_packages
 from testbed.network import ensure_bridge
@@ -25,6 +27,7 @@ from testbed.place import Place
 from testbed.processes import run, succeeds, wait_until
 from testbed.registry import answers
 from testbed.registry_client import RegistryClient
+from testbed.shared import Shared
 from testbed.testbed import tell
 
 from tests.checkout import CHECKOUT
@@ -90,7 +93,7 @@ class RealCluster:
             packages.result()
             push_images(self.place, self.registry, self.place.environ)
         if not wait_until(self._is_ready, seconds=_SECONDS):
-            message = f"The cluster did not get ready in {_SECONDS} s: see {settings.file('logs').parent}"
+            message = f"The cluster did not get ready in {_SECONDS} s: see {settings.folder}/logs"
             raise TestbedError(message)
 
     def down(self) -> None:
@@ -100,22 +103,40 @@ class RealCluster:
             self._note_changes()  # even if the folder was emptied meanwhile
             self._end_processes()
             undo_all(self.place, None)
+            for folder in _shared_folders():
+                folder.leave(self.place.root)
             register.leave(self.place.key)
 
-    def release(self) -> None:
-        """Give up this process's share of an owned cluster; the last owner stops it."""
-        if register.release(self.place.key):
-            self.down()
+    def release(self) -> list[str]:
+        """Give up this process's share of an owned cluster; the last owner stops it.
+
+        Return what is then left on the machine.
+        """
+        if not register.release(self.place.key):
+            return []
+        self.down()
+        devices = run(("ip", "-brief", "link"), env=self.place.environ).decode().split()
+        mounts = Path("/proc/self/mountinfo").read_text().split()
+        groups = [*_CGROUPS.glob(f"*/mpbake-{self.place.key}"), *_CGROUPS.glob(f"mpbake-{self.place.key}")]
+        return [
+            *(device for device in devices if device.startswith(self._bridge)),
+            *(mount for mount in mounts if mount.startswith(str(self.place.root))),
+            *map(str, [*groups, *_processes(self.place.root)]),
+        ]
+
+    def processes(self) -> list[int]:
+        """Return the first process in the namespaces, and those that started it."""
+        return list(_processes(self.place.root))
 
     def env(self) -> dict[str, str]:
         """Return the variables that point docker, buildx, kubectl and plans to the cluster."""
-        no_engine = f"unix://{self.place.sockets}/no-engine.sock"
+        registry = self.settings.registry
         return {
-            **own_client(self.place, no_engine),
+            **own_client(self.place, f"unix://{self.place.sockets}/no-engine.sock"),
             "KUBECONFIG": str(self.kubeconfig),
             "KUBECACHEDIR": str(self.place.root / "kubectl-cache"),
-            "REGISTRY": self.settings.registry,
-            "BASE_IMAGE": f"{self.settings.registry}/base:1",
+            "REGISTRY": registry,
+            "BASE_IMAGE": f"{registry}/base:1",
         }
 
     @property
@@ -163,10 +184,8 @@ class RealCluster:
         """Write the files of the cluster, unless they exist, and return its settings."""
         self._note_changes()
         bridge = ensure_bridge(self.place, _BRIDGE)
-        for folder in map(Path, NAMESPACE_FOLDERS):
-            if not folder.exists():
-                self.place.note("leftover", str(folder))
-                folder.mkdir(parents=True)
+        for folder in _shared_folders():
+            folder.join(self.place.root)
         settings = _settings(self.place, program, bridge)
         settings.save()
         write_certificates(settings)
@@ -237,7 +256,21 @@ def exports(variables: Mapping[str, str]) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in variables.items())
 
 
+def _shared_folders() -> list[Shared]:
+    """Return the folders over which each cluster lays a file system of its own.
+
+    The last cluster removes them: the kernel would take the file system away from a cluster that still runs.
+    """
+    return [
+        Shared(name=str(folder), exists=folder.is_dir, make=partial(folder.mkdir, parents=True), undo=folder.rmdir)
+        for folder in map(Path, NAMESPACE_FOLDERS)
+    ]
+
+
 def _program(environ: Mapping[str, str]) -> str:
+    if not is_root_on_linux():
+        message = "The cluster needs root on Linux."
+        raise TestbedError(message)
     program = environ.get(VARIABLE, "")
     if not program:
         message = f"This needs the Kubernetes program: set {VARIABLE} to its path."
