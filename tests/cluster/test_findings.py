@@ -24,7 +24,7 @@ BUILDX_SECONDS = 120
 
 
 def kubectl(workspace: Workspace, *args: str) -> str:
-    return workspace.cluster.kubectl(*args, "--namespace", workspace.namespace)
+    return workspace.cluster.kubectl("--namespace", workspace.namespace, *args)
 
 
 def after(seconds: float, do: Callable[[], object]) -> threading.Timer:
