@@ -47,7 +47,8 @@ def start_machine(place: Place, number: int) -> Machine:
     within = ("nsenter", f"--net=/run/netns/{space}", "--")
     docker_host = start_engine_within(place, name, within, f"{bridge_address(place, bridge).ip}/32")
     client = own_client(place, docker_host)
-    ssh = SshNode(place=place, client=client, alias=name, name=name, address=str(address), within=within)
+    where = {"alias": name, "name": name, "address": str(address)}
+    ssh = SshNode(place=place, client=client, within=within, shares_connections=True, **where)
     ssh.start()
     return Machine(place=place, name=name, address=str(address), docker_host=docker_host, ssh=ssh)
 
