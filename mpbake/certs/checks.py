@@ -86,6 +86,13 @@ def server_findings(node: Node, now: datetime, *, required: bool) -> list[Certif
     return faults or list(_end_doubts(side, now, node.certificate_days, ("cert",)))
 
 
+def first_end(node: Node) -> datetime | None:
+    """Return when the first certificate of `tls` expires; None if there is none, or if a file is unusable."""
+    side, unusable = _read(node.tls, ("tls",))
+    ends = (certificate.not_valid_after_utc for certificate in (*side.authorities, *side.chain))
+    return None if unusable else min(ends, default=None)
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 

@@ -41,13 +41,21 @@ class CertificateFinding:
 
 
 class UnusableFile(Exception):
-    """A file that cannot be read, or that does not hold what it should. `message` has no name of the file's role."""
+    """A file that cannot be read, or that does not hold what it should.
 
-    def __init__(self, message: str, hint: str, code: Code = Code.BAD_CERTIFICATE) -> None:
+    `message` contains the path only if `has_path`.
+    """
+
+    def __init__(self, message: str, hint: str, code: Code = Code.BAD_CERTIFICATE, *, has_path: bool = False) -> None:
         super().__init__(message)
+        self.has_path = has_path
         self.message = message
         self.hint = hint
         self.code = code
+
+    def about(self, path: str) -> str:
+        """Return a message that contains the path."""
+        return self.message if self.has_path else f"{path}: {self.message}"
 
     def finding(self, *key: str) -> CertificateFinding:
         """Return the finding about this file, which the plan names at `key`."""

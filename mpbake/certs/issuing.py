@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
-from mpbake.base.errors import UsageError
+from mpbake.base.errors import UsageError, system_error
 from mpbake.base.files import read_bounded
 from mpbake.certs.authority import Authority, CertificateRequest
 from mpbake.certs.finding import UnusableFile
@@ -93,14 +93,14 @@ def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority
         if error.code is Code.MISSING_FILE:
             hint = "run `mpbake certs init`, or set tls.ca to an existing one"
             raise UsageError(f"there is no certificate authority {file}", hint=hint) from None
-        raise UsageError(f"{file}: {error.message}", hint=error.hint) from None
+        raise UsageError(error.about(file), hint=error.hint) from None
     try:
         private = read_key(key)
     except UnusableFile as error:
         if error.code is Code.MISSING_FILE:
             hint = "name the key: --ca-key PATH; or issue certificates with the tool that made the authority"
             raise UsageError(f"there is no key {key_file} of the authority {file}", hint=hint) from None
-        raise UsageError(f"{key_file}: {error.message}", hint=error.hint) from None
+        raise UsageError(error.about(key_file), hint=error.hint) from None
     try:
         authority = Authority(certificates, private)
         authority.check_validity(order.now)
@@ -123,7 +123,7 @@ def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder)
             return Decision(wanted=wanted, action=new if wanted.key.is_file() else Action.ISSUE)
         if order.rekey:
             return Decision(wanted=wanted, action=Action.REKEY)
-        raise UsageError(f"{order.show(wanted.certificate)}: {error.message}", hint=_REKEY_HINT) from None
+        raise UsageError(error.about(order.show(wanted.certificate)), hint=_REKEY_HINT) from None
     if order.rekey:
         return Decision(wanted=wanted, action=Action.REKEY)
     _check_existing(wanted, existing, authority, order.show)
@@ -155,8 +155,10 @@ def _existing_key(wanted: WantedCertificate, show: Show) -> bytes:
     try:
         read_key(wanted.key)
         return read_bounded(wanted.key, pipe=False)
-    except (UnusableFile, OSError) as error:
-        raise UsageError(f"{show(wanted.key)}: {error}", hint=_REKEY_HINT) from None
+    except UnusableFile as error:
+        raise UsageError(error.about(show(wanted.key)), hint=_REKEY_HINT) from None
+    except OSError as error:
+        raise system_error(error, show(wanted.key)) from None
 
 
 def _check_existing(wanted: WantedCertificate, existing: Certificate, authority: Certificate, show: Show) -> None:
@@ -173,7 +175,7 @@ def _check_existing(wanted: WantedCertificate, existing: Certificate, authority:
     except UnusableFile as error:
         message = f"{file} exists, but not its key {show(wanted.key)}"
         if error.code is not Code.MISSING_FILE:
-            message = f"{show(wanted.key)}: {error.message}"
+            message = error.about(show(wanted.key))
         raise UsageError(message, hint=f"copy the key to this place, or {_REKEY_HINT}") from None
     if not fits(key, existing):
         message = f"the key {show(wanted.key)} does not belong to {file}"

@@ -57,11 +57,11 @@ def read_key(path: Path) -> PrivateKeyTypes:
 def _read(path: Path) -> bytes:
     name = one_line(str(path))
     if kind_of(path) is Kind.NOTHING:
-        raise UnusableFile(f"there is no file {name}", PATH_HINT, Code.MISSING_FILE)
+        raise UnusableFile(f"there is no file {name}", PATH_HINT, Code.MISSING_FILE, has_path=True)
     try:
         return read_bounded(path, pipe=False)
     except OSError as error:
-        raise UnusableFile(f"{name} cannot be read: {error.strerror}", UNREADABLE_HINT) from None
+        raise UnusableFile(f"{name} cannot be read: {error.strerror}", UNREADABLE_HINT, has_path=True) from None
 
 
 def parse_certificates(pem: bytes) -> list[Certificate]:

@@ -115,8 +115,14 @@ def _append(path: Path, text: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that only its owner can enter, unless it exists. Raises OSError."""
-    folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    """Make a folder that only its owner can enter, unless it exists. Raises UsageError, MpbakeError."""
+    try:
+        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        message = f"{one_line(str(folder))} is not a folder"
+        raise UsageError(message, hint="move it away, or set other paths in the plan") from None
+    except OSError as error:
+        raise system_error(error, one_line(str(folder))) from None
 
 
 def _create(path: Path, pem: bytes, mode: int) -> None:

@@ -8,7 +8,7 @@ import stat
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MpbakeError, UsageError, most_severe, system_error
+from mpbake.base.errors import MpbakeError, UsageError, most_severe
 from mpbake.base.text import columns, one_line
 from mpbake.certs.authority import make_authority
 from mpbake.certs.finding import AUTHORITY_HINT
@@ -239,10 +239,7 @@ def _keep_out_of_git(plan: Plan, keys: Iterable[Path], world: World) -> list[str
         by_folder.setdefault(key.parent, []).append(key)
     lines = []
     for folder, members in by_folder.items():
-        try:
-            make_folder(folder)
-        except OSError as error:
-            raise system_error(error, one_line(str(folder))) from None
+        make_folder(folder)
         is_written = _is_committed(plan, folder, members, world) and keep_out_of_git(folder, members)
         lines += [f"wrote {_shown(world)(folder / '.gitignore')}: git ignores the keys\n"] if is_written else []
     return lines

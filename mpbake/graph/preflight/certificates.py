@@ -46,6 +46,15 @@ def deployment_findings(node: Node, now: datetime, *, required: bool = False) ->
     return server_findings(node, now, required=required)
 
 
+def certificates_end(node: Node) -> datetime | None:
+    """Return when the first certificate of `tls` expires; None if there is none, or if a file is unusable."""
+    if node.tls == TlsFiles():
+        return None
+    from mpbake.certs.checks import first_end  # noqa: PLC0415 - as above
+
+    return first_end(node)
+
+
 def check_certificates(node: Node, now: datetime) -> tuple[str, ...]:
     """Check the files of `tls` of `node`, and return warnings. Raises UsageError with every fault."""
     return raise_faults(node, certificate_findings(node, now))

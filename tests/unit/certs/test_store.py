@@ -141,7 +141,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for write in (create_certificate, replace_certificate):
-        with pytest.raises(MpbakeError, match="file"):
+        with pytest.raises(UsageError, match="file is not a folder\n  = move it away"):
             write(tmp_path / "file/ca.pem", b"")
 
 

@@ -287,7 +287,7 @@ def test_nothing_is_taken_away_from_a_run(action: str, tmp_path: Path) -> None:
 def test_the_list_prints_warnings_below_its_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[builders.a]\n[builders.b]\n[targets.web]\n")
 
-    def listed(_: Any, builder: Builder, __: Path) -> list[NodeRow]:
+    def listed(_: Any, builder: Builder, *__: Any) -> list[NodeRow]:
         warnings = (f"{builder.name}/local: a certificate expires", "shared")
         return [NodeRow(node=builder.nodes[0], status="running", warnings=warnings)]
 

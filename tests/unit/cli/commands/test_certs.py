@@ -276,6 +276,21 @@ def test_what_mpbake_does_not_replace_unasked(folder: Path) -> None:
     assert run(folder, "issue").count("kept") == 3
 
 
+def test_files_that_hold_something_else(folder: Path) -> None:
+    certs = made(folder)
+    key, refused = certs / "client-key.pem", "error: certs/client-key.pem: is not a private key\n"
+    key.write_bytes(b"x")
+    assert f"{refused}  = copy the key to this place, or use --rekey" in run(folder, "issue")
+    (certs / "client.pem").unlink()
+    assert f"{refused}  = use --rekey" in run(folder, "issue")
+    (certs / "client.pem").write_bytes(b"x")
+    assert "rekeyed  certs/client.pem" in run(folder, "issue", rekey=True)
+    assert run(folder, "issue").count("kept") == 3
+    (certs / "ca.pem").write_bytes(b"x")
+    assert run(folder, "issue").startswith("error: certs/ca.pem: is not a certificate\n  = use a PEM file")
+    assert "certs/ca.pem             CA      -           -          unusable\n" in run(folder, "show")
+
+
 def test_a_missing_certificate_is_issued_for_the_key_that_is_there(folder: Path) -> None:
     certs = made(folder)
     key = (certs / "client-key.pem").read_bytes()
@@ -283,6 +298,18 @@ def test_a_missing_certificate_is_issued_for_the_key_that_is_there(folder: Path)
     assert "issued  certs/client.pem" in run(folder, "issue")
     assert (certs / "client-key.pem").read_bytes() == key
     assert fits(read_key(certs / "client-key.pem"), read_certificates(certs / "client.pem")[0])
+
+
+def test_files_that_are_something_else(folder: Path) -> None:
+    made(folder)
+    assert run(folder, "issue", ca_key="certs") == (
+        "error: /shop/certs cannot be read: Is a directory\n  = use a file that this user can read\n-> 3\n"
+    )
+    shutil.rmtree(folder / "certs")
+    (folder / "certs").touch()
+    assert run(folder, "init") == (
+        "error: /shop/certs is not a folder\n  = move it away, or set other paths in the plan\n-> 3\n"
+    )
 
 
 @pytest.mark.parametrize("existing", ["ca.pem", "ca-key.pem"])

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from testbed.certs import ensure_certificates
 
 from mpbake.base.errors import UsageError
-from mpbake.graph.preflight.certificates import check_certificates
+from mpbake.graph.preflight.certificates import certificates_end, check_certificates
 from mpbake.model.plan import Driver, Node, TlsFiles
 from tests.unit.plans import text
 from tests.unit.tls import Certificates, issued
@@ -158,3 +158,12 @@ def test_a_certificate_that_ends_soon(certificates: Certificates, tmp_path: Path
         () if left is None else (f'release/arm: tls.cert: "CN=client" expires in {left}, on {end:%Y-%m-%d}',)
     )
     assert check_certificates(replace(node_with(tls), certificate_days=0), NOW) == ()
+
+
+def test_the_first_end(certificates: Certificates, tmp_path: Path) -> None:
+    tls = issued(certificates, tmp_path, days=(-1, 9)).tls()
+    (end,) = {certificates_end(node_with(tls)), certificates_end(node_with(replace(tls, ca=None)))}
+    assert end is not None
+    assert abs(end - NOW - timedelta(days=9)) < timedelta(hours=1)
+    assert certificates_end(node_with(TlsFiles())) is None
+    assert certificates_end(node_with(replace(tls, key=tmp_path / "none"))) is None
