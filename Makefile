@@ -16,7 +16,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A folder with docker-buildx, buildkitd and buildctl of a newer release, for test-newest.
 NEWEST ?=
 
-.PHONY: help demo demo-clean test test-unit test-engine test-newest test-long test-pythons faulty-registry lint docs lock clean
+.PHONY: help demo demo-clean test test-unit test-engine test-newest test-cluster test-long test-pythons faulty-registry lint docs lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -28,19 +28,22 @@ demo-clean: $(VENV)/.installed ## stop what the demo started and remove what it 
 	@$(PYTHON) scripts/demo.py --clean
 
 test: lint ## run all checks except the hour-long ones, on a real engine that it sets up
-	$(PYTEST) -m "not long and not newest" $(SIDE_BY_SIDE) $(COVERAGE) tests/unit tests/engine
+	$(PYTEST) -m "not long and not newest and not cluster" $(SIDE_BY_SIDE) $(COVERAGE) tests/unit tests/engine
 
 test-unit: $(VENV)/.installed ## run the tests that need no engine, in seconds
-	$(PYTEST) -m "not long and not newest" tests/unit
+	$(PYTEST) -m "not long and not newest and not cluster" tests/unit
 
 test-engine: $(VENV)/.installed ## run the tests that need an engine, with the buildx that MPBAKE_TEST_BUILDX names (default: the installed one)
-	$(PYTEST) -m "not long and not newest" $(SIDE_BY_SIDE) tests/engine
+	$(PYTEST) -m "not long and not newest and not cluster" $(SIDE_BY_SIDE) tests/engine
 
 test-newest: $(VENV)/.installed ## run the engine tests with newer releases: make test-newest NEWEST=FOLDER (docker-buildx, buildkitd, buildctl)
 	@test -x "$(NEWEST)/docker-buildx" || { echo "test-newest: set NEWEST to a folder with docker-buildx, buildkitd, buildctl"; exit 2; }
 	MPBAKE_TEST_BUILDX=$(abspath $(NEWEST))/docker-buildx MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) \
-		$(PYTEST) -m "not long" $(SIDE_BY_SIDE) tests/engine
+		$(PYTEST) -m "not long and not cluster" $(SIDE_BY_SIDE) tests/engine
 	MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) $(PYTEST) -m newest tests/engine
+
+test-cluster: $(VENV)/.installed ## run the tests that need a real Kubernetes cluster, of the program that MPBAKE_TEST_KUBERNETES names
+	$(PYTEST) -m cluster -n 4 --dist worksteal tests/cluster
 
 test-long: $(VENV)/.installed ## run the tests that take longer: fuzzing, kill loops
 	$(PYTEST) -m long --timeout 3600 tests

@@ -1,17 +1,18 @@
-"""A first build of the example plans: nothing is cached, and everything is pushed to a registry on this machine.
+"""First builds of the example plans: nothing is cached, and every image is pushed to a registry on this machine.
 
     .venv/bin/python benchmarks/cold.py [--runs N] [--seconds S]
 
-This runs mpbake and `docker buildx bake` alternately, on the same nodes, each time from a base image that no node has
-seen. bake gets the plan as `mpbake export` prints it; what bake cannot express is left out: some plans, and a `needs`.
-mpbake also reads back every tag from the registry, which bake does not: the time after the last tag is shown
-separately.
+The benchmark runs mpbake and `docker buildx bake` alternately, on the same nodes. Each run starts from a base image
+that no node has seen. bake gets the output of `mpbake export`. Some plans and every `needs` are missing in this
+comparison, because bake cannot express them. mpbake also reads back every tag from the registry, which bake does not
+do. So the time after the last tag is a separate column.
 
-The example plans build almost nothing, so that starting processes is most of the time. With --seconds each image takes
-that much longer to build on each platform, as an image that compiles or installs something does.
+The example plans build almost nothing, so most of the time is the start of processes. With --seconds, each image takes
+S seconds longer to build on each platform, like an image that compiles or installs something.
 
-Goal: with --seconds 20, mpbake without reading back at most 1.05 times as long as bake, all plans together, as sums of
-medians. As they are, the plans build for less time than five processes of Python and thirty of docker need to start.
+Goal: with --seconds 20, mpbake without reading back takes at most 1.05 times as long as bake, for the sums of the
+medians of all plans. There is no goal without --seconds: then the builds are shorter than the start of five Python
+processes and thirty docker processes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.real import CHECKOUT, ground, in_the_end, median
+from benchmarks.real import CHECKOUT, ground, median, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +43,8 @@ _END = re.compile(r"^ *([0-9.]+)s  verify .*: done in ", re.MULTILINE)
 _NUMBERS = itertools.count(1)
 
 
-def fresh(here: Ground, seconds: int) -> Ground:
-    """Return the same place with a base image that is new to every node; each build from it takes this long."""
+def with_new_base_image(here: Ground, seconds: int) -> Ground:
+    """Return `here` with a base image that is new to every node. Each build from this image takes `seconds` longer."""
     name = f"{here.bed.registry.host}/base:cold-{next(_NUMBERS)}"
     folder = here.folder.parent / "fresh"
     folder.mkdir(exist_ok=True)
@@ -51,12 +52,12 @@ def fresh(here: Ground, seconds: int) -> Ground:
     (folder / "Dockerfile").write_text(f"FROM {here.bed.env()['BASE_IMAGE']}\nRUN echo {name} > /name\n{slow}")
     platforms = "linux/amd64,linux/arm64"
     command = ("buildx", "build", "--builder", "default", "--platform", platforms, "--push", "-t", name, str(folder))
-    in_the_end("a base image", lambda: here.docker(*command))
+    with_retries("a base image", lambda: here.docker(*command))
     return replace(here, env={**here.env, "BASE_IMAGE": name})
 
 
 def measure(here: Ground, plan: str, runs: int, seconds: int) -> tuple[float, float, float]:
-    """Return the medians of one plan: mpbake until the last tag, reading back, bake."""
+    """Return three medians of a plan: mpbake until its last tag, mpbake's reading back, and bake."""
     folder = here.folder / plan
     shutil.copytree(CHECKOUT / "plans" / plan, folder, ignore=shutil.ignore_patterns(".mpbake"))
     here, options = replace(here, folder=folder), PLANS[plan]
@@ -65,27 +66,27 @@ def measure(here: Ground, plan: str, runs: int, seconds: int) -> tuple[float, fl
         here.mpbake("builders", "up")
     ours, reading, bakes = [], [], []
     for _ in range(runs):
-        total, told = fresh(here, seconds).mpbake("run", GROUP, *options)
-        rest = max(map(float, _END.findall(told))) - max(map(float, _LAST.findall(told)))
+        total, output = with_new_base_image(here, seconds).mpbake("run", GROUP, *options)
+        rest = max(map(float, _END.findall(output))) - max(map(float, _LAST.findall(output)))
         ours.append(total - rest)
         reading.append(rest)
-        bakes.append(baked(here, builder, options, seconds))
+        bakes.append(bake_seconds(here, builder, options, seconds))
     return median(ours), median(reading), median(bakes)
 
 
-def baked(here: Ground, builder: str, options: Sequence[str], seconds: int) -> float:
-    """Return the seconds of bake."""
+def bake_seconds(here: Ground, builder: str, options: Sequence[str], seconds: int) -> float:
+    """Return the seconds of one bake call."""
 
     def once() -> float:
-        there = fresh(here, seconds)
+        there = with_new_base_image(here, seconds)
         (here.folder / "docker-bake.json").write_text(there.printed("export", GROUP, *options))
         return there.bake(Path(here.env["BUILDX_CONFIG"]), builder)
 
-    return in_the_end(f"{here.folder.name}: bake", once)
+    return with_retries(f"{here.folder.name}: bake", once)
 
 
 def main() -> None:
-    """Measure every plan, and print a row for each, and one for all."""
+    """Measure every plan. Print a row for each plan, and a row of sums."""
     parser = argparse.ArgumentParser(description="Times first builds of the example plans against bake.")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=0, help="how much longer each image takes to build")
@@ -96,9 +97,9 @@ def main() -> None:
         print(f"nothing cached, pushed; medians of {options.runs} runs{longer}")
         print("plan        mpbake s  bake s  ratio  reading back s", flush=True)
         for plan in PLANS:
-            found = measure(here, plan, options.runs, options.seconds)
-            print(_row(plan, *found), flush=True)
-            sums = [one + other for one, other in zip(sums, found, strict=True)]
+            medians = measure(here, plan, options.runs, options.seconds)
+            print(_row(plan, *medians), flush=True)
+            sums = [one + other for one, other in zip(sums, medians, strict=True)]
     print(_row("all", *sums))
 
 

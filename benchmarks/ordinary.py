@@ -1,18 +1,18 @@
-"""The ordinary setup: the engine's own builder or one container node, several CPUs, no records of earlier runs.
+"""The common setup: the engine's own builder or one container node, several CPUs, and no records of earlier runs.
 
     .venv/bin/python benchmarks/ordinary.py [--runs N] [--row NAME]… [--buildx PATH]…
 
-This runs mpbake and one `docker buildx bake` of the same targets alternately, two platforms each, pushed to a registry
-on this machine; medians. mpbake also reads back every tag, which bake does not: its times include that. Without
-`--buildx` it measures the installed buildx, otherwise each named one in turn.
+The benchmark runs mpbake and one `docker buildx bake` of the same targets alternately, and prints medians. Each target
+has two platforms and is pushed to a registry on this machine. mpbake also reads back every tag, which bake does not do,
+and its times include this. The benchmark uses the installed buildx, or each buildx that `--buildx` names.
 
-Rows: `waiting`, 8 independent targets that wait 4 s, as for a network. `base`, a base and 6 targets linked to it,
-nothing cached. `cached`, the same, all cached. `container`, 20 cached targets of 20 repositories and contexts, on one
-docker-container node. `first`, 20 small targets, nothing cached. `failing`, as `first`, but one of them fails: it is
-compared with mpbake's own time of `first`. mpbake has no records except in `cached` and `container`, where it has run
-before.
+The rows: `waiting` has 8 independent targets that wait for 4 s, as for a network. `base` has a base and 6 targets that
+link to it; nothing is cached. `cached` is the same with everything cached. `container` has 20 cached targets with 20
+repositories and contexts, on one docker-container node. `first` has 20 small targets; nothing is cached. `failing` is
+`first` with one target that fails, and is compared with mpbake's own time for `first`. mpbake has records of an earlier
+run only in `cached` and `container`.
 
-Goals: at most 1.10 times as long as bake; `cached` at most 1.20. For `failing` there is none.
+Goals: at most 1.10 times as long as bake; for `cached` at most 1.20. `failing` has no goal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.real import Failed, ground, in_the_end, median
+from benchmarks.real import Failed, ground, median, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ _NONCES = itertools.count(1)
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """A target of both tools, in a folder of its own: the step of its Dockerfile, and the base that it links to."""
+    """A target for both tools: its folder, the instruction of its Dockerfile, and the base that it links to."""
 
     name: str
     work: str
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row of the table: its targets are called `prefix` and a number, and `work` is the step of each."""
+    """A row of the table. Its targets are named `prefix` and a number, and each has the instruction `work`."""
 
     name: str
     what: str
@@ -65,7 +65,7 @@ class Row:
     container: bool = False
 
     def targets(self, nonce: str) -> Iterator[Target]:
-        """Return the targets; with another `nonce` none of their steps is in a cache."""
+        """Return the targets. A new `nonce` changes every instruction, so that none of them is cached."""
         base = f"base{nonce}" if self.base else ""
         if base:
             yield Target(name="base", work=f"RUN echo {nonce} > /base; sleep 1")
@@ -85,7 +85,7 @@ FAILING = Row(name="failing", what="20 small targets, one of which fails", goal=
 
 
 def nonce() -> str:
-    """Return text that no build has seen."""
+    """Return a text that no earlier build contains."""
     return f"{next(_NONCES)}-{time.time()}"
 
 
@@ -105,11 +105,12 @@ network = "host"
 emulation = "allow"
 """
     tables = "\n".join(
-        f'[targets.{each.name}]\ninherits = ["_t"]\ncontext = "{each.name}"\ntags = ["{repository}-{each.name}:1"]\n'
-        + (f'contexts = {{ base = "target:{each.base}" }}\n' if each.base else "")
-        for each in targets
+        f'[targets.{target.name}]\ninherits = ["_t"]\ncontext = "{target.name}"\n'
+        f'tags = ["{repository}-{target.name}:1"]\n'
+        + (f'contexts = {{ base = "target:{target.base}" }}\n' if target.base else "")
+        for target in targets
     )
-    names = [each.name for each in targets]
+    names = [target.name for target in targets]
     (here.folder / "build.toml").write_text(f"""
 version = 1
 [groups]
@@ -122,37 +123,37 @@ push = true
 {tables}
 """)
     definition = {
-        each.name: {
-            "context": each.name,
+        target.name: {
+            "context": target.name,
             "platforms": PLATFORMS,
-            "tags": [f"{repository}-{each.name}:1"],
+            "tags": [f"{repository}-{target.name}:1"],
             "output": ["type=image,push=true"],
-            **({"contexts": {"base": f"target:{each.base}"}} if each.base else {}),
+            **({"contexts": {"base": f"target:{target.base}"}} if target.base else {}),
         }
-        for each in targets
+        for target in targets
     }
     text = json.dumps({"group": {"default": {"targets": names}}, "target": definition})
     (here.folder / "docker-bake.json").write_text(text)
 
 
-def baked(here: Ground, row: Row) -> float:
-    """Return the seconds of bake."""
+def bake_seconds(here: Ground, row: Row) -> float:
+    """Return the seconds of one bake call."""
     if row.container:
         return here.bake(here.folder / ".mpbake/nodes" / NODE, NODE)
     return here.bake(Path(here.env["BUILDX_CONFIG"]), "default")
 
 
-def mpbaked(here: Ground, row: Row) -> float:
-    """Return the seconds of mpbake, which has no records unless the row is about cached targets."""
+def mpbake_seconds(here: Ground, row: Row) -> float:
+    """Return the seconds of one mpbake run. Its records are removed before, unless the row is about cached targets."""
     if not row.cached:
         (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)
     return here.mpbake("run")[0]
 
 
 def once(here: Ground, row: Row, tool: str, same: str) -> float:
-    """Return the seconds of a tool with the targets of a row: the `same` if they are cached, otherwise new ones."""
+    """Return the seconds of a tool for the targets of a row. Cached rows use the nonce `same`, other rows a new one."""
     write_plans(here, row, list(row.targets(same if row.cached else nonce())))
-    return mpbaked(here, row) if tool == "mpbake" else baked(here, row)
+    return mpbake_seconds(here, row) if tool == "mpbake" else bake_seconds(here, row)
 
 
 def measure(here: Ground, row: Row, runs: int) -> tuple[float, float]:
@@ -161,33 +162,33 @@ def measure(here: Ground, row: Row, runs: int) -> tuple[float, float]:
     if row.cached:
         write_plans(here, row, list(row.targets(same)))
         for _ in range(2):  # the first run fills the cache, the next one records short durations
-            mpbaked(here, row)
-            in_the_end(f"{row.name}: bake", partial(baked, here, row))
+            mpbake_seconds(here, row)
+            with_retries(f"{row.name}: bake", partial(bake_seconds, here, row))
     seconds: dict[str, list[float]] = {"mpbake": [], "bake": []}
     for number in range(runs):
         order = list(seconds) if number % 2 == 0 else list(reversed(seconds))
         for tool in order:
-            seconds[tool].append(in_the_end(f"{row.name}: {tool}", partial(once, here, row, tool, same)))
+            seconds[tool].append(with_retries(f"{row.name}: {tool}", partial(once, here, row, tool, same)))
     return median(seconds["mpbake"]), median(seconds["bake"])
 
 
 def measure_failing(here: Ground, runs: int) -> tuple[float, float]:
-    """Return the medians of mpbake if one of the targets fails, and if none does, measured alternately."""
-    failing, whole = [], []
+    """Return two medians of mpbake, measured alternately: one target fails, and no target fails."""
+    failing, succeeding = [], []
     for _ in range(runs):
         targets = list(FAILING.targets(nonce()))
         targets[7] = replace(targets[7], work=f"{targets[7].work}\nRUN exit 3")
         write_plans(here, FAILING, targets)
         began = time.perf_counter()
         try:
-            mpbaked(here, FAILING)
+            mpbake_seconds(here, FAILING)
         except Failed as failure:
             if "20 targets: 19 done, 1 failed" not in str(failure):
                 raise
             failing.append(time.perf_counter() - began)
         write_plans(here, FAILING, list(FAILING.targets(nonce())))
-        whole.append(mpbaked(here, FAILING))
-    return median(failing), median(whole)
+        succeeding.append(mpbake_seconds(here, FAILING))
+    return median(failing), median(succeeding)
 
 
 def main() -> None:
@@ -205,14 +206,14 @@ def main() -> None:
             print("row        what                                  mpbake s  bake s  ratio  goal", flush=True)
             for row in ROWS:
                 if row.name in chosen:
-                    print(told(row, *measure(there, row, options.runs)), flush=True)
+                    print(table_row(row, *measure(there, row, options.runs)), flush=True)
             if FAILING.name in chosen:
-                print(told(FAILING, *measure_failing(there, options.runs)), flush=True)
+                print(table_row(FAILING, *measure_failing(there, options.runs)), flush=True)
         if any(row.container for row in ROWS if row.name in chosen):
             here.docker("rm", "--force", "--volumes", f"buildx_buildkit_{NODE}")
 
 
-def told(row: Row, ours: float, other: float) -> str:
+def table_row(row: Row, ours: float, other: float) -> str:
     """Return a row of the table."""
     goal = f"{row.goal:>5.2f}" if row.goal else "     "
     return f"{row.name:<9}  {row.what:<36}  {ours:>8.2f}  {other:>6.2f}  {ours / other:>5.2f} {goal}"

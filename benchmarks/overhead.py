@@ -1,12 +1,12 @@
-"""The overhead of mpbake over one bake call if there is nothing to build: all is cached, and pushed anyway.
+"""The overhead of mpbake over one bake call if there is nothing to build: every target is cached, and pushed anyway.
 
     .venv/bin/python benchmarks/overhead.py [--runs N] [--targets N]
 
-Targets of two platforms on one node, pushed to a registry on this machine; mpbake and `docker buildx bake` alternately,
-on the same node. mpbake has run before, so that it knows that its build pieces are short: they share calls. It also
-reads back every tag from the registry, which bake does not: the time after the last build is shown separately.
+mpbake and `docker buildx bake` build targets for two platforms alternately, on the same node, and push to a registry on
+this machine. mpbake has run before and knows that its build pieces are short, so they share calls. It also reads back
+every tag from the registry, which bake does not do. So the time after the last build is a separate figure.
 
-Goal: mpbake without reading back at most 1.25 times as long as bake, as medians.
+Goal: mpbake without reading back takes at most 1.25 times as long as bake (medians).
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ push = true
     (here.folder / "docker-bake.json").write_text(json.dumps(definition))
 
 
-def building(told: str) -> float:
+def building(output: str) -> float:
     """Return the seconds until the last build was done, from the output of mpbake."""
-    return max(map(float, _BUILT.findall(told)))
+    return max(map(float, _BUILT.findall(output)))
 
 
 def main() -> None:
-    """Measure, and print medians."""
+    """Measure both tools, and print medians."""
     parser = argparse.ArgumentParser(description="Times cached builds with mpbake against one bake call.")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--targets", type=int, default=20)
@@ -83,13 +83,13 @@ def main() -> None:
     with ground() as here:
         write_plans(here, options.targets)
         store = here.folder / ".mpbake/nodes" / NODE
-        for _ in range(3):  # the first run fills the cache, the next ones record short durations
+        for _ in range(3):  # the first run fills the cache, and the next runs record short durations
             here.mpbake("run")
         here.bake(store, NODE)
         totals, until_built, reading, bakes = [], [], [], []
         for _ in range(options.runs):
-            total, told = here.mpbake("run")
-            rest = max(map(float, _LAST.findall(told))) - building(told)
+            total, output = here.mpbake("run")
+            rest = max(map(float, _LAST.findall(output))) - building(output)
             totals.append(total)
             reading.append(rest)
             until_built.append(total - rest)

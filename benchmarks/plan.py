@@ -1,17 +1,18 @@
-"""The time of `mpbake plan --format json` against `docker buildx bake --print`, for the same targets.
+"""The time of `mpbake plan --format json` compared with `docker buildx bake --print`, for the same targets.
 
     .venv/bin/python benchmarks/plan.py [--sizes 100,1000,10000] [--runs 5] [--json FILE] [--keep FOLDER]
 
-This needs the docker command with buildx, but no engine. For each size it writes a plan and a bake definition of the
-same targets (inheritance, links, tags and arguments from variables; half of the targets come from matrices). It proves
-that both resolve to the same targets with the same tags, arguments, labels, contexts and platforms. Then it times both
-as whole processes, alternately, so that a slow moment of the machine affects both. Times are medians in seconds; memory
-is the maximum of one process (for bake: docker or its plugin).
+The benchmark needs the docker command with buildx, but no engine. For each size it writes a plan and a bake definition
+of the same targets. They use inheritance, links, and tags and arguments from variables, and half of the targets are
+rows of matrices. The benchmark first checks that both tools resolve the same targets with the same tags, arguments,
+labels, contexts and platforms. Then it measures whole processes of both tools alternately, so that a slow moment of the
+machine affects both. Times are medians in seconds. Memory is the maximum of one process; for bake this is docker or its
+plugin.
 
-Goals, as ratios mpbake/bake: at 100 targets at most 6, at 1,000 at most 1, at 10,000 at most 0.1; there at most 300 MB;
-and from 1,000 to 10,000 targets at most 12 times as long.
+Goals, as ratios mpbake/bake: at most 6 for 100 targets, at most 1 for 1,000 and at most 0.1 for 10,000. For 10,000
+targets mpbake needs at most 300 MB, and at most 12 times as long as for 1,000.
 
-Bake reads HCL a little faster than JSON of the same content, so it gets HCL (`--bake-format json` shows it).
+Bake reads HCL a little faster than JSON of the same content. So it gets HCL, unless `--bake-format json` is given.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _COMPARED = ("tags", "args", "labels", "contexts", "platforms", "context", "dock
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A target that both languages can express; `{name}` in its strings is a variable."""
+    """A target that both languages can express. `{name}` in its strings is a variable."""
 
     name: str
     values: dict[str, Any]
@@ -46,13 +47,13 @@ class Table:
 
 
 def tables(size: int) -> list[Table]:
-    """Return tables that make `size` targets, templates excluded: bases, services that link to one, and matrices."""
+    """Return tables for `size` targets, not counting templates: bases, services that link to a base, and matrices."""
     bases = max(1, size // 50)
     matrices = size // 2 // ROWS
-    found = [_image(), _compiled()]
-    found += [_base(number) for number in range(bases)]
-    found += [_service(number, bases) for number in range(size - bases - matrices * ROWS)]
-    return found + [_matrix(number, bases) for number in range(matrices)]
+    tables_ = [_image(), _compiled()]
+    tables_ += [_base(number) for number in range(bases)]
+    tables_ += [_service(number, bases) for number in range(size - bases - matrices * ROWS)]
+    return tables_ + [_matrix(number, bases) for number in range(matrices)]
 
 
 def _image() -> Table:
@@ -94,7 +95,7 @@ def _matrix(number: int, bases: int) -> Table:
 
 
 def plan_toml(size: int) -> str:
-    """Return the plan in the language of mpbake."""
+    """Return the plan for mpbake, as TOML."""
     lines = ["version = 1", "[variables]", *(f'{name} = "{value}"' for name, value in _VARIABLES.items())]
     lines += ["[groups]", f"default = {json.dumps(_names(size))}"]
     for table in tables(size):
@@ -118,11 +119,11 @@ def _with_dollars(value: Any) -> Any:
 
 
 def _replaced(value: Any, form: str) -> Any:
-    """Return `value` with its variables written as one of the languages writes them."""
+    """Return `value` with its variables in the syntax of one of the languages."""
     if isinstance(value, dict):
-        return {key: _replaced(each, form) for key, each in value.items()}
+        return {key: _replaced(item, form) for key, item in value.items()}
     if isinstance(value, list):
-        return [_replaced(each, form) for each in value]
+        return [_replaced(item, form) for item in value]
     for name in (*_VARIABLES, "version"):
         value = value.replace("{" + name + "}", form % name)
     return value
@@ -130,12 +131,12 @@ def _replaced(value: Any, form: str) -> Any:
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(each)}" for key, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     return json.dumps(value)
 
 
 def bake_hcl(size: int) -> str:
-    """Return the plan in the language of bake."""
+    """Return the plan for bake, as HCL."""
     lines = [f'variable "{name}" {{ default = "{value}" }}' for name, value in _VARIABLES.items()]
     lines.append(f'group "default" {{ targets = {json.dumps(_names(size))} }}')
     for table in tables(size):
@@ -149,12 +150,12 @@ def bake_hcl(size: int) -> str:
 
 def _hcl(value: Any) -> str:
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{json.dumps(key)} = {_hcl(each)}" for key, each in value.items()) + " }"
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_hcl(item)}" for key, item in value.items()) + " }"
     return json.dumps(value)
 
 
 def bake_json(size: int) -> str:
-    """Return the same plan as JSON."""
+    """Return the plan for bake, as JSON."""
     targets = {
         table.name: ({"matrix": {"version": table.rows}} if table.rows else {}) | _with_dollars(table.values)
         for table in tables(size)
@@ -165,14 +166,14 @@ def bake_json(size: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One run of a command as a whole process: seconds and megabytes."""
+    """The seconds and megabytes of one command, measured as a whole process."""
 
     seconds: float
     megabytes: float
 
 
 def measure(command: list[str], folder: Path, output: Path | None = None) -> Measured:
-    """Run `command` in `folder`, with its output into a file (or nowhere). The memory of its children counts too."""
+    """Run `command` in `folder`, with its output to a file or to nowhere. The memory includes its child processes."""
     with (output or Path(os.devnull)).open("wb") as sink:
         began = time.perf_counter()
         process = subprocess.Popen(command, cwd=folder, stdout=sink, stderr=subprocess.PIPE)
@@ -186,7 +187,7 @@ def measure(command: list[str], folder: Path, output: Path | None = None) -> Mea
 
 
 def commands(bake_format: str) -> dict[str, list[str]]:
-    """Return the two commands that are compared."""
+    """Return the two commands to compare, by tool."""
     return {
         "mpbake": [sys.executable, "-m", "mpbake", "plan", "--format", "json"],
         "bake": ["docker", "buildx", "bake", "-f", f"docker-bake.{bake_format}", "--print"],
@@ -194,13 +195,13 @@ def commands(bake_format: str) -> dict[str, list[str]]:
 
 
 def prove_equal(folder: Path, compared: dict[str, list[str]]) -> int:
-    """Return how many targets both tools resolve to; exit if they differ."""
+    """Return the number of targets that both tools resolve. Exit if the targets differ."""
     resolved = {}
     for tool, command in compared.items():
         measure(command, folder, folder / f"{tool}.json")
         resolved[tool] = json.loads((folder / f"{tool}.json").read_bytes())
-    ours = {each["name"]: _ours(each, folder) for each in resolved["mpbake"]["targets"]}
-    theirs = {name: _theirs(each) for name, each in resolved["bake"]["target"].items()}
+    ours = {target["name"]: _ours(target, folder) for target in resolved["mpbake"]["targets"]}
+    theirs = {name: _theirs(target) for name, target in resolved["bake"]["target"].items()}
     if ours != theirs:
         differing = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
         name = differing[0]
@@ -209,9 +210,9 @@ def prove_equal(folder: Path, compared: dict[str, list[str]]) -> int:
 
 
 def _ours(target: dict[str, Any], folder: Path) -> dict[str, Any]:
-    found = target["attributes"] | {name: target[name] for name in _COMPARED if name in target}
-    found["context"] = str(Path(found["context"]).relative_to(folder))
-    return _stated(found)
+    attributes = target["attributes"] | {name: target[name] for name in _COMPARED if name in target}
+    attributes["context"] = str(Path(attributes["context"]).relative_to(folder))
+    return _stated(attributes)
 
 
 def _theirs(target: dict[str, Any]) -> dict[str, Any]:
@@ -224,7 +225,7 @@ def _stated(target: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """The result for one size."""
+    """The measured result for one size."""
 
     targets: int
     runs: int
@@ -236,7 +237,7 @@ class Result:
 
 
 def compare(size: int, runs: int, folder: Path, bake_format: str) -> Result:
-    """Write both plans, prove them equal, and time both tools alternately."""
+    """Write both plans, check that they are equal, and measure both tools alternately."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.toml").write_text(plan_toml(size), encoding="utf-8")
     definition = bake_hcl(size) if bake_format == "hcl" else bake_json(size)
@@ -247,8 +248,8 @@ def compare(size: int, runs: int, folder: Path, bake_format: str) -> Result:
     for _ in range(runs):
         for tool, command in compared.items():
             measured[tool].append(measure(command, folder))
-    seconds = {tool: statistics.median(each.seconds for each in all_) for tool, all_ in measured.items()}
-    megabytes = {tool: max(each.megabytes for each in all_) for tool, all_ in measured.items()}
+    seconds = {tool: statistics.median(run.seconds for run in all_) for tool, all_ in measured.items()}
+    megabytes = {tool: max(run.megabytes for run in all_) for tool, all_ in measured.items()}
     return Result(
         targets=targets,
         runs=runs,
@@ -268,7 +269,7 @@ def _row(result: Result) -> str:
 
 
 def main() -> None:
-    """Compare at every size, printing each row when it is known."""
+    """Compare the tools at every size, and print each row as soon as it is known."""
     parser = argparse.ArgumentParser(description="Times mpbake plan against docker buildx bake --print.")
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of targets, with commas")
     parser.add_argument("--runs", type=int, default=5, help="runs of each command at each size")
@@ -284,7 +285,7 @@ def main() -> None:
             results.append(compare(size, options.runs, folder, options.bake_format))
             print(_row(results[-1]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps([asdict(each) for each in results], indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps([asdict(result) for result in results], indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""The gain of equal nodes: targets of one platform on one, two and four of them, with nothing cached.
+"""The gain of equal nodes: uncached targets of one platform on one, two and four nodes.
 
     .venv/bin/python benchmarks/pool.py [--runs N] [--targets N] [--only one|two|waiting] [--slots N]
 
-This runs mpbake and `docker buildx bake` alternately, on a builder with the same nodes, whose power is limited. With
-real buildkitd nodes (NODE_IMAGE in the environment names their image) each has `max-parallelism = 1`, and a build
-sleeps. An engine's embedded BuildKit knows no such limit: there each node container gets a fixed share of the CPU, and
-a build uses a known amount of it. With --slots the plan declares the slots of these nodes; without, they have none.
+The benchmark runs mpbake and `docker buildx bake` alternately, on a builder with the same nodes. The power of the nodes
+is limited. With real buildkitd nodes (NODE_IMAGE in the environment names their image), each node has
+`max-parallelism = 1`, and a build sleeps. The BuildKit inside a Docker engine has no such limit. So there each node
+container gets a fixed share of the CPU, and a build uses a known amount of CPU time. With --slots the plan declares the
+slots of these nodes. Without it they have no slots.
 
-Goals, as ratios of wall times mpbake/bake: one node at most 1.1, two at most 0.6, four at most 0.35.
+Goals, as ratios of wall times mpbake/bake: one node at most 1.1, two nodes at most 0.6, four nodes at most 0.35.
 
-With embedded nodes, `waiting` are builds that only wait, as for a network: a node can run any number of them at once,
-so that equal nodes save nothing. Goal: at most 1.1 on one node, at most 1.0 on two and four.
+With embedded BuildKit, the part `waiting` measures builds that only wait, as for a network. A node can run any number
+of them at the same time, so equal nodes save nothing. Goal: at most 1.1 on one node, at most 1.0 on two and four.
 
-Then half as many targets of two platforms each, on two nodes for either platform. The nodes themselves report what they
-built: in front of each, a witness records every build that it is asked for.
+The last part builds half as many targets, of two platforms each, on two nodes for each platform. A witness in front of
+each node records every build that the node is asked for.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 
 BUILDER = "pool"
 CPUS = 0.4
-"""The share of one CPU for an embedded node: four fit on two cores."""
+"""The share of one CPU for an embedded node. Four nodes fit on two cores."""
 BURNED = 1.2
-"""The seconds of CPU of a build there: three seconds of wall time if it has its node for itself."""
+"""The CPU seconds of a build on an embedded node. It takes three seconds if no other build runs on the node."""
 GOALS = {1: 1.1, 2: 0.6, 4: 0.35}
 WAITING_GOALS = {1: 1.1, 2: 1.0, 4: 1.0}
 PAIRS = ("linux/amd64", "linux/amd64", "linux/arm64", "linux/arm64")
@@ -49,7 +50,7 @@ _NONCES = itertools.count()
 
 
 class Nodes:
-    """Up to four equal node containers, made by mpbake, each on a docker context of its own."""
+    """Up to four equal node containers that mpbake has made, each with a docker context of its own."""
 
     def __init__(self, here: Ground, count: int, targets: int, slots: int) -> None:
         self.here = here
@@ -63,7 +64,7 @@ class Nodes:
             here.docker("context", "create", _context(name), "--docker", f"host={here.bed.engine.host}")
 
     def write_plans(self, names: Sequence[str], work: str) -> None:
-        """Write the same new targets for both tools, on the nodes called `names`."""
+        """Write the same new targets for both tools, on the nodes in `names`."""
         here, nonce = self.here, f"{next(_NONCES)}-{time.time()}"
         (here.folder / "Dockerfile").write_text(f"FROM {here.env['BASE_IMAGE']}\nARG NAME\nRUN echo $NAME; {work}\n")
         targets = {f"t{number}": f"{number}-{nonce}" for number in range(self.targets)}
@@ -73,7 +74,7 @@ class Nodes:
         (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, PAIRS[:1])))
 
     def prepare(self) -> None:
-        """Have mpbake create every node, one by one, and limit it."""
+        """Let mpbake create the nodes one by one, and limit the CPU of each."""
         for name in self.names:
             self.write_plans([name], "true")
             self.here.mpbake("run")
@@ -81,12 +82,12 @@ class Nodes:
                 self.here.docker("update", "--cpus", str(CPUS), _container(name))
 
     def store(self, names: Sequence[str]) -> Path:
-        """Return a store of instances with one builder that has all nodes called `names`."""
+        """Return a buildx store with one builder that has all nodes in `names`."""
         here, path = self.here, self.here.folder / f"store-{len(names)}"
         env = {**here.env, "BUILDX_CONFIG": str(path)}
         for name in names:
             inspected = here.docker("container", "inspect", "--format", "{{json .Config.Env}}", _container(name))
-            mark = next(each for each in json.loads(inspected) if each.startswith("MPBAKE_NODE="))
+            mark = next(variable for variable in json.loads(inspected) if variable.startswith("MPBAKE_NODE="))
             options = (f"image={here.image}", "network=host", f"env.{mark}")
             flags = [part for option in options for part in ("--driver-opt", option)]
             append = ["--append"] if name != names[0] else []
@@ -96,7 +97,7 @@ class Nodes:
         return path
 
     def remove(self) -> None:
-        """Leave nothing behind in an engine that stays."""
+        """Remove the nodes and their contexts from the engine."""
         for name in self.names:
             self.here.docker("rm", "--force", "--volumes", _container(name))
             self.here.docker("context", "rm", _context(name))
@@ -111,7 +112,7 @@ def _container(name: str) -> str:
 
 
 def _containers(here: Ground, names: Sequence[str], slots: str) -> str:
-    """Return the builder of the nodes called `names`."""
+    """Return the tables of the builder with the nodes in `names`."""
     nodes = "\n".join(
         f'[builders.{BUILDER}.nodes.{name}]\nendpoint = "{_context(name)}"\nplatforms = ["linux/amd64"]'
         for name in names
@@ -127,9 +128,9 @@ network = "host"
 
 
 def _plan(builder: str, name: str, platforms: Sequence[str], targets: dict[str, str]) -> str:
-    """Return a plan of `targets`, which maps names to values, on the builder of that name."""
+    """Return a plan with the builder `name`. `targets` maps the names of targets to their values."""
     tables = "\n".join(
-        f'[targets.{each}]\ninherits = ["_t"]\nargs = {{ NAME = "{value}" }}' for each, value in targets.items()
+        f'[targets.{target}]\ninherits = ["_t"]\nargs = {{ NAME = "{value}" }}' for target, value in targets.items()
     )
     return f"""
 version = 1
@@ -152,7 +153,7 @@ def _definition(targets: dict[str, str], platforms: Sequence[str]) -> dict[str, 
 
 
 class Pairs:
-    """Two nodes for each of two platforms, in front of the containers of `nodes`, each with a witness."""
+    """Two nodes for each of two platforms. Each node is a witness in front of one of the containers in `nodes`."""
 
     def __init__(self, nodes: Nodes) -> None:
         self.here = nodes.here
@@ -164,7 +165,7 @@ class Pairs:
         ]
 
     def store(self) -> Path:
-        """Return a store of instances with one builder of all four nodes."""
+        """Return a buildx store with one builder that has all four nodes."""
         path = self.here.folder / f"store-{MIXED}"
         there = replace(self.here, env={**self.here.env, "BUILDX_CONFIG": str(path)})
         for number, (node, platform) in enumerate(zip(self.witnesses, PAIRS, strict=True)):
@@ -189,28 +190,32 @@ class Pairs:
         (here.folder / "docker-bake.json").write_text(json.dumps(_definition(targets, platforms)))
 
     def forget(self) -> None:
-        """Let the witnesses begin anew."""
+        """Clear the records of the witnesses."""
         for node in self.witnesses:
             node.forget()
 
-    def told(self) -> str:
-        """Return how many builds each node was asked for, in the order of the plan."""
+    def builds_by_node(self) -> str:
+        """Return the number of builds that each node was asked for, in the order of the plan."""
         return "+".join(str(len(node.builds())) for node in self.witnesses)
 
 
-def calibrated(here: Ground, platform: str = PAIRS[0]) -> str:
-    """Return a shell loop that uses `BURNED` seconds of CPU on a node, measured in the base image itself."""
+def cpu_loop(here: Ground, platform: str = PAIRS[0]) -> str:
+    """Return a shell loop that uses `BURNED` CPU seconds on a node, measured in a container of the base image."""
     loop = "i=0; while [ $i -lt {} ]; do i=$((i+1)); done"
     base = ("run", "--rm", "--network", "none", "--platform", platform, here.env["BASE_IMAGE"], "sh", "-c")
     here.docker(*base, "true")
     probe = 1_000_000
-    uptime = "read -r now _ < /proc/uptime; echo $now"  # an emulator does not account for its time
+    # wall time, since an emulated process does not report its CPU time
+    uptime = "read -r now _ < /proc/uptime; echo $now"
     began, ended = map(float, here.docker(*base, f"{uptime}; {loop.format(probe)}; {uptime}").split())
     return loop.format(round(probe * BURNED / (ended - began)))
 
 
 def main() -> None:
-    """Measure with one, two and four nodes, and print a row for each; then on two nodes for each of two platforms."""
+    """Measure with one, two and four nodes and print a row for each.
+
+    Then measure two nodes for each of two platforms.
+    """
     parser = argparse.ArgumentParser(description="Times runs on equal nodes against bake.")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--targets", type=int, default=8)
@@ -228,7 +233,7 @@ def main() -> None:
             kind = f"engines, {CPUS} CPU each" if here.embedded else "buildkitd, max-parallelism = 1"
             print(f"nothing cached; nodes: {kind}; medians of {options.runs} runs")
             if options.only in {None, "one"}:
-                work = calibrated(here) if here.embedded else "sleep 3"
+                work = cpu_loop(here) if here.embedded else "sleep 3"
                 measure_one(nodes, options.runs, work, GOALS)
             if options.only in {None, "waiting"} and here.embedded:
                 measure_one(nodes, options.runs, "sleep 4", WAITING_GOALS)
@@ -239,9 +244,9 @@ def main() -> None:
 
 
 def measure_one(nodes: Nodes, runs: int, work: str, goals: Mapping[int, float]) -> None:
-    """Measure targets of one platform, each of which does so much `work`, on one, two and four nodes."""
-    what = "wait" if work.startswith("sleep") else "burn CPU"
-    print(f"{nodes.targets} targets of one platform that {what}\nnodes  mpbake s  bake s  ratio  goal", flush=True)
+    """Measure targets of one platform, each with the instruction `work`, on one, two and four nodes."""
+    work_name = "wait" if work.startswith("sleep") else "burn CPU"
+    print(f"{nodes.targets} targets of one platform that {work_name}\nnodes  mpbake s  bake s  ratio  goal", flush=True)
     for count, goal in goals.items():
         ours, theirs = compare(nodes, nodes.names[:count], work, runs)
         print(f"{count:>5}  {ours:>8.2f}  {theirs:>6.2f}  {ours / theirs:>5.2f}  {goal:>4}", flush=True)
@@ -252,7 +257,7 @@ def measure_two(nodes: Nodes, runs: int) -> None:
     here, pairs = nodes.here, Pairs(nodes)
     work = "sleep 3"
     if here.embedded:
-        native, emulated = (calibrated(here, platform) for platform in dict.fromkeys(PAIRS))
+        native, emulated = (cpu_loop(here, platform) for platform in dict.fromkeys(PAIRS))
         work = f"if [ $(uname -m) = x86_64 ]; then {native}; else {emulated}; fi"
     store = pairs.store()
     seconds: dict[str, list[float]] = {"mpbake": [], "bake": []}
@@ -266,18 +271,18 @@ def measure_two(nodes: Nodes, runs: int) -> None:
                 taken.append(here.mpbake("run")[0])
             else:
                 taken.append(here.bake(store, MIXED))
-            print(f"{tool:<6}  {taken[-1]:6.2f} s   builds by node: {pairs.told()}", flush=True)
+            print(f"{tool:<6}  {taken[-1]:6.2f} s   builds by node: {pairs.builds_by_node()}", flush=True)
     ours, theirs = (median(taken) for taken in seconds.values())
     print(f"mpbake {ours:.2f} s, bake {theirs:.2f} s, ratio {ours / theirs:.2f}")
 
 
 def compare(nodes: Nodes, names: Sequence[str], work: str, runs: int) -> tuple[float, float]:
-    """Return the medians of mpbake and bake on the nodes called `names`, measured alternately."""
+    """Return the medians of mpbake and bake on the nodes in `names`, measured alternately."""
     here, store = nodes.here, nodes.store(names)
     ours, theirs = [], []
     for _ in range(runs):
         nodes.write_plans(names, work)
-        (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)  # there is no record of new targets
+        (here.folder / ".mpbake/durations.json").unlink(missing_ok=True)  # new targets have no records
         ours.append(here.mpbake("run")[0])
         nodes.write_plans(names, work)
         theirs.append(here.bake(store, BUILDER))

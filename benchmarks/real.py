@@ -1,4 +1,4 @@
-"""Shared by the benchmarks on real nodes: a testbed, mpbake and bake as whole processes, medians."""
+"""The parts that all benchmarks on real nodes use: a testbed, mpbake and bake as whole processes, and medians."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _TRIES = 5
 
 
 class Failed(SystemExit):
-    """A measured command failed, which ends the benchmark unless the caller handles it."""
+    """The failure of a measured command. It ends the benchmark unless the caller handles it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:
-    """The place of a benchmark: a folder for its plan, a testbed, and the image of its nodes."""
+    """The environment of a benchmark: a folder for its plan, a testbed, and the image of its nodes."""
 
     folder: Path
     bed: Testbed
@@ -44,7 +44,7 @@ class Ground:
     image: str
 
     def with_buildx(self, buildx: Path, config: Path) -> Ground:
-        """Return the same place with another buildx, as a plugin in the docker configuration folder `config`."""
+        """Return the same environment with another buildx, as a plugin in the docker configuration folder `config`."""
         plugins = config / "cli-plugins"
         plugins.mkdir(parents=True)
         shutil.copy(buildx, plugins / "docker-buildx")
@@ -53,43 +53,47 @@ class Ground:
 
     @property
     def embedded(self) -> bool:
-        """Whether the nodes are engines with BuildKit inside, which know no `max-parallelism`."""
+        """Whether the nodes are Docker engines with BuildKit inside. These do not support `max-parallelism`."""
         return self.image == self.bed.node_image() and "buildkit:" not in self.image
 
     def mpbake(self, *arguments: str) -> tuple[float, str]:
-        """Run mpbake in the folder; return its seconds and its standard error."""
+        """Run mpbake in the folder. Return its seconds and its standard error."""
         return self._timed([sys.executable, "-m", "mpbake", *arguments], self.env)
 
     def printed(self, *arguments: str) -> str:
-        """Return what mpbake prints in the folder; the benchmark ends if it fails."""
+        """Return the output of mpbake in the folder. The benchmark ends if mpbake fails."""
         command = [sys.executable, "-m", "mpbake", *arguments]
-        done = subprocess.run(command, cwd=self.folder, env=dict(self.env), capture_output=True, text=True, check=False)
-        if done.returncode:
-            sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-        return done.stdout
+        completed = subprocess.run(
+            command, cwd=self.folder, env=dict(self.env), capture_output=True, text=True, check=False
+        )
+        if completed.returncode:
+            sys.exit(f"{' '.join(command)} failed:\n{completed.stderr}")
+        return completed.stdout
 
     def bake(self, store: Path, builder: str) -> float:
-        """Run bake on a builder of that store of instances; return its seconds."""
+        """Run bake on a builder of this buildx store, and return its seconds."""
         command = ["docker", "buildx", "--builder", builder, "bake", "-f", "docker-bake.json"]
         return self._timed(command, {**self.env, "BUILDX_CONFIG": str(store)})[0]
 
     def _timed(self, command: Sequence[str], env: Mapping[str, str]) -> tuple[float, str]:
         began = time.perf_counter()
-        done = subprocess.run(command, cwd=self.folder, env=dict(env), capture_output=True, text=True, check=False)
+        completed = subprocess.run(command, cwd=self.folder, env=dict(env), capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
-        if done.returncode:
-            raise Failed(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
-        return seconds, done.stderr
+        if completed.returncode:
+            raise Failed(f"{' '.join(command)} failed:\n{completed.stdout}{completed.stderr}")
+        return seconds, completed.stderr
 
     def docker(self, *arguments: str) -> str:
-        """Run docker. Raises Failed."""
-        done = subprocess.run(["docker", *arguments], env=dict(self.env), capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Failed(f"docker {' '.join(arguments)} failed:\n{done.stderr}")
-        return done.stdout.strip()
+        """Run docker, and return its output. Raises Failed."""
+        completed = subprocess.run(
+            ["docker", *arguments], env=dict(self.env), capture_output=True, text=True, check=False
+        )
+        if completed.returncode:
+            raise Failed(f"docker {' '.join(arguments)} failed:\n{completed.stderr}")
+        return completed.stdout.strip()
 
     def witness(self, container: str, *, poses_as: str) -> Node:
-        """Return a remote node in front of the BuildKit in a container, which records requested builds."""
+        """Return a remote node in front of the BuildKit in a container. It records the requested builds."""
         command = ("docker", "exec", "-i", container, "buildctl", "dial-stdio")
         node = unix_node(self.bed.place, container, Upstream(command=command, env=self.env), poses_as=poses_as)
         node.start()
@@ -98,9 +102,9 @@ class Ground:
 
 @contextlib.contextmanager
 def ground(*extras: Extra) -> Iterator[Ground]:
-    """Give a testbed with these extras, by default an image for nodes, and remove it afterwards.
+    """Yield an environment whose new testbed has these extras, by default a node image. Remove it at the end.
 
-    NODE_IMAGE in the environment names another image for its nodes.
+    NODE_IMAGE in the environment names another image for the nodes.
     """
     with tempfile.TemporaryDirectory(prefix="mpbench") as temporary:
         bed = Testbed(Path(temporary) / "bed")
@@ -109,7 +113,7 @@ def ground(*extras: Extra) -> Iterator[Ground]:
         try:
             bed.up(extras or ("node-image",))
             image = os.environ.get("NODE_IMAGE") or bed.node_image()
-            # Compile this mpbake once, as an installed one is.
+            # Compile this mpbake once, since an installed mpbake is compiled, too.
             compiled = {"PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{temporary}/compiled"}
             env = {**os.environ, **bed.env(), **compiled}
             env.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -118,8 +122,8 @@ def ground(*extras: Extra) -> Iterator[Ground]:
             bed.down()
 
 
-def in_the_end(what: str, do: Callable[[], Done]) -> Done:
-    """Return the first result of `do` that is no failure: bake does not retry if the registry answers 500."""
+def with_retries(what: str, do: Callable[[], Done]) -> Done:
+    """Return the result of `do`, with retries after failures: bake does not retry if the registry answers 500."""
     for _ in range(_TRIES):
         try:
             return do()
@@ -129,5 +133,5 @@ def in_the_end(what: str, do: Callable[[], Done]) -> Done:
 
 
 def median(seconds: Sequence[float]) -> float:
-    """Return the median, to hundredths."""
+    """Return the median, rounded to hundredths."""
     return round(statistics.median(seconds), 2)

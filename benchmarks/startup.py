@@ -1,8 +1,9 @@
-"""The time of `mpbake --help`, as a whole process, against an empty Python in the same run.
+"""The time of `mpbake --help` as a whole process, compared with an empty Python process.
 
     .venv/bin/python benchmarks/startup.py [RUNS]
 
-Prints medians in milliseconds and their ratio. The goal: under 150 ms where an empty Python takes about 20.
+The benchmark prints medians in milliseconds and their ratio. Goal: less than 150 ms on a machine where an empty Python
+needs about 20 ms.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ COMMANDS = {
 
 
 def milliseconds(command: list[str]) -> float:
-    """Return the wall time of one run of `command`."""
+    """Return the wall time of one run of `command`, in milliseconds."""
     began = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - began) * 1000
 
 
 def main() -> None:
-    """Run the commands alternately, so that a slow moment of the machine affects all of them."""
+    """Run the commands alternately, so that a slow moment of the machine affects all of them. Print the medians."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(runs):

@@ -36,7 +36,7 @@ def _complete(redactor: Redactor) -> None:
 
 
 def _print_error(message: str) -> None:
-    """Print an error; if nobody reads it, the exit code is enough."""
+    """Print an error. If standard error is closed, the exit code is enough."""
     try:
         print(message, file=sys.stderr)  # noqa: T201 - this is where errors are printed
     except BrokenPipeError:

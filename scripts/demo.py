@@ -1,7 +1,7 @@
-"""`make demo` and `make demo-clean`: `mpbake run release` on real nodes, on one machine.
+"""The commands `make demo` and `make demo-clean`: `mpbake run release` on real nodes, on one machine.
 
-The testbed of the engine tests (an engine, a registry, QEMU, two BuildKit nodes behind mutual TLS) is in `.demo/` and
-stays up between runs. `--clean` stops it and leaves the machine as it was.
+The demo uses the testbed of the engine tests: an engine, a registry, QEMU, and two BuildKit nodes behind mutual TLS.
+The testbed is in `.demo/` and stays up between runs. `--clean` stops it and restores the machine.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SHOWN = ("quickstart/app:1", "native/worker:1.0")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """The demo in a checkout; the folder of its testbed is `.demo/`."""
+    """The demo in a checkout. The folder of its testbed is `.demo/`."""
 
     bed: Testbed
 
     def show(self) -> int:
-        """Start what is missing, run both plans, and print the results. Return the exit code."""
+        """Start missing parts, run both plans, and print the results. Return the exit code."""
         began = time.monotonic()
         self.bed.up()
         print(f"== an engine, a registry, two nodes: ready in {time.monotonic() - began:.1f} s")
@@ -51,7 +51,7 @@ class Demo:
         return 0
 
     def clean(self) -> None:
-        """Stop the testbed, and remove what mpbake left in an engine that stays."""
+        """Stop the testbed. Remove what mpbake left in an engine that the demo did not start."""
         if self._containers_file.exists() and not self.bed.engine.own:
             self._clean_foreign_engine()
         self.bed.down()
@@ -65,7 +65,7 @@ class Demo:
         ).returncode
 
     def _show_image(self, name: str) -> None:
-        """Print the image in the registry, read without Docker, and what it runs on each platform."""
+        """Print the platforms of the image in the registry, and the output of a container for each."""
         reference = f"{self.bed.registry.host}/{name}"
         digest, index = self.bed.registry.client.manifest(reference)
         print(f"\n== {reference} is {digest}")
@@ -74,16 +74,17 @@ class Demo:
             print(f"   {platform:12} uname -m: {machine}")
 
     def _docker(self, *words: str) -> str:
-        done = subprocess.run(["docker", *words], env=self._env, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise TestbedError(f"docker {' '.join(words)}: {done.stderr.strip()}")
-        return done.stdout.strip()
+        completed = subprocess.run(["docker", *words], env=self._env, capture_output=True, text=True, check=False)
+        if completed.returncode:
+            raise TestbedError(f"docker {' '.join(words)}: {completed.stderr.strip()}")
+        return completed.stdout.strip()
 
     @property
     def _env(self) -> dict[str, str]:
         return {**os.environ, **self.bed.env()}
 
-    # --- an engine that existed before the demo and stays -------------------------------------------------------------
+    # --- an engine that the demo did not start
+    # ----------------------------------------------------------------------------
 
     @property
     def _containers_file(self) -> Path:
@@ -106,7 +107,7 @@ class Demo:
             self._docker("image", "rm", "--force", image)
 
     def _demo_images(self) -> Iterator[str]:
-        """Yield images that the engine's own builder kept: of the demo's registry, and nameless ones of its plans."""
+        """Yield images of the engine's builder: those of the demo's registry, and untagged ones of the demo's plans."""
         listed = self._docker("image", "ls", "--digests", "--format", "{{.Repository}} {{.Tag}} {{.Digest}}")
         for line in listed.splitlines():
             repository, tag, digest = line.split()
@@ -116,7 +117,7 @@ class Demo:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the demo, or with `--clean` undo it. If something is missing, print a message, never a traceback."""
+    """Run the demo, or undo it with `--clean`. If something is missing, print a message without a traceback."""
     demo = Demo(bed=Testbed(CHECKOUT / ".demo"))
     try:
         if "--clean" in words:

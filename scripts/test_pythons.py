@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Test mpbake with every supported Python of this machine, installed by the oldest pips that they come with.
+"""Test mpbake with every supported Python of this machine. Install it with the oldest pips that these Pythons bring.
 
     scripts/test_pythons.py                  install with each of these pips, and run the unit tests on each Python
     scripts/test_pythons.py --install 3.11   only install, on Python 3.11 and with the oldest pip
 
-The script takes Pythons from PATH and from pyenv. It prints which ones it takes and which versions it does not find.
+The script looks for Pythons on PATH and in pyenv. It prints which ones it uses, and which versions are missing.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 OLDEST_PIPS = {"3.11": ("22.3", "23.0"), "3.12": ("23.2.1",), "3.13": ("24.2",), "3.14": ("25.2",)}
-"""For each Python: the pip of its first release, and for 3.11 also that of Debian 12."""
+"""The oldest pips of each Python: that of its first release, and for 3.11 also that of Debian 12."""
 _USABLE = "import ensurepip, sys; sys.exit('%d.%d' % sys.version_info[:2] != {version!r})"
 
 
 def main() -> int:
-    """Test with each Python; return 1 if one fails or none is found."""
+    """Test with each Python. Return 1 if one of them fails or none is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--install", action="store_true", help="only install, and with the oldest pip")
     parser.add_argument("versions", nargs="*", metavar="VERSION", help="such as 3.11; all without one")
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def find(version: str) -> Path | None:
-    """Return a Python of this version that can make environments."""
+    """Return a Python of this version that can make virtual environments."""
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep) if folder]
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv", "versions")
     folders += sorted(pyenv.glob(f"{version}.*/bin"))
@@ -53,7 +53,10 @@ def find(version: str) -> Path | None:
 
 
 def is_usable(path: Path, version: str) -> bool:
-    """Return whether `path` is a Python of this version with ensurepip; pyenv's shims and Debian's may not be."""
+    """Return whether `path` is a Python of this version with ensurepip.
+
+    pyenv's shims and Debian's Pythons may have none.
+    """
     if not path.is_file():
         return False
     command = [str(path), "-c", _USABLE.format(version=version)]
@@ -61,7 +64,7 @@ def is_usable(path: Path, version: str) -> bool:
 
 
 def failures(version: str, python: Path, *, install: bool) -> list[str]:
-    """Return what fails with a Python: the installation by its pips, and the unit tests in the first environment."""
+    """Return what fails with a Python: the installation with a pip, or the unit tests in the first environment."""
     failed = []
     for number, pip in enumerate(OLDEST_PIPS[version][: 1 if install else None]):
         with tempfile.TemporaryDirectory(prefix=f"mpbake-{version}-") as folder:

@@ -1,1 +1,1 @@
-"""Tests: `unit` touches nothing outside the process, `engine` works with a real Docker engine."""
+"""Tests: `unit` tests touch nothing outside the process, and `engine` tests use a real Docker engine."""

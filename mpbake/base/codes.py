@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How severe a diagnostic is. A plan with warnings can be run, but may not do what its author wants."""
+    """The severity of a diagnostic. A plan with warnings can be run, but may not do what its author wants."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -35,6 +35,7 @@ class Code(StrEnum):
     PLAN_VERSION = "plan-version"
     UNKNOWN_DRIVER = "unknown-driver"
     UNKNOWN_EMULATION = "unknown-emulation"
+    UNKNOWN_EMULATORS = "unknown-emulators"
     UNKNOWN_TYPE = "unknown-type"
     BAD_PLATFORM = "bad-platform"
     BAD_IMAGE_NAME = "bad-image-name"

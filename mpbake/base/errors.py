@@ -45,7 +45,7 @@ class Location:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Diagnostic:
-    """One problem of a plan: what is wrong, where, and what to do. The code determines kind and severity."""
+    """A problem of a plan: its message, location and hint. The code determines the kind and the severity."""
 
     code: Code
     message: str

@@ -22,7 +22,7 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system to which eve
 
 
 class Kind(StrEnum):
-    """The kind of file at a path, in the words of messages."""
+    """The kind of file at a path. The value is the word for the kind in messages."""
 
     NOTHING = "nothing"
     FILE = "a file"

@@ -1,4 +1,4 @@
-"""The system's limit of open files, and how many docker commands can run at once under this limit."""
+"""The system's limit of open files, and the number of docker commands that can run in parallel under it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RESERVED = 64
 
 
 def affordable_threads(threads: int) -> int:
-    """Return how many of `threads` may run docker commands at once: all, unless the system's limit is too low."""
+    """Return the number of `threads` that may run docker commands: all, unless the system's limit is too low."""
     return max(min(threads, (_raise_limit() - _RESERVED) // _PER_THREAD), 1)
 
 

@@ -143,7 +143,7 @@ def _level(platform: Platform) -> int:
 
 
 def is_known(platform: Platform) -> bool:
-    """Whether mpbake knows the operating system and the architecture, so that the platform is not misspelt."""
+    """Whether mpbake knows the operating system and the architecture. Otherwise the platform may be misspelt."""
     return platform.os in SYSTEMS and platform.architecture in ARCHITECTURES
 
 

@@ -22,6 +22,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
 _IMAGE_REFERENCE = re.compile(
     rf"(?P<repository>(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}}))?",
 )
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _DOCKER_HUB = "docker.io"
 _FLAGS = dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True) | dict.fromkeys(
     ("0", "f", "F", "FALSE", "false", "False"), False
@@ -86,6 +87,15 @@ def parse_reference(text: str) -> Reference:
         )
         raise ValueError(msg)
     return Reference(repository=match["repository"], tag=match["tag"] or "latest")
+
+
+def check_pullable(text: str) -> None:
+    """Raise ValueError with a message for users if `text` does not name an image to pull, perhaps by its digest."""
+    name, at, digest = text.partition("@")
+    if at and not _DIGEST.fullmatch(digest):
+        msg = f'"{one_line(digest)}" is not the digest of an image: write sha256: and 64 hexadecimal digits'
+        raise ValueError(msg)
+    parse_reference(name)
 
 
 def is_loopback(url: str) -> bool:

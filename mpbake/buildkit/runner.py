@@ -346,7 +346,7 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
     docker = Docker(child_environment(environment, targets), state.run, redact)
     nodes = ReadyNodes(docker, state.nodes, environment, plan.file)
     registries = Registries(docker, environment, redact)
-    images = EngineImages(docker)
+    images = EngineImages(docker, plan.root)
     when_stopped(docker.cancel)
     try:
         with ThreadPoolExecutor(max_workers=1) as pool:

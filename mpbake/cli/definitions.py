@@ -14,11 +14,21 @@ import click
 
 from mpbake.base.errors import UsageError
 from mpbake.cli.click_options import complete_names, complete_paths, is_typed, option
+from mpbake.cli.shared_options import (
+    DIRECTORY,
+    NAMES,
+    NO_COLOR,
+    OVERRIDES,
+    PLAN_FORMAT,
+    READ_PLAN,
+    SELECTION,
+    SOURCE_OPTIONS,
+)
 from mpbake.report.formats import (
     CERTIFICATE_FORMATS,
     DIAGNOSTICS_FORMATS,
+    DOCTOR_FORMATS,
     EXPORT_FORMATS,
-    PLAN_FORMATS,
     SCHEMA_FORMATS,
     format_help,
 )
@@ -61,74 +71,6 @@ CERTIFICATE_DAYS = 365
 """How many days a new certificate is valid by default."""
 LONGEST_VALIDITY = 36_500
 """The maximum number of days that a certificate is valid."""
-
-# --- options that commands share --------------------------------------------------------------------------------------
-
-_DIRECTORY = option(
-    "-C",
-    "--directory",
-    default="",
-    metavar="DIR",
-    help="Work as if started in DIR.",
-    shell_complete=complete_paths("dir"),
-)
-_SOURCE_OPTIONS = (
-    option(
-        "-f",
-        "--file",
-        "files",
-        multiple=True,
-        metavar="FILE",
-        help="Plan file; default: build.toml or mpbake.toml, here or above. May be repeated: a later file wins.",
-        shell_complete=complete_paths("file"),
-    ),
-    _DIRECTORY,
-    option("--var", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable of the plan."),
-    option(
-        "--var-file",
-        "var_files",
-        multiple=True,
-        metavar="FILE",
-        help="Set variables from a TOML file.",
-        shell_complete=complete_paths("file"),
-    ),
-    option(
-        "--set",
-        "settings",
-        multiple=True,
-        metavar="GLOB.KEY[+]=VALUE",
-        help="Set (or with += add to) an attribute of targets, such as web.args.DEBUG=1.",
-    ),
-)
-_COLOUR_HELP = "No colours; NO_COLOR does the same."
-_NO_COLOR = option("--no-color", is_flag=True, help=_COLOUR_HELP)
-_NO_COLOR_ACCEPTED = option("--no-color", is_flag=True, expose_value=False, help=_COLOUR_HELP)
-"""Accepted without effect by commands that print no colours: all commands that read a plan have the same options."""
-_READ_PLAN = (*_SOURCE_OPTIONS, _NO_COLOR_ACCEPTED)
-_NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=complete_names("targets"))
-_OVERRIDES = (
-    option("--push/--no-push", default=None, help="Push every target that has tags, or none."),
-    option("--load", is_flag=True, help="Also load the images into the engine in use."),
-    option("--platform", "platforms", multiple=True, metavar="OS/ARCH", help="Build only these platforms."),
-    option(
-        "--builder",
-        default="",
-        metavar="NAME",
-        help="Build all targets on this builder of the plan.",
-        shell_complete=complete_names("builders"),
-    ),
-    option("--no-cache", is_flag=True, help="Build without the cache."),
-    option("--pull", is_flag=True, help="Check registries for newer base images."),
-)
-_PUBLISH = option(
-    "--publish",
-    type=click.Choice(["each", "together"]),
-    default=None,
-    help="each: move the tags of a target when it is built and checked. "
-    "together: move all tags after the whole run is built and checked.",
-)
-_SELECTION = (_NAMES, *_OVERRIDES, _PUBLISH)
-_PLAN_FORMAT = option("--format", type=click.Choice(list(PLAN_FORMATS)), default="text", help=format_help(PLAN_FORMATS))
 
 
 def _other_format(table: Mapping[str, Any], default: str) -> Parameter:
@@ -178,9 +120,9 @@ RUN = Command(
     help='Build, publish and verify targets; without a name, the group "default".',
     summary="Build, publish and verify targets.",
     parameters=(
-        *_SELECTION,
-        *_SOURCE_OPTIONS,
-        _NO_COLOR,
+        *SELECTION,
+        *SOURCE_OPTIONS,
+        NO_COLOR,
         option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
         option("-v", "--verbose", is_flag=True, help="Print the builds' own output."),
         option(
@@ -191,7 +133,7 @@ RUN = Command(
             shell_complete=complete_paths("file"),
         ),
         option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan."),
-        _PLAN_FORMAT,
+        PLAN_FORMAT,
     ),
     choose=_choose_run,
 )
@@ -201,9 +143,9 @@ PLAN = Command(
     options="PlanOptions",
     help="Print what a run would do, for review; changes nothing.",
     parameters=(
-        *_SELECTION,
-        *_READ_PLAN,
-        _PLAN_FORMAT,
+        *SELECTION,
+        *READ_PLAN,
+        PLAN_FORMAT,
         option(
             "--explain",
             default="",
@@ -225,10 +167,22 @@ COMMANDS = (
         help="Print all errors of a plan, and warnings about probable mistakes. Asks no node and no registry.",
         summary="Print all errors and warnings of a plan.",
         parameters=(
-            *_READ_PLAN,
+            *READ_PLAN,
             option("--strict", is_flag=True, help="Treat warnings as errors."),
             _other_format(DIAGNOSTICS_FORMATS, "text"),
         ),
+    ),
+    Command(
+        name="doctor",
+        module="doctor",
+        options="DoctorOptions",
+        help="""Print what a run of the targets needs, and what of it is missing, with its remedy.
+
+        Checks docker, buildx, engines, nodes, emulators, certificates, registries, clocks and disks. Changes nothing.
+        Without a name: all targets and builders. Without a plan: docker and this machine.
+        """,
+        summary="Print what a run needs, and what of it is missing.",
+        parameters=(NAMES, *OVERRIDES, *SOURCE_OPTIONS, NO_COLOR, _other_format(DOCTOR_FORMATS, "text")),
     ),
     Command(
         name="verify",
@@ -240,14 +194,14 @@ COMMANDS = (
         differences.
         """,
         summary="Compare what registries serve with what was published.",
-        parameters=(_NAMES, *_READ_PLAN),
+        parameters=(NAMES, *READ_PLAN),
     ),
     Command(
         name="list",
         module="list",
         options="ListOptions",
         help="Print groups, targets and variables with their descriptions.",
-        parameters=_READ_PLAN,
+        parameters=READ_PLAN,
     ),
     Command(
         name="init",
@@ -258,7 +212,7 @@ COMMANDS = (
         It searches this folder and six levels below, asks nothing, and overwrites nothing. Beside the plan it writes
         the plan's schema, build.schema.json, for editors.
         """,
-        parameters=(_DIRECTORY, option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")),
+        parameters=(DIRECTORY, option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")),
     ),
     Command(
         name="show",
@@ -270,9 +224,9 @@ COMMANDS = (
         """,
         summary="Print resolved targets, in the form of a plan.",
         parameters=(
-            _NAMES,
-            *_OVERRIDES,
-            *_READ_PLAN,
+            NAMES,
+            *OVERRIDES,
+            *READ_PLAN,
             option("--origin", is_flag=True, help="Print where each value was written."),
         ),
     ),
@@ -286,7 +240,7 @@ COMMANDS = (
         -f -
         """,
         summary="Print resolved targets for another tool.",
-        parameters=(_NAMES, *_OVERRIDES, *_READ_PLAN, _other_format(EXPORT_FORMATS, "bake")),
+        parameters=(NAMES, *OVERRIDES, *READ_PLAN, _other_format(EXPORT_FORMATS, "bake")),
     ),
     Command(
         name="schema",
@@ -307,35 +261,35 @@ def _builders_command(name: str, help_text: str, *parameters: Parameter) -> Comm
     return Command(name=name, module="builders", options="BuildersOptions", help=help_text, parameters=parameters)
 
 
-BUILDERS = _builders_command("builders", "Compare declared and real builders, or make them match.", *_READ_PLAN)
+BUILDERS = _builders_command("builders", "Compare declared and real builders, or make them match.", *READ_PLAN)
 BUILDERS_COMMANDS = (
     _builders_command(
         "up",
         "Make all nodes match the plan, and check that they answer.",
-        *(_BUILDER_NAMES, *_READ_PLAN),
+        *(_BUILDER_NAMES, *READ_PLAN),
     ),
     _builders_command(
         "plan",
         "Print the changes that `up` would make; changes nothing.",
-        *(_BUILDER_NAMES, *_READ_PLAN),
+        *(_BUILDER_NAMES, *READ_PLAN),
         option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there are changes to make."),
     ),
     _builders_command(
         "stop",
         "Stop idle containers; a run starts them again.",
-        *(_BUILDER_NAMES, *_READ_PLAN),
+        *(_BUILDER_NAMES, *READ_PLAN),
     ),
     _builders_command(
         "rm",
         "Remove what mpbake created for the named builders, or for all.",
-        *(_BUILDER_NAMES, *_READ_PLAN),
+        *(_BUILDER_NAMES, *READ_PLAN),
         option("--keep-state", is_flag=True, help="Keep the caches."),
         _FORGET,
     ),
     _builders_command(
         "prune",
         "Remove what mpbake created here and the plan no longer declares.",
-        *_READ_PLAN,
+        *READ_PLAN,
         _FORGET,
     ),
 )
@@ -373,7 +327,7 @@ CERTS = _certs_command(
 
     Without a command: show. Touches neither Docker nor the network.
     """,
-    *_READ_PLAN,
+    *READ_PLAN,
     summary="Make and show the certificates of nodes and clients.",
 )
 CERTS_COMMANDS = (
@@ -383,7 +337,7 @@ CERTS_COMMANDS = (
 
         Overwrites nothing. Git ignores the key if its folder belongs to the plan or to a repository.
         """,
-        *(_BUILDER_NAMES, *_READ_PLAN, _CA_KEY, _days(AUTHORITY_DAYS)),
+        *(_BUILDER_NAMES, *READ_PLAN, _CA_KEY, _days(AUTHORITY_DAYS)),
         summary="Make the certificate authority that the plan names.",
     ),
     _certs_command(
@@ -392,14 +346,14 @@ CERTS_COMMANDS = (
 
         Keeps keys and all other certificates. With --rekey it replaces all certificates, and their keys too.
         """,
-        *(_BUILDER_NAMES, *_READ_PLAN, _CA_KEY, _days(CERTIFICATE_DAYS)),
+        *(_BUILDER_NAMES, *READ_PLAN, _CA_KEY, _days(CERTIFICATE_DAYS)),
         click.option("--rekey", is_flag=True, help="Replace all certificates and their keys."),
         summary="Issue the certificates that are missing or soon end.",
     ),
     _certs_command(
         "show",
         "Print whose certificates the plan names, what they are for, and until when.",
-        *(_BUILDER_NAMES, *_READ_PLAN, _other_format(CERTIFICATE_FORMATS, "text")),
+        *(_BUILDER_NAMES, *READ_PLAN, _other_format(CERTIFICATE_FORMATS, "text")),
         summary="Print the certificates, and until when they are valid.",
     ),
 )

@@ -75,6 +75,17 @@ class CheckOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DoctorOptions:
+    """The options of `mpbake doctor`."""
+
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    format: str = "text"
+    no_color: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VerifyOptions:
     """The options of `mpbake verify`."""
 

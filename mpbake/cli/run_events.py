@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mpbake.run.executor import StopRequest
 
 _PATIENCE = 2.0
-"""Seconds after which a run reports what it waits for."""
+"""Seconds after which a run reports that it waits for the engine or a node."""
 
 
 def make_reporter(options: RunOptions, world: World) -> Reporter:

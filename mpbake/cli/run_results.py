@@ -13,7 +13,7 @@ from mpbake.run.state.directory import FOLDER, write_durations
 from mpbake.run.state.published import published_by, remember_published
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from mpbake.cli.options import RunOptions
@@ -61,16 +61,15 @@ class RunResults:
 
         `--no-push` suppresses the warnings.
         """
-        quiet = self.options.quiet
-        if not quiet and self.options.overrides.push is not False:
+        if not self.options.quiet and self.options.overrides.push is not False:
             self.world.stderr.write(unkept_results_text(self.graph, self.finished))
-        self.world.stderr.write(errors_text(self.finished, with_skipped=quiet))
+        self.world.stderr.write(errors_text(self.finished))
         return 0
 
     def _record_published(self) -> int:
         """Record the published images for `mpbake verify`."""
         warnings = remember_published(self.root / FOLDER, published_by(self.finished.results))
-        self.world.stderr.writelines([f"warning: {one_line(warning)}\n" for warning in warnings])
+        self._warn(warnings)
         return 0
 
     def _write_metadata(self) -> int:
@@ -88,9 +87,12 @@ class RunResults:
         try:
             write_durations(self.durations_file, self.durations)
         except OSError as error:
-            warning = one_line(f"{self.durations_file}: {error.strerror}: the durations of builds are not recorded")
-            self.world.stderr.write(f"warning: {warning}\n")
+            self._warn([f"{self.durations_file}: {error.strerror}: the durations of builds are not recorded"])
         return 0
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        if not self.options.quiet:
+            self.world.stderr.writelines([f"warning: {one_line(warning)}\n" for warning in warnings])
 
 
 def call_all(*actions: Callable[[], int]) -> list[int]:

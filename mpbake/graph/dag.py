@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
+from enum import Enum
 from itertools import pairwise
 from typing import TYPE_CHECKING, assert_never
 
@@ -19,6 +20,7 @@ from mpbake.model.steps import (
     Publish,
     Step,
     Verify,
+    bootstrapped_node,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.platforms import Platform
     from mpbake.graph.links import VariantKey
-    from mpbake.model.plan import Target
+    from mpbake.model.plan import Node, Target
 
     Pool = frozenset[str]
 
@@ -47,6 +49,12 @@ class BuildGraph:
     before: Mapping[Step, tuple[Step, ...]]
     after: Mapping[Step, tuple[Step, ...]]
     pools: Mapping[BuildPiece, Pool]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes that a run bootstraps, in the order of their steps."""
+        bootstrapped = map(bootstrapped_node, self.steps)
+        return tuple(node for node in bootstrapped if node is not None)
 
 
 def with_dependencies(targets: Iterable[Target]) -> tuple[Target, ...]:
@@ -142,10 +150,8 @@ class _Draft:
     pieces: Mapping[Target, Sequence[BuildPiece]]
     graph: nx.DiGraph[Step]
     together: bool
-    joins: dict[Target, JoinArchives] = field(default_factory=dict)
-    checks: dict[Target, list[CheckPiece]] = field(default_factory=dict)
+    steps: dict[Target, list[Step]] = field(default_factory=dict)
     publishes: dict[Target, Publish] = field(default_factory=dict)
-    verifies: dict[Target, Verify] = field(default_factory=dict)
     pools: dict[BuildPiece, Pool] = field(default_factory=dict)
 
     def build_pieces(self) -> list[BuildPiece]:
@@ -160,17 +166,46 @@ class _Draft:
 
     def last_steps(self, target: Target) -> Sequence[Step]:
         """Return the steps that must succeed before the dependents of `target` can start."""
-        return [self.verifies[target]] if target in self.verifies else self.building_steps(target)
+        verifying = [step for step in self.steps.get(target, ()) if _phase(step) is _Phase.VERIFY]
+        return verifying or self.building_steps(target)
 
     def building_steps(self, target: Target) -> list[Step]:
         """Return the steps after which `target` is built and has passed its checks."""
-        join = [self.joins[target]] if target in self.joins else []
-        return [*self.pieces[target], *join, *self.checks.get(target, ())]
+        return [step for step in self.steps.get(target, ()) if _phase(step) is _Phase.BUILD]
+
+    def add(self, step: BuildPiece | JoinArchives | CheckPiece | Publish | Verify) -> None:
+        """Add one of the own steps of a target. Shared pieces are no own steps."""
+        self.graph.add_node(step)
+        self.steps.setdefault(step.target, []).append(step)
+
+
+class _Phase(Enum):
+    """The part of a target's work that a step belongs to."""
+
+    NODE = "make a node ready"
+    BUILD = "build and check the target"
+    PUBLISH = "move its tags"
+    VERIFY = "verify its tags"
+
+
+def _phase(step: Step) -> _Phase:
+    match step:
+        case BootstrapNode():
+            return _Phase.NODE
+        case BuildPiece() | JoinArchives() | CheckPiece():
+            return _Phase.BUILD
+        case Publish():
+            return _Phase.PUBLISH
+        case Verify():
+            return _Phase.VERIFY
+        case _:
+            assert_never(step)
 
 
 def _add_pieces(draft: _Draft) -> None:
     for target in draft.targets:
-        draft.graph.add_nodes_from(draft.pieces[target])
+        for piece in draft.pieces[target]:
+            draft.add(piece)
 
 
 def _add_shared_links(draft: _Draft) -> None:
@@ -246,7 +281,7 @@ def _add_joins(draft: _Draft) -> None:
     for target in draft.targets:
         pieces = draft.pieces[target]
         if len(pieces) > 1 and archives(target):
-            join = draft.joins[target] = JoinArchives(target=target)
+            draft.add(join := JoinArchives(target=target))
             draft.graph.add_edges_from((piece, join) for piece in pieces)
 
 
@@ -254,8 +289,9 @@ def _add_checks(draft: _Draft) -> None:
     """Add each check of a target, once for each build piece to check."""
     for target in draft.targets:
         checks = [check for piece in draft.pieces[target] for check in _checks(piece)]
-        draft.graph.add_edges_from((check.piece, check) for check in checks)
-        draft.checks[target] = checks
+        for check in checks:
+            draft.add(check)
+            draft.graph.add_edge(check.piece, check)
 
 
 def _checks(piece: BuildPiece) -> Iterator[CheckPiece]:
@@ -272,8 +308,10 @@ def _add_publishing(draft: _Draft) -> None:
         if target.push:
             publish = draft.publishes[target] = Publish(target=target, order=order)
             platforms = tuple(placed.platform for piece in draft.pieces[target] for placed in piece.platforms)
-            verify = draft.verifies[target] = Verify(target=target, platforms=platforms)
+            verify = Verify(target=target, platforms=platforms)
             draft.graph.add_edges_from((step, publish) for step in draft.building_steps(target))
+            draft.add(publish)
+            draft.add(verify)
             draft.graph.add_edge(publish, verify)
 
 

@@ -9,6 +9,8 @@ from mpbake.base.references import parse_fields, parse_reference
 from mpbake.model.steps import Delivery
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mpbake.model.plan import Target
     from mpbake.model.steps import BuildPiece
 
@@ -21,17 +23,23 @@ def delivery_of(piece: BuildPiece) -> Delivery:
 
 
 def possible_upload_tags(target: Target) -> list[str]:
-    """Return the upload tags of `target` if its builder has, or may get, the `docker` driver; else an empty list."""
-    return upload_tags(target) if target.builder.driver.rules.may_be_engine else []
+    """Return patterns of the upload tags of `target` if its builder has, or may get, the `docker` driver.
+
+    The list is empty for other drivers. A plan is the same text in every checkout, but each checkout has its own upload
+    tags.
+    """
+    if not target.builder.driver.rules.may_be_engine:
+        return []
+    return [f"{repository}:{_UPLOAD_TAG}-*" for repository in repositories(target)]
 
 
-def upload_tags(target: Target) -> list[str]:
+def upload_tags(target: Target, root: Path) -> list[str]:
     """Return the temporary tags for a push with the `docker` driver, which cannot push without a tag.
 
-    mpbake moves the real tags later. Each target has its own upload tags, since several targets may be pushed to one
-    repository at once.
+    mpbake moves the real tags later. `root` is the folder of the plan. Each target of each folder has its own upload
+    tags: several targets may be pushed to one repository at once, and an engine may build two checkouts of one project.
     """
-    own = hashlib.sha256(target.name.encode()).hexdigest()[:12]
+    own = hashlib.sha256(f"{root}\0{target.name}".encode()).hexdigest()[:12]
     return [f"{repository}:{_UPLOAD_TAG}-{own}" for repository in repositories(target)]
 
 

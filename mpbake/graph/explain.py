@@ -27,11 +27,11 @@ def explain_placement(target: Target, facts: Mapping[str, NodeFacts], only: Sequ
         first = builder.nodes[0].id
         lines += ["", f"it is built for the native platform of the first node, {first}, which is not known yet"]
     for platform in wanted:
-        lines += ["", str(platform), *columns(_rows(target, platform, facts), indent="  ")]
+        lines += ["", str(platform), *columns(_node_rows(target, platform, facts), indent="  ")]
     return "\n".join(lines) + "\n"
 
 
-def _rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> list[list[str]]:
+def _node_rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> list[list[str]]:
     _, equal = equal_nodes(target, platform, facts)
     return [
         [node.id, _ability(node, platform, facts), _choice(target, node, platform, equal, facts)]
@@ -43,19 +43,23 @@ def _ability(node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> 
     """Return, as text, how `node` builds `platform`, as far as known."""
     if declares(node, platform):
         declared = (
-            "declares it" if platform in node.platforms else f"declares {_names(node.platforms)}, which includes it"
+            "declares it"
+            if platform in node.platforms
+            else f"declares {_platform_names(node.platforms)}, which includes it"
         )
         conflicts = node.id in facts and declaration_conflicts(node, (platform,), facts[node.id])
-        return f"{declared}, but is itself {facts[node.id].platforms[0]}" if conflicts else declared
-    others = f"declares {_names(node.platforms)}" if node.platforms else "declares nothing"
+        return f"{declared}, but runs {facts[node.id].platforms[0]} natively" if conflicts else declared
+    others = f"declares {_platform_names(node.platforms)}" if node.platforms else "declares nothing"
     execution = execution_on(node, platform, facts)
     match execution:
         case Execution.NATIVE:
-            return f"{others}, but is itself {facts[node.id].platforms[0]}" if node.platforms else "runs it natively"
+            return (
+                f"{others}, but runs {facts[node.id].platforms[0]} natively" if node.platforms else "runs it natively"
+            )
         case Execution.EMULATED:
-            return f"is itself {facts[node.id].platforms[0]}, and emulates it"
+            return f"runs {facts[node.id].platforms[0]} natively, and emulates it"
         case None:
-            return f"builds {_names(facts[node.id].platforms)} only"
+            return f"builds {_platform_names(facts[node.id].platforms)} only"
         case Execution.UNKNOWN:
             return f"{others}; {'does not answer' if is_unreachable(node, facts) else 'not probed yet'}"
         case _:
@@ -101,5 +105,5 @@ def _advantage(best: Node, node: Node, platform: Platform, facts: Mapping[str, N
     return "runs it natively" if best_execution is Execution.NATIVE else "may run it natively"
 
 
-def _names(platforms: Iterable[Platform]) -> str:
+def _platform_names(platforms: Iterable[Platform]) -> str:
     return ", ".join(map(str, platforms))

@@ -87,4 +87,4 @@ def declaration_conflicts(node: Node, platforms: Iterable[Platform], facts: Node
     emulated = all(any(can_execute(own, platform) for own in facts.platforms) for platform in wrong)
     subject = "they are" if len(wrong) > 1 else "it is"
     consequence = f"{subject} emulated there, 5 to 10 times slower" if emulated else "such builds will fail there"
-    return (f"{node.id} declares {', '.join(map(str, wrong))} but is itself {facts.platforms[0]}: {consequence}",)
+    return (f"{node.id} declares {', '.join(map(str, wrong))} but runs {facts.platforms[0]} natively: {consequence}",)

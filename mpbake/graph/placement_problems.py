@@ -30,7 +30,7 @@ _ONE_FILE_OUTPUTS = ("tar", "docker")
 """Types of outputs that write one file."""
 
 
-def _problem(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
+def _problem_of_target(code: Code, target: Target, path: KeyPath, message: str, hint: str = "") -> Problem:
     return Problem(code=code, key=target.source_key(path), message=f"{target.name}: {message}", hint=hint)
 
 
@@ -51,21 +51,23 @@ def unplaceable(
 
 def _no_node(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:
     builder = target.builder
-    hint = "add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)"
+    hint = "add a node for it, remove the platform, or install an emulator: `mpbake doctor` prints the command"
+    if builder.emulators:
+        hint = f"install the emulators that the plan asks for: mpbake builders up {builder.name}"
     message = f'no node of builder "{builder.name}" builds {platform} ({_platforms_by_node(builder, facts)})'
-    return replace(_problem(Code.NO_NODE, target, ("platforms",), message, hint), culprit=str(platform))
+    return replace(_problem_of_target(Code.NO_NODE, target, ("platforms",), message, hint), culprit=str(platform))
 
 
 def _forbidden(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> Problem:
     builder = target.builder
-    message = (
-        f'builder "{builder.name}" forbids emulation, and none of its nodes builds {platform} natively '
-        f"({_platforms_by_node(builder, facts)})"
-    )
+    message = f'builder "{builder.name}" forbids emulation, and has no native node for {platform}'
     hint = 'add a native node, or set emulation = "warn"'
     if _is_undeclared(builder, platform):
         hint = 'add a native node, add the platform to a node that runs it natively, or set emulation = "warn"'
-    return replace(_problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint), culprit=str(platform))
+    hint += f" (nodes: {_platforms_by_node(builder, facts)})"
+    return replace(
+        _problem_of_target(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint), culprit=str(platform)
+    )
 
 
 def _is_undeclared(builder: Builder, platform: Platform) -> bool:
@@ -92,7 +94,7 @@ def missing_link_platforms(target: Target, wanted: Sequence[Platform]) -> Iterat
                 names = ", ".join(map(str, missing))
                 message = f'links to "{link.name}" (context {context}), which is not built for {names}'
                 hint = f"add the platform to {link.name}"
-                yield _problem(Code.LINK_LACKS_PLATFORM, user, ("contexts", context), message, hint)
+                yield _problem_of_target(Code.LINK_LACKS_PLATFORM, user, ("contexts", context), message, hint)
 
 
 def _may_lack_platforms(target: Target, wanted: Sequence[Platform]) -> bool:
@@ -119,7 +121,7 @@ def declaration_conflicts_of(pieces: Iterable[BuildPiece], facts: Mapping[str, N
             (message,) = declaration_conflicts(node, node.platforms, facts[node.id])
             if is_forbidden:
                 hint = f'correct the platforms of {node.id}: builder "{node.builder}" forbids emulation'
-                yield _problem(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint)
+                yield _problem_of_target(Code.EMULATION_FORBIDDEN, target, ("platforms",), message, hint)
             else:
                 yield Problem(code=Code.EMULATED, key=target.source_key(("platforms",)), message=message)
 
@@ -130,29 +132,29 @@ def unsplittable(target: Target, pieces: Sequence[BuildPiece]) -> Iterator[Probl
         return
     if target.push and target.builder.driver.rules.abilities.parts is Ability.NO:
         message = f"the {target.builder.driver} driver cannot push it, since its platforms {_reason_for_split(pieces)}"
-        hint = "use docker-container or remote: the engine's own builder cannot join pieces"
-        yield _problem(Code.SPLIT_PUSH, target, ("push",), message, hint)
+        hint = 'use a builder with driver = "docker-container" or "remote", which can join build pieces'
+        yield _problem_of_target(Code.SPLIT_PUSH, target, ("push",), message, hint)
     for output in target.outputs:
         if parse_fields(output).get("type") in _ONE_FILE_OUTPUTS:
             message = f"its output {one_line(output)} is one file, but its platforms {_reason_for_split(pieces)}"
             hint = "use type=local, which writes a folder for each platform, or build one platform with --platform"
-            yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
+            yield _problem_of_target(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
         if deletes(output):
             reason = _reason_for_split(pieces)
             message = f"its output {one_line(output)} would delete other platforms' files: its platforms {reason}"
             hint = "remove mode=delete, or build all platforms on one node"
-            yield _problem(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
+            yield _problem_of_target(Code.SPLIT_OUTPUT, target, ("output",), message, hint)
 
 
 def _reason_for_split(pieces: Sequence[BuildPiece]) -> str:
     """Return why the platforms of a target are built in several pieces, as a predicate of "its platforms"."""
     nodes = dict.fromkeys(piece.node.name for piece in pieces)
-    return f"are built on several nodes ({', '.join(nodes)})" if len(nodes) > 1 else "differ, and are built one by one"
+    return f"are built on several nodes ({', '.join(nodes)})" if len(nodes) > 1 else "differ and are built separately"
 
 
 def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iterator[Problem]:
     """Yield a problem for each registry of this machine to which a node of another machine has to push."""
-    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if _is_on_other_machine(node))
+    nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if is_on_other_machine(node))
     registries = dict.fromkeys(parse_reference(tag).registry for tag in target.tags if target.push)
     for node in nodes:
         for registry in registries:
@@ -160,10 +162,12 @@ def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iter
                 meaning = "on the node, that address is the node itself"
                 message = f"node {node.id} ({node.endpoint}) cannot push to {registry}: {meaning}"
                 hint = "name the registry by an address that both machines reach, or build on a node of this machine"
-                yield replace(_problem(Code.LOOPBACK_REGISTRY, target, ("tags",), message, hint), culprit=registry)
+                yield replace(
+                    _problem_of_target(Code.LOOPBACK_REGISTRY, target, ("tags",), message, hint), culprit=registry
+                )
 
 
-def _is_on_other_machine(node: Node) -> bool:
+def is_on_other_machine(node: Node) -> bool:
     """Whether `node` is surely on another machine. An ssh configuration can map a plain host name to any machine."""
     scheme, _, address = node.endpoint.partition("://")
     host = address.rpartition("@")[2]
@@ -179,9 +183,9 @@ def checks_that_never_run(target: Target, platforms: Collection[Platform]) -> It
     for index, check in enumerate(target.checks):
         if check.platforms and not set(check.platforms) & set(platforms):
             names = ", ".join(map(str, check.platforms))
-            message = f"check {index + 1} never runs: the target is not built for {names}"
+            message = f"this check never runs: the target is not built for {names}"
             hint = "remove `platforms` from the check to run it for every platform of the target"
-            yield _problem(Code.CHECK_NEVER_RUN, target, ("checks", index, "platforms"), message, hint)
+            yield _problem_of_target(Code.CHECK_NEVER_RUN, target, ("checks", index, "platforms"), message, hint)
 
 
 def emulated_platforms(target: Target, pieces: Iterable[BuildPiece]) -> Iterator[Problem]:
@@ -192,7 +196,7 @@ def emulated_platforms(target: Target, pieces: Iterable[BuildPiece]) -> Iterator
         emulated = [str(placed.platform) for placed in piece.platforms if placed.execution is Execution.EMULATED]
         if emulated:
             message = f"{', '.join(emulated)} emulated on {piece.node.id}: 5 to 10 times slower than native"
-            yield _problem(Code.EMULATED, target, ("platforms",), message)
+            yield _problem_of_target(Code.EMULATED, target, ("platforms",), message)
 
 
 def overwritten_caches(target: Target, pieces: Sequence[BuildPiece]) -> Iterator[Problem]:
@@ -203,4 +207,4 @@ def overwritten_caches(target: Target, pieces: Sequence[BuildPiece]) -> Iterator
         if count > 1 and parse_fields(entry).get("type") != "inline":
             message = f"its builds overwrite each other's cache {one_line(entry)}: only the last one stays"
             hint = "give each platform a cache of its own: put {{ platform.slug }} into its name"
-            yield replace(_problem(Code.SHARED_CACHE, target, ("cache-to",), message, hint), culprit=entry)
+            yield replace(_problem_of_target(Code.SHARED_CACHE, target, ("cache-to",), message, hint), culprit=entry)

@@ -57,7 +57,7 @@ class Paths(Enum):
 
 
 class PathAccess(Enum):
-    """What a build does with the paths in an attribute."""
+    """The use of the paths in an attribute by a build."""
 
     NEEDS = "reads the paths, and fails if a path does not exist"
     READS = "reads the paths that exist"
@@ -168,11 +168,6 @@ def enabled_attestations(entries: Iterable[str]) -> list[str]:
 def disabled_attestations(entries: Iterable[str]) -> list[str]:
     """Return the types of attestations that `attest` entries disable."""
     return [kind for kind, is_enabled in _attestations(entries) if not is_enabled]
-
-
-def is_attested(entries: Iterable[str]) -> bool:
-    """Whether an image with these `attest` entries has attestations. Provenance is enabled by default."""
-    return any({"provenance": True, **dict(_attestations(entries))}.values())
 
 
 def _attestations(entries: Iterable[str]) -> Iterator[tuple[str, bool]]:

@@ -117,7 +117,7 @@ def _differences(expected: ExpectedImages, served: Served, digest: str) -> Itera
         yield "digest", digest, served.digest
     wanted, actual = set(expected.platforms), {image.platform for image in served.images}
     if wanted and wanted != actual:
-        yield "platforms", _names(wanted), _names(actual)
+        yield "platforms", _sorted_names(wanted), _sorted_names(actual)
     annotations = _pairs(annotation for annotation in expected.annotations if annotation.kind == "index")
     yield from _differing("annotation of the index", annotations, served.annotations)
     for image in served.images:
@@ -150,5 +150,5 @@ def _differing(attribute: str, wanted: Mapping[str, str], actual: Mapping[str, s
             yield f"{attribute} {key}", value or '""', actual.get(key, "")
 
 
-def _names(platforms: Iterable[Platform]) -> str:
+def _sorted_names(platforms: Iterable[Platform]) -> str:
     return ", ".join(map(str, sorted(platforms)))

@@ -27,6 +27,10 @@ SETTING_LABEL = "mpbake."
 """The start of the labels that hold the settings of such a container, for people and for messages about drift."""
 
 
+_OF_CLIENT = frozenset({"loadbalance", "timeout"})
+"""Options that only the client uses, and that marks of earlier versions of mpbake contain."""
+
+
 def read_mark(mark: str) -> dict[str, str]:
     """Return the hashes in a mark by option name: `image=1f0c9a3e;network=…`."""
     return {name: value for name, _, value in (part.rpartition("=") for part in mark.split(";") if part)}
@@ -35,7 +39,8 @@ def read_mark(mark: str) -> dict[str, str]:
 def drifted_names(actual: str, declared: str) -> tuple[str, ...]:
     """Return the names of the options in which two marks differ, sorted."""
     one, other = read_mark(actual), read_mark(declared)
-    return tuple(sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name)))
+    names = (one.keys() | other.keys()) - _OF_CLIENT
+    return tuple(sorted(name for name in names if one.get(name) != other.get(name)))
 
 
 def add_mark_variable(options: dict[str, str], mark: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
+
+from mpbake.base.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,3 +60,16 @@ def context_name(node: Node) -> str:
     """Return the name of the docker context that mpbake makes for `node`; empty if none is needed."""
     rules = node.driver.rules.resource
     return rules.context(node) if rules else ""
+
+
+def has_engine(node: Node) -> bool:
+    """Whether mpbake reaches a Docker engine on the machine of `node`."""
+    return node.deploy is not None or node.driver.rules.endpoint.is_engine
+
+
+def docker_command(node: Node) -> str:
+    """Return the docker command for the engine of `node`."""
+    engine = context_name(node) or node.engine
+    if not engine or not has_engine(node):
+        return "docker"
+    return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))

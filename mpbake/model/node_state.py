@@ -28,29 +28,32 @@ class CacheRemoval(Enum):
 
 
 class Action(StrEnum):
-    """What a change does to a resource."""
+    """The effect of a change on a resource."""
 
     CREATE = "create"
     DEPLOY = "deploy"
     REPLACE = "replace"
     CORRECT = "correct"
     START = "start"
+    INSTALL = "install"
     REMOVE = "remove"
 
     @property
     def sign(self) -> str:
         """The sign in front of the change, as in a diff."""
-        return {"create": "+", "deploy": "+", "replace": "±", "correct": "~", "start": ">", "remove": "-"}[self]
+        signs = {"replace": "±", "correct": "~", "start": ">", "remove": "-"}
+        return signs.get(self, "+")
 
 
 class ResourceKind(Enum):
-    """A kind of resource that mpbake makes for builders."""
+    """A kind of resource that mpbake makes or installs for builders."""
 
     CONTEXT = "docker context"
     CONTAINER = "container"
     DEPLOYMENT = "Deployment"
     STATEFUL_SET = "StatefulSet"
     ENTRY = "builder"
+    EMULATORS = "emulators"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +98,7 @@ class StoredBuilder:
 
     @property
     def is_ours(self) -> bool:
-        """Whether mpbake made the builder: the entry is signed, or each of its nodes bears mpbake's mark."""
+        """Whether mpbake made the builder: its entry is signed, or each of its nodes has mpbake's mark."""
         return self.signed or (bool(self.nodes) and all(node.mark for node in self.nodes))
 
 

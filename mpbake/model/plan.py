@@ -62,6 +62,14 @@ class Emulation(StrEnum):
     ALLOW = "allow"
 
 
+class EmulatorsMode(StrEnum):
+    """Whether mpbake installs emulators on the engines of a builder."""
+
+    NEVER = "never"
+    INSTALL = "install"
+    """`mpbake builders up` installs the emulators that the platforms of the plan need."""
+
+
 class PublishMode(StrEnum):
     """When a run moves its tags."""
 
@@ -196,13 +204,15 @@ class Node:
 class Builder:
     """A builder: one or more nodes that build the same targets.
 
-    mpbake never creates, changes or removes an `external` builder.
+    mpbake never creates, changes or removes an `external` builder. `emulators` is the image with which
+    `mpbake builders up` installs emulators on the engines of the nodes; empty if mpbake installs none.
     """
 
     name: str
     driver: Driver
     nodes: tuple[Node, ...]
     emulation: Emulation = Emulation.WARN
+    emulators: str = ""
     external: bool = False
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from mpbake.base.tag_moves import TagMoves
 
@@ -31,7 +31,7 @@ class Execution(StrEnum):
 
 
 class Delivery(Enum):
-    """What a build piece does with its image."""
+    """The delivery of the image of a build piece."""
 
     KEEP = "nothing is pushed"
     UNTAGGED = "pushed by digest, without a tag; the `Publish` step moves the tags"
@@ -189,6 +189,28 @@ class Verify:
 
 Step = BootstrapNode | BuildPiece | JoinArchives | CheckPiece | Publish | Verify
 """Any step of a run. A new kind of step is added here; mypy then reports every `match` without the new kind."""
+
+
+def bootstrapped_node(step: Step) -> Node | None:
+    """Return the node that a step bootstraps; None for any other kind of step."""
+    match step:
+        case BootstrapNode():
+            return step.node
+        case BuildPiece() | JoinArchives() | CheckPiece() | Publish() | Verify():
+            return None
+        case _:
+            assert_never(step)
+
+
+def is_shared(step: Step) -> bool:
+    """Return whether a step is a shared build piece: it is built only because other targets link to its target."""
+    match step:
+        case BuildPiece():
+            return step.shared
+        case BootstrapNode() | JoinArchives() | CheckPiece() | Publish() | Verify():
+            return False
+        case _:
+            assert_never(step)
 
 
 def platform_list(piece: BuildPiece) -> str:

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
+    from mpbake.report.doctor.doctor_report import DoctorReport
     from mpbake.run.events import Reporter
 
     PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
     """Converts the graph and the warnings of a plan to text."""
     DiagnosticsFormat = Callable[[CheckReport], str]
     """Converts the result of `mpbake check` to text."""
+    DoctorFormat = Callable[[DoctorReport], str]
+    """Converts the result of `mpbake doctor` to text."""
     SchemaFormat = Callable[[], str]
     """Returns a description of plan files."""
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
@@ -68,15 +71,15 @@ class ReportStyle:
     colour: bool = False
 
 
-def _table(*implementations: Implementation[Function]) -> Mapping[str, Implementation[Function]]:
+def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Implementation[Function]]:
     return {implementation.name: implementation for implementation in implementations}
 
 
-PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _table(
+PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _by_name(
     Implementation(name="text", about="for review", module="mpbake.report.plan.plan_text", function="plan_text"),
     Implementation(name="json", about="for programs", module="mpbake.report.plan.plan_json", function="plan_json"),
 )
-DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _table(
+DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _by_name(
     Implementation(
         name="text", about="for people", module="mpbake.report.diagnostics.diagnostics_text", function="report_text"
     ),
@@ -90,7 +93,7 @@ DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _table(
         function="report_github",
     ),
 )
-CERTIFICATE_FORMATS: Mapping[str, Implementation[CertificateFormat]] = _table(
+CERTIFICATE_FORMATS: Mapping[str, Implementation[CertificateFormat]] = _by_name(
     Implementation(
         name="text", about="for people", module="mpbake.report.plan.certificate_text", function="certificates_text"
     ),
@@ -98,12 +101,18 @@ CERTIFICATE_FORMATS: Mapping[str, Implementation[CertificateFormat]] = _table(
         name="json", about="for programs", module="mpbake.report.plan.certificate_json", function="certificates_json"
     ),
 )
-EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _table(
+EXPORT_FORMATS: Mapping[str, Implementation[ExportFormat]] = _by_name(
     Implementation(
         name="bake", about="JSON for docker buildx bake", module="mpbake.report.plan.bake_definition", function="export"
     ),
 )
-SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _table(
+DOCTOR_FORMATS: Mapping[str, Implementation[DoctorFormat]] = _by_name(
+    Implementation(name="text", about="for people", module="mpbake.report.doctor.doctor_text", function="doctor_text"),
+    Implementation(
+        name="json", about="for programs", module="mpbake.report.doctor.doctor_json", function="doctor_json"
+    ),
+)
+SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _by_name(
     Implementation(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
     Implementation(
         name="markdown", about="the reference of all keys", module="mpbake.spec.reference", function="reference_text"
@@ -115,7 +124,7 @@ SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _table(
         function="diagnostics_page",
     ),
 )
-REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _table(
+REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _by_name(
     Implementation(
         name="live", about="redraws running steps", module="mpbake.report.progress.live", function="live_reporter"
     ),

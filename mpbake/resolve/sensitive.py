@@ -76,7 +76,7 @@ class SensitiveGuard:
             yield from self._collect_secrets(use, ATTRIBUTES[attribute].paths, names, renderer)
         elif names and attribute != "variables":
             hint = self._secret_hint(names[0]) if _exposure(attribute) is Exposure.HISTORY else _USE_IN_ATTRIBUTES
-            yield self._problem(use, names[0], _reason(attribute), hint)
+            yield self._visible_secret(use, names[0], _reason(attribute), hint)
         elif attribute != "variables" and any(map(passwords_in, scalars_in(use.rendered))):
             yield _password_problem(use, attribute)
 
@@ -104,7 +104,7 @@ class SensitiveGuard:
         set_names = [name for name in names if use.scope.get(name)]  # an empty value needs no redaction
         samples = _rendered_with_samples(use, names, renderer) if names and paths is not Paths.NONE else ()
         if len(set_names) < len(names) and _makes_paths(paths, samples):
-            yield self._problem(use, names[0], _VISIBLE_PATHS, _USE_REMOTELY)
+            yield self._visible_secret(use, names[0], _VISIBLE_PATHS, _USE_REMOTELY)
             return
         independent_of_value = bool(samples) and all(sample == use.rendered for sample in samples)
         set_names = [] if independent_of_value else set_names
@@ -116,11 +116,11 @@ class SensitiveGuard:
         for text in scalars_in(use.rendered):
             self.secrets.update(credentials_in(text))
             if set_names and _is_path(paths, text):
-                yield self._problem(use, set_names[0], _VISIBLE_PATHS, _USE_REMOTELY)
+                yield self._visible_secret(use, set_names[0], _VISIBLE_PATHS, _USE_REMOTELY)
             elif redact_whole:
                 self.secrets.add(text)
 
-    def _problem(self, use: TextUse, name: str, reason: str, hint: str) -> Problem:
+    def _visible_secret(self, use: TextUse, name: str, reason: str, hint: str) -> Problem:
         """Return the problem of a sensitive variable in a place where its value would be visible."""
         message = f'variable "{name}" is sensitive, but {reason}'
         return Problem(code=Code.SENSITIVE, key=use.key_of(use.path), message=message, hint=hint, culprit=name)
@@ -136,7 +136,7 @@ def _attribute_or_table(use: TextUse) -> str:
 
 
 def _exposure(place: str) -> Exposure:
-    """Return who can read a text of `place`: an attribute, or the kind of a table."""
+    """Return the readers of a text at `place`: an attribute, or the kind of a table."""
     return ATTRIBUTES[place].exposure if place in ATTRIBUTES else Exposure.PRINTED
 
 

@@ -30,10 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _SourcedValue:
-    """A value and a description of its source, for messages."""
+    """A value and its source, such as `--var`. The source is empty for a default."""
 
     value: Any
     source: str
+
+    def text(self, shown: str) -> str:
+        """Return the value as the subject of a sentence. `shown` is the printable value."""
+        return f'the value "{shown}" of {self.source}' if self.source else f'the default "{shown}"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,37 +196,49 @@ class _Variable:
         """Return the value, converted to the variable's type, or a Problem."""
         if not self.name.isidentifier():
             message = f'"{one_line(self.name)}" is not a valid variable name'
-            return self._problem(Code.BAD_VARIABLE_NAME, message, "use letters, digits and underscores")
+            return self._problem_of_variable(Code.BAD_VARIABLE_NAME, message, "use letters, digits and underscores")
         if self.name in RESERVED:
             message = f'"{self.name}" is a reserved name in templates'
-            return self._problem(Code.BAD_VARIABLE_NAME, message, "rename the variable")
+            return self._problem_of_variable(Code.BAD_VARIABLE_NAME, message, "rename the variable")
         if outside is None and default is None:
             env = f", or set {one_line(self.spec.env)}" if self.spec.env else ""
             message = f'variable "{self.name}" has no value'
-            return self._problem(Code.VARIABLE_WITHOUT_VALUE, message, f"pass --var {self.name}=…{env}")
+            return self._problem_of_variable(Code.VARIABLE_WITHOUT_VALUE, message, f"pass --var {self.name}=…{env}")
         variable_type = VariableType(self.spec.type) if self.spec.type else type_of(default)
-        sourced = outside or _SourcedValue(value=default, source="its default")
+        sourced = outside or _SourcedValue(value=default, source="")
         try:
             value = _as_type(variable_type, sourced.value)
             _check_limits(self.spec, variable_type, value)
         except _InvalidValueError as error:
             shown = MASK if self.sensitive else short_name(str(sourced.value), _EXCERPT)
-            message = f'variable "{self.name}" cannot take "{shown}" from {sourced.source}: {error}'
-            return self._problem(error.code, message, culprit="" if outside else str(default))
+            message = f'variable "{self.name}": {error.sentence(sourced.text(shown))}'
+            return self._problem_of_variable(error.code, message, culprit="" if outside else str(default))
         return value
 
-    def _problem(self, code: Code, message: str, hint: str = "", culprit: str = "") -> Problem:
+    def _problem_of_variable(self, code: Code, message: str, hint: str = "", culprit: str = "") -> Problem:
         """Return a problem that marks `culprit`, the invalid default, or else the variable's name."""
         key: KeyPath = ("variables", self.name)
         return Problem(code=code, key=key, message=message, hint=hint, culprit=culprit, of_key=not culprit)
 
 
 class _InvalidValueError(ValueError):
-    """A value that is invalid for a variable. The text is the reason, worded as the end of a sentence."""
+    """A value that is invalid for a variable. `reason` is the predicate of a sentence about the value."""
 
-    def __init__(self, text: str, code: Code) -> None:
-        super().__init__(text)
+    def __init__(self, reason: str, code: Code) -> None:
+        super().__init__(reason)
         self.code = code
+
+    def sentence(self, value: str) -> str:
+        """Return a sentence whose subject is `value`, such as `the default "x"`."""
+        return f"{value} {self}"
+
+
+class _InvalidPatternError(_InvalidValueError):
+    """An invalid `pattern` of a variable. Its text is a whole sentence, since no value is at fault."""
+
+    def sentence(self, value: str) -> str:  # noqa: ARG002
+        """Return the text of the error."""
+        return str(self)
 
 
 def type_of(value: Any) -> VariableType:
@@ -245,14 +261,14 @@ def type_of(value: Any) -> VariableType:
 def _as_type(variable_type: VariableType, value: Any) -> Any:
     """Convert `value`, a text from outside or a TOML value, to the type. Raises _InvalidValueError."""
     if isinstance(value, str):
-        return _parse(variable_type, value)
+        return _parse_value(variable_type, value)
     if variable_type is VariableType.STRING and isinstance(value, int | float):
         return str(value).lower() if isinstance(value, bool) else str(value)
     if type_of(value) is not variable_type and (variable_type, type_of(value)) != (
         VariableType.FLOAT,
         VariableType.INT,
     ):
-        msg = f"it is not {_TYPE_NAMES[variable_type]}"
+        msg = f"is not {_TYPE_NAMES[variable_type]}"
         raise _InvalidValueError(msg, Code.VARIABLE_TYPE)
     return value
 
@@ -268,7 +284,7 @@ _TYPE_NAMES = {
 _BOOLS = dict.fromkeys(("true", "1", "yes", "on"), True) | dict.fromkeys(("false", "0", "no", "off", ""), False)
 
 
-def _parse(variable_type: VariableType, text: str) -> Any:
+def _parse_value(variable_type: VariableType, text: str) -> Any:
     value: Any = None
     match variable_type:
         case VariableType.STRING:
@@ -284,7 +300,7 @@ def _parse(variable_type: VariableType, text: str) -> Any:
         case VariableType.MAP:
             value = read_value(text) if text.lstrip().startswith("{") else None
     if value is None:
-        msg = f"it is not {_TYPE_NAMES[variable_type]}"
+        msg = f"is not {_TYPE_NAMES[variable_type]}"
         raise _InvalidValueError(msg, Code.VARIABLE_TYPE)
     return value
 
@@ -296,7 +312,7 @@ _FLOAT = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 def _number(variable_type: VariableType, text: str) -> int | float | None:
     """Parse `text` from outside as a number; None if it is no number. Raises _InvalidValueError for leading zeros."""
     if _LEADING_ZEROS.match(text):
-        msg = "the number has a leading zero; for text, put the default in quotes"
+        msg = "has a leading zero; for text, put the default in quotes"
         raise _InvalidValueError(msg, Code.VARIABLE_TYPE)
     try:
         if variable_type is VariableType.INT:
@@ -309,17 +325,17 @@ def _number(variable_type: VariableType, text: str) -> int | float | None:
 def _check_limits(spec: VariableSpec, variable_type: VariableType, value: Any) -> None:
     """Raise _InvalidValueError if the declaration of the variable does not allow `value`."""
     if spec.required and value in ("", [], {}):
-        msg = "it must not be empty"
+        msg = "is empty, but the variable is required"
         raise _InvalidValueError(msg, Code.VARIABLE_EMPTY)
     if spec.choices and not any(_is_choice(value, choice) for choice in spec.choices):
-        msg = f"it must be one of {', '.join(one_line(str(choice)) for choice in spec.choices)}"
+        msg = f"is not one of {', '.join(one_line(str(choice)) for choice in spec.choices)}"
         raise _InvalidValueError(msg, Code.VARIABLE_CHOICE)
     if spec.min is not None or spec.max is not None:
         _check_range(spec, variable_type, value)
     if spec.pattern:
         _check_pattern(spec.pattern, variable_type, value)
     if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in strings_in(value)):
-        msg = f"it has fewer than {SHORTEST} characters and cannot be redacted"
+        msg = f"has fewer than {SHORTEST} characters and cannot be redacted"
         raise _InvalidValueError(msg, Code.SENSITIVE_TOO_SHORT)
 
 
@@ -330,13 +346,13 @@ def _is_choice(value: Any, choice: Any) -> bool:
 
 def _check_range(spec: VariableSpec, variable_type: VariableType, value: Any) -> None:
     if variable_type not in {VariableType.INT, VariableType.FLOAT}:
-        msg = "`min` and `max` apply only to numbers"
+        msg = "is not a number, but the variable has `min` or `max`"
         raise _InvalidValueError(msg, Code.VARIABLE_LIMIT)
     if spec.min is not None and value < spec.min:
-        msg = f"it must be at least {spec.min}"
+        msg = f"is less than the minimum {spec.min}"
         raise _InvalidValueError(msg, Code.VARIABLE_RANGE)
     if spec.max is not None and value > spec.max:
-        msg = f"it must be at most {spec.max}"
+        msg = f"is greater than the maximum {spec.max}"
         raise _InvalidValueError(msg, Code.VARIABLE_RANGE)
 
 
@@ -345,7 +361,7 @@ def _check_pattern(pattern: str, variable_type: VariableType, value: Any) -> Non
     import re2  # noqa: PLC0415
 
     if variable_type is not VariableType.STRING:
-        msg = "`pattern` applies only to text"
+        msg = "is not text, but the variable has a `pattern`"
         raise _InvalidValueError(msg, Code.VARIABLE_LIMIT)
     options = re2.Options()
     options.log_errors = False
@@ -353,9 +369,9 @@ def _check_pattern(pattern: str, variable_type: VariableType, value: Any) -> Non
         match = re2.compile(pattern, options=options).search(value)
     except re2.error as error:
         msg = f"the pattern {one_line(pattern)} is invalid: {one_line(_re2_message(error))}"
-        raise _InvalidValueError(msg, Code.BAD_PATTERN) from None
+        raise _InvalidPatternError(msg, Code.BAD_PATTERN) from None
     if match is None:
-        msg = f"it does not match {one_line(pattern)}"
+        msg = f"does not match {one_line(pattern)}"
         raise _InvalidValueError(msg, Code.VARIABLE_PATTERN)
 
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mpbake.run.step_runner import StepRunner
 
 WORKERS = 256
-"""The maximum number of calls that run at once on all nodes. Each call is a thread that waits for a process."""
+"""The maximum number of parallel calls on all nodes. Each call is a thread that waits for a process."""
 _LONGEST_WAIT = 1.0
 """While a run only waits for a lost node, it checks for a stop request after this many seconds."""
 
@@ -63,7 +63,7 @@ class StopRequest:
             action()
 
     def then(self, action: Callable[[], None]) -> None:
-        """Call `action` at each request, and at once if a request was made before."""
+        """Call `action` at each request to stop. If a request was made before, call it immediately as well."""
         self._actions.append(action)
         if self.signal and action not in self._called:  # else a signal arrived just now and has called `action`
             action()
@@ -323,7 +323,10 @@ def _lost_node(result: StepResult) -> Node | None:
 
 
 def _with_required_node(result: StepResult) -> StepResult:
-    """Return the final `result`. If a required node was lost, the error says that mpbake therefore does not retry."""
+    """Return the final `result`.
+
+    If a required node was lost, extend its error by the reason why mpbake does not retry.
+    """
     node = _lost_node(result)
     if node is None or result.error is None or not node.required:
         return result
@@ -331,7 +334,7 @@ def _with_required_node(result: StepResult) -> StepResult:
 
 
 def required_node_error(error: MpbakeError, node: Node) -> MpbakeError:
-    """Return `error` with a line that says that `node` is required."""
+    """Return `error` with an additional line: `node` is required."""
     return error.with_line(f"node {node.id} has `required = true`, so mpbake does not retry")
 
 

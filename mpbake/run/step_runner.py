@@ -34,4 +34,4 @@ class StepRunner(Protocol):
         """Wait for background work of steps. The executor calls `finish` once, when every step is over."""
 
     def cancel(self) -> None:
-        """End the running work soon; at a second call, at once. Signal handlers may call `cancel`."""
+        """Stop the running work, and kill it at a second call. Signal handlers may call `cancel`."""

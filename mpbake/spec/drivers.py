@@ -77,22 +77,28 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
     for node in nodes:
         key: KeyPath = ("builders", node.builder)
         if node.driver.rules.is_placed_by_buildx or node.missing:
-            message, hint = (
-                f"{node.builder}: buildx, not mpbake, assigns platforms to the nodes of this builder",
-                "",
-            )
+            message = f"{node.builder}: buildx, not mpbake, assigns platforms to the nodes of this builder"
+            hint = ""
             if node.missing:
                 message = f"{node.builder}: unknown builder; if it is a docker context, its engine builds all platforms"
                 hint = "run `docker buildx ls` to see its name"
             yield Problem(code=Code.PLACED_BY_BUILDX, key=(*key, "external"), message=message, hint=hint)
         if node.insecure and node.endpoint.startswith("tcp://") and not node.tls.is_set:
-            subject = f"{node.id}: {one_line(node.endpoint)} has no TLS (insecure = true)"
-            message, hint = (
-                f"{subject}: anyone who can reach its port has full control of it",
-                "set tls = { ca, cert, key }",
-            )
+            message = f"{node.id}: {one_line(node.endpoint)} has no TLS (insecure = true)"
+            hint = "set tls = { ca, cert, key }: without TLS, everyone who reaches the port controls the node"
             at = (*key, "nodes", node.name, "insecure")
             yield Problem(code=Code.INSECURE_NODE, key=at, message=message, hint=hint)
+        yield from _spreading_warnings(node)
+
+
+def _spreading_warnings(node: Node) -> Iterator[Problem]:
+    """Warn about an option that spreads builds over the pods of `node`, but not the builds of a run."""
+    options = dict(node.options)
+    if not node.external and options.get("loadbalance") == "random" and int(options.get("replicas", "1")) > 1:
+        message = f'{node.id}: mpbake builds all targets of a run in one pod, despite loadbalance = "random"'
+        hint = "to spread the targets of a run, declare several nodes instead of several replicas"
+        key = ("builders", node.builder, "nodes", node.name, "loadbalance")
+        yield Problem(code=Code.DOUBTFUL_VALUE, key=key, message=message, hint=hint)
 
 
 def table_text() -> str:

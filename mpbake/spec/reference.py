@@ -72,11 +72,11 @@ def reference_text(model: type[PlanSpec] = PlanSpec) -> str:
     for section in _sections(_Section(header="", table=schema), schema["definitions"], target):
         parts += [f"## {section.title}\n", f"{section.table['description']}\n"]
         if section.table["title"] == target:
-            parts += [_INHERITANCE, _rows(section.table, attributes, schema)]
+            parts += [_INHERITANCE, _key_rows(section.table, attributes, schema)]
         elif _is_most_of(section.table, schema["definitions"][target]):
             parts += [_same_keys(section.table, schema["definitions"][target])]
         else:
-            parts += [_rows(section.table, {}, schema)]
+            parts += [_key_rows(section.table, {}, schema)]
     return "\n".join(parts)
 
 
@@ -125,7 +125,7 @@ def _table_in(schema: Any) -> str:
     return next((reference.rpartition("/")[2] for reference in references if reference), "")
 
 
-def _rows(table: Mapping[str, Any], attributes: Mapping[str, Attribute], root: Mapping[str, Any]) -> str:
+def _key_rows(table: Mapping[str, Any], attributes: Mapping[str, Attribute], root: Mapping[str, Any]) -> str:
     columns = ["key", "type", "default", *(["inherited"] if attributes else []), "meaning"]
     rows = [columns, ["---"] * len(columns)]
     for key, schema in table["properties"].items():

@@ -29,12 +29,12 @@ def plan_schema(model: type[PlanSpec] = PlanSpec) -> dict[str, Any]:
     """Return the schema of a plan whose tables `model` describes."""
     generated = model.model_json_schema(by_alias=True, ref_template=f"{_DEFINITIONS}{{model}}")
     definitions = {
-        table_name(name): _table(schema, table_name(name)) for name, schema in sorted(generated["$defs"].items())
+        table_name(name): _table_schema(schema, table_name(name)) for name, schema in sorted(generated["$defs"].items())
     }
     template = {"title": "template", "description": "A template: {{ expression }} or {% statement %}."}
     return {
         "$schema": DIALECT,
-        **_table(generated, "build.toml"),
+        **_table_schema(generated, "build.toml"),
         "definitions": {**definitions, "template": {**template, **TEMPLATE_SCHEMA}},
     }
 
@@ -52,7 +52,7 @@ def table_name(model: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", model.removesuffix("Spec")).lower()
 
 
-def _table(table: Mapping[str, Any], title: str) -> dict[str, Any]:
+def _table_schema(table: Mapping[str, Any], title: str) -> dict[str, Any]:
     """Return the schema of a table, with its keys in the order of the model."""
     return {
         "title": title,

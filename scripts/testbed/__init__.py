@@ -1,5 +1,5 @@
 """A Docker engine, a registry and BuildKit nodes on this machine, for the demo and for the engine tests.
 
-Everything is real and local. It needs no account, no second machine, and the network only for Debian's packages, once.
-`README.md` in this folder says how the parts fit together.
+All parts are real and local. The testbed needs no account and no second machine. It uses the network only once, for
+Debian's packages. `README.md` in this folder explains how the parts work together.
 """

@@ -1,4 +1,4 @@
-"""`python -m testbed up|down|env --dir DIR [--with cluster,node-image,ssh]`, with PYTHONPATH=scripts."""
+"""The command `python -m testbed up|down|env --dir DIR [--with cluster,node-image,ssh]`, with PYTHONPATH=scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; the exit code is 1 if something is missing or failed."""
+    """Run one command, and return its exit code: 1 if something is missing or failed."""
     options = _parser().parse_args(arguments)
     testbed = Testbed(options.dir)
     try:

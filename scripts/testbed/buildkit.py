@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 _SECONDS = 30
 
 
-# Each has 14 characters, as `state_version` needs. The second represents the release in MPBAKE_TEST_BUILDKIT.
+# Each version has 14 characters, as `state_version` needs. The second stands for the release in MPBAKE_TEST_BUILDKIT.
 _DEBIAN_VERSION, _NAMED_VERSION = "v0.13.2+debian", "v0.32.0+newest"
 
 Release = Literal["default", "engine", "named"]
-"""Which BuildKit a node has: the engine's own, that of MPBAKE_TEST_BUILDKIT, or by default the latter if it is set."""
+"""The BuildKit of a node: the engine's own or that of MPBAKE_TEST_BUILDKIT. By default the latter, if it is set."""
 
 
 def upstream(place: Place, engine: Engine, platform: str, release: Release = "default") -> Upstream:
-    """Return the BuildKit behind a node that represents a machine of that platform.
+    """Return the BuildKit for a node that represents a machine of that platform.
 
-    If the testbed has its own engines, the arm64 machine has one of its own. Two nodes in front of one engine share its
-    image store, where each sets the name of what it exports. If both do so at once, one of them sometimes fails with
-    "already exists". A BuildKit container has no such store.
+    If the testbed has its own engines, the arm64 machine gets a separate engine. Two nodes in front of one engine share
+    its image store, and each sets the name of its exported image there. If both do so at the same time, one of them
+    sometimes fails with "already exists". A BuildKit container has no such store.
     """
     if release == "named" or (release == "default" and named_buildkit(place.environ)):
         path = buildkitd_socket(place, "arm64" if platform == "linux/arm64" else "main")
@@ -48,7 +48,7 @@ def upstream(place: Place, engine: Engine, platform: str, release: Release = "de
 
 
 def start_buildkit(place: Place, engine: Engine) -> None:
-    """Start what nodes need in addition to the engine, unless it runs."""
+    """Start the engine or buildkitd that nodes need in addition to the testbed's engine, unless it runs."""
     if named_buildkit(place.environ):
         for name in ("main", "arm64"):
             start_buildkitd(place, name)
@@ -59,7 +59,7 @@ def start_buildkit(place: Place, engine: Engine) -> None:
 
 
 def check_platforms(engine: Engine) -> None:
-    """Raise TestbedError unless the engine builds for both platforms, natively or by emulation."""
+    """Raise TestbedError unless the engine builds for both platforms, natively or with emulation."""
     inspected = engine.docker("buildx", "inspect", "default")
     if missing := [name for name in ("linux/amd64", "linux/arm64") if name not in inspected]:
         message = (

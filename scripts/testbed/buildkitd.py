@@ -1,4 +1,4 @@
-"""BuildKit of the release in MPBAKE_TEST_BUILDKIT: a folder with the programs buildkitd and buildctl."""
+"""The BuildKit release in MPBAKE_TEST_BUILDKIT: a folder with the programs buildkitd and buildctl."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ DaemonName = Literal["main", "arm64"]
 
 
 def named_buildkit(environ: Mapping[str, str]) -> Path | None:
-    """Return the folder in the variable, None if it is not set; TestbedError if a program is missing there."""
+    """Return the folder in the variable, or None if the variable is not set.
+
+    Raise TestbedError if a program is missing.
+    """
     if not environ.get(VARIABLE):
         return None
     folder = Path(environ[VARIABLE])
@@ -35,7 +38,7 @@ def named_buildkit(environ: Mapping[str, str]) -> Path | None:
 
 
 def require_buildkit(environ: Mapping[str, str]) -> Path:
-    """Return the folder in the variable; TestbedError if the variable is not set."""
+    """Return the folder in the variable. Raise TestbedError if the variable is not set."""
     folder = named_buildkit(environ)
     if folder is None:
         message = f"This needs a BuildKit release: set {VARIABLE} to a folder with {' and '.join(PROGRAMS)}."
@@ -49,7 +52,7 @@ def buildkitd_socket(place: Place, name: DaemonName) -> Path:
 
 
 def start_buildkitd(place: Place, name: DaemonName) -> None:
-    """Start that buildkitd on this machine unless it runs; its builds use the host's network."""
+    """Start this buildkitd on this machine unless it runs. Its builds use the host's network."""
     programs = require_buildkit(place.environ)
     ensure_tools(place, "runc")
     path = buildkitd_socket(place, name)
@@ -60,7 +63,7 @@ def start_buildkitd(place: Place, name: DaemonName) -> None:
     place.note("mounts", str(folder))
     place.note("cgroup", f"mpbake-{place.key}")
     place.note("daemon", daemon)
-    # The default of --otel-socket-path is a path in /run, which two daemons cannot share.
+    # by default --otel-socket-path is a path in /run, which two daemons cannot share
     paths = ("--config", str(config), "--root", str(folder / "state"), "--addr", f"unix://{path}")
     argv = (str(programs / "buildkitd"), *paths, "--otel-socket-path", str(path.with_suffix(".otel")))
     place.daemon(daemon).start(argv, env=place.environ, ready=lambda: _connects(path))

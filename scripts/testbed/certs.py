@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _DAY = dt.timedelta(days=1)
@@ -32,7 +33,7 @@ _SIGNS_CERTIFICATES = x509.KeyUsage(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authority:
-    """A certificate authority that is never stored: it exists only while it signs."""
+    """A certificate authority whose key is never stored."""
 
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
@@ -52,13 +53,23 @@ class Authority:
         return cls(key=key, certificate=certificate.sign(key, hashes.SHA256()))
 
     def issue(
-        self, name: str, usage: x509.ObjectIdentifier, *, days: tuple[int, int] = (-1, 365)
+        self,
+        name: str,
+        usage: x509.ObjectIdentifier,
+        *,
+        days: tuple[int, int] = (-1, 365),
+        organization: str = "",
+        addresses: Sequence[str] = ("127.0.0.1",),
     ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
-        """Return a key and its certificate for localhost, with one extended usage, valid in this range of days."""
+        """Return a key and its certificate for localhost and the IP `addresses`, with one extended key usage.
+
+        `days` is its range of validity.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
-        here = (x509.DNSName("localhost"), x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")))
+        numbers = [x509.IPAddress(ipaddress.IPv4Address(address)) for address in addresses]
+        here = (x509.DNSName("localhost"), *numbers)
         certificate = (
-            _builder(_name(name), self.certificate.subject, key, days)
+            _builder(_name(name, organization), self.certificate.subject, key, days)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
             .add_extension(x509.SubjectAlternativeName(here), critical=False)
@@ -70,18 +81,18 @@ class Authority:
 
 def ensure_certificates(folder: Path) -> None:
     """Write ca.crt, server.crt, server.key, client.crt and client.key, unless valid ones exist."""
-    last = folder / "client.crt"  # the last one to be written
+    last = folder / "client.crt"  # this file is written last
     if last.exists() and _still_valid(last):
         return
     authority = Authority.create()
-    _write_certificate(folder / "ca.crt", authority.certificate)
+    write_certificate(folder / "ca.crt", authority.certificate)
     for name, usage in (
         ("server", ExtendedKeyUsageOID.SERVER_AUTH),
         ("client", ExtendedKeyUsageOID.CLIENT_AUTH),
     ):
         key, certificate = authority.issue(name, usage)
-        _write_key(folder / f"{name}.key", key)
-        _write_certificate(folder / f"{name}.crt", certificate)
+        write_key(folder / f"{name}.key", key)
+        write_certificate(folder / f"{name}.crt", certificate)
 
 
 def _builder(
@@ -99,8 +110,9 @@ def _builder(
     )
 
 
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+def _name(common: str, organization: str = "") -> x509.Name:
+    names = {NameOID.ORGANIZATION_NAME: organization, NameOID.COMMON_NAME: common}
+    return x509.Name([x509.NameAttribute(kind, value) for kind, value in names.items() if value])
 
 
 def _still_valid(file: Path) -> bool:
@@ -108,11 +120,13 @@ def _still_valid(file: Path) -> bool:
     return certificate.not_valid_after_utc > dt.datetime.now(dt.UTC) + _DAY
 
 
-def _write_certificate(file: Path, certificate: x509.Certificate) -> None:
+def write_certificate(file: Path, certificate: x509.Certificate) -> None:
+    """Write a certificate as PEM."""
     file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+def write_key(file: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    """Write a key as PEM that only its owner can read."""
     pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -1,4 +1,4 @@
-"""Undo what a testbed changed outside its folder."""
+"""Undo the changes of a testbed outside its folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 def undo_all(place: Place, engine: Engine | None) -> None:
     """Undo every change of the place, the newest first, and remove its folder.
 
-    A failure does not stop the rest. At the end TestbedError lists all failures, and the folder stays.
+    If one change cannot be undone, the others are undone anyway. Then TestbedError lists all failures, and the folder
+    stays.
     """
     if engine is not None and not engine.own:
         _remove_builders(place, engine)
@@ -38,14 +39,14 @@ def undo_all(place: Place, engine: Engine | None) -> None:
 
 
 def _remove_builders(place: Place, engine: Engine) -> None:
-    """Remove the builders that were made in the testbed, with their containers in the user's engine."""
+    """Remove the builders that were made in the testbed, and their containers in the user's engine."""
     for builder in (place.root / "buildx" / "instances").glob("*"):
-        with suppress(TestbedError):  # the engine of a node may be gone
+        with suppress(TestbedError):  # the engine of a node may no longer exist
             engine.docker("buildx", "rm", "--force", builder.name)
 
 
 def _try(place: Place, engine: Engine | None, change: Change) -> str:
-    """Undo the change; return the error, or an empty text."""
+    """Undo the change. Return the error, or an empty text."""
     try:
         _undo(place, engine, change)
     except (OSError, TestbedError) as error:
@@ -97,13 +98,16 @@ def _remove_container(engine: Engine | None, name: str) -> None:
 
 
 def _remove_image(engine: Engine | None, name: str) -> None:
-    """Remove the image from an engine that stays; the testbed's own engine is removed as a whole."""
+    """Remove the image from an engine that the testbed did not start.
+
+    The testbed's own engine is removed as a whole.
+    """
     if engine is not None and not engine.own and engine.has_image(name):
         engine.docker("image", "rm", "--force", name)
 
 
 def _remove_if_empty(folder: Path) -> None:
-    with suppress(OSError):  # something else uses it by now
+    with suppress(OSError):  # something else uses the image now
         folder.rmdir()
 
 
@@ -114,7 +118,7 @@ def _leave(place: Place, name: str) -> None:
 
 
 def _unmount_below(place: Place, folder: Path) -> None:
-    """Unmount what a crashed engine left mounted below the folder, the deepest first."""
+    """Unmount the file systems that a crashed engine left below the folder, the deepest first."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [Path(line.split()[4]) for line in mounts]
     for point in reversed([point for point in points if point.is_relative_to(folder)]):
@@ -122,7 +126,7 @@ def _unmount_below(place: Place, folder: Path) -> None:
 
 
 def _remove_cgroup(place: Place, name: str) -> None:
-    """Kill what a crashed engine left running, and remove its control groups."""
+    """Kill the processes that a crashed engine left running, and remove its control groups."""
     shims = list(_shims(place))
     _kill([*shims, *_children(shims)])
     for top in (*_CGROUPS.glob(f"*/{name}"), _CGROUPS / name):
@@ -138,17 +142,17 @@ def _empty(group: Path) -> None:
 
 
 def _shims(place: Place) -> Iterator[int]:
-    """Yield the helper processes of containers that a containerd of this testbed started."""
+    """Yield the processes that a containerd of this testbed started, one for each container."""
     ours = f"{place.sockets}/".encode()
     for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # the process may end meanwhile
+        with suppress(OSError):  # the process may have ended meanwhile
             command = (folder / "cmdline").read_bytes()
             if b"containerd-shim" in command and ours in command:
                 yield int(folder.name)
 
 
 def _children(parents: list[int]) -> Iterator[int]:
-    """Yield the first processes of those containers; all others in the containers end with them."""
+    """Yield the first process of each of those containers. The other processes of a container end with it."""
     for parent in parents:
         with suppress(OSError):
             listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()

@@ -1,4 +1,4 @@
-"""Settings with which docker and buildx reach a testbed's engine and do not change the user's files."""
+"""Settings with which docker and buildx use a testbed's engine without changing the user's files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def users_client(place: Place) -> dict[str, str]:
 
 
 def _docker_config(place: Place, *, inherit: bool) -> Path:
-    """Return a DOCKER_CONFIG with the requested buildx plugin; with `inherit`, with the user's other settings."""
+    """Return a DOCKER_CONFIG with the requested buildx plugin. With `inherit` it also has the user's other settings."""
     folder = place.folder("docker-config")
     _link(folder / "cli-plugins" / "docker-buildx", tool_path("docker-buildx", place.environ))
     if inherit:
@@ -53,7 +53,7 @@ def _users_config(environ: Mapping[str, str]) -> Path:
 
 
 def _link(link: Path, target: str | None) -> None:
-    file = Path(target).resolve() if target is not None else None  # the path may go through this link
+    file = Path(target).resolve() if target is not None else None  # the path may lead through this link
     link.parent.mkdir(exist_ok=True)
     link.unlink(missing_ok=True)
     if file is not None:

@@ -26,7 +26,7 @@ EngineName = Literal["main", "arm64", "classic"]
 
 
 def start_engine(place: Place, name: EngineName) -> Engine:
-    """Start the testbed's engine of that name unless it runs; "classic" has the classic image store."""
+    """Start the testbed's engine of that name unless it runs. The engine "classic" has the classic image store."""
     engine = own_engine(place, name)
     ensure_tools(place, "containerd", "dockerd", "docker", "docker-buildx", "ip")
     bridge = ensure_bridge(place, name[0])
@@ -41,7 +41,7 @@ def start_engine(place: Place, name: EngineName) -> Engine:
 
 
 def own_engine(place: Place, name: EngineName) -> Engine:
-    """Return the testbed's engine of that name, whether it runs or not."""
+    """Return the testbed's engine of that name. It may be stopped."""
     host = f"unix://{engine_socket(place, name)}"
     return Engine(
         host=host,
@@ -79,7 +79,7 @@ def remove_containers(place: Place, path: str) -> None:
 
 
 def _note_leftovers(place: Place) -> None:
-    """Note the folders outside the testbed's that engines and buildx make and never remove."""
+    """Note the folders outside the testbed that engines and buildx make and never remove."""
     groups = [folder for folder in (_CGROUPS, *_CGROUPS.glob("*")) if (folder / "cgroup.procs").exists()]
     for path in (*_RUN_FOLDERS, *(group / name for group in groups for name in ("docker", "docker/buildx"))):
         if not path.exists():

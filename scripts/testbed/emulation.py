@@ -1,4 +1,4 @@
-"""QEMU for the other processor, registered with the kernel."""
+"""QEMU for the processors that this machine does not have, registered with the kernel."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from testbed.place import Place
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
-# For each machine, the emulators of platforms that the testbed builds and the machine does not run natively.
+# For each machine, the emulators of the testbed's platforms that the machine does not run natively.
 _EMULATORS: Mapping[str, tuple[str, ...]] = {
     "x86_64": ("qemu-aarch64", "qemu-arm"),
     "aarch64": ("qemu-x86_64",),
@@ -26,7 +26,7 @@ _EMULATORS: Mapping[str, tuple[str, ...]] = {
 
 
 def ensure_emulation(place: Place) -> None:
-    """Register the emulators, as root. Start engines after it: an engine looks for emulators only once."""
+    """Register the emulators, as root. Start engines afterwards: an engine looks for emulators only once."""
     ensure_tools(place, *missing_emulators())
     for change in shared_changes():
         place.note("shared", change.name)
@@ -34,12 +34,12 @@ def ensure_emulation(place: Place) -> None:
 
 
 def missing_emulators() -> tuple[str, ...]:
-    """Return the emulators that are not registered with the kernel yet."""
+    """Return the emulators that are not registered with the kernel."""
     return tuple(name for name in _emulators() if not (_BINFMT / name).exists())
 
 
 def shared_changes() -> tuple[Shared, ...]:
-    """Return the changes of the machine that registering makes, in their order."""
+    """Return the changes of the machine that register the emulators, in their order."""
     mount = Shared(
         name="binfmt_misc",
         exists=(_BINFMT / "register").exists,
@@ -59,9 +59,9 @@ def _registration(name: str) -> Shared:
 
 
 def _register(name: str) -> None:
-    """Give the kernel the line that Debian's package has for the emulator.
+    """Register the emulator with the kernel, with the line in Debian's package.
 
-    Because of its flag F the kernel opens the emulator now, so that it works inside containers.
+    The flag F in this line makes the kernel open the emulator now, so that it works inside containers.
     """
     lines = Path(f"/usr/lib/binfmt.d/{name}.conf").read_text().splitlines()
     line = next(line for line in lines if line.startswith(f":{name}:"))

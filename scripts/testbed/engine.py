@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Store = Literal["containerd", "classic"]
 
 BUILDKIT_IMAGE = "moby/buildkit:buildx-stable-1"
-_PROBE_SECONDS = 20  # an engine behind ssh may be slow, or never answer
+_PROBE_SECONDS = 20  # an engine behind ssh may be slow or never answer
 _PULL_SECONDS = 300
 
 
@@ -30,9 +30,9 @@ _PULL_SECONDS = 300
 class Engine:
     """An engine that answers.
 
-    `own` says whether this testbed started it. `local` says whether it and this process have the same ports on
-    127.0.0.1, which is not so for an engine in a virtual machine. `buildkit` says whether it has BuildKit's own image.
-    `client` holds the variables that point a docker command to it, on top of `environ`.
+    `own` says whether this testbed started it. `local` says whether the engine and this process have the same ports on
+    127.0.0.1; an engine in a virtual machine has other ports. `buildkit` says whether it has BuildKit's own image.
+    `client` holds the variables with which a docker command uses this engine, in addition to `environ`.
     """
 
     host: str
@@ -45,36 +45,36 @@ class Engine:
 
     @property
     def env(self) -> dict[str, str]:
-        """The whole environment of a docker command."""
+        """The complete environment of a docker command."""
         return {**self.environ, **self.client}
 
     @property
     def socket(self) -> Path | None:
-        """The unix socket on which it listens; None for an engine elsewhere."""
+        """The unix socket on which the engine listens. None for an engine on another machine."""
         scheme, _, path = self.host.partition("://")
         return Path(path) if scheme == "unix" else None
 
     def docker(self, *args: str, timeout: float = 120) -> str:
-        """Run `docker ARGS` and return its output; TestbedError if it fails."""
+        """Run `docker ARGS` and return its output. Raise TestbedError if it fails."""
         return run(("docker", *args), env=self.env, timeout=timeout).decode().strip()
 
     def has_image(self, reference: str) -> bool:
-        """Return whether the image is in its store."""
+        """Return whether the image is in the engine's store."""
         return bool(self.docker("image", "ls", "--quiet", reference))
 
     def save(self, file: Path) -> None:
-        """Write down which engine this is, for the next process."""
-        what = {name: getattr(self, name) for name in ("host", "store", "own", "local", "buildkit", "client")}
-        file.write_text(json.dumps(what))
+        """Save the facts of this engine for the next process."""
+        fields = {name: getattr(self, name) for name in ("host", "store", "own", "local", "buildkit", "client")}
+        file.write_text(json.dumps(fields))
 
     @classmethod
     def load(cls, file: Path, environ: Mapping[str, str]) -> Engine | None:
-        """Return the engine that was written down, or None."""
+        """Return the engine that was saved, or None."""
         return cls(environ=environ, **json.loads(file.read_text())) if file.exists() else None
 
 
 def find_engine(place: Place) -> Engine | None:
-    """Return the engine that the user's settings point to, with any image store; None if none answers.
+    """Return the engine of the user's settings, with any image store. Return None if no engine answers.
 
     This does not check for BuildKit's image: see `obtains_buildkit`.
     """
@@ -88,7 +88,7 @@ def find_engine(place: Place) -> Engine | None:
         host = run(context, env=env).decode().strip()
     except TestbedError:
         return None
-    if not info.get("ServerVersion"):  # `docker info` succeeds also without an engine
+    if not info.get("ServerVersion"):  # `docker info` succeeds even without an engine
         return None
     return Engine(
         host=host,
@@ -102,7 +102,7 @@ def find_engine(place: Place) -> Engine | None:
 
 
 def obtains_buildkit(engine: Engine) -> bool:
-    """Return whether the engine has BuildKit's image, or can pull it now."""
+    """Return whether the engine has BuildKit's image, or can pull it."""
     if engine.has_image(BUILDKIT_IMAGE):
         return True
     try:
@@ -113,5 +113,5 @@ def obtains_buildkit(engine: Engine) -> bool:
 
 
 def is_root_on_linux() -> bool:
-    """Return whether the testbed can start an engine here."""
+    """Return whether the testbed can start an engine on this machine."""
     return os.uname().sysname == "Linux" and os.getuid() == 0

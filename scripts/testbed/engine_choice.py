@@ -1,4 +1,4 @@
-"""The choice between the engine that is already there and one of the testbed."""
+"""The choice between an engine that already runs and an engine that the testbed starts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 def ensure_engine(place: Place) -> Engine:
     """Return the engine of this testbed, running.
 
-    This is the engine that the user's settings point to, if it can build for several platforms: by its containerd image
-    store, or by a BuildKit container. Otherwise it is an engine of the testbed, if that is possible. The choice is
-    kept.
+    This is the engine of the user's settings, if it can build for several platforms: with its containerd image store,
+    or with a BuildKit container. Otherwise the testbed starts an engine, if possible. The choice is recorded.
     """
     kept = Engine.load(engine_file(place), place.environ)
     engine = start_engine(place, "main") if kept is not None and kept.own else _choose(place, kept)
@@ -55,7 +54,7 @@ def _choose(place: Place, kept: Engine | None) -> Engine:
 
 
 def _with_buildkit(engine: Engine | None, kept: Engine | None) -> Engine | None:
-    """Return the engine with BuildKit's image if it can get it: tried only once, since that may take a while."""
+    """Return the engine, with BuildKit's image if it can get it. This is tried only once, since it can take a while."""
     if engine is None:
         return None
     if kept is not None and kept.host == engine.host:

@@ -6,6 +6,6 @@ from typing import ClassVar
 
 
 class TestbedError(Exception):
-    """Something that the testbed needs is unavailable; the message says what, and what to do."""
+    """Something that the testbed needs is unavailable. The message says what is missing and what to do."""
 
     __test__: ClassVar[bool] = False  # pytest would collect a class whose name begins with "Test"

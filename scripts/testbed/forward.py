@@ -1,4 +1,4 @@
-"""`python forward.py PORT HOST`: forward connections from a port of the loopback to the same port of a host."""
+"""The command `python forward.py PORT HOST`: forward connections from a local port to the same port of a host."""
 
 from __future__ import annotations
 

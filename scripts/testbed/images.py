@@ -1,4 +1,4 @@
-"""The images that builds of the testbed start from, made of Debian's packages if possible."""
+"""The images that builds of the testbed start from. They are made of Debian's packages if possible."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import platform
 import tarfile
 import tempfile
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.buildkitd import PROGRAMS, named_buildkit, require_buildkit
@@ -18,7 +19,7 @@ from testbed.packages import can_fetch, ensure_tools, fetch, tool_path
 from testbed.processes import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from testbed.buildkit import Release
     from testbed.engine import Engine
@@ -34,20 +35,24 @@ _NODE_FILES = Path(__file__).parent / "node_image"
 
 
 def base_packages(place: Place) -> dict[str, Path]:
-    """Return Debian's packages of the base image for each architecture, fetched once; none on other systems."""
+    """Return Debian's packages of the base image for each architecture, downloaded once. Other systems have none."""
     return fetch(place, "busybox-static", tuple(_PLATFORMS)) if can_fetch(place) else {}
 
 
 def push_base_image(engine: Engine, registry: RegistryClient, packages: Mapping[str, Path]) -> None:
     """Push `base:1`, a busybox for linux/amd64 and linux/arm64, unless the registry has it."""
-    if registry.has(_BASE):
-        return
     if packages:
-        repository, _, tag = _BASE.partition(":")
-        push_index(registry, repository, tag, _busybox_images(engine.environ, packages))
-    else:
+        push_busybox(engine.environ, registry, packages)
+    elif not registry.has(_BASE):
         copy = ("buildx", "imagetools", "create", "--tag", f"{registry.host}/{_BASE}", _PULLED_BASE)
         engine.docker(*copy, timeout=300)
+
+
+def push_busybox(environ: Mapping[str, str], registry: RegistryClient, packages: Mapping[str, Path]) -> None:
+    """Push `base:1`, made of the packages, unless the registry has it."""
+    if not registry.has(_BASE):
+        repository, _, tag = _BASE.partition(":")
+        push_index(registry, repository, tag, _busybox_images(environ, packages))
 
 
 def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None:
@@ -57,15 +62,15 @@ def ensure_node_image(place: Place, name: str, registry: RegistryClient) -> None
         repository, _, tag = image.partition(":")
         made = _build_named_node_image(place) if image == _NAMED_NODE else _build_node_image(place)
         push_image(registry, repository, tag, made)
-        place.note("image", name)  # buildx will pull it into the engine
+        place.note("image", name)  # later buildx pulls the image into the engine
 
 
 def node_image(engine: Engine, registry: RegistryClient, release: Release = "default") -> str:
-    """Return the name of the image from which buildx creates docker-container nodes here.
+    """Return the name of the image from which buildx creates docker-container nodes.
 
-    If MPBAKE_TEST_BUILDKIT names a release, the image holds that one. Otherwise an engine of the testbed gets an image
-    of dockerd, which holds the real BuildKit and is available offline. An engine that was already there gets BuildKit's
-    own image, if it is available.
+    If MPBAKE_TEST_BUILDKIT names a release, the image holds this release. Otherwise an engine of the testbed gets an
+    image of dockerd, which contains the real BuildKit and is available offline. An engine that the testbed did not
+    start gets BuildKit's own image, if available.
     """
     if release == "named" or (release == "default" and named_buildkit(engine.environ)):
         return f"{registry.host}/{_NAMED_NODE}"
@@ -85,7 +90,7 @@ def _busybox_images(environ: Mapping[str, str], packages: Mapping[str, Path]) ->
 
 
 def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
-    """Return the program in Debian's package."""
+    """Return the busybox program in Debian's package."""
     tar = run(("dpkg-deb", "--fsys-tarfile", str(package)), env=environ)
     with tarfile.open(fileobj=io.BytesIO(tar)) as files:
         member = next(entry for entry in files if entry.name.endswith("bin/busybox"))
@@ -97,7 +102,7 @@ def _busybox(package: Path, environ: Mapping[str, str]) -> bytes:
 
 
 def _commands(busybox: bytes, environ: Mapping[str, str]) -> list[str]:
-    """Return the names of the commands of that busybox, which must be one for this machine."""
+    """Return the names of the commands of that busybox. The busybox must be a program for this machine."""
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "busybox"
         program.write_bytes(busybox)
@@ -118,7 +123,8 @@ def _architecture() -> str:
     return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 
 
-def _build_node_image(place: Place) -> Image:
+def _build_node_image(place: Place, more: Mapping[str, bytes] = MappingProxyType({})) -> Image:
+    """Build the image of this machine's dockerd, which holds BuildKit, and more."""
     ensure_tools(place, "containerd", "dockerd", "docker-buildx")
     bridge = ensure_bridge(place, "n")
     busybox = _busybox(base_packages(place)[_architecture()], place.environ)
@@ -130,7 +136,7 @@ def _build_node_image(place: Place) -> Image:
     }
     base = _busybox_tree(busybox, commands)
     tree = Tree(
-        files={**base.files, **programs, **ours},
+        files={**base.files, **programs, **ours, **more},
         links={**base.links, "var/run": "/run"},
         folders=(*base.folders, "etc/docker", "run", "usr", "usr/bin", "var", "var/lib"),
     )
@@ -138,8 +144,23 @@ def _build_node_image(place: Place) -> Image:
     return build_image(f"linux/{_architecture()}", tree, run_part, compress=False)
 
 
-def _build_named_node_image(place: Place) -> Image:
-    """Build the image of a BuildKit release: its programs, this machine's runc with libraries, and busybox."""
+def build_pod_image(place: Place) -> Image:
+    """Build an image of BuildKit for the pods of a cluster: a node image with `pgrep`, which mpbake runs there."""
+    ensure_tools(place, "pgrep")
+    pgrep = _must_find(place, "pgrep")
+    more = _files({pgrep, *_libraries(place, pgrep)})
+    return _build_named_node_image(place, more) if named_buildkit(place.environ) else _build_node_image(place, more)
+
+
+def build_busybox_image(place: Place, command: Sequence[str]) -> Image:
+    """Build an image for this machine that runs a command of busybox."""
+    busybox = _busybox(base_packages(place)[_architecture()], place.environ)
+    tree = _busybox_tree(busybox, _commands(busybox, place.environ))
+    return build_image(f"linux/{_architecture()}", tree, {"Env": [_PATH], "Entrypoint": list(command)}, compress=False)
+
+
+def _build_named_node_image(place: Place, more: Mapping[str, bytes] = MappingProxyType({})) -> Image:
+    """Build the image of a BuildKit release: its programs, this machine's runc with libraries, busybox, and more."""
     ensure_tools(place, "runc")
     folder = require_buildkit(place.environ)
     busybox = _busybox(base_packages(place)[_architecture()], place.environ)
@@ -148,7 +169,7 @@ def _build_named_node_image(place: Place) -> Image:
     programs = {f"usr/bin/{name}": (folder / name).read_bytes() for name in PROGRAMS}
     programs["usr/bin/buildkit-runc"] = Path(runc).read_bytes()
     tree = Tree(
-        files={**base.files, **programs, **_files(_libraries(place, runc))},
+        files={**base.files, **programs, **_files(_libraries(place, runc)), **more},
         links=base.links,
         folders=(*base.folders, "run", "usr", "usr/bin", "var", "var/lib"),
     )

@@ -1,4 +1,4 @@
-"""Bridges for engines of the testbed, each with a network that nothing else on the machine uses."""
+"""Bridges for the testbed's engines. The network of each bridge is used by nothing else on the machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def ensure_bridge(place: Place, suffix: str) -> str:
-    """Return the name of the testbed's bridge with this (short) suffix, up and with an address of its own."""
-    name = f"mpb{place.key}{suffix}"  # a network device's name has at most 15 characters
+    """Return the name of the testbed's bridge with this (short) suffix. The bridge is up and has an address."""
+    name = f"mpb{place.key}{suffix}"  # the name of a network device has at most 15 characters
     if succeeds(("ip", "link", "show", name), env=place.environ):
         return name
     place.note("bridge", name)
-    with one_at_a_time():  # a network is free until its bridge has an address
+    with one_at_a_time():  # another testbed could take the same network until the bridge has an address
         network = _free_network(place)
         for command in (
             ("ip", "link", "add", name, "type", "bridge"),

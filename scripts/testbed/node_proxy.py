@@ -1,6 +1,6 @@
-"""A BuildKit node: a port or a socket that leads to the BuildKit of an engine, and records builds.
+"""A BuildKit node: a port or a socket that leads to the BuildKit of an engine, and a record of the builds.
 
-Run it as `python -m testbed.node_proxy SETTINGS.json`; `nodes.py` writes the settings.
+Run it as `python -m testbed.node_proxy SETTINGS.json`. `nodes.py` writes the settings.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 1 << 18
-# The request with which Docker's engine hands a connection over to the BuildKit inside it.
+# With this request, a Docker engine forwards the connection to the BuildKit inside it.
 _UPGRADE = b"POST /grpc HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
 
 
 class Source(Protocol):
-    """A stream to read bytes from."""
+    """A stream of incoming bytes."""
 
     async def read(self, size: int, /) -> bytes:
-        """Return the next bytes, about as many as requested at most; none at the end."""
+        """Return the next bytes, about `size` bytes at most, or no bytes at the end."""
 
 
 class Sink(Protocol):
-    """A stream to write bytes to."""
+    """A stream of outgoing bytes."""
 
     def write(self, data: bytes) -> None:
-        """Write, perhaps later."""
+        """Write bytes to the buffer of the stream."""
 
     async def drain(self) -> None:
-        """Wait until there is room again."""
+        """Wait until the buffer has room."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Witness:
-    """The file in which a node records each connection and each build, one JSON object a line."""
+    """The file in which a node records each connection and each build: one JSON object per line."""
 
     file: Path
 
     def note(self, event: str, connection: int, **more: object) -> None:
-        """Add one line; a line of this size is written as a whole."""
+        """Add one line. A line of this size is written in one piece."""
         entry = {"event": event, "connection": connection, "time": time.time(), **more}
         with self.file.open("a") as opened:
             opened.write(json.dumps(entry) + "\n")
@@ -60,21 +60,21 @@ class Witness:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """Serves connections, each in a task of its own."""
+    """A node that serves each connection in a task of its own."""
 
     settings: Settings
     witness: Witness
     numbers: itertools.count[int]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection, from its first byte until either side ends it."""
+        """Serve one connection from its first byte until either side ends it."""
         try:
             await self.bridge(reader, writer)
         finally:
             writer.close()
 
     async def bridge(self, source: Source, sink: Sink) -> None:
-        """Join a client with BuildKit until either side ends it."""
+        """Connect a client with BuildKit until either side ends the connection."""
         number = next(self.numbers)
         self.witness.note("connected", number)
         await asyncio.sleep(self.settings.delay)
@@ -113,7 +113,7 @@ class Node:
             await process.wait()
 
     async def _exchange(self, number: int, client: tuple[Source, Sink], engine: tuple[Source, Sink]) -> None:
-        """Copy in both directions until one side ends, and then end the other side: otherwise a build would go on."""
+        """Copy in both directions until one side ends. Then end the other side, so that BuildKit cancels the build."""
         copies = [
             asyncio.ensure_future(_copy(client[0], engine[1], self._watch(number))),
             asyncio.ensure_future(_copy(engine[0], client[1], self._posed())),
@@ -126,7 +126,7 @@ class Node:
             await asyncio.gather(*copies, return_exceptions=True)
 
     def _watch(self, number: int) -> Callable[[bytes], bytes]:
-        """Return a function that passes bytes on as they are, and records the builds that they ask for."""
+        """Return a function that returns its bytes unchanged, and records the builds that they request."""
         messages = MessageReader()
 
         def watch(data: bytes) -> bytes:
@@ -138,7 +138,7 @@ class Node:
         return watch
 
     def _posed(self) -> Callable[[bytes], bytes]:
-        """Return a function that passes bytes on, changed frame by frame if the node states a version or poses."""
+        """Return a function that changes frames if the node states a version or poses as a platform."""
         platform, version = self.settings.poses_as, self.settings.version
         if not platform and not version:
             return lambda data: data
@@ -152,7 +152,7 @@ class Node:
 
 
 async def _upgrade(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Ask a Docker engine to hand the connection over to the BuildKit inside it."""
+    """Ask a Docker engine to forward the connection to the BuildKit inside it."""
     writer.write(_UPGRADE)
     head = await reader.readuntil(b"\r\n\r\n")
     if b" 101 " not in head.partition(b"\r\n")[0]:
@@ -166,7 +166,7 @@ async def _copy(source: Source, sink: Sink, through: Callable[[bytes], bytes]) -
 
 
 def _tls(certificates: Path) -> ssl.SSLContext:
-    """Return settings that admit only clients with a certificate of our authority, and only HTTP/2, as gRPC needs."""
+    """Return TLS settings that admit only clients with a certificate of our authority, and only HTTP/2 (for gRPC)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates / "server.crt", certificates / "server.key")
     context.load_verify_locations(certificates / "ca.crt")
@@ -191,7 +191,7 @@ async def _main(settings: Settings) -> None:
     node = Node(settings=settings, witness=witness, numbers=itertools.count(1))
     server = await _listen(settings, node)
     await ended.wait()
-    server.close()  # the connections are cancelled when the loop ends
+    server.close()  # the tasks of open connections are cancelled when the loop ends
 
 
 if __name__ == "__main__":

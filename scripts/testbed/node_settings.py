@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The settings of one node.
+    """The settings of a node.
 
-    It listens on `port` of 127.0.0.1 with the certificates in `certificates`, or on the unix socket `socket` without
-    any. It leads to the BuildKit of the engine behind `engine_socket`, to the buildkitd behind `buildkit_socket`, or to
-    the standard streams of `command`. `poses_as` is the platform that it lists first. `version` is what it states as
-    the version of its BuildKit if that was built without one. Each connection waits `delay` seconds for an answer.
+    The node listens on `port` of 127.0.0.1 with the certificates in `certificates`, or on the unix socket `socket`
+    without TLS. It leads to the BuildKit of the engine behind `engine_socket`, to the buildkitd behind
+    `buildkit_socket`, or to the standard streams of `command`. It lists the platform `poses_as` first. If its BuildKit
+    was built without a version, the node reports `version`. Each connection waits for `delay` seconds before the first
+    answer.
     """
 
     witness: str

@@ -1,4 +1,4 @@
-"""BuildKit nodes, as the rest of the testbed and tests see them."""
+"""BuildKit nodes, for the rest of the testbed and for tests."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SOURCES = Path(__file__).parent.parent
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Upstream:
-    """The BuildKit behind nodes: that in the engine behind a socket, a buildkitd, or a command's streams.
+    """The BuildKit behind a node: the one in the engine behind a socket, a buildkitd, or the streams of a command.
 
-    `env` is the environment of the command. `version` is what nodes state as the version of a BuildKit that was built
-    without one, as Debian's is; the nodes of users state one.
+    `env` is the environment of the command. `version` is the version that nodes report if their BuildKit was built
+    without one, like Debian's. The BuildKit of users always reports one.
     """
 
     engine_socket: str = ""
@@ -38,11 +38,11 @@ class Upstream:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Build:
-    """A build that a node was asked for.
+    """A build that was requested from a node.
 
-    `platforms` is empty if the client left the choice to the node. `attributes` are those of BuildKit's frontend:
-    `filename`, `target`, `build-arg:NAME`, `label:NAME` and so on. Builds over one `connection` belong to one run of
-    buildx.
+    `platforms` is empty if the client let the node choose. `attributes` are the attributes of BuildKit's frontend:
+    `filename`, `target`, `build-arg:NAME`, `label:NAME` and others. All builds over one `connection` belong to one
+    process of buildx.
     """
 
     time: float
@@ -53,7 +53,7 @@ class Build:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Node:
-    """A BuildKit node in a background process of its own."""
+    """A BuildKit node in a background process."""
 
     name: str
     endpoint: str
@@ -62,49 +62,53 @@ class Node:
     env: Mapping[str, str]
 
     def start(self) -> None:
-        """Start it unless it runs."""
+        """Start the node unless it runs."""
         file = self.daemon.folder / f"{self.daemon.name}.json"
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(asdict(self.settings)))
         if self.settings.socket and self.daemon.pid() is None:
-            Path(self.settings.socket).unlink(missing_ok=True)  # otherwise it would seem to listen at once
+            # an old socket would look like a node that already listens
+            Path(self.settings.socket).unlink(missing_ok=True)
         env = {**self.env, "PYTHONPATH": str(SOURCES)}
         argv = (sys.executable, "-m", "testbed.node_proxy", str(file))
         self.daemon.start(argv, env=env, ready=self._listens)
 
     def stop(self) -> None:
-        """Stop it with every connection: a dead node, which refuses new ones."""
+        """Stop the node and end every connection. A stopped node refuses new connections."""
         self.daemon.stop()
 
     def pause(self) -> None:
-        """Freeze it: a hanging node, which accepts connections and never answers."""
+        """Freeze the node. A frozen node accepts connections and never answers."""
         self.daemon.pause()
 
     def resume(self) -> None:
-        """Resume it after a pause."""
+        """Resume the node after a pause."""
         self.daemon.resume()
 
     def builds(self) -> list[Build]:
-        """Return every build that it was asked for since it was made or last told to forget, in order."""
+        """Return every build that was requested since the record began, in order."""
         return read_builds(Path(self.settings.witness))
 
     def connections(self) -> int:
-        """Return how many connections it accepted, those of mere queries included."""
+        """Return the number of accepted connections, including those without a build."""
         return len([event for event in self._events() if event["event"] == "connected"])
 
     def open_connections(self) -> int:
-        """Return how many of its connections have not ended."""
+        """Return the number of open connections."""
         return read_open_connections(Path(self.settings.witness))
 
     def forget(self) -> None:
-        """Begin a new record of builds and connections."""
+        """Start a new record of builds and connections."""
         Path(self.settings.witness).unlink(missing_ok=True)
 
     def _events(self) -> list[dict[str, Any]]:
         return _events(Path(self.settings.witness))
 
     def _listens(self) -> bool:
-        """Return whether it listens. This makes no connection, so that the record holds only those of clients."""
+        """Return whether the node listens.
+
+        This makes no connection, so that the record contains only connections of clients.
+        """
         if self.settings.socket:
             return Path(self.settings.socket).exists()
         return not is_free(self.settings.port)
@@ -124,19 +128,19 @@ def mtls_node(
 
 
 def unix_node(place: Place, name: str, upstream: Upstream, *, poses_as: str = "", delay: float = 0.0) -> Node:
-    """Return a node on a unix socket, open to everybody who may open the socket."""
+    """Return a node on a unix socket. It admits every client that may open the socket."""
     path = str(place.sockets / f"{name}.sock")
     settings = _settings(place, name, upstream, socket=path, poses_as=poses_as, delay=delay)
     return _node(place, name, f"unix://{path}", settings, upstream)
 
 
 def read_builds(witness: Path) -> list[Build]:
-    """Return the builds in a record; none if there is no record."""
+    """Return the builds in a record. Without a record, return none."""
     return [_build(event) for event in _events(witness) if event["event"] == "build"]
 
 
 def read_open_connections(witness: Path) -> int:
-    """Return how many of the connections in a record have not ended."""
+    """Return the number of connections in a record that have not ended."""
     events = [event["event"] for event in _events(witness)]
     return events.count("connected") - events.count("closed")
 

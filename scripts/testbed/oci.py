@@ -1,4 +1,4 @@
-"""Images made from files, without an engine: the same files always give the same digest."""
+"""Images made from files without an engine. The same files always give the same digest."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tree:
-    """Files, symbolic links (path to target) and empty folders; paths have no leading slash."""
+    """The files, symbolic links (path to target) and empty folders of an image. Paths have no leading slash."""
 
     files: Mapping[str, bytes]
     links: Mapping[str, str] = field(default_factory=dict)
     folders: Sequence[str] = ()
 
     def write_tar(self, file: IO[bytes]) -> None:
-        """Write a tar archive of the tree, with every file executable and every date in 1970."""
+        """Write a tar archive of the tree. Every file is executable and has a date in 1970."""
         with tarfile.open(fileobj=file, mode="w") as tar:
             for path in self.folders:
                 tar.addfile(_entry(path, kind=tarfile.DIRTYPE))
@@ -42,7 +42,7 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blob:
-    """Bytes with the media type and the digest by which registries know them."""
+    """The content of a blob with its media type and its digest."""
 
     media_type: str
     data: bytes
@@ -76,7 +76,7 @@ class Image:
 
 
 def build_image(platform: str, tree: Tree, run: Mapping[str, Any], *, compress: bool) -> Image:
-    """Return an image of the tree; `run` is the part of the OCI configuration that says how to run it."""
+    """Return an image of the tree. `run` is the part of the OCI configuration that describes its command."""
     archive = io.BytesIO()
     tree.write_tar(archive)
     plain = Blob.of(_LAYER, archive.getvalue())
@@ -95,7 +95,7 @@ def build_image(platform: str, tree: Tree, run: Mapping[str, Any], *, compress: 
 
 
 def push_index(registry: RegistryClient, repository: str, tag: str, images: Sequence[Image]) -> None:
-    """Upload the images and, under the tag, an index of them."""
+    """Upload the images, and an index of them under the tag."""
     for image in images:
         _push(registry, repository, image, image.manifest.digest)
     entries = [image.manifest.descriptor(platform=_platform(image.platform)) for image in images]

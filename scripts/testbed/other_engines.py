@@ -1,6 +1,6 @@
 """Engines other than Docker as root: rootless Docker, and podman with its Docker-compatible socket.
 
-Each runs in a mount namespace of its own, so that nothing of the machine's /run and /etc changes.
+Each engine runs in its own mount namespace, so that the machine's /run and /etc do not change.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from testbed.place import Place
 
 _USER = 61234
-"""A number that no user of the machine has; its name exists only in a separate namespace."""
+"""A user number that no user of the machine has. Only a separate namespace has a name for it."""
 _HOST = "10.0.2.2"
 """The address of the machine itself in slirp4netns."""
 _SECONDS = 60
@@ -49,7 +49,10 @@ unshare --mount --pid --fork --kill-child --mount-proc sh -c "$@" &
 trap "kill -KILL $!" TERM
 wait
 """
-"""Runs a script in namespaces of its own. All its processes end with it, also those that podman leaves behind."""
+"""The command that runs a script in new namespaces.
+
+All its processes end with it, even those that podman leaves behind.
+"""
 
 _PODMAN = """\
 set -eu
@@ -63,9 +66,9 @@ exec podman --root "$1/root" --runroot "$1/runroot" --cgroup-manager=cgroupfs sy
 
 
 def start_rootless(place: Place, registry_port: int) -> str:
-    """Start Docker as a user without privileges, unless it runs; return its DOCKER_HOST.
+    """Start Docker as a user without privileges, unless it runs. Return its DOCKER_HOST.
 
-    It also reaches the registry on `registry_port` of the machine, and has the bridge of node containers.
+    This engine also reaches the registry on `registry_port` of the machine, and has the bridge of node containers.
     """
     ensure_tools(place, "dockerd", "docker", "rootlesskit", "slirp4netns", "newuidmap", "setpriv", "unshare", "ip")
     folder = _public_folder(place, "rootless")
@@ -92,9 +95,9 @@ def start_rootless(place: Place, registry_port: int) -> str:
 
 
 def start_podman(place: Place, registry: str) -> str:
-    """Start podman's service, unless it runs; return its DOCKER_HOST. It reaches the `registry` without TLS."""
+    """Start podman's service unless it runs, and return its DOCKER_HOST. podman uses the `registry` without TLS."""
     ensure_tools(place, "podman", "catatonit", "docker", "unshare")
-    ensure_bridge(place, "n")  # for node containers
+    ensure_bridge(place, "n")  # node containers use this bridge
     folder = place.folder("podman")
     (folder / "containers.conf").write_text("[containers]\npids_limit = 0\n")
     (folder / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry}"\ninsecure = true\n')
@@ -113,7 +116,7 @@ def start_podman(place: Place, registry: str) -> str:
 
 
 def _public_folder(place: Place, name: str) -> Path:
-    """Return a folder that another user may enter; the parents of the testbed's own folder may forbid that."""
+    """Return a folder that another user may enter. Other users may have no access to the testbed's own folder."""
     folder = Path("/tmp") / f"mpbake-{place.key}-{name}"  # noqa: S108 (it must be root's)
     folder.mkdir(mode=0o755, exist_ok=True)
     place.note("folder", str(folder))

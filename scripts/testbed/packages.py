@@ -1,4 +1,4 @@
-"""Debian packages: install missing ones, and download single ones without installing them."""
+"""Debian packages: installation of missing ones, and download of single ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.place import Place
 
-# For each tool the packages that may contain it; first the package's name in the newest Debian.
+# For each tool, the packages that may contain it. The first is the package of the newest Debian.
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "catatonit": ("catatonit",),
     "containerd": ("containerd",),
@@ -25,12 +25,15 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "docker-registry": ("docker-registry",),
     "dockerd": ("docker.io",),
     "dockerd-rootless.sh": ("docker.io",),
+    "etcd": ("etcd-server",),
+    "host-local": ("containernetworking-plugins",),
     "ip": ("iproute2",),
     "iptables": ("iptables",),
     "kubectl": ("kubectl", "kubernetes-client"),
     "mount": ("mount",),
     "newuidmap": ("uidmap",),
     "nsenter": ("util-linux",),
+    "pgrep": ("procps",),
     "podman": ("podman",),
     "runc": ("runc",),
     "qemu-aarch64": ("qemu-user-binfmt", "qemu-user-static"),
@@ -44,32 +47,33 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "sshd": ("openssh-server",),
     "unshare": ("util-linux",),
 }
-# Debian starts these at once and at every boot. So do not install them on a machine with an init system.
-_BRING_A_SERVICE = frozenset({"docker-registry", "podman", "sshd"})
+# Debian starts these programs after their installation and at every boot. So the testbed does not install them on a
+# machine with an init system.
+_BRING_A_SERVICE = frozenset({"docker-registry", "etcd", "podman", "sshd"})
 _PLUGIN_FOLDERS = (
     "/usr/local/lib/docker/cli-plugins",
     "/usr/local/libexec/docker/cli-plugins",
     "/usr/lib/docker/cli-plugins",
     "/usr/libexec/docker/cli-plugins",
 )
-_DOCKERS_SCRIPTS = "/usr/share/docker.io/contrib"
+_OTHER_FOLDERS = "/usr/share/docker.io/contrib:/usr/lib/cni"
 _APT_TIMEOUT = 600
 
 
 def tool_path(name: str, environ: Mapping[str, str]) -> str | None:
-    """Return the path of the tool on this machine; `docker-buildx` is one of docker's plugins."""
+    """Return the path of the tool on this machine. The tool `docker-buildx` is a plugin of docker."""
     if name == "docker-buildx":
         return _buildx_path(environ)
     if name.startswith("qemu-"):
         registration = Path(f"/usr/lib/binfmt.d/{name}.conf")
         return str(registration) if registration.exists() else None
-    return find_tool(name, f"{environ.get('PATH', '')}:{_DOCKERS_SCRIPTS}")
+    return find_tool(name, f"{environ.get('PATH', '')}:{_OTHER_FOLDERS}")
 
 
 def ensure_tools(place: Place, *names: str) -> None:
-    """Install the packages of the tools that are missing.
+    """Install the packages of missing tools.
 
-    If that is impossible or not wanted, TestbedError names the packages.
+    If this is impossible or unwanted, TestbedError names the packages.
     """
     if not _missing(place, names):
         return
@@ -90,7 +94,7 @@ def _missing(place: Place, names: Sequence[str]) -> list[str]:
 
 
 def fetch(place: Place, package: str, architectures: Sequence[str]) -> dict[str, Path]:
-    """Download the package for each architecture, once; the machine's own package lists do not change."""
+    """Download the package for each architecture, only once. The machine's own package lists do not change."""
     kept = place.folder("packages")
     if not all(_downloaded(kept, package, architecture) for architecture in architectures):
         with tempfile.TemporaryDirectory(dir=place.root) as folder:
@@ -115,7 +119,7 @@ def _buildx_path(environ: Mapping[str, str]) -> str | None:
 
 
 def _why_not_install(missing: Sequence[str]) -> str:
-    """Return why the testbed does not install these tools itself, or an empty text if it does."""
+    """Return why the testbed does not install these tools itself. Return an empty text if it does."""
     if tool_path("apt-get", {}) is None:
         return "They are installed without asking on Debian only."
     if os.getuid() != 0:
@@ -156,7 +160,7 @@ def _downloaded(folder: Path, package: str, architecture: str) -> list[Path]:
 
 
 def _download(scratch: Path, target: Path, packages: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Download the packages, each named PACKAGE:ARCHITECTURE, into the target."""
+    """Download packages into the target. Each name has the form PACKAGE:ARCHITECTURE."""
     for name in ("lists/partial", "archives/partial", "state"):
         (scratch / name).mkdir(parents=True)
     (scratch / "status").touch()
@@ -164,13 +168,13 @@ def _download(scratch: Path, target: Path, packages: Sequence[str], environ: Map
     config.write_text(_private_apt(scratch, [name.partition(":")[2] for name in packages]))
     env = {**environ, "APT_CONFIG": str(config)}
     run(("apt-get", "-q", "update"), env=env, timeout=_APT_TIMEOUT)
-    # apt-get downloads into the current folder, whatever its configuration says.
+    # apt-get always downloads into the current folder
     download = 'cd "$1" && shift && exec apt-get -q download "$@"'
     run(("sh", "-c", download, "sh", str(target), *packages), env=env, timeout=_APT_TIMEOUT)
 
 
 def _private_apt(folder: Path, architectures: Sequence[str]) -> str:
-    """Return a configuration whose lists, cache and list of installed packages are in the folder."""
+    """Return an apt configuration whose package lists, cache and list of installed packages are in the folder."""
     listed = "".join(f' "{name}";' for name in architectures)
     return (
         f'Dir::State "{folder}/state";\n'

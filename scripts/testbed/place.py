@@ -1,4 +1,4 @@
-"""The files and ports of one testbed, and its record of what it changed elsewhere."""
+"""The files and ports of one testbed, and the record of its changes outside its folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from testbed.processes import Daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-_LONGEST_ROOT_WITH_SOCKETS = 50  # the path of a unix socket has at most 107 characters; Docker's parts of it need half
-_FIRST_PORT, _PORTS = 20000, 12000  # below the range of ports that Linux gives to clients
+# the path of a unix socket has at most 107 characters, and Docker's part of the path needs half of them
+_LONGEST_ROOT_WITH_SOCKETS = 50
+_FIRST_PORT, _PORTS = 20000, 12000  # this is below the range of ports that Linux gives to clients
 
 Kind = Literal[
     "bridge",
@@ -36,7 +37,7 @@ Kind = Literal[
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One thing outside the testbed's folder that `down` must undo."""
+    """A change outside the testbed's folder that `down` must undo."""
 
     kind: Kind
     what: str
@@ -44,7 +45,7 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """The folder of one testbed and the names that follow from it; two places never share a name."""
+    """The folder of a testbed, and the names that are derived from it. Two places never share a name."""
 
     root: Path
     environ: Mapping[str, str]
@@ -52,7 +53,7 @@ class Place:
 
     @property
     def key(self) -> str:
-        """Eight characters that distinguish this testbed's bridges, containers and cgroups from those of others."""
+        """Eight characters that distinguish the bridges, containers and cgroups of this testbed from others."""
         return hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     @property
@@ -63,7 +64,7 @@ class Place:
         return Path("/tmp") / f"mpbake-{self.key}"  # noqa: S108 (prepare() checks the owner)
 
     def folder(self, name: str) -> Path:
-        """Return the folder of that name below the root, made if needed."""
+        """Return the folder with this name below the root. Make it if necessary."""
         path = self.root / name
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -73,7 +74,7 @@ class Place:
         return Daemon(name=name, folder=self.folder("daemons"))
 
     def prepare(self) -> None:
-        """Make the folders; the one for sockets must belong to this user."""
+        """Make the folders. The folder for sockets must belong to this user."""
         self.root.mkdir(parents=True, exist_ok=True)
         self.sockets.mkdir(mode=0o700, exist_ok=True)
         if self.sockets.parent != self.root:
@@ -83,7 +84,10 @@ class Place:
             raise TestbedError(message)
 
     def port(self, name: str) -> int:
-        """Return the port on 127.0.0.1 for this name: free when first requested, then kept."""
+        """Return the port on 127.0.0.1 for this name.
+
+        The first request chooses a free port, and later requests return the same.
+        """
         kept = self.folder("ports") / name
         if not kept.exists():
             taken = {int(file.read_text()) for file in kept.parent.iterdir()}
@@ -92,7 +96,7 @@ class Place:
         return int(kept.read_text())
 
     def note(self, kind: Kind, what: str) -> None:
-        """Record what is about to be changed outside the folder, before it is changed."""
+        """Record a change outside the folder before it is made."""
         if Change(kind=kind, what=what) not in self.changes():
             with (self.root / "changes.jsonl").open("a") as file:
                 file.write(json.dumps({"kind": kind, "what": what}) + "\n")

@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.02
 _LOG_LINES_SHOWN = 15
-_START_TIME_FIELD = 19  # of /proc/PID/stat, counted after the command's closing parenthesis
+_START_TIME_FIELD = 19  # the position in /proc/PID/stat, counted after the command's closing parenthesis
 
 
 def find_tool(name: str, path: str) -> str | None:
-    """Return the program's absolute path, from PATH and from folders that are often missing in a user's PATH."""
+    """Return the absolute path of the program, from PATH and from folders that are often missing in a user's PATH."""
     return shutil.which(name, path=f"{path}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin")
 
 
 def run(argv: Sequence[str], *, env: Mapping[str, str], stdin: bytes = b"", timeout: float = 120) -> bytes:
     """Run the command and return its standard output.
 
-    If it cannot run, fails or takes too long, TestbedError has the command and its output.
+    If the command cannot run, fails or takes too long, TestbedError contains the command and its output.
     """
     command = " ".join(argv)
     try:
-        done = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=timeout, check=False)
+        completed = subprocess.run(argv, env=env, input=stdin, capture_output=True, timeout=timeout, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         message = f"{command}: {error}"
         raise TestbedError(message) from error
-    if done.returncode != 0:
-        output = (done.stderr or done.stdout).decode(errors="replace").strip()
-        message = f"{command}: exit code {done.returncode}: {output}"
+    if completed.returncode != 0:
+        output = (completed.stderr or completed.stdout).decode(errors="replace").strip()
+        message = f"{command}: exit code {completed.returncode}: {output}"
         raise TestbedError(message)
-    return done.stdout
+    return completed.stdout
 
 
 def succeeds(argv: Sequence[str], *, env: Mapping[str, str], timeout: float = 30) -> bool:
@@ -56,7 +56,7 @@ def succeeds(argv: Sequence[str], *, env: Mapping[str, str], timeout: float = 30
 
 
 def wait_until(ready: Callable[[], bool], *, seconds: float) -> bool:
-    """Return whether it became ready in that time; it is asked at least once."""
+    """Return whether `ready` becomes true in that time. It is called at least once."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -67,14 +67,14 @@ def wait_until(ready: Callable[[], bool], *, seconds: float) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Daemon:
-    """A background process, identified by a file that holds its number and the moment it started."""
+    """A background process, identified by a file with its process number and its start time."""
 
     name: str
     folder: Path
 
     @property
     def log(self) -> Path:
-        """The file to which its output is appended."""
+        """The file to which the process appends its output."""
         return self.folder / f"{self.name}.log"
 
     @property
@@ -82,7 +82,7 @@ class Daemon:
         return self.folder / f"{self.name}.pid"
 
     def pid(self) -> int | None:
-        """Return its process number while it runs; None if a later process has got the same number."""
+        """Return the process number while the process runs. Return None if another process has the same number now."""
         try:
             number, _, born = self._pid_file.read_text().partition(" ")
         except FileNotFoundError:
@@ -98,7 +98,7 @@ class Daemon:
         ready: Callable[[], bool],
         seconds: float = 30,
     ) -> None:
-        """Start it unless it runs, and wait until it is ready; TestbedError shows the end of its log."""
+        """Start the process unless it runs, and wait until it is ready. TestbedError shows the end of its log."""
         if self.pid() is None:
             self._spawn(argv, env)
         ended_or_ready = wait_until(lambda: self.pid() is None or ready(), seconds=seconds)
@@ -110,9 +110,10 @@ class Daemon:
             raise TestbedError(message)
 
     def stop(self, *, seconds: float = 20) -> None:
-        """Stop it, gracefully if that succeeds in time; do nothing if it does not run."""
+        """Stop the process: first with SIGTERM, then with SIGKILL. Do nothing if it does not run."""
         if (pid := self.pid()) is not None:
-            for number in (signal.SIGCONT, signal.SIGTERM):  # a paused process handles no other signal
+            # a paused process handles no signal but SIGCONT and SIGKILL
+            for number in (signal.SIGCONT, signal.SIGTERM):
                 _send(pid, number)
             if not wait_until(lambda: self.pid() is None, seconds=seconds):
                 _send(pid, signal.SIGKILL)
@@ -120,7 +121,7 @@ class Daemon:
         self._pid_file.unlink(missing_ok=True)
 
     def pause(self) -> None:
-        """Freeze it: its port still accepts connections, and nothing ever answers."""
+        """Freeze the process. Its port accepts connections, but nothing answers."""
         if (pid := self.pid()) is not None:
             _send(pid, signal.SIGSTOP)
 
@@ -130,7 +131,7 @@ class Daemon:
             _send(pid, signal.SIGCONT)
 
     def log_end(self) -> str:
-        """Return the last lines of its log."""
+        """Return the last lines of the process's log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         return "\n".join(lines[-_LOG_LINES_SHOWN:])
 
@@ -141,7 +142,7 @@ class Daemon:
             raise TestbedError(message)
         self.folder.mkdir(parents=True, exist_ok=True)
         append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        # Not subprocess.Popen, which warns if its object goes away while the process still runs.
+        # subprocess.Popen would warn if its object is deleted while the process still runs
         pid = os.posix_spawn(
             program,
             list(argv),
@@ -157,7 +158,7 @@ class Daemon:
 
 
 class Background:
-    """Something that runs as a daemon, `_daemon`, and accepts connections while it does."""
+    """A part of the testbed that runs as the daemon `_daemon` and accepts connections."""
 
     __slots__ = ()
 
@@ -166,11 +167,11 @@ class Background:
         raise NotImplementedError
 
     def stop(self) -> None:
-        """Stop it: it refuses connections from then on."""
+        """Stop it. Afterwards it refuses connections."""
         self._daemon.stop()
 
     def pause(self) -> None:
-        """Freeze it: it accepts connections and never answers."""
+        """Freeze it. Afterwards it accepts connections and never answers."""
         self._daemon.pause()
 
     def resume(self) -> None:
@@ -184,12 +185,15 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 
 def _birth(pid: int) -> str:
-    """Return a stamp that no other process of this number has; empty if the process has ended."""
+    """Return the start time of the process, which distinguishes it from others of this number.
+
+    Empty if it has ended.
+    """
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     if not sys.platform.startswith("linux"):
-        asked = ("ps", "-o", "lstart=", "-p", str(pid))
-        return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+        command = ("ps", "-o", "lstart=", "-p", str(pid))
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

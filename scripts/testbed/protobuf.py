@@ -1,4 +1,4 @@
-"""Protobuf messages, split into their fields."""
+"""A parser that splits protobuf messages into fields."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yield the fields of a message that hold a varint or bytes, with their numbers.
+    """Yield the number and the value of each field of a message that is a varint or bytes.
 
-    Fields of a fixed size are skipped. ValueError or IndexError means that it is not a message.
+    Fields of a fixed size are skipped. ValueError or IndexError means that the bytes are not a message.
     """
     at = 0
     while at < len(message):
@@ -33,7 +33,7 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number that begins there, and the position after it."""
+    """Return the number that begins at the position, and the position after the number."""
     value = shift = 0
     while message[at] & 0x80:
         value |= (message[at] & 0x7F) << shift

@@ -1,4 +1,4 @@
-"""A registry on this machine, stored in the testbed's folder."""
+"""A registry on this machine that stores its contents in the testbed's folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from testbed.processes import Daemon
 
 USER, PASSWORD = "tester", "push-allowed"
-# The registry supports only bcrypt, which neither Python nor every machine can compute.
+# A bcrypt hash of the password. The registry supports only bcrypt, which neither Python nor every machine can compute.
 _HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuJI6OJygcGQ7LLZLdLIriLpYnp3gciPa\n"
 _IMAGE = "registry:2"
 _SERVER = {"certificate": "crt", "key": "key"}
@@ -29,27 +29,28 @@ _SECONDS = 20
 
 
 class Registry(Protocol):
-    """A registry that can be stopped and started again with its contents."""
+    """A registry that keeps its contents when it is stopped and started again."""
 
     @property
     def host(self) -> str:
-        """The host in its image references."""
+        """The host in image references."""
 
     @property
     def client(self) -> RegistryClient:
-        """A client that reads its contents."""
+        """A client that reads the registry."""
 
     def start(self) -> None:
-        """Start it unless it runs, and wait until it answers."""
+        """Start the registry unless it runs, and wait until it answers."""
 
     def stop(self) -> None:
-        """Stop it: it refuses connections from then on."""
+        """Stop the registry. Afterwards it refuses connections."""
 
 
 def find_registry(place: Place, engine: Engine) -> Registry:
-    """Return the testbed's registry, not started yet.
+    """Return the testbed's registry. It is not started yet.
 
-    It is a process if the engine reaches this machine's ports and the program is available; otherwise a container.
+    The registry is a process if the engine reaches this machine's ports and the program is available. Otherwise it is a
+    container.
     """
     if engine.local:
         with suppress(TestbedError):
@@ -62,8 +63,8 @@ def find_registry(place: Place, engine: Engine) -> Registry:
 class ProcessRegistry(Background):
     """Debian's docker-registry as a background process.
 
-    With `password` it requires a login; with `tls` it accepts only TLS, with a certificate of the testbed's CA. With
-    `storage` it has the contents of the registry of that name. It listens on `address`.
+    With `password` the registry requires a login. With `tls` it accepts only TLS, and has a certificate of the
+    testbed's CA. With `storage` it has the contents of the registry of that name. It listens on `address`.
     """
 
     place: Place
@@ -81,15 +82,15 @@ class ProcessRegistry(Background):
 
     @property
     def client(self) -> RegistryClient:
-        """A client that reads its contents."""
+        """A client that reads the registry."""
         ca = self._certificate("ca.crt") if self.tls else None
         return RegistryClient(host=self.host, login=(USER, PASSWORD) if self.password else None, ca=ca)
 
     def start(self) -> None:
-        """Start it unless it runs, and wait until it answers."""
+        """Start the registry unless it runs, and wait until it answers."""
         ensure_tools(self.place, "docker-registry")
         config = self.place.folder(self.name) / "config.json"
-        config.write_text(json.dumps(self._config()))  # the registry reads YAML, and JSON is YAML
+        config.write_text(json.dumps(self._config()))  # the configuration is YAML, and JSON is valid YAML
         self.place.note("daemon", self.name)
         argv = ("docker-registry", "serve", str(config))
         self._daemon.start(argv, env=self.place.environ, ready=lambda: answers(self.client))
@@ -120,7 +121,7 @@ class ProcessRegistry(Background):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerRegistry:
-    """The image registry:2 in an engine that publishes its port on this machine."""
+    """The image registry:2 in an engine that publishes the registry's port on this machine."""
 
     place: Place
     engine: Engine
@@ -128,16 +129,16 @@ class ContainerRegistry:
 
     @property
     def host(self) -> str:
-        """The host in its image references."""
+        """The host in image references."""
         return f"localhost:{self.place.port(self.name)}"
 
     @property
     def client(self) -> RegistryClient:
-        """A client that reads its contents."""
+        """A client that reads the registry."""
         return RegistryClient(host=self.host, login=None)
 
     def start(self) -> None:
-        """Start it unless it runs, and wait until it answers."""
+        """Start the registry unless it runs, and wait until it answers."""
         if answers(self.client):
             return
         if succeeds(("docker", "container", "inspect", self._container), env=self.engine.env):
@@ -149,7 +150,7 @@ class ContainerRegistry:
             raise TestbedError(message)
 
     def stop(self) -> None:
-        """Stop it: it refuses connections from then on."""
+        """Stop the registry. Afterwards it refuses connections."""
         self.engine.docker("stop", self._container)
 
     @property
@@ -171,7 +172,7 @@ class ContainerRegistry:
 
 
 def answers(client: RegistryClient) -> bool:
-    """Return whether a registry answers, even if it only asks for a login."""
+    """Return whether a registry answers. An answer that asks for a login counts, too."""
     try:
         return client.ask("GET", "/v2/").status in {200, 401}
     except (OSError, http.client.HTTPException):

@@ -27,7 +27,7 @@ _SECONDS = 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
-    """A registry's answer; header names are in lower case."""
+    """The answer of a registry. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -36,9 +36,9 @@ class Reply:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RegistryClient:
-    """A client of the registry at `host`, with the `login` (name and password) if one is given.
+    """A client of the registry at `host`. `login` is a name and a password, or None.
 
-    It uses TLS if `ca`, the certificate authority of the registry, is given.
+    With `ca`, the registry's certificate authority, the client uses TLS.
     """
 
     host: str
@@ -46,21 +46,21 @@ class RegistryClient:
     ca: Path | None = None
 
     def tags(self, repository: str) -> list[str]:
-        """Return the repository's tags, sorted; none if there is no such repository."""
+        """Return the tags of the repository, sorted. The list is empty if the repository does not exist."""
         reply = self.ask("GET", f"/v2/{repository}/tags/list")
         if reply.status == http.HTTPStatus.NOT_FOUND:
             return []
         return sorted(json.loads(self._good(reply).body)["tags"] or [])
 
     def repositories(self) -> list[str]:
-        """Return the names of all repositories that hold something."""
+        """Return the names of all repositories with contents."""
         repositories: list[str] = json.loads(self._good(self.ask("GET", "/v2/_catalog?n=1000")).body)["repositories"]
         return repositories
 
     def manifest(self, reference: str) -> tuple[str, bytes]:
-        """Return the digest and the bytes of REPOSITORY:TAG or REPOSITORY@DIGEST; KeyError if it does not exist.
+        """Return the digest and the bytes of REPOSITORY:TAG or REPOSITORY@DIGEST. Raise KeyError if it does not exist.
 
-        The repository may have the registry's own host before it.
+        The repository may have the registry's host in front of it.
         """
         repository, name = _split(reference.removeprefix(f"{self.host}/"))
         reply = self.ask("GET", f"/v2/{repository}/manifests/{name}", headers={"Accept": _MANIFESTS})
@@ -95,11 +95,11 @@ class RegistryClient:
         self._good(self.ask("PUT", path, body=data, headers={"Content-Type": media_type}))
 
     def delete(self, repository: str, digest: str) -> None:
-        """Delete a manifest and with it every tag that names it."""
+        """Delete a manifest, and every tag that names it."""
         self._good(self.ask("DELETE", f"/v2/{repository}/manifests/{digest}"))
 
     def ask(self, method: str, path: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
-        """Send one request and return the answer, whatever its status."""
+        """Send one request, and return the answer whatever its status is."""
         connection = self._connection()
         try:
             sent = {"Host": self.host, **(headers or {}), **self._authorization()}
@@ -130,9 +130,9 @@ class RegistryClient:
 
 
 def platforms_of(index: bytes) -> list[str]:
-    """Return the platforms that an index lists, sorted, each as OS/ARCHITECTURE[/VARIANT].
+    """Return the platforms of an index, sorted, each as OS/ARCHITECTURE[/VARIANT].
 
-    Entries of attestations do not count. A plain manifest lists no platforms.
+    Entries of attestations do not count. A plain manifest has no platforms.
     """
     manifests = json.loads(index).get("manifests", [])
     named = ("/".join(_platform_parts(entry.get("platform", {}))) for entry in manifests)

@@ -1,7 +1,7 @@
-"""Changes of the machine that several testbeds use at once: made by the first, undone by the last.
+"""Changes of the machine that several testbeds share: the first testbed makes them, the last one undoes them.
 
-One file for the whole machine records which testbeds use them. What existed before any testbed came belongs to none of
-them, and stays.
+A file for the whole machine records which testbeds use each change. If something existed before all testbeds, it
+belongs to none of them and stays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _RUN = Path("/run")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shared:
-    """One such change."""
+    """A change of the machine that testbeds share."""
 
     name: str
     exists: Callable[[], bool]
@@ -30,7 +30,7 @@ class Shared:
     undo: Callable[[], object]
 
     def join(self, root: Path) -> None:
-        """Make the change unless it exists, and record this testbed as its user if a testbed made it."""
+        """Make the change unless it exists. Record this testbed as a user of the change if a testbed made it."""
         with _users() as users:
             if not self.exists():
                 self.make()
@@ -39,7 +39,7 @@ class Shared:
                 users[self.name].append(str(root))
 
     def leave(self, root: Path) -> None:
-        """Remove this testbed from the users, and undo the change if no living testbed is left among them."""
+        """Remove this testbed from the users of the change. Undo the change if no living testbed uses it."""
         with _users() as users:
             if self.name not in users:
                 return
@@ -52,7 +52,7 @@ class Shared:
 
 @contextmanager
 def _users() -> Iterator[dict[str, list[str]]]:
-    """Give the machine's record, from the name of a change to the roots of its users; lock it meanwhile."""
+    """Yield the record of the machine, which maps a change to the roots of its users. Lock the record meanwhile."""
     file = _RUN / "mpbake-testbeds.json"
     with one_at_a_time():
         users: dict[str, list[str]] = json.loads(file.read_text()) if file.exists() else {}
@@ -66,8 +66,8 @@ def _users() -> Iterator[dict[str, list[str]]]:
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Wait until no other testbed changes this machine, and make the others wait meanwhile."""
-    lock = os.open(_RUN, os.O_RDONLY)  # lock the folder, so that no lock file stays behind
+    """Wait until no other testbed changes this machine. Other testbeds wait until the block ends."""
+    lock = os.open(_RUN, os.O_RDONLY)  # lock the folder, so that no lock file is left
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""A machine behind ssh: an ssh server on this machine, with keys of its own, for the testbed's engine."""
+"""A machine behind ssh: an ssh server on this machine, with its own keys, for the testbed's engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PRIVILEGES = Path("/run/sshd")
 
 
 def privilege_folder() -> Shared:
-    """Return the folder that must exist when root starts sshd."""
+    """Return the folder that must exist if root starts sshd."""
     return Shared(name=str(_PRIVILEGES), exists=_PRIVILEGES.is_dir, make=_PRIVILEGES.mkdir, undo=_PRIVILEGES.rmdir)
 
 
@@ -52,16 +52,16 @@ class SshNode(Background):
 
     @property
     def bin(self) -> Path:
-        """A folder to put first in PATH: its `ssh` reads only the testbed's configuration."""
+        """A folder for the start of PATH. Its `ssh` reads only the testbed's configuration."""
         return self.place.root / "bin"
 
     @property
     def client_path(self) -> str:
-        """A PATH with that folder first."""
+        """The PATH with this folder first."""
         return f"{self.bin}:{self._path_without_ours()}"
 
     def start(self) -> None:
-        """Start it unless it runs."""
+        """Start the server unless it runs."""
         ensure_tools(self.place, "sshd", "ssh", "ssh-keygen")
         self._ensure_keys()
         server = self._folder / "sshd_config"
@@ -88,7 +88,7 @@ class SshNode(Background):
         return self.place.port("sshd")
 
     def _path_without_ours(self) -> str:
-        """Return the PATH of the environment without this folder, which this testbed may have added."""
+        """Return the PATH of the environment without this folder, which the testbed may already have added."""
         folders = self.place.environ.get("PATH", os.defpath).split(os.pathsep)
         return os.pathsep.join(folder for folder in folders if folder != str(self.bin))
 
@@ -105,7 +105,7 @@ class SshNode(Background):
                 run(keygen, env=self.place.environ)
 
     def _server_config(self) -> str:
-        """Return a configuration with its own keys, without passwords, in which `docker` uses the testbed's engine."""
+        """Return a configuration with separate keys, without passwords, in which `docker` uses the testbed's engine."""
         env = {**self.client, "PATH": self._path_without_ours()}
         variables = " ".join(f'"{name}={value}"' for name, value in env.items())
         return (
@@ -113,7 +113,7 @@ class SshNode(Background):
             f"HostKey {self._folder}/host_key\nPidFile none\n"
             f"AuthorizedKeysFile {self._folder}/user_key.pub\n"
             "AuthenticationMethods publickey\nPermitRootLogin prohibit-password\nUsePAM no\n"
-            "StrictModes no\n"  # the folder may be below /tmp, which everybody may write to
+            "StrictModes no\n"  # the folder may be below /tmp, where every user may write
             "MaxStartups 100\nMaxSessions 100\n"
             f"SetEnv {variables}\n"
         )

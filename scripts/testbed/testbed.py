@@ -1,4 +1,4 @@
-"""The whole testbed: an engine, a registry, nodes of every driver, and how to reach them."""
+"""The complete testbed: an engine, a registry, nodes of every driver, and the settings to use them."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _MARK = "mpbake-testbed"
 
 
 def tell(message: str) -> None:
-    """Print the progress of the testbed on standard error; results of a command go to standard output."""
+    """Print the progress of the testbed on standard error. Standard output is for the result of a command."""
     print(f"testbed: {message}", file=sys.stderr, flush=True)
 
 
 class Testbed:
-    """One testbed. Its whole state is in its folder, so several objects may represent the same testbed.
+    """A testbed. Its whole state is in its folder, so several objects may represent the same testbed.
 
-    Call `up` and `down` at any time. Everything else needs an `up` before it, by any process.
+    `up` and `down` may be called at any time. All other methods need an `up` before them, by any process.
     """
 
     __test__: ClassVar[bool] = False  # pytest would collect a class whose name begins with "Test"
@@ -59,7 +59,7 @@ class Testbed:
         self.place = Place(root=root.resolve(), environ=environ, say=say)
 
     def up(self, extras: Collection[Extra] = ()) -> None:
-        """Start what does not run yet; TestbedError says what is missing and how to get it."""
+        """Start the parts that do not run. TestbedError says what is missing and how to get it."""
         self._claim()
         with self._locked(), ThreadPoolExecutor() as pool:
             packages = pool.submit(base_packages, self.place)
@@ -82,7 +82,7 @@ class Testbed:
             self.cluster.start()
 
     def down(self) -> None:
-        """Stop and undo everything; do nothing if there is no testbed."""
+        """Stop all parts and undo all changes. Do nothing if there is no testbed."""
         if not self.place.root.exists():
             return
         self._claim()
@@ -90,7 +90,7 @@ class Testbed:
             undo_all(self.place, Engine.load(engine_file(self.place), self.place.environ))
 
     def env(self) -> dict[str, str]:
-        """Return the variables that point docker, buildx and the example plans to this testbed."""
+        """Return the variables with which docker, buildx and the example plans use this testbed."""
         env = {
             **self.engine.client,
             "REGISTRY": self.registry.host,
@@ -129,33 +129,33 @@ class Testbed:
 
     @property
     def ssh(self) -> SshNode:
-        """The machine behind ssh; it runs after `up` with the extra "ssh", or after its own `start`."""
+        """The machine behind ssh. It runs after `up` with the extra "ssh", or after its own `start`."""
         return SshNode(place=self.place, client=self.engine.client)
 
     @property
     def cluster(self) -> Cluster:
-        """The Kubernetes cluster; it runs after `up` with the extra "cluster", or after its own `start`."""
+        """The Kubernetes cluster. It runs after `up` with the extra "cluster", or after its own `start`."""
         platforms = {"": "", "amd64": "linux/amd64", "arm64": "linux/arm64"}
         upstreams = {name: self._upstream(platform) for name, platform in platforms.items()}
         return Cluster(place=self.place, upstreams=upstreams)
 
     def node(self, name: str) -> Node:
-        """The mTLS node of that name; linux-amd64 and linux-arm64 always exist.
+        """Return the mTLS node of that name. The nodes linux-amd64 and linux-arm64 always exist.
 
-        Each reports its real platform: on one machine, one of the two emulates the platform in its name.
+        Each node reports its real platform. On one machine, one of the two emulates the platform in its name.
         """
         return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
 
     def add_node(
         self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default", states: bool = True
     ) -> Node:
-        """Start one more mTLS node.
+        """Start another mTLS node.
 
-        `poses_as` is the platform that it lists first. `release` says whose BuildKit it has, and `states` whether it
+        The node lists the platform `poses_as` first. `release` chooses its BuildKit, and `states` says whether it
         reports the version of its BuildKit.
 
-        On a testbed with its own engines, all nodes that pose as linux/arm64 share one engine, and all others another.
-        `beside` names another platform whose engine the node uses.
+        If the testbed has its own engines, all nodes that pose as linux/arm64 share one engine, and all other nodes
+        share another. `beside` names another platform whose engine the node uses.
         """
         backend = self._upstream(beside or poses_as, release)
         node = mtls_node(self.place, name, backend if states else replace(backend, version=""), poses_as=poses_as)
@@ -169,13 +169,13 @@ class Testbed:
         return node
 
     def add_unix_node(self, name: str, *, poses_as: str = "", delay: float = 0.0) -> Node:
-        """Start a node on a unix socket; each connection waits `delay` seconds for an answer."""
+        """Start a node on a unix socket. Each connection waits for `delay` seconds before an answer."""
         node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as, delay=delay)
         node.start()
         return node
 
     def node_image(self, release: Release = "default") -> str:
-        """Return an image for docker-container nodes, built if needed; `release` says whose BuildKit it holds."""
+        """Return an image for docker-container nodes. Build it if necessary. `release` chooses its BuildKit."""
         name = node_image(self.engine, self.registry.client, release)
         with self._locked():
             ensure_node_image(self.place, name, self.registry.client)
@@ -187,23 +187,23 @@ class Testbed:
             return start_engine(self.place, "classic")
 
     def rootless_engine(self) -> str:
-        """Start rootless Docker, with a store and a network of its own; return its DOCKER_HOST."""
+        """Start rootless Docker, with its own image store and network. Return its DOCKER_HOST."""
         with self._locked():
             return start_rootless(self.place, int(self.registry.host.rpartition(":")[2]))
 
     def podman(self) -> str:
-        """Start the service of podman; return its DOCKER_HOST."""
+        """Start the service of podman, and return its DOCKER_HOST."""
         with self._locked():
             return start_podman(self.place, self.registry.host)
 
     def password_registry(self) -> ProcessRegistry:
-        """Start a second registry, which answers 401 without the login USER, PASSWORD."""
+        """Start a second registry. It answers 401 without the login USER, PASSWORD."""
         registry = ProcessRegistry(place=self.place, name="password-registry", password=True)
         registry.start()
         return registry
 
     def tls_registry(self) -> ProcessRegistry:
-        """Start a third registry, behind TLS with a certificate of the testbed's CA, and behind the same login."""
+        """Start a third registry, behind TLS with a certificate of the testbed's CA and behind the same login."""
         registry = ProcessRegistry(place=self.place, name="tls-registry", password=True, tls=True)
         registry.start()
         return registry
@@ -212,7 +212,7 @@ class Testbed:
         return upstream(self.place, self.engine, platform, release)
 
     def _claim(self) -> None:
-        """Mark the folder as a testbed's; refuse a folder with other contents, since `down` removes it."""
+        """Mark the folder as a testbed. Refuse a folder with other contents, since `down` removes the folder."""
         root = self.place.root
         if root.exists() and any(root.iterdir()) and not (root / _MARK).exists():
             message = f"{root} holds something else than a testbed: choose another folder."
@@ -222,7 +222,7 @@ class Testbed:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Let one process at a time start or stop things."""
+        """Lock the testbed, so that only one process at a time starts or stops its parts."""
         lock = os.open(self.place.root, os.O_RDONLY)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The traffic between buildx and a BuildKit node: HTTP/2 frames, gRPC messages, and Solve requests in them."""
+"""The traffic between buildx and a BuildKit node: HTTP/2 frames, gRPC messages, and the Solve requests in them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _FRAME_HEADER, _GRPC_HEADER = 9, 5
 _DATA, _RST_STREAM = 0x0, 0x3
 _END_STREAM, _PADDED = 0x1, 0x8
 
-# The fields of a request with the frontend and its attributes: first for the gateway, which buildx uses, then for
-# BuildKit's own requests, which other clients use.
+# The field numbers of a request's frontend and of its attributes. The first pair is for the gateway, which buildx uses.
+# The second is for BuildKit's own requests, which other clients use.
 _FRONTEND_AND_ATTRIBUTES = ((2, 3), (6, 7))
 _FRONTENDS = frozenset({b"dockerfile.v0", b"gateway.v0"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """One HTTP/2 frame, and its bytes as received."""
+    """An HTTP/2 frame, and its bytes as received."""
 
     kind: int
     flags: int
@@ -35,7 +35,10 @@ class Frame:
 
 @dataclass(kw_only=True, slots=True)
 class FrameReader:
-    """Splits bytes that come in any pieces into frames; a client sends a `preface` before them."""
+    """A parser that splits bytes into HTTP/2 frames.
+
+    The bytes may come in any chunks. A client sends a `preface` first.
+    """
 
     _rest: bytearray = field(default_factory=bytearray)
     _expects_preface: bool = False
@@ -46,7 +49,7 @@ class FrameReader:
         return cls(_expects_preface=True)
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Yield the frames that these bytes complete."""
+        """Yield the frames that are complete after these bytes."""
         self._rest += data
         if self._expects_preface and len(self._rest) >= len(_PREFACE):
             self._expects_preface = False
@@ -63,7 +66,7 @@ class FrameReader:
             )
 
     def _complete_size(self) -> int:
-        """Return the size of the first frame with its header; 0 while it is incomplete."""
+        """Return the size of the first frame with its header, or 0 if it is incomplete."""
         if len(self._rest) < _FRAME_HEADER:
             return 0
         size = _FRAME_HEADER + int.from_bytes(self._rest[:3], "big")
@@ -72,13 +75,13 @@ class FrameReader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MessageReader:
-    """Assembles the gRPC messages that a client sends on its streams."""
+    """A parser that assembles the gRPC messages of a client's streams."""
 
     _frames: FrameReader = field(default_factory=FrameReader.of_client)
     _streams: dict[int, bytearray] = field(default_factory=dict)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the messages that these bytes complete."""
+        """Yield the messages that are complete after these bytes."""
         for frame in self._frames.feed(data):
             if frame.kind == _DATA:
                 yield from self._data(frame)
@@ -97,7 +100,7 @@ class MessageReader:
 
 
 def solve_attributes(message: bytes) -> dict[str, str] | None:
-    """Return the frontend's attributes if the message asks to build a Dockerfile, otherwise None."""
+    """Return the frontend's attributes if the message requests a build of a Dockerfile, otherwise None."""
     with contextlib.suppress(ValueError, IndexError):  # most messages are other requests
         parts = _bytes_fields(message)
         for frontend, attributes in _FRONTEND_AND_ATTRIBUTES:
@@ -109,13 +112,12 @@ def solve_attributes(message: bytes) -> dict[str, str] | None:
 def pose(raw: bytes, platform: str) -> bytes:
     """Return the frame as a machine of that platform would send it.
 
-    A node lists the platforms it builds with its own first. A node that emulates arm64 lists amd64 before it. If the
-    frame is such a list, and another platform than the wanted one comes first, the two are swapped, which changes no
-    length.
+    A node lists its own platform first. A node that emulates arm64 lists amd64 before arm64. If the frame contains such
+    a list with another platform first, this function swaps the two platforms. Their entries have the same length.
     """
     if b"org.mobyproject.buildkit.worker." not in raw:
         return raw
-    # The length before the name excludes entries that have a variant, as linux/amd64/v2 does.
+    # the byte before the name is its length, which excludes entries with a variant, such as linux/amd64/v2
     amd64, arm64 = b"\x0e\x0a\x05amd64\x12\x05linux", b"\x0e\x0a\x05arm64\x12\x05linux"
     wanted = arm64 if platform == "linux/arm64" else amd64
     other = amd64 if wanted == arm64 else arm64
@@ -126,12 +128,12 @@ def pose(raw: bytes, platform: str) -> bytes:
     return wanted.join(parts)
 
 
-# The message in which a BuildKit states its version, here one that was built without a version: 14 characters.
+# the message in which a BuildKit reports its version, here the 14 characters of a BuildKit that was built without one
 _PACKAGE, _UNSTATED = b"\x0a\x18github.com/moby/buildkit\x12\x0e", b"v0.0.0+unknown"
 
 
 def state_version(raw: bytes, version: str) -> bytes:
-    """Return the frame with this version in place of that of a BuildKit which was built without one.
+    """Return the frame with `version`, if its BuildKit was built without a version.
 
     The version has as many characters as the text that it replaces, so no length changes.
     """

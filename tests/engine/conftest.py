@@ -1,4 +1,7 @@
-"""A testbed for the session, and ways to use it. Without an engine these tests fail: they are never skipped."""
+"""A testbed for the session, and fixtures that use it.
+
+Without a Docker engine these tests fail instead of being skipped.
+"""
 
 from __future__ import annotations
 
@@ -30,36 +33,40 @@ class Mpbake(Protocol):
     """Runs mpbake with the test's own plan."""
 
     def __call__(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run it and see that it ends with `code`."""
+        """Run mpbake, and assert that its exit code is `code`."""
 
 
 class RunMpbake(Protocol):
-    """Runs mpbake as a user of the testbed would; `env` is laid over the testbed's."""
+    """Run mpbake as a user of the testbed does. `env` adds variables to the testbed's environment."""
 
     def __call__(
         self, args: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run it to its end, whatever its exit code."""
+        """Return the completed process, whatever its exit code."""
 
 
 class Docker(Protocol):
     """Runs docker against the testbed."""
 
     def __call__(self, *args: str) -> str:
-        """Give what it prints, both streams together; the test fails when it fails."""
+        """Return both output streams of docker together. The test fails if docker fails."""
 
 
 def pytest_report_header() -> str:
-    """The releases under test, so that the output of a build server says what was run."""
+    """Return the versions under test, so that the log of a CI job shows them."""
     buildx, folder = tool_path("docker-buildx", os.environ), named_buildkit(os.environ)
-    asked = (buildx and (buildx, "version"), folder and (str(folder / "buildkitd"), "--version"))
-    said = [subprocess.run(each, capture_output=True, text=True, check=False).stdout.strip() for each in asked if each]
-    return f"engine tests with: {', '.join(said)}{'' if folder else ', the BuildKit of the engine'}"
+    commands = (buildx and (buildx, "version"), folder and (str(folder / "buildkitd"), "--version"))
+    versions = [
+        subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+        for command in commands
+        if command
+    ]
+    return f"engine tests with: {', '.join(versions)}{'' if folder else ', the BuildKit of the engine'}"
 
 
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """The session's testbed, everything in it started."""
+    """Return the session's testbed, with all its parts started."""
     bed = Testbed(tmp_path_factory.mktemp("testbed"))
     try:
         bed.up(("cluster", "node-image", "ssh"))
@@ -70,43 +77,43 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 @pytest.fixture(scope="session")
 def testbed_env(testbed: Testbed) -> dict[str, str]:
-    """A whole environment that leads docker, buildx and the example plans to the testbed."""
+    """Return a complete environment in which docker, buildx and the example plans use the testbed."""
     return {**os.environ, **testbed.env()}
 
 
 @pytest.fixture
 def registry(testbed: Testbed) -> Iterator[Registry]:
-    """The testbed's registry; a test may stop it."""
+    """Return the testbed's registry. A test may stop it."""
     yield testbed.registry
     testbed.registry.start()
 
 
 @pytest.fixture
 def cluster(testbed: Testbed) -> Iterator[Cluster]:
-    """The testbed's Kubernetes cluster; a test may stop it."""
+    """Return the testbed's Kubernetes cluster. A test may stop it."""
     yield testbed.cluster
     testbed.cluster.start()
 
 
 @pytest.fixture
 def unique(request: pytest.FixtureRequest) -> str:
-    """A name that no other test uses, good for a repository, a builder or a node."""
+    """Return a name that no other test uses, for a repository, a builder or a node."""
     test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
     return f"{test[:30].rstrip('-')}-{uuid.uuid4().hex[:6]}"
 
 
 @pytest.fixture
 def repository(testbed: Testbed, unique: str) -> str:
-    """A repository in the testbed's registry that no other test uses."""
+    """Return a repository in the testbed's registry that no other test uses."""
     return f"{testbed.registry.host}/{unique}"
 
 
 @pytest.fixture
 def docker(testbed_env: dict[str, str]) -> Docker:
-    """A way to run docker against the testbed."""
+    """Return a function that runs docker against the testbed."""
 
     def run(*args: str) -> str:
-        done = subprocess.run(
+        completed = subprocess.run(
             ("docker", *args),
             env=testbed_env,
             capture_output=True,
@@ -114,30 +121,31 @@ def docker(testbed_env: dict[str, str]) -> Docker:
             timeout=_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        # A build says all on standard error; elsewhere that holds warnings which no test is about.
-        return done.stdout or done.stderr
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        # A build prints its output on standard error. The standard error of other commands has only warnings, which no
+        # test checks.
+        return completed.stdout or completed.stderr
 
     return run
 
 
 @pytest.fixture
 def buildx(docker: Docker) -> tuple[int, int]:
-    """The version of the buildx under test; a test says with it where buildx releases differ."""
-    found = re.search(r"\bv?(\d+)\.(\d+)\.\d+", docker("buildx", "version"))
-    assert found is not None
-    return int(found[1]), int(found[2])
+    """Return the version of the buildx under test, for tests whose result depends on the buildx release."""
+    version = re.search(r"\bv?(\d+)\.(\d+)\.\d+", docker("buildx", "version"))
+    assert version is not None
+    return int(version[1]), int(version[2])
 
 
 @pytest.fixture
 def provenance() -> str:
-    """The type of the provenance that the testbed's nodes write by default: that of SLSA v1 since BuildKit 0.28."""
+    """Return the predicate type of the nodes' default provenance, which is that of SLSA v1 since BuildKit 0.28."""
     return f"https://slsa.dev/provenance/{'v1' if named_buildkit(os.environ) else 'v0.2'}"
 
 
 @pytest.fixture
 def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
-    """A way to run mpbake, in the test's own folder unless told otherwise."""
+    """Return a function that runs mpbake, by default in the test's own folder."""
 
     def run(
         args: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
@@ -157,11 +165,11 @@ def run_mpbake(testbed_env: dict[str, str], tmp_path: Path) -> RunMpbake:
 
 @pytest.fixture
 def mpbake(run_mpbake: RunMpbake) -> Mpbake:
-    """A way to run mpbake that sees how it ends."""
+    """Return a function that runs mpbake and asserts its exit code."""
 
     def run(*args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = run_mpbake(args)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        completed = run_mpbake(args)
+        assert completed.returncode == code, completed.stdout + completed.stderr
+        return completed
 
     return run

@@ -1,4 +1,4 @@
-"""A registry that fails, or is late, when it is told to: it stands before the real one and counts what it is asked."""
+"""A proxy in front of the testbed's registry. It records requests, and fails or delays them as a test asks."""
 
 from __future__ import annotations
 
@@ -25,23 +25,25 @@ _SECONDS = 60
 _TRIES = 10
 _PARTS = 100
 _LARGE = 1 << 20
-"""A blob of more bytes than this arrives slowly where a registry is slow."""
+"""The size in bytes from which a blob arrives slowly, if a test sets `blob_seconds`."""
 _TLS = b"\x16"
-"""The first byte of a connection that begins with a handshake."""
+"""The first byte of a connection that begins with a TLS handshake."""
 _TAG = re.compile(r"/v2/.+/manifests/[^:/]+")
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
 class FaultyRegistry:
-    """Passes every request on to `behind`, unless `fails` says of its number, from 1, that it is not.
+    """A registry that forwards each request to the registry at `behind`, except requests that shall fail.
 
-    `asked` are the requests so far, as METHOD PATH; `given` is what was put under tags, each with its path. An index
-    that is put under the path `guarded` is refused. A large blob takes `blob_seconds` to arrive.
+    `fails` gets the number of a request, from 1, and says whether it fails. `asked` lists the requests so far as METHOD
+    PATH. `given` lists the content and the path of each manifest that a client put under a tag. The registry refuses an
+    index for the path `guarded`. A large blob takes `blob_seconds` to arrive.
 
-    A request that fails ends as `fault` says: it `refuses` with `status` and `headers`, it `dies` (the connection ends
-    before the request is passed on), `accepts` (the request is carried out, then the connection ends), is `late` (it is
-    carried out, and never answered), or `hangs` (neither). With `after`, that request and the next ones fail, `lasts`
-    in all, whatever their numbers.
+    `fault` says how a request fails. `refuses`: the answer has `status` and `headers`. `dies`: the connection ends
+    before the request is forwarded. `accepts`: the request is forwarded, then the connection ends. `late`: the request
+    is forwarded, but the client gets no answer. `hangs`: the request is not forwarded, and the client gets no answer.
+    If `after` is set, this request and the requests that follow it fail, `lasts` requests in all, whatever their
+    numbers.
     """
 
     def __init__(self, behind: str) -> None:
@@ -68,13 +70,13 @@ class FaultyRegistry:
         status: int = 403,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Count anew, and fail so."""
+        """Clear the record of requests, and set which requests fail in which way."""
         with self._lock:
             self.asked, self.given, self.guarded, self.after = [], [], "", ""
             self.fails, self.fault, self.status, self.headers = fails, fault, status, dict(headers or {})
 
     def note(self, method: str, path: str, body: bytes) -> bool:
-        """Take note of a request; whether it fails."""
+        """Record a request, and return whether it fails."""
         with self._lock:
             self.asked.append(f"{method} {path}")
             if method == "PUT" and _TAG.fullmatch(path):
@@ -84,16 +86,16 @@ class FaultyRegistry:
             return self._fails_since_after() if self.after else self.fails(len(self.asked))
 
     def _fails_since_after(self) -> bool:
-        """Whether the request `after` which it fails was made, less than `lasts` requests ago."""
+        """Return whether the latest request is one of the `lasts` requests from `after` on."""
         return self.after in self.asked and len(self.asked) - self.asked.index(self.after) <= self.lasts
 
     def delay(self, seconds: float) -> None:
-        """From now on, a tag that is given is read for so long as what it was before."""
+        """From now on, serve the old content of a tag for `seconds` after the tag has moved."""
         with self._lock:
             self._late, self._before = seconds, {}
 
     def give(self, path: str) -> None:
-        """A tag is about to be given: what its readers have of it now is what they have for a while."""
+        """Remember the current digest of a tag that is about to move, so that `read` can serve it for a while."""
         with self._lock:
             then, digest = self._before.get(path, (-math.inf, ""))
             if time.monotonic() - then >= self._late:
@@ -101,7 +103,7 @@ class FaultyRegistry:
             self._before[path] = (time.monotonic(), digest)
 
     def read(self, path: str) -> str:
-        """The path under which to read what a tag is to its readers; none where it is not there yet."""
+        """Return the path of the manifest that readers of a tag get now. It is empty if they find no manifest yet."""
         with self._lock:
             then, digest = self._before.get(path, (-math.inf, ""))
             if time.monotonic() - then >= self._late:
@@ -112,7 +114,8 @@ class FaultyRegistry:
         repository, tag = path.removeprefix("/v2/").split("/manifests/")
         client = RegistryClient(host=self.behind, login=None)
         for _ in range(_TRIES):
-            with contextlib.suppress(TestbedError):  # the real one stumbles where several images come at once
+            # the real registry sometimes answers 500 if a client pushes several images at the same time
+            with contextlib.suppress(TestbedError):
                 try:
                     return client.manifest(f"{repository}:{tag}")[0]
                 except KeyError:
@@ -124,7 +127,10 @@ class FaultyRegistry:
 
 @contextlib.contextmanager
 def faulty_registry(behind: str, *, address: str = "127.0.0.1") -> Iterator[FaultyRegistry]:
-    """Such a registry on a port of its own, until the block is left; `address` is one of this machine."""
+    """Serve a faulty registry on a free port of `address`, until the `with` block ends.
+
+    `address` belongs to this machine.
+    """
     faulty = FaultyRegistry(behind)
 
     class Handler(_Handler):
@@ -145,23 +151,23 @@ def faulty_registry(behind: str, *, address: str = "127.0.0.1") -> Iterator[Faul
 
 
 class _Server(ThreadingHTTPServer):
-    """Whoever hangs up is not worth a word."""
+    """A server that reports no error if a client closes the connection."""
 
     def handle_error(self, *_: object) -> None:
-        """The test will tell."""
+        """Print nothing: the test itself fails."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """A handler for one connection."""
 
     protocol_version = "HTTP/1.1"
     registry: FaultyRegistry
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Write no log."""
 
     def handle_one_request(self) -> None:
-        """BuildKit tries TLS first: it must see that the answer is plain HTTP."""
+        """Answer a TLS handshake with plain HTTP, which BuildKit expects before it uses plain HTTP."""
         if cast("io.BufferedReader", self.rfile).peek(1)[:1] == _TLS:
             self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
             self.close_connection = True
@@ -185,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection(self.registry.behind, timeout=_SECONDS)
         try:
             connection.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in self.headers.items():  # some names come several times
+            for name, value in self.headers.items():  # a request can have several headers of the same name
                 if name.lower() not in _HOP_BY_HOP:
                     connection.putheader(name, value)
             connection.putheader("Content-Length", str(len(body)))
@@ -231,9 +237,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._withhold()
 
     def _withhold(self) -> None:
-        """Give no answer."""
+        """End the connection without an answer."""
         if self.registry.fault in {"hangs", "late"}:
-            cast("io.BufferedReader", self.rfile).peek(1)  # until the other side hangs up
+            cast("io.BufferedReader", self.rfile).peek(1)  # until the client closes the connection
         self.close_connection = True
 
     def _refuse(self, status: int, code: str, message: str) -> None:

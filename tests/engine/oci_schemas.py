@@ -1,7 +1,7 @@
-"""What the OCI image specification (1.1) says that manifests, indexes and configs must be, as JSON Schemas.
+"""JSON Schemas for manifests, indexes and configs, after the OCI image specification 1.1.
 
-Written by hand after the tables of properties in `descriptor.md`, `image-index.md`, `manifest.md` and `config.md`,
-with what an image with attestations uses of them.
+They are written by hand after the tables of properties in `descriptor.md`, `image-index.md`, `manifest.md` and
+`config.md`. They also contain the properties that an image with attestations uses.
 """
 
 from __future__ import annotations
@@ -97,5 +97,5 @@ CONFIG = Draft7Validator(
 
 
 def problems(schema: Draft7Validator, document: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a document; nothing where it is as the specification says."""
+    """Return the errors of a document. The list is empty if the document conforms to the specification."""
     return [f"{error.json_path}: {error.message}" for error in schema.iter_errors(document)]

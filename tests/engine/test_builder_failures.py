@@ -1,4 +1,4 @@
-"""Nodes that cannot be used: what is wrong is told apart, with its remedy, in the words of these golden texts."""
+"""Nodes that cannot be used: the exact message and hint for each cause."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def name(unique: str, docker: Docker) -> Iterator[str]:
-    """A builder's name; the container of its node `local` is removed after the test."""
+    """Return a builder's name. The container of its node `local` is removed after the test."""
     builder = f"f{unique[-6:]}"
     yield builder
     docker("rm", "--force", "--volumes", f"buildx_buildkit_{builder}-local")
@@ -31,18 +31,21 @@ def name(unique: str, docker: Docker) -> Iterator[str]:
 
 @pytest.fixture
 def fails(run_mpbake: RunMpbake, tmp_path: Path, testbed: Testbed) -> Fails:
-    """A way to have `builders up` fail, with programs in `bin` before those of the testbed; the error that it tells."""
+    """Return a function that runs a failing `mpbake builders` command and returns its error.
+
+    `bin` is first in its PATH.
+    """
 
     def run(command: str = "up", code: int = 5) -> str:
-        done = run_mpbake(["builders", command], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stderr[done.stderr.index("error: ") :]
+        completed = run_mpbake(["builders", command], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+        assert completed.returncode == code, completed.stdout + completed.stderr
+        return completed.stderr[completed.stderr.index("error: ") :]
 
     return run
 
 
 def ssh_in_the_way(testbed: Testbed, folder: Path, options: str = "", before: str = "") -> None:
-    """An `ssh` with more options, or with something before the command that is run on the far side."""
+    """Put an `ssh` into `bin` that adds `options`, or runs `before` in front of the remote command."""
     path = folder / "bin/ssh"
     path.parent.mkdir()
     command = f'"{before} $*"' if before else '"$@"'
@@ -134,16 +137,16 @@ def test_a_machine_behind_ssh(  # noqa: PLR0913, PLR0917 - each is a part of the
     ssh_in_the_way(testbed, tmp_path, options, before)
     (tmp_path / "build.toml").write_text(far_plan(testbed, name))
     began = time.monotonic()
-    found = fails()
+    error = fails()
     assert time.monotonic() - began < 15
     shape = FAR.format(name=name) + message
-    for part in ("{unknown}", "{denied}"):  # in the words of the system
+    for part in ("{unknown}", "{denied}"):  # the message of the operating system
         if part in shape:
             start, _, end = shape.partition(part)
-            assert found.startswith(start)
-            assert found.endswith(end)
+            assert error.startswith(start)
+            assert error.endswith(end)
             return
-    assert found == shape
+    assert error == shape
 
 
 def test_a_machine_with_another_host_key_than_before(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
@@ -166,16 +169,16 @@ def test_an_ssh_server_that_hangs_does_not_hold_the_rest_up(
     testbed.ssh.pause()
     try:
         began = time.monotonic()
-        done = run_mpbake(["builders", "plan"], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+        completed = run_mpbake(["builders", "plan"], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
         assert time.monotonic() - began < 20
-        assert done.returncode == 5
-        assert "mpbake-node does not answer (Connection timed out during banner exchange" in done.stderr
+        assert completed.returncode == 5
+        assert "mpbake-node does not answer (Connection timed out during banner exchange" in completed.stderr
     finally:
         testbed.ssh.resume()
 
 
 def without_permission(tmp_path: Path) -> None:
-    """A `docker` that is run by a user who may not use the engine, except for buildx, of which that user has none."""
+    """Put a `docker` into `bin` that runs as a user without access to the engine. Only `docker buildx` runs as root."""
     program = tmp_path / "bin/docker"
     program.parent.mkdir()
     program.write_text(
@@ -196,12 +199,12 @@ def test_an_engine_that_this_user_may_not_use(
     assert docker("version")
     without_permission(tmp_path)
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
-    found = fails("plan")
+    error = fails("plan")
     assert (
         f"node {name}/local (docker-container, the engine in use) cannot be used: this user may not use Docker ("
-        in found
+        in error
     )
-    assert NOT_LET_IN in found
+    assert NOT_LET_IN in error
 
 
 def test_a_first_run_of_a_user_who_may_not_use_the_engine(
@@ -209,34 +212,34 @@ def test_a_first_run_of_a_user_who_may_not_use_the_engine(
 ) -> None:
     without_permission(tmp_path)
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\ndockerfile-inline = 'FROM scratch'\n")
-    done = run_mpbake(["run", "web"], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
-    assert done.returncode == 5
-    assert ": this user may not use Docker (permission denied" in done.stderr
-    assert NOT_LET_IN in done.stderr
-    assert "start it" not in done.stderr
+    completed = run_mpbake(["run", "web"], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+    assert completed.returncode == 5
+    assert ": this user may not use Docker (permission denied" in completed.stderr
+    assert NOT_LET_IN in completed.stderr
+    assert "start it" not in completed.stderr
 
 
 def test_an_image_that_cannot_be_had(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(
         container_plan(testbed, name).replace(testbed.node_image(), f"{testbed.registry.host}/no/such:1")
     )
-    found = fails()
-    assert f"node {name}/local (docker-container, the engine in use) cannot be used: " in found
-    assert f"{testbed.registry.host}/no/such:1" in found
-    assert '  = set image = "…" in the builder' in found
+    error = fails()
+    assert f"node {name}/local (docker-container, the engine in use) cannot be used: " in error
+    assert f"{testbed.registry.host}/no/such:1" in error
+    assert '  = set image = "…" in the builder' in error
 
 
 def test_an_image_of_something_else(testbed: Testbed, fails: Fails, name: str, tmp_path: Path) -> None:
     plan = container_plan(testbed, name).replace(testbed.node_image(), testbed.env()["BASE_IMAGE"])
     (tmp_path / "build.toml").write_text(plan.replace("FROM", "from"))
-    found = fails()
-    assert "exec --allow-insecure-entitlement=network.host failed: No such file or directory\n" in found, "its own log"
-    assert '  = set image = "…" to a BuildKit image; moby/buildkit is the usual one\n' in found
+    error = fails()
+    assert "exec --allow-insecure-entitlement=network.host failed: No such file or directory\n" in error, "its own log"
+    assert '  = set image = "…" to a BuildKit image; moby/buildkit is the usual one\n' in error
 
 
 @pytest.fixture
 def broken_image(testbed: Testbed, docker: Docker, unique: str, tmp_path: Path) -> str:
-    """An image whose BuildKit gives up with a word."""
+    """Return an image whose BuildKit ends at once with an error message."""
     folder = tmp_path / "image"
     folder.mkdir()
     (folder / "Dockerfile").write_text(
@@ -254,8 +257,8 @@ def test_a_buildkit_that_does_not_start_says_why(
     (tmp_path / "build.toml").write_text(
         container_plan(testbed, name, options='restart-policy = "no"').replace(testbed.node_image(), broken_image)
     )
-    found = fails()
-    assert "\nits log ends with:\n  buildkitd: could not lock /var/lib/buildkit/buildkitd.lock\n" in found
+    error = fails()
+    assert "\nits log ends with:\n  buildkitd: could not lock /var/lib/buildkit/buildkitd.lock\n" in error
 
 
 def test_a_node_has_so_long_to_answer(
@@ -269,16 +272,19 @@ def test_a_node_has_so_long_to_answer(
         container_plan(testbed, name, options='boot-timeout = "4s"').replace(testbed.node_image(), f"slow:{unique}")
     )
     began = time.monotonic()
-    found = fails()
+    error = fails()
     assert time.monotonic() - began < 14
-    assert f"node {name}/local (docker-container, the engine in use) cannot be used: no answer within 4.0s" in found
-    assert "  = look at its log: docker logs buildx_buildkit_" in found
+    assert f"node {name}/local (docker-container, the engine in use) cannot be used: no answer within 4.0s" in error
+    assert "  = look at its log: docker logs buildx_buildkit_" in error
 
 
 def test_a_machine_that_is_gone_can_be_forgotten(
     testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
-    """What else there is goes at once: the entry, and what is on this machine."""
+    """`prune --forget` forgets an unreachable node.
+
+    Its entry and everything on this machine are removed before that.
+    """
     plan = tmp_path / "build.toml"
     plan.write_text(
         container_plan(testbed, name, nodes=f'local = {{}}\nfar = {{ endpoint = "{testbed.ssh.endpoint}" }}')
@@ -287,16 +293,16 @@ def test_a_machine_that_is_gone_can_be_forgotten(
     ssh_in_the_way(testbed, tmp_path, "-o Port=9")
 
     def prune(*words: str, code: int) -> str:
-        done = run_mpbake(["builders", "prune", *words], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        completed = run_mpbake(["builders", "prune", *words], env={"PATH": f"{tmp_path}/bin:{testbed.env()['PATH']}"})
+        assert completed.returncode == code, completed.stdout + completed.stderr
+        return completed.stdout + completed.stderr
 
     try:
         plan.write_text("version = 1\n[targets.web]\n")
-        said = prune(code=5)
-        assert f"{name}/local: container removed, and its cache\n" in said
-        assert f"{name}: removed from buildx's store\n" in said
-        assert said.endswith("; if it is gone for good, run: mpbake builders prune --forget\n")
+        output = prune(code=5)
+        assert f"{name}/local: container removed, and its cache\n" in output
+        assert f"{name}: removed from buildx's store\n" in output
+        assert output.endswith("; if it is gone for good, run: mpbake builders prune --forget\n")
         assert f"{name}-local" not in docker("ps", "--all")
         prune(code=5)
         assert f"may still have: container buildx_buildkit_{name}-far, volume" in prune("--forget", code=0)

@@ -1,4 +1,4 @@
-"""How long it takes: nodes that are slow or dead delay nobody, and what is right costs little."""
+"""Durations: slow or dead nodes do not delay other nodes, and `builders up` is fast if there is nothing to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _SLOW, _LIMIT = 10, 5.0
 _DELAY = 1.0
-"""Of each connection; buildx makes two, one after the other, to find out what a node is."""
+"""The delay in seconds of each connection. buildx makes two, one after the other, to read the facts of a node."""
 
 
 def _slow_plan(testbed: Testbed, endpoints: list[str]) -> str:
@@ -42,31 +42,32 @@ def _slow_plan(testbed: Testbed, endpoints: list[str]) -> str:
 
 @pytest.mark.long
 def test_ten_slow_nodes_and_a_dead_one(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
-    """Ten nodes that take 2 s each to answer all have their first build within 5 s; the dead one delays none."""
+    """Ten nodes that answer after 2 s all start their first build within 5 s. A dead node does not delay them."""
     nodes = [testbed.add_unix_node(f"s{number}{unique[-6:]}", delay=_DELAY) for number in range(_SLOW)]
     dead = "tcp://127.0.0.1:9"
     try:
         (tmp_path / "build.toml").write_text(_slow_plan(testbed, [dead, *(node.endpoint for node in nodes)]))
-        done = run_mpbake(["run", "t*"])
+        completed = run_mpbake(["run", "t*"])
     finally:
         for node in nodes:
             node.stop()
-    assert done.returncode == 5, done.stderr
+    assert completed.returncode == 5, completed.stderr
     began = {
-        name: float(at) for at, name in re.findall(r"^ *([\d.]+)s  build (t\d+) \S+ on \S+$", done.stderr, re.MULTILINE)
+        name: float(at)
+        for at, name in re.findall(r"^ *([\d.]+)s  build (t\d+) \S+ on \S+$", completed.stderr, re.MULTILINE)
     }
     assert began.keys() == {f"t{number}" for number in range(1, _SLOW + 1)}
     assert max(began.values()) < _LIMIT, began
-    assert "node b0/n does not answer at tcp://127.0.0.1:9" in done.stderr
+    assert "node b0/n does not answer at tcp://127.0.0.1:9" in completed.stderr
 
 
 def _median(do: Callable[[], object], times: int = 5) -> float:
-    found = []
+    durations = []
     for _ in range(times):
         began = time.monotonic()
         do()
-        found.append(time.monotonic() - began)
-    return statistics.median(found)
+        durations.append(time.monotonic() - began)
+    return statistics.median(durations)
 
 
 @pytest.mark.long
@@ -80,9 +81,9 @@ def test_what_is_right_costs_little(
     (tmp_path / "build.toml").write_text(plan)
 
     def up() -> subprocess.CompletedProcess[str]:
-        done = run_mpbake(["builders", "up"])
-        assert done.returncode == 0, done.stderr
-        return done
+        completed = run_mpbake(["builders", "up"])
+        assert completed.returncode == 0, completed.stderr
+        return completed
 
     up()
     try:

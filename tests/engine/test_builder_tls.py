@@ -1,4 +1,4 @@
-"""An engine behind TLS: reached through a docker context that mpbake makes, corrects and removes."""
+"""An engine behind TLS: mpbake makes, corrects and removes the docker context that leads to it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _serve(client: socket.socket, context: ssl.SSLContext, engine: str) -> None:
 
 @pytest.fixture
 def tls_port(testbed: Testbed) -> Iterator[int]:
-    """A port that leads to the testbed's engine for whoever has its client certificate."""
+    """Yield a port that leads to the testbed's engine for clients with its client certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certs = testbed.certificates
     context.load_cert_chain(certs / "server.crt", certs / "server.key")
@@ -92,22 +92,22 @@ def test_an_engine_behind_tls(
     assert f"  ~ correct docker context mpbake-{name}-far: buildx reaches an engine by TLS" in planned.stdout
     assert run_mpbake(["builders", "up"]).returncode == 0
     assert f"mpbake-{name}-far" in docker("context", "ls")
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 0, completed.stderr
     assert "as declared" in run_mpbake(["builders", "plan"]).stdout
 
     docker("context", "update", f"mpbake-{name}-far", "--docker", "host=tcp://127.0.0.1:9")
     assert "correct docker context" in run_mpbake(["builders", "plan"]).stdout
     assert run_mpbake(["builders", "up"]).returncode == 0
-    done = run_mpbake(["builders", "rm"])
-    assert done.returncode == 0, done.stderr
-    assert f"{name}/far: docker context mpbake-{name}-far removed" in done.stderr
+    completed = run_mpbake(["builders", "rm"])
+    assert completed.returncode == 0, completed.stderr
+    assert f"{name}/far: docker context mpbake-{name}-far removed" in completed.stderr
     assert own(testbed_env) == before
 
 
 @pytest.fixture
 def closed_port() -> int:
-    """A port at which nobody listens."""
+    """Return a port on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
@@ -115,15 +115,15 @@ def closed_port() -> int:
 
 @pytest.fixture
 def all_say(testbed_env: dict[str, str], run_mpbake: RunMpbake, docker: Docker) -> AllSay:
-    """A way to see that every command tells the same error of a node, and that nothing is left of it."""
+    """Return a function that asserts that all commands report the same error of a node and leave no file behind."""
 
     def check(code: int, message: str) -> None:
         docker("buildx", "ls")
         before = own(testbed_env)
         for command in (["builders", "plan"], ["builders", "up"], ["run", "web"]):
-            done = run_mpbake(command)
-            assert done.returncode == code, done.stdout + done.stderr
-            assert f": {message}\n" in done.stderr, command
+            completed = run_mpbake(command)
+            assert completed.returncode == code, completed.stdout + completed.stderr
+            assert f": {message}\n" in completed.stderr, command
         assert message.partition("\n")[0] in run_mpbake(["builders"]).stdout
         assert own(testbed_env) == before
         assert "mpbake-" not in docker("context", "ls")
@@ -173,8 +173,8 @@ def test_what_somebody_else_made_behind_tls_is_left_as_it_is(
     docker("create", "--name", f"buildx_buildkit_{name}-far", testbed.env()["BASE_IMAGE"], "true")
     try:
         before = docker("inspect", f"buildx_buildkit_{name}-far")
-        done = mpbake("builders", "up", code=3)
-        assert f"a container buildx_buildkit_{name}-far exists that mpbake did not make" in done.stderr
+        completed = mpbake("builders", "up", code=3)
+        assert f"mpbake did not make the container buildx_buildkit_{name}-far, and leaves it" in completed.stderr
         assert docker("inspect", f"buildx_buildkit_{name}-far") == before
         assert not Path(testbed.env()["BUILDX_CONFIG"], "instances", name).exists()
     finally:
@@ -190,8 +190,8 @@ def test_an_engine_behind_tls_that_never_answers_leaves_nothing(
     docker("buildx", "ls")
     before = own(testbed_env)
     for command in (("builders", "up"), ("run", "web")):
-        said = mpbake(*command, code=5).stderr
-        assert "node never/far does not answer at tcp://127.0.0.1:9: Connection refused\n" in said
+        errors = mpbake(*command, code=5).stderr
+        assert "node never/far does not answer at tcp://127.0.0.1:9: Connection refused\n" in errors
         assert own(testbed_env) == before
     assert mpbake("builders", "rm").stderr == ""
     assert mpbake("builders", "prune").stdout == "nothing to do\n"

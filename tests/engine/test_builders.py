@@ -1,4 +1,4 @@
-"""Builders from the file, on real nodes: created, used, drifted, corrected with their cache, removed."""
+"""Declared builders on real nodes: creation, use, drift, correction that keeps the cache, and removal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def name(unique: str, docker: Docker) -> Iterator[str]:
-    """A builder's name; what may be left of its nodes `local` and `far` is removed after the test."""
+    """Return a builder's name. After the test everything that is left of its nodes `local` and `far` is removed."""
     builder = f"b{unique[-6:]}"
     yield builder
     for node in ("local", "far"):
@@ -81,21 +81,21 @@ def container_id(docker: Docker, name: str, node: str = "local") -> str:
 
 
 def contents(*folders: str) -> dict[str, str]:
-    """Every file below the folders, by a hash of its bytes."""
+    """Return the hash of each file below the folders, by path."""
     files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def own(env: Mapping[str, str]) -> dict[str, str]:
-    """The user's own docker and buildx, but for the times at which builders were last used.
+    """Return the hashes of the user's docker and buildx files, except the times at which builders were last used.
 
-    buildx must have run before: it makes some files of its own when it first does.
+    buildx must have run before: it creates some of these files when it runs for the first time.
     """
-    found = contents(env["BUILDX_CONFIG"], env["DOCKER_CONFIG"])
-    return {path: digest for path, digest in found.items() if "/activity/" not in path}
+    hashes = contents(env["BUILDX_CONFIG"], env["DOCKER_CONFIG"])
+    return {path: digest for path, digest in hashes.items() if "/activity/" not in path}
 
 
-# --- a container's whole life -----------------------------------------------------------------------------------------
+# --- the life of a container ------------------------------------------------------------------------------------------
 
 
 def test_the_life_of_a_container(
@@ -113,13 +113,13 @@ def test_the_life_of_a_container(
         "2 to create\n"
     )
     assert own(testbed_env) == before, "a plan changes nothing"
-    done = mpbake("builders", "up")
-    assert f"{name}/local: created, and answers" in done.stderr
+    completed = mpbake("builders", "up")
+    assert f"{name}/local: created, and answers" in completed.stderr
     assert mpbake("builders", "plan", "--detailed-exitcode").stdout.endswith("  as declared\nnothing to do\n")
     assert "running" in mpbake("builders").stdout
     assert "/4] RUN" not in mpbake("run", "web").stderr
 
-    # Drift: the plan changes, a run only warns, `up` makes the container anew and its cache is still warm.
+    # Drift: the plan changes. A run only warns. `up` replaces the container and keeps its cache.
     identity = container_id(docker, name)
     plan.write_text(
         container_plan(testbed, name, options='memory = "2g"\nflags = ["--debug"]\nbuildkitd = { debug = true }')
@@ -146,7 +146,7 @@ def test_the_life_of_a_container(
     assert "RUN echo built: cached" in mpbake("run", "--verbose", "web").stderr, "its cache is warm"
     assert mpbake("builders", "up").stdout.endswith("  as declared\n")
 
-    # Stopped, started, removed.
+    # The container is stopped, started and removed.
     mpbake("builders", "stop")
     assert f"  > start container buildx_buildkit_{name}-local: it is exited\n" in mpbake("builders", "plan").stdout
     mpbake("builders", "up")
@@ -182,7 +182,7 @@ def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
     volume = f"buildx_buildkit_{name}-local_state"
     docker("volume", "create", "--label", "theirs=yes", volume)
-    foreign = f"{name}/local: a volume {volume} exists that mpbake did not make; it stays unchanged"
+    foreign = f"{name}/local: mpbake did not make the volume {volume}, and leaves it unchanged"
     for command in (("builders", "plan"), ("builders", "up"), ("run", "web")):
         assert foreign in mpbake(*command, code=3).stderr
     assert foreign in mpbake("builders").stdout
@@ -190,7 +190,8 @@ def test_a_volume_that_somebody_else_made_is_neither_used_nor_removed(
     docker("volume", "inspect", volume)
     assert name not in docker("ps", "--all")
 
-    # Somebody puts their volume in the place of mpbake's, or has it used before mpbake knew whose volumes are.
+    # A volume of the right name exists that mpbake did not make: either a user replaced mpbake's volume, or the volume
+    # is older than the marks of volumes.
     docker("volume", "rm", volume)
     mpbake("builders", "up")
     assert "mpbake-node" in docker("volume", "inspect", volume)
@@ -227,10 +228,11 @@ def test_a_damaged_record_holds_up_nothing(
     damaged[1].mkdir()
     mpbake("builders", "up")
     for command in ("rm", "prune"):
-        told = mpbake("builders", command).stderr
+        warnings = mpbake("builders", command).stderr
         for path in damaged:
             assert (
-                f"warning: {path} is damaged: mpbake does not know which nodes it records\n  = remove the file" in told
+                f"warning: {path} is damaged: mpbake does not know which nodes it records\n  = remove the file"
+                in warnings
             )
     assert name not in docker("ps", "--all") + docker("volume", "ls")
 
@@ -298,14 +300,14 @@ def test_a_container_on_another_machine(
 def test_another_machine_sees_drift_by_the_mark(
     testbed: Testbed, mpbake: Mpbake, run_mpbake: RunMpbake, name: str, tmp_path: Path
 ) -> None:
-    """Nothing but the container itself tells the other one what it was made with."""
+    """The other machine has no record of the node. It reads the declared options from the mark of the container."""
     plan = tmp_path / "build.toml"
     plan.write_text(container_plan(testbed, name, options='memory = "1g"'))
     mpbake("builders", "up")
     plan.write_text(container_plan(testbed, name, options='memory = "2g"'))
     elsewhere = {"XDG_STATE_HOME": str(tmp_path / "other"), "BUILDX_CONFIG": str(tmp_path / "buildx")}
-    done = run_mpbake(["builders", "plan"], env=elsewhere)
-    assert "      memory: 1g -> 2g\n" in done.stdout
+    completed = run_mpbake(["builders", "plan"], env=elsewhere)
+    assert "      memory: 1g -> 2g\n" in completed.stdout
 
 
 def test_nodes_that_left_the_plan_are_pruned(
@@ -353,7 +355,7 @@ def test_what_a_run_made_is_pruned_too(
     assert name not in docker("ps", "--all")
 
 
-# --- what is never done -----------------------------------------------------------------------------------------------
+# --- mpbake leaves foreign things unchanged ---------------------------------------------------------------------------
 
 
 def test_what_somebody_else_made_is_left_as_it_is(
@@ -366,9 +368,11 @@ def test_what_somebody_else_made_is_left_as_it_is(
     try:
         before = docker("inspect", f"buildx_buildkit_{name}-local")
         for command in ("plan", "up"):
-            done = mpbake("builders", command, code=3)
-            assert f"a container buildx_buildkit_{name}-local exists that mpbake did not make" in done.stderr
-            assert f"a builder {name} is in buildx's store that mpbake did not make; it stays unchanged" in done.stderr
+            completed = mpbake("builders", command, code=3)
+            assert f"mpbake did not make the container buildx_buildkit_{name}-local, and leaves it" in completed.stderr
+            assert (
+                f"mpbake did not make the builder {name} in buildx's store, and leaves it unchanged" in completed.stderr
+            )
         mpbake("builders", "stop", code=3)
         mpbake("builders", "rm", code=3)
         assert docker("inspect", f"buildx_buildkit_{name}-local") == before
@@ -385,9 +389,11 @@ def test_somebody_elses_builder_stays_after_a_run_with_one_of_its_name(
     try:
         mpbake("run", "web")
         for _ in range(2):
-            assert f"a builder {name} is in buildx's store" in mpbake("builders", "up", code=3).stderr
-        said = mpbake("builders", "rm").stderr
-        assert f"{name}: the builder of that name in buildx's store stays: mpbake did not make it" in said
+            assert (
+                f"mpbake did not make the builder {name} in buildx's store" in mpbake("builders", "up", code=3).stderr
+            )
+        messages = mpbake("builders", "rm").stderr
+        assert f"{name}: the builder of that name in buildx's store stays: mpbake did not make it" in messages
         assert "tcp://127.0.0.1:9" in docker("buildx", "inspect", name)
     finally:
         docker("buildx", "rm", "--force", name)
@@ -407,9 +413,9 @@ def test_a_node_that_builds_is_not_replaced(
     with subprocess.Popen(command, cwd=tmp_path, env=env, stderr=subprocess.PIPE, text=True) as build:
         assert build.stderr is not None
         assert any("RUN sleep" in line for line in build.stderr)
-        done = mpbake("builders", "up", "-f", "other.toml", code=4)
-        said = f"{name}/local: a build runs in buildx_buildkit_{name}-local, so mpbake leaves it unchanged"
-        assert said in done.stderr
+        completed = mpbake("builders", "up", "-f", "other.toml", code=4)
+        message = f"{name}/local: a build runs in buildx_buildkit_{name}-local, so mpbake leaves it unchanged"
+        assert message in completed.stderr
         assert container_id(docker, name) == identity
         build.stderr.read()
         assert build.wait() == 0
@@ -423,9 +429,9 @@ def test_a_dead_node_delays_nobody(testbed: Testbed, mpbake: Mpbake, unique: str
     plan = tmp_path / "build.toml"
     plan.write_text(remote_plan(testbed, name).replace(testbed.node("linux-arm64").endpoint, dead.endpoint))
     began = time.monotonic()
-    done = mpbake("builders", "up", code=5)
+    completed = mpbake("builders", "up", code=5)
     assert time.monotonic() - began < 10
-    assert f"node {name}/arm64 does not answer at {dead.endpoint}" in done.stderr
+    assert f"node {name}/arm64 does not answer at {dead.endpoint}" in completed.stderr
     assert f"{name}-amd64" in Path(testbed.env()["BUILDX_CONFIG"], "instances", name).read_text()
     mpbake("builders", "rm")
 
@@ -436,7 +442,7 @@ def test_a_dead_node_delays_nobody(testbed: Testbed, mpbake: Mpbake, unique: str
 def test_nodes_of_the_same_platform_all_keep_it(
     testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
-    """`buildx create --append` takes a platform away from the nodes that had it before."""
+    """With `buildx create --append`, a second node would take the platform away from the first."""
     plan = tmp_path / "build.toml"
     plan.write_text(remote_plan(testbed, name).replace('["linux/arm64"]\ntls', '["linux/amd64"]\ntls'))
     mpbake("builders", "up")
@@ -474,25 +480,28 @@ def test_a_damaged_entry_is_written_anew(
     mpbake("builders", "rm")
 
 
-# --- at once ----------------------------------------------------------------------------------------------------------
+# --- several processes at the same time -------------------------------------------------------------------------------
 
 
 def _at_once(mpbake: Mpbake, commands: Sequence[tuple[str, ...]]) -> list[subprocess.CompletedProcess[str]]:
-    found: list[subprocess.CompletedProcess[str]] = []
-    threads = [threading.Thread(target=lambda each=each: found.append(mpbake(*each))) for each in commands]
+    results: list[subprocess.CompletedProcess[str]] = []
+    threads = [
+        threading.Thread(target=lambda arguments=arguments: results.append(mpbake(*arguments)))
+        for arguments in commands
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return found
+    return results
 
 
 def test_two_at_once(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
-    done = _at_once(mpbake, [("builders", "up")] * 2)
-    assert len(done) == 2
-    assert sorted("+ create" in each.stdout for each in done) == [False, True], "the second finds nothing to do"
-    assert any(f"{name}: another mpbake works on it, waiting" in each.stderr for each in done)
+    results = _at_once(mpbake, [("builders", "up")] * 2)
+    assert len(results) == 2
+    assert sorted("+ create" in result.stdout for result in results) == [False, True], "the second finds nothing to do"
+    assert any(f"{name}: another mpbake works on it, waiting" in result.stderr for result in results)
     mpbake("builders", "rm")
 
 
@@ -516,7 +525,10 @@ def test_no_run_starts_while_builders_are_removed(
 
 @pytest.mark.long
 def test_no_run_loses_its_node_to_a_removal(testbed: Testbed, run_mpbake: RunMpbake, name: str, tmp_path: Path) -> None:
-    """One started together with `up` and `rm` either works or is told to wait, and so is the removal."""
+    """A run starts together with `up` and `rm`.
+
+    Either the run or the removal gets an error, or both succeed one after the other.
+    """
     (tmp_path / "build.toml").write_text(container_plan(testbed, name))
     for _ in range(20):
         with ThreadPoolExecutor() as threads:
@@ -536,7 +548,7 @@ def test_two_at_once_again_and_again(testbed: Testbed, mpbake: Mpbake, name: str
     mpbake("builders", "rm")
 
 
-# --- builders of others -----------------------------------------------------------------------------------------------
+# --- foreign builders -------------------------------------------------------------------------------------------------
 
 
 def external_plan(testbed: Testbed, name: str) -> str:
@@ -602,26 +614,26 @@ def test_a_container_of_somebody_else_is_booted_through_its_own_builder(
 def test_a_builder_of_which_mpbake_knows_nothing_is_left_to_buildx(
     testbed: Testbed, testbed_env: dict[str, str], mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
-    """One in a container, as if it were a hosted service's."""
+    """A builder without nodes in its entry, as that of a hosted service. Here it is a container."""
     docker("buildx", "create", "--name", name, "--driver-opt", f"image={testbed.node_image()},network=host")
     kept = Path(testbed_env["BUILDX_CONFIG"]) / "instances" / name
     entry = json.loads(kept.read_bytes())
     (tmp_path / "build.toml").write_text(external_plan(testbed, name))
     try:
         kept.write_text(json.dumps(entry | {"Nodes": None}))
-        said = mpbake("plan", "web").stdout
-        assert f"warning: {name}: buildx, not mpbake, assigns platforms to the nodes of this builder" in said
+        plan_output = mpbake("plan", "web").stdout
+        assert f"warning: {name}: buildx, not mpbake, assigns platforms to the nodes of this builder" in plan_output
         kept.write_text(json.dumps(entry))
     finally:
         docker("buildx", "rm", "--force", name)
 
 
-@pytest.mark.parametrize("who", ["default", "context"])
+@pytest.mark.parametrize("kind", ["default", "context"])
 def test_an_engine_s_own_builder_that_is_external(
-    who: str, testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
+    kind: str, testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str, tmp_path: Path
 ) -> None:
-    """It cannot push by digest, and gives a tag to whole images all the same."""
-    builder = name if who == "context" else "default"
+    """The builder cannot push by digest. Even so, mpbake moves the tags only to complete images."""
+    builder = name if kind == "context" else "default"
     repository = f"{testbed.registry.host}/{name}"
     plan = external_plan(testbed, builder).replace(f"/{builder}:1", f"/{name}:1")
     (tmp_path / "build.toml").write_text(f"""{plan}
@@ -630,27 +642,27 @@ inherits = ["web"]
 tags = ["{repository}:2", "{repository}/copy:2"]
 checks = [{{ run = ["true"] }}]
 """)
-    if who == "context":
+    if kind == "context":
         docker("context", "create", name, "--docker", f"host={testbed.engine.host}")
     try:
-        done = mpbake("run", "web", "checked")
-        assert "buildx, not mpbake, assigns platforms" not in done.stderr
-        assert ("unknown builder" in done.stderr) is (who == "context")
+        completed = mpbake("run", "web", "checked")
+        assert "buildx, not mpbake, assigns platforms" not in completed.stderr
+        assert ("unknown builder" in completed.stderr) is (kind == "context")
         assert testbed.registry.client.manifest(f"{name}:2") == testbed.registry.client.manifest(f"{name}/copy:2")
         mpbake("verify", "web", "checked")
         assert re.search(rf"^{builder}/{builder} .* running ", mpbake("builders").stdout, re.MULTILINE)
     finally:
-        if who == "context":
+        if kind == "context":
             docker("context", "rm", "--force", name)
 
 
 def test_an_external_builder_that_is_not_there(mpbake: Mpbake, testbed: Testbed, name: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(external_plan(testbed, name))
-    said = mpbake("run", "web", code=5).stderr
-    assert f'node {name}/{name} (docker, {name}) cannot be used: no builder "{name}" found\n' in said
-    assert "  = run `docker buildx ls` to see its name; without external = true, mpbake makes a builder\n" in said
-    assert f"warning: {name}: unknown builder" in said
-    assert "buildx, not mpbake, assigns platforms" not in said
+    errors = mpbake("run", "web", code=5).stderr
+    assert f'node {name}/{name} (docker, {name}) cannot be used: no builder "{name}" found\n' in errors
+    assert "  = run `docker buildx ls` to see its name; without external = true, mpbake makes a builder\n" in errors
+    assert f"warning: {name}: unknown builder" in errors
+    assert "buildx, not mpbake, assigns platforms" not in errors
 
 
 def test_a_remote_node_in_a_container(

@@ -1,4 +1,4 @@
-"""What an image must pass before it is published: checked on its own node, and published only then."""
+"""Checks: mpbake runs them on the node that has built the image, and publishes the image only if they succeed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUILDERS = ["default", "box", "two"]
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str, more: str, dockerfile: str = "") -> str:
-    """A plan with one pushed target `web` of two platforms and some checks."""
+    """Return a plan with one pushed target `web` for two platforms, and some checks."""
     return f"""
 version = 1
 [targets.web]
@@ -51,9 +51,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def logs(folder: Path, start: str) -> list[str]:
-    """The logs of the steps whose names begin so, in order."""
-    found = sorted((folder / ".mpbake/runs").glob(f"*/{start}*.log"))
-    return [path.read_text() for path in found]
+    """Return the logs of the steps whose names begin with `start`, in order."""
+    paths = sorted((folder / ".mpbake/runs").glob(f"*/{start}*.log"))
+    return [path.read_text() for path in paths]
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
@@ -77,11 +77,11 @@ checks = [
 """
     (folder / "build.toml").write_text(plan_of(testbed, builder, repository, checks, dockerfile))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/amd64", "linux/arm64"]
-    said = [line for log in logs(folder, "check-web") for line in log.splitlines()]
+    log_lines = [line for log in logs(folder, "check-web") for line in log.splitlines()]
     for platform, machine in (("linux/amd64", "x86_64"), ("linux/arm64", "aarch64")):
         identity = docker(
             "run",
@@ -94,10 +94,10 @@ checks = [
             f"{repository}:1",
             "/id",
         ).strip()
-        assert f"  1234 /here somewhere {machine} {identity}" in said
+        assert f"  1234 /here somewhere {machine} {identity}" in log_lines
         docker("image", "rm", "--force", f"{repository}:1")
-    assert said.count("  x86_64") == 1
-    assert said.count("  aarch64") == 0
+    assert log_lines.count("  x86_64") == 1
+    assert log_lines.count("  aarch64") == 0
 
 
 @pytest.mark.parametrize("builder", BUILDERS)
@@ -112,13 +112,13 @@ checks = [
 """
     (folder / "build.toml").write_text(plan_of(testbed, builder, repository, checks))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 1, done.stderr
-    assert "error: check web linux/arm64: sh -c 'echo it is $(uname -m); exit 3'" in done.stderr
-    assert "\n  it is aarch64\n" in done.stderr
-    assert "in Dockerfile:" not in done.stderr, "nobody has written that one"
-    assert "publish web: not started" in done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert "error: check web linux/arm64: sh -c 'echo it is $(uname -m); exit 3'" in completed.stderr
+    assert "\n  it is aarch64\n" in completed.stderr
+    assert "in Dockerfile:" not in completed.stderr, "nobody has written that one"
+    assert "publish web: not started" in completed.stderr
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
@@ -126,10 +126,10 @@ def test_a_stage_that_does_not_exist(testbed: Testbed, run_mpbake: RunMpbake, re
     plan = plan_of(testbed, "default", repository, 'checks = [{ target = "tset" }]', "FROM base AS test")
     (folder / "build.toml").write_text(plan)
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 1, done.stderr
-    assert '= checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile; repeat' in done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert '= checks = [{ target = "tset" }] of target web: no such stage in its Dockerfile; repeat' in completed.stderr
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
@@ -146,19 +146,19 @@ FROM base
     more = 'no-cache = true\nchecks = [{ target = "test" }]'
     plan = plan_of(testbed, builder, repository, more, dockerfile)
     (folder / "build.toml").write_text(plan)
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 0, completed.stderr
     before, _ = testbed.registry.client.manifest(f"{repository}:1")
-    # The checked target says no-cache, but its check builds nothing of it again.
+    # The target has no-cache. Even so, its check does not build any of its instructions again.
     assert not any("kernel/random/uuid > /id: done" in log for log in logs(folder, "check-web"))
     assert len([log for log in logs(folder, "check-web") if "tested as" in log]) == (2 if builder == "two" else 1)
 
     (folder / "build.toml").write_text(plan.replace("> /id\n", "> /id && touch /broken\n"))
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 1, done.stderr
-    assert "error: check web linux/amd64" in done.stderr
-    assert "stage test" in done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert "error: check web linux/amd64" in completed.stderr
+    assert "stage test" in completed.stderr
     assert testbed.registry.client.manifest(f"{repository}:1")[0] == before
 
 
@@ -190,9 +190,9 @@ driver = "remote"
 {declared}
 """)
     try:
-        done = run_mpbake(["run", "web-*"])
-        assert done.returncode == 0, done.stderr
-        # On each node: the target, then its check upon what was pushed.
+        completed = run_mpbake(["run", "web-*"])
+        assert completed.returncode == 0, completed.stderr
+        # Each node builds the target, and then runs its check on the pushed image.
         assert [len(node.builds()) for node in nodes] == [2, 2]
     finally:
         for node in nodes:
@@ -207,9 +207,9 @@ def test_a_plain_image_is_checked_and_published(
     plan = plan_of(testbed, builder, repository, more).replace('"linux/amd64", ', "")
     (folder / "build.toml").write_text(plan)
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert testbed.registry.client.has(f"{repository}:1")
     assert run_mpbake(["verify", "web"]).returncode == 0
 
@@ -238,23 +238,23 @@ def test_a_check_in_the_classic_store(
         plan = plan_of(testbed, "default", repository, f'checks = [{{ run = ["{command}"] }}]')
         plan = plan.replace(', "linux/arm64"', "").replace(f"{repository}:1", f"{repository}:{command}")
         (folder / "build.toml").write_text(plan)
-        done = run_mpbake(["run", "web"], env=dict(engine.client))
-        assert done.returncode == returncode, done.stderr
-        assert "docker-container" not in done.stderr
+        completed = run_mpbake(["run", "web"], env=dict(engine.client))
+        assert completed.returncode == returncode, completed.stderr
+        assert "docker-container" not in completed.stderr
     assert not engine.has_image(f"{repository}:mpbake-upload-*")
     uploaded, *tags = testbed.registry.client.tags(unique)
     assert uploaded.startswith("mpbake-upload-")
     assert tags == ["true"]
 
 
-# --- a node that goes away --------------------------------------------------------------------------------------------
+# --- a lost node ------------------------------------------------------------------------------------------------------
 
 SLOW = '["sh", "-c", "echo it is $(cat /id); sleep 3"]'
 SHOWN = "sh -c 'echo it is $(cat /id); sleep 3'"
 
 
 class Boxes:
-    """A builder of containers on the testbed's engine, each with a cache of its own."""
+    """A builder with two container nodes on the testbed's engine, each with a cache of its own."""
 
     def __init__(self, docker: Docker, testbed: Testbed, unique: str) -> None:
         self.name = f"p{unique[-6:]}"
@@ -263,7 +263,7 @@ class Boxes:
         self._testbed = testbed
 
     def plan(self, names: str, targets: str) -> str:
-        """A plan with `targets`, for node a, or a and b."""
+        """Return a plan with `targets`, and with one node for each letter of `names`."""
         places = {"a": "", "b": f', endpoint = "{self.context}"'}
         nodes = "\n".join(f'nodes.{name} = {{ platforms = ["linux/amd64"]{places[name]} }}' for name in names)
         return f"""
@@ -288,32 +288,32 @@ network = "host"
 """
 
     def remove(self, name: str) -> None:
-        """Kill a node, and let nothing be left of its cache."""
+        """Remove a node with its cache."""
         self._docker("rm", "--force", "--volumes", f"buildx_buildkit_{self.name}-{name}")
 
 
 @pytest.fixture
 def boxes(docker: Docker, testbed: Testbed, unique: str) -> Iterator[Boxes]:
-    """One whose nodes are gone in the end."""
-    found = Boxes(docker, testbed, unique)
-    docker("context", "create", found.context, "--docker", f"host={testbed.engine.host}")
-    yield found
+    """Yield such a builder, and remove its nodes after the test."""
+    builder = Boxes(docker, testbed, unique)
+    docker("context", "create", builder.context, "--docker", f"host={testbed.engine.host}")
+    yield builder
     for name in "ab":
-        found.remove(name)
-    docker("context", "rm", found.context)
+        builder.remove(name)
+    docker("context", "rm", builder.context)
 
 
 def identities(folder: Path) -> set[str]:
-    """What the checks have found in the image, each time that they were done."""
-    said = [line for log in logs(folder, "check-web") for line in log.splitlines()]
-    return {line.split()[-1] for line in said if line.startswith("  it is ")}
+    """Return the contents of `/id` that the checks have printed."""
+    log_lines = [line for log in logs(folder, "check-web") for line in log.splitlines()]
+    return {line.split()[-1] for line in log_lines if line.startswith("  it is ")}
 
 
 def published_identity(docker: Docker, tag: str) -> str:
-    """What is in the image that the registry serves."""
-    found = docker("run", "--rm", "--quiet", "--network=none", "--entrypoint=cat", tag, "/id")
+    """Return the content of `/id` in the image that the registry serves."""
+    identity = docker("run", "--rm", "--quiet", "--network=none", "--entrypoint=cat", tag, "/id")
     docker("image", "rm", "--force", tag)
-    return found.strip()
+    return identity.strip()
 
 
 def test_a_check_whose_node_is_lost_is_done_on_an_equal_one(
@@ -347,7 +347,7 @@ checks = [{{ run = {SLOW} }}, {{ target = "test" }}]
 def test_a_check_whose_only_node_is_lost_is_done_when_that_is_back(
     testbed_env: dict[str, str], docker: Docker, boxes: Boxes, repository: str, folder: Path
 ) -> None:
-    """One target is pushed, and checked as it was; the other is not, and is built again for its check."""
+    """The check of the pushed target uses the pushed image. The other target is built again before its check."""
     targets = f"""
 [targets.web]
 tags = ["{repository}:1"]

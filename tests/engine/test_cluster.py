@@ -1,4 +1,4 @@
-"""The testbed's stand-in for a Kubernetes cluster is one to buildx and to kubectl."""
+"""buildx and kubectl accept the testbed's simulated Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def context(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def builder(docker: Docker, unique: str) -> Iterator[str]:
-    """A name for a builder and its Deployment, both of which are removed after the test."""
+    """Return a name for a builder and its Deployment. Both are removed after the test."""
     yield unique
     if unique in docker("buildx", "ls"):
         docker("buildx", "rm", "--force", unique)
@@ -158,7 +158,7 @@ def test_commands_in_pods(cluster: Cluster, testbed_env: dict[str, str], docker:
 
 @contextmanager
 def _sleeping(cluster: Cluster, docker: Docker, env: dict[str, str], builder: str, context: Path) -> Iterator[None]:
-    """A build that has come to its pod and goes on; its client is killed in the end."""
+    """Yield a build that runs in its pod. Its client is killed after the test."""
     _create(docker, builder)
     docker("buildx", "inspect", "--bootstrap", builder)
     (context / "Dockerfile").write_text(f"ARG BASE\nFROM ${{BASE}}\nRUN exec sleep 54321 # {builder}\n")
@@ -191,7 +191,7 @@ def test_a_build_ends_with_its_pod(
         assert cluster.open_connections(builder) == 1
         cluster.kubectl("delete", "deployment", builder)
         assert wait_until(lambda: cluster.open_connections(builder) == 0, seconds=20)
-        # buildx itself waits for ever: the end of its exec does not reach its build
+        # buildx waits for ever, because it does not end a build when the exec of the build ends
 
 
 def test_kubectl_makes_waits_and_deletes(cluster: Cluster, unique: str) -> None:
@@ -230,8 +230,8 @@ def test_namespaces_are_kept_apart(cluster: Cluster, docker: Docker, builder: st
         docker("buildx", "inspect", "--bootstrap", builder)
     cluster.add_namespace(builder)
     docker("buildx", "inspect", "--bootstrap", builder)
-    assert [each["metadata"]["name"] for each in cluster.deployments(builder)] == [builder]
-    assert builder not in [each["metadata"]["name"] for each in cluster.deployments()]
+    assert [deployment["metadata"]["name"] for deployment in cluster.deployments(builder)] == [builder]
+    assert builder not in [deployment["metadata"]["name"] for deployment in cluster.deployments()]
     cluster.kubectl("delete", "namespace", builder)
     assert cluster.deployments(builder) == []
 

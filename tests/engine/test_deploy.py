@@ -296,7 +296,7 @@ def test_what_prevents_a_deployment(fleet: Fleet, mpbake: Mpbake, tmp_path: Path
     refused(plan, f"{before}its port is in use on the host")
     fleet.one.docker("rm", "--force", "--volumes", "other")
     fleet.one.docker("create", "--name", CONTAINER, fleet.image)
-    refused(plan, f"a container {CONTAINER} exists that mpbake did not make", 3)
+    refused(plan, f"mpbake did not make the container {CONTAINER}", 3)
     fleet.one.docker("rm", "--volumes", CONTAINER)
 
 

@@ -1,7 +1,7 @@
-"""Output of runs in the docs: the commands work, and print what the pages show.
+"""The output of runs in the docs: each command works, and its output equals the output on the page.
 
 `UPDATE_GOLDEN=1` writes the real output into the pages. Times, digests and the names of runs are not compared. In the
-tutorial, only the summary of a run without `--quiet` is compared, since its lines come in any order.
+tutorial, only the summary of a run without `--quiet` is compared, since the order of its lines varies.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ _SUMMARY = re.compile(r"^target  result .*?(?=^```)", re.MULTILINE | re.DOTALL)
 # A registry that creates two repositories at the same time may answer 500 once.
 _PROGRESS = re.compile(r"\d\.\ds  \w+ linux/|the push failed: mpbake retries it")
 _EXCERPT = re.compile(r"^ +\d+ \|.*\n", re.MULTILINE)
-"""The lines of a Dockerfile around a failure, as buildx prints them: their number depends on its version."""
+"""The lines of a Dockerfile around a failure, as buildx prints them. Their number depends on the version of buildx."""
 _SECONDS = 240
 
 
 @dataclass(kw_only=True, slots=True)
 class Reader:
-    """Somebody who follows the page in a folder, with the registry and the base image of the testbed."""
+    """A reader of a page, who follows it in a folder, with the registry and the base image of the testbed."""
 
     page: str
     folder: Path
@@ -59,7 +59,7 @@ class Reader:
         if command == "mpbake check":
             self._edit_plan()
         errors = subprocess.STDOUT if command.startswith("mpbake") else subprocess.DEVNULL
-        done = subprocess.run(
+        completed = subprocess.run(
             ("sh", "-c", self._here(command)),
             cwd=self.working,
             env=self.env,
@@ -71,7 +71,7 @@ class Reader:
         )
         if command.startswith("cd "):
             self.working /= command[3:]
-        return done.stdout
+        return completed.stdout
 
     def _write_dockerfiles(self) -> None:
         for path, text in _DOCKERFILE.findall(self.page):
@@ -79,7 +79,7 @@ class Reader:
             (self.working / path).write_text(base, encoding="utf-8")
 
     def _edit_plan(self) -> None:
-        """Do what the page asks for in prose: name the registry, and publish with every run."""
+        """Edit the plan as the page describes: set the registry, and publish with every run."""
         plan = self.working / "build.toml"
         text = plan.read_text(encoding="utf-8")
         assert text.count("localhost:5000/shop") == text.count("# push = true\n") == 1
@@ -90,21 +90,19 @@ class Reader:
         return command.replace("localhost:5000/shop", self.registry)
 
     def _shown(self, output: str) -> str:
-        """Return the output with the names of the page, and without blanks at the ends of lines."""
+        """Return the output with the names on the page, and without spaces at the ends of lines."""
         named = output.replace(self.registry, "localhost:5000/shop").replace(str(self.folder), "/src")
         return "".join(f"{line.rstrip()}\n" for line in named.splitlines())
 
 
 def comparable(block: str) -> str:
-    """Return a block without what varies between runs."""
+    """Return a block without the parts that differ between runs."""
     block = re.sub(r"^(\$ mpbake run\n).*?(?=^target )", r"\1", block, flags=re.MULTILINE | re.DOTALL)
-    # Newer buildx (0.36, not 0.13) names the target before the error of BuildKit.
-    block = re.sub(r": target \S+: failed to solve: ", ": ", _EXCERPT.sub("", block))
-    return re.sub(" {2,}", "  ", _VARYING.sub("…", block))
+    return re.sub(" {2,}", "  ", _VARYING.sub("…", _EXCERPT.sub("", block)))
 
 
 def events_of(block: str) -> list[str]:
-    """Return the lines of a run, sorted, without the progress of builds, which differs from run to run."""
+    """Return the lines of a run, sorted. Lines about the progress of builds are removed: they differ between runs."""
     return sorted(comparable(line) for line in block.splitlines() if not _PROGRESS.search(line))
 
 
@@ -124,7 +122,8 @@ def test_the_tutorial_shows_what_its_commands_print(
         "XDG_STATE_HOME": str(tmp_path / "state"),
     }
     page = _TUTORIAL.read_text(encoding="utf-8")
-    registry = f"{testbed.registry.host}/tut"  # as long as the page's, so that columns are as wide
+    # the name is as long as the page's name, so that the columns have the same width
+    registry = f"{testbed.registry.host}/tut"
     reader = Reader(page=page, folder=folder, env=env, registry=registry, working=folder)
     blocks = {block: reader.follow(block) for block in _BLOCK.findall(page)}
     if os.environ.get("UPDATE_GOLDEN"):
@@ -138,9 +137,9 @@ def test_the_page_of_commands_and_the_readme_show_what_a_run_prints(
 ) -> None:
     shutil.copytree(PLANS / "native", tmp_path / "plans/native", ignore=shutil.ignore_patterns(".mpbake"))
     command = "mpbake run release -C plans/native"
-    done = run_mpbake(command.split()[1:], env={"REGISTRY": f"{testbed_env['REGISTRY']}/shown"})
-    assert done.returncode == 0, done.stderr
-    shown = f"$ {command}\n{done.stderr}{done.stdout}"
+    completed = run_mpbake(command.split()[1:], env={"REGISTRY": f"{testbed_env['REGISTRY']}/shown"})
+    assert completed.returncode == 0, completed.stderr
+    shown = f"$ {command}\n{completed.stderr}{completed.stdout}"
     page = _COMMANDS.read_text(encoding="utf-8")
     (block,) = _BLOCK.findall(page)
     readme = _README.read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""How mpbake finds the engine: in each setting, a second plan and a second run change nothing.
+"""Discovery of the engine: in every setting, a second plan and a second run change nothing.
 
-Each test has a HOME of its own, and a mount namespace whose /run holds no socket but the test's own. So the default
-socket leads to the testbed's engine on any machine, and no setting can fall back to the machine's own engine.
+Each test has its own HOME, and a mount namespace whose /run contains only the test's socket. So the default socket
+leads to the testbed's engine on any machine, and mpbake cannot fall back to the machine's own engine.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ if [ "$3" = default ]; then ln -s "$2" "$run/docker.sock"; fi
 shift 3
 exec "$@"
 """
-"""Hide what /run holds. The socket `$1`, which may lie there, is then at `$2`."""
+"""Hide the contents of /run. Afterwards the socket `$1`, even if it lies below /run, is at `$2`."""
 
 _NOBODY = 61234
-"""The number of a user whom no machine knows."""
+"""A user number that no machine uses."""
 
 SAME_ENGINE = ("default-socket", "docker-host", "docker-context", "context-use")
 SETTINGS = (*SAME_ENGINE, "ssh", "rootless", "podman")
@@ -56,9 +56,9 @@ SETTINGS = (*SAME_ENGINE, "ssh", "rootless", "podman")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """A user's machine, with a Docker engine at `socket` and what `env` says of it.
+    """A user's machine with a Docker engine at `socket`, and with the variables `env`.
 
-    With `is_default` the engine is also at the default socket. Docker commands are logged in `log`.
+    If `is_default` is true, the engine is also at the default socket. `log` records the docker commands.
     """
 
     home: Path
@@ -75,7 +75,7 @@ class Machine:
         return self.home / "docker.log"
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project to its end, whatever its exit code."""
+        """Run a command in the project and return the completed process, whatever its exit code."""
         env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         user = () if os.getuid() == 0 else ("--map-root-user",)
         where = (str(self.engine), str(self.socket), "default" if self.is_default else "")
@@ -90,25 +90,25 @@ class Machine:
         )
 
     def mpbake(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run mpbake and see that it ends with `code`."""
-        done = self.run(sys.executable, "-m", "mpbake", *args)
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        """Run mpbake, and assert that its exit code is `code`."""
+        completed = self.run(sys.executable, "-m", "mpbake", *args)
+        assert completed.returncode == code, completed.stdout + completed.stderr
+        return completed
 
     def docker(self, *args: str) -> str:
-        """Return what docker prints; the test fails when it fails."""
-        done = self.run("docker", *args)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        """Return the output of docker. The test fails if docker fails."""
+        completed = self.run("docker", *args)
+        assert completed.returncode == 0, completed.stdout + completed.stderr
+        return completed.stdout
 
     def instances(self) -> dict[str, tuple[int, bytes]]:
-        """Return every buildx instance, the user's and mpbake's own, with its time of change and its content."""
+        """Return the time of change and the content of every buildx instance, both of the user and of mpbake."""
         folders = (self.home / ".docker/buildx/instances", *self.project.glob(".mpbake/nodes/*/instances"))
         files = [file for folder in folders for file in folder.glob("*")]
         return {str(file): (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
 
     def changes_nothing(self, *args: str) -> None:
-        """Run mpbake and see that no builder, container or context changes."""
+        """Run mpbake, and assert that no builder, container or context changes."""
         before = self.instances()
         self.log.write_text("")
         self.mpbake(*args)
@@ -119,13 +119,13 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """The ways in which one user's machine may find an engine."""
+    """The settings that tell docker where the engine is, on the machine of one user."""
 
     testbed: Testbed
     machine: Machine
 
     def __getitem__(self, setting: str) -> Machine:
-        """The machine with the setting of that name."""
+        """Return the machine with the setting of that name."""
         here = f"unix://{self.machine.socket}"
         match setting:
             case "default-socket":
@@ -149,7 +149,7 @@ class Settings:
                 pytest.fail(f"there is no setting {setting}")
 
     def with_env(self, **variables: str) -> Machine:
-        """The machine with these variables."""
+        """Return the machine with these variables."""
         return replace(self.machine, env=tuple(variables.items()))
 
     def _create_context(self, host: str) -> None:
@@ -159,7 +159,7 @@ class Settings:
 
 @pytest.fixture
 def settings(testbed: Testbed, testbed_env: dict[str, str], tmp_path: Path) -> Settings:
-    """A new user's machine: an empty HOME but for the buildx that is tested."""
+    """Return a new user's machine, whose HOME is empty except for the tested buildx."""
     home, project, path = tmp_path / "home", tmp_path / "project", testbed_env["PATH"]
     plugins, programs = home / ".docker/cli-plugins", home / "bin"
     for folder in (plugins, programs, project):
@@ -177,15 +177,21 @@ def settings(testbed: Testbed, testbed_env: dict[str, str], tmp_path: Path) -> S
 
 @pytest.fixture
 def machine(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Machine]:
-    """The machine with the setting that the test names; its container of the default builder goes in the end."""
-    found = settings[request.param]
-    yield found
-    found.run("docker", "rm", "--force", "--volumes", "buildx_buildkit_default-local")
+    """Yield the machine with the setting that the test names.
+
+    The container of the default builder is removed after the test.
+    """
+    setting = settings[request.param]
+    yield setting
+    setting.run("docker", "rm", "--force", "--volumes", "buildx_buildkit_default-local")
 
 
 @pytest.fixture
 def builder(testbed: Testbed, settings: Settings, unique: str) -> str:
-    """The builder of the plan in the project; one target is its, and one is of the default builder."""
+    """Return the builder of the project's plan.
+
+    The plan has one target on this builder, and one on the default builder.
+    """
     name = f"b{unique[-6:]}"
     container = f'image = "{testbed.node_image()}"\nnetwork = "host"'
     (settings.machine.project / "build.toml").write_text(f"""
@@ -250,7 +256,7 @@ def test_another_connection_to_the_same_machine_is_drift_once(settings: Settings
     far.mpbake("builders", "rm")
 
 
-# --- a newcomer -------------------------------------------------------------------------------------------------------
+# --- a new user -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("machine", SETTINGS, indirect=True)
@@ -258,7 +264,7 @@ def test_a_newcomer_builds_loads_and_publishes(machine: Machine, testbed: Testbe
     (machine.project / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     machine.mpbake("init")
     plan = machine.project / "build.toml"
-    # Without a hub, a container of the default builder needs an image that can be had here.
+    # The default builder's container needs an image that this machine has, since Docker Hub may be unreachable.
     image = f'[defaults.builder]\nimage = "{testbed.node_image()}"\nnetwork = "host"\n'
     plan.write_text(plan.read_text().replace("[groups]", f"{image}\n[groups]"))
     values = ("--var", f"registry={testbed.registry.host}", "--var", f"tag={unique}")
@@ -269,7 +275,7 @@ def test_a_newcomer_builds_loads_and_publishes(machine: Machine, testbed: Testbe
     assert tag in machine.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}")
     machine.mpbake("run", "--push", *values)
     index = json.loads(machine.docker("buildx", "imagetools", "inspect", "--raw", tag))
-    platforms = {each["platform"]["architecture"] for each in index["manifests"]}
+    platforms = {entry["platform"]["architecture"] for entry in index["manifests"]}
     assert {"amd64", "arm64"} <= platforms
     machine.docker("image", "rm", tag)
 
@@ -288,7 +294,7 @@ def test_podman_has_no_builder_of_its_own(settings: Settings) -> None:
     (settings.machine.project / "build.toml").write_text(OWN_BUILDER)
     podman = settings["podman"]
     refused = (
-        "node own/local: this engine has no BuildKit of its own, as podman has none\n"
+        "node own/local: the engine does not contain BuildKit (podman does not)\n"
         '  = set driver = "docker-container" in its builder: BuildKit then runs in a container\n'
     )
     assert refused in podman.mpbake("run", "web", code=3).stderr
@@ -330,10 +336,10 @@ NO_ENGINE = (
 def test_no_engine_answers(
     settings: Settings, variables: dict[str, str], said: str, hint: str, command: tuple[str, ...]
 ) -> None:
-    done = settings.with_env(**variables).mpbake(*command, code=5)
-    assert said in done.stderr
-    assert hint in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = settings.with_env(**variables).mpbake(*command, code=5)
+    assert said in completed.stderr
+    assert hint in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 @pytest.mark.parametrize("command", [("run", "plain"), ("run", "web"), ("builders", "up")], ids=" ".join)
@@ -346,16 +352,19 @@ def test_a_user_who_may_not_use_the_socket(settings: Settings, command: tuple[st
         engine.chmod(0)
         user = _as_nobody(settings.machine) if os.getuid() == 0 else ()
         machine = replace(settings.machine, engine=engine, is_default=True, as_user=user)
-        done = machine.mpbake(*command, code=5)
-    assert "this user may not use Docker (" in done.stderr
+        completed = machine.mpbake(*command, code=5)
+    assert "this user may not use Docker (" in completed.stderr
     assert (
         "  = add this user to the group docker: sudo usermod -aG docker USER, then log in again; or set DOCKER_HOST\n"
-        in done.stderr
+        in completed.stderr
     )
 
 
 def _as_nobody(machine: Machine) -> tuple[str, ...]:
-    """A command that starts another as a user who may read everything, but write only what is given to them here."""
+    """Return a command prefix that runs a command as an unprivileged user.
+
+    The user can read every file, but can write only to the HOME and the project.
+    """
     for folder in (machine.home, machine.project):
         for path in (folder, *folder.rglob("*")):
             os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
@@ -370,8 +379,8 @@ def test_no_docker_is_installed(settings: Settings, tmp_path: Path) -> None:
     programs.mkdir()
     for name in ("sh", "readlink", "mount", "ln", "unshare"):
         (programs / name).symlink_to(shutil.which(name) or "")
-    done = replace(machine, path=str(programs)).mpbake("run", "plain", code=5)
-    assert done.stderr == (
+    completed = replace(machine, path=str(programs)).mpbake("run", "plain", code=5)
+    assert completed.stderr == (
         "error: the docker command was not found\n"
         "  = install Docker (https://docs.docker.com/get-docker/), or put docker on the PATH\n"
     )

@@ -1,4 +1,4 @@
-"""`docker buildx bake` reads what `mpbake export` writes, and means what mpbake means."""
+"""`docker buildx bake` reads the output of `mpbake export`, and resolves it to the same targets as mpbake."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PLANS = CHECKOUT / "plans"
 
 
 def mpbake(folder: Path, *words: str) -> str:
-    """What mpbake prints in `folder`."""
+    """Return the output of mpbake in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
     command = [sys.executable, "-m", "mpbake", *words]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=folder).stdout
 
 
 def baked(folder: Path, definition: str, *names: str) -> dict[str, Any]:
-    """The targets that buildx finds in a bake file in the folder of the plan, what it adds itself left out."""
-    done = subprocess.run(
+    """Return the targets of a bake file as buildx resolves them, without the values that buildx itself adds."""
+    completed = subprocess.run(
         ["docker", "buildx", "bake", "--file", "-", "--print", *names],
         input=definition,
         capture_output=True,
@@ -36,19 +36,19 @@ def baked(folder: Path, definition: str, *names: str) -> dict[str, Any]:
         check=False,
         cwd=folder,
     )
-    assert done.returncode == 0, done.stderr
-    return {name: normalised(target) for name, target in json.loads(done.stdout)["target"].items()}
+    assert completed.returncode == 0, completed.stderr
+    return {name: normalised(target) for name, target in json.loads(completed.stdout)["target"].items()}
 
 
 def normalised(target: dict[str, Any]) -> dict[str, Any]:
-    """A target without what says nothing, lists of fields as newer buildx prints them.
+    """Return a target without empty values, and with lists of fields as newer buildx prints them.
 
-    A description is for bake's own list of targets only.
+    The description is removed, since only the target list of bake uses it.
     """
     added = {"dockerfile": "Dockerfile", "description": target.get("description", "")}
     lists = ("output", "cache-from", "cache-to", "secret", "ssh", "attest")
-    found = {name: value for name, value in target.items() if value not in ("", [], {}, added.get(name))}
-    return found | {name: [fields_of(each) for each in found[name]] for name in lists if name in found}
+    attributes = {name: value for name, value in target.items() if value not in ("", [], {}, added.get(name))}
+    return attributes | {name: [fields_of(item) for item in attributes[name]] for name in lists if name in attributes}
 
 
 def fields_of(entry: str | dict[str, str]) -> dict[str, str]:
@@ -56,12 +56,12 @@ def fields_of(entry: str | dict[str, str]) -> dict[str, str]:
 
 
 def resolved(folder: Path) -> dict[str, Any]:
-    """The targets of a plan as mpbake itself resolves them, one for each platform where these differ."""
-    found = {}
+    """Return the targets of a plan as mpbake resolves them: one for each platform, if the platforms differ."""
+    targets = {}
     for target in json.loads(mpbake(folder, "plan", "*", "--format", "json"))["targets"]:
         for platform, variant in (target["variants"] or {"": target}).items():
             suffix = f"-{platform.replace('/', '-')}" if platform else ""
-            found[target["name"] + suffix] = normalised(
+            targets[target["name"] + suffix] = normalised(
                 {
                     **variant["attributes"],
                     **{name: variant[name] for name in ("args", "labels", "contexts")},
@@ -70,18 +70,18 @@ def resolved(folder: Path) -> dict[str, Any]:
                     "output": outputs(target),
                 }
             )
-    return {name: relative(target, folder) for name, target in found.items()}
+    return {name: relative(target, folder) for name, target in targets.items()}
 
 
 def relative(value: Any, folder: Path) -> Any:
-    """A value whose paths count from the folder of the plan, as those in a bake file do."""
+    """Return a value with paths relative to the folder of the plan, as in a bake file."""
     match value:
         case str():
             return "." if value == str(folder) else value.replace(f"{folder}/", "")
         case list():
-            return [relative(each, folder) for each in value]
+            return [relative(item, folder) for item in value]
         case dict():
-            return {key: relative(each, folder) for key, each in value.items()}
+            return {key: relative(item, folder) for key, item in value.items()}
         case _:
             return value
 
@@ -136,10 +136,10 @@ def test_bake_reads_everything_that_a_target_can_hold(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(AWKWARD, encoding="utf-8")
     (tmp_path / "secret.txt").touch()
     expected = resolved(tmp_path)
-    found = baked(tmp_path, mpbake(tmp_path, "export"), *expected)
-    # newer buildx prints what is no template as it would have to be written again
-    assert expected in (found, unescaped(found))
-    assert list(found) == ["all", "base", "row-full", "row-lean"]
+    targets = baked(tmp_path, mpbake(tmp_path, "export"), *expected)
+    # newer buildx prints `$` and `%` of plain text escaped
+    assert expected in (targets, unescaped(targets))
+    assert list(targets) == ["all", "base", "row-full", "row-lean"]
 
 
 def unescaped(value: Any) -> Any:
@@ -147,9 +147,9 @@ def unescaped(value: Any) -> Any:
         case str():
             return value.replace("$${", "${").replace("%%{", "%{")
         case list():
-            return [unescaped(each) for each in value]
+            return [unescaped(item) for item in value]
         case dict():
-            return {unescaped(key): unescaped(each) for key, each in value.items()}
+            return {unescaped(key): unescaped(item) for key, item in value.items()}
         case _:
             return value
 
@@ -164,8 +164,10 @@ contexts = { base = "target:base" }
 [targets.base]
 args = { ARCH = "{{ platform.arch }}" }
 """)
-    found = baked(tmp_path, mpbake(tmp_path, "export", "web"), "web")
-    shown = {name: (each["platforms"], each.get("contexts"), each.get("args")) for name, each in found.items()}
+    targets = baked(tmp_path, mpbake(tmp_path, "export", "web"), "web")
+    shown = {
+        name: (target["platforms"], target.get("contexts"), target.get("args")) for name, target in targets.items()
+    }
     assert shown == {
         "web-linux-amd64": (["linux/amd64"], {"base": "target:base-linux-amd64"}, None),
         "web-linux-arm64": (["linux/arm64"], {"base": "target:base-linux-arm64"}, None),

@@ -1,4 +1,4 @@
-"""What goes wrong is said, costs only what depends on it, and leaves nothing running."""
+"""Failures: mpbake reports them, skips only the steps that depend on them, and leaves no process running."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ platforms = ["linux/amd64"]
 
 
 def path_with_docker(folder: Path, script: str) -> str:
-    """A PATH on which `docker` is `script`, and nothing else is but a shell."""
+    """Return a PATH with `docker`, which is `script`, and a shell, but no other program."""
     folder.mkdir()
     (folder / "docker").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "docker").chmod(0o755)
@@ -50,9 +50,9 @@ def path_with_docker(folder: Path, script: str) -> str:
 def test_no_docker_command(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     (tmp_path / "empty").mkdir()
-    done = run_mpbake(["run", "web"], env={"PATH": str(tmp_path / "empty")})
-    assert done.returncode == 5
-    assert done.stderr == (
+    completed = run_mpbake(["run", "web"], env={"PATH": str(tmp_path / "empty")})
+    assert completed.returncode == 5
+    assert completed.stderr == (
         "error: the docker command was not found\n"
         "  = install Docker (https://docs.docker.com/get-docker/), or put docker on the PATH\n"
     )
@@ -60,15 +60,15 @@ def test_no_docker_command(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Pa
 
 def test_engine_down(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
-    done = run_mpbake(["run", "web"], env=NOWHERE)
-    assert done.returncode == 5
-    assert "error: bootstrap default/local: the Docker engine does not answer: Cannot connect to" in done.stderr
-    assert "try: docker info" in done.stderr
-    assert "Traceback" not in done.stderr
+    completed = run_mpbake(["run", "web"], env=NOWHERE)
+    assert completed.returncode == 5
+    assert "error: bootstrap default/local: the Docker engine does not answer: Cannot connect to" in completed.stderr
+    assert "try: docker info" in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
 def test_hanging_engine_is_left_at_the_first_signal(testbed_env: dict[str, str], tmp_path: Path) -> None:
-    """A socket that takes connections and never answers, as a stopped engine's does."""
+    """The socket accepts connections and never answers, like the socket of a stopped engine."""
     (tmp_path / "build.toml").write_text('version = 1\n[targets.web]\ndockerfile-inline = "FROM scratch"\n')
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "s"))
@@ -81,7 +81,7 @@ def test_hanging_engine_is_left_at_the_first_signal(testbed_env: dict[str, str],
             text=True,
         )
         listener.settimeout(60)
-        connection, _ = listener.accept()  # docker, which mpbake has started
+        connection, _ = listener.accept()  # the docker process that mpbake has started
         with connection:
             process.send_signal(signal.SIGTERM)
             _, errors = process.communicate(timeout=10)
@@ -109,9 +109,9 @@ platforms = ["linux/amd64"]
 tags = ["{repository}:1"]
 push = true
 """)
-    done = run_mpbake(["run", "good", "lost"])
-    assert done.returncode == 5, done.stderr
-    assert "2 targets: 1 done, 1 skipped" in done.stdout
+    completed = run_mpbake(["run", "good", "lost"])
+    assert completed.returncode == 5, completed.stderr
+    assert "2 targets: 1 done, 1 skipped" in completed.stdout
     assert testbed.registry.client.has(f"{repository}:1")
 
 
@@ -124,15 +124,17 @@ context = "nowhere"
 dockerfile = "Other.Dockerfile"
 secret = ["id=a,src=none", "id=NEITHER"]
 """)
-    done = run_mpbake(["run", "*"], env=NOWHERE)
-    assert done.returncode == 3
-    assert f"build.toml:4:11: targets.web.context: web: there is no folder {tmp_path}/nowhere" in done.stderr
+    completed = run_mpbake(["run", "*"], env=NOWHERE)
+    assert completed.returncode == 3
+    assert f"build.toml:4:11: targets.web.context: web: there is no folder {tmp_path}/nowhere" in completed.stderr
     assert (
         f"build.toml:6:14: targets.api.dockerfile: api: there is no Dockerfile {tmp_path}/Other.Dockerfile"
-        in done.stderr
+        in completed.stderr
     )
-    assert f"build.toml:7:11: targets.api.secret[0]: api: there is no file {tmp_path}/none" in done.stderr
-    assert "build.toml:7:28: targets.api.secret[1]: api: NEITHER is neither a set variable nor a file" in done.stderr
+    assert f"build.toml:7:11: targets.api.secret[0]: api: there is no file {tmp_path}/none" in completed.stderr
+    assert (
+        "build.toml:7:28: targets.api.secret[1]: api: NEITHER is neither a set variable nor a file" in completed.stderr
+    )
     assert not (tmp_path / ".mpbake").exists()
 
 
@@ -147,8 +149,8 @@ def test_store_of_the_engines_builder_that_came_with_a_checkout_is_not_trusted(
     (planted / "default").write_text(json.dumps(instance))
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     try:
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
         assert spy.connections() == 0
     finally:
         spy.stop()
@@ -157,8 +159,8 @@ def test_store_of_the_engines_builder_that_came_with_a_checkout_is_not_trusted(
 def test_nothing_is_left_in_the_temporary_folder(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "t").mkdir()
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
-    done = run_mpbake(["run", "web"], env={"TMPDIR": str(tmp_path / "t")})
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web"], env={"TMPDIR": str(tmp_path / "t")})
+    assert completed.returncode == 0, completed.stderr
     assert list((tmp_path / "t").iterdir()) == []
 
 
@@ -176,18 +178,18 @@ def test_buildx_missing_or_too_old(
     script: str, message: str, testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
 ) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
-    done = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", script)})
-    assert done.returncode == 5
-    assert f"error: {message}\n  = install" in done.stderr
+    completed = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", script)})
+    assert completed.returncode == 5
+    assert f"error: {message}\n  = install" in completed.stderr
 
 
 def test_wrong_plan_touches_nothing(run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatfroms = []\n")
     marker = tmp_path / "called"
-    done = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", f"touch {marker}")})
-    assert done.returncode == 3
-    assert 'build.toml:3:1: targets.web.platfroms: unknown key "platfroms"' in done.stderr
-    assert 'did you mean "platforms"?' in done.stderr
+    completed = run_mpbake(["run", "web"], env={"PATH": path_with_docker(tmp_path / "bin", f"touch {marker}")})
+    assert completed.returncode == 3
+    assert 'build.toml:3:1: targets.web.platfroms: unknown key "platfroms"' in completed.stderr
+    assert 'did you mean "platforms"?' in completed.stderr
     assert not marker.exists()
     assert not (tmp_path / ".mpbake").exists()
 
@@ -227,21 +229,21 @@ dockerfile-inline = "FROM {base}"
 tags = ["{repository}:good"]
 """)
 
-    done = run_mpbake(["run"])
+    completed = run_mpbake(["run"])
 
-    assert done.returncode == 1
+    assert completed.returncode == 1
     tags = testbed.registry.client.tags(repository.partition("/")[2])
     assert [tag for tag in tags if not tag.startswith("mpbake-upload-")] == ["good"]
-    assert "build after linux/amd64 on default/local: not started, since build broken" in done.stderr
-    error = done.stderr[done.stderr.index("error: build broken") :]
+    assert "build after linux/amd64 on default/local: not started, since build broken" in completed.stderr
+    error = completed.stderr[completed.stderr.index("error: build broken") :]
     assert "exit code: 3" in error
     assert "  about to fail\n  red\\x07\n" in error
     assert "in docker/broken.Dockerfile:2:" in error
-    assert "\x1b" not in done.stderr + done.stdout
+    assert "\x1b" not in completed.stderr + completed.stdout
     log = Path(error.partition("log: ")[2].partition("\n")[0])
     assert "about to fail" in log.read_text()
     assert error.rstrip().endswith("repeat with: mpbake run broken")
-    assert "4 targets: 1 done, 1 failed, 2 skipped" in done.stdout
+    assert "4 targets: 1 done, 1 failed, 2 skipped" in completed.stdout
 
 
 def test_of_several_dockerfiles_an_error_tells_which_it_is_in(
@@ -265,27 +267,30 @@ context = "base"
 def test_a_build_that_takes_too_long(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed, "RUN echo waiting; sleep 60") + 'timeout = "2s"\n')
     began = time.monotonic()
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
     assert time.monotonic() - began < 20
-    assert done.returncode == 1
-    assert "took longer than its timeout of 2.0s" in done.stderr
-    assert "  = raise timeout if that is too short; repeat with: mpbake run web\n" in done.stderr
+    assert completed.returncode == 1
+    assert "took longer than its timeout of 2.0s" in completed.stderr
+    assert "  = raise timeout if that is too short; repeat with: mpbake run web\n" in completed.stderr
     assert descendants(tmp_path) == []
 
 
 def test_a_failed_build_is_tried_again(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path, unique: str) -> None:
-    """The cache mount remembers that it was tried before."""
+    """A cache mount remembers the first attempt."""
     again = "if [ -e /seen/it ]; then echo well; else touch /seen/it; exit 1; fi"
     plan = simple_plan(testbed, f"RUN --mount=type=cache,id={unique},target=/seen {again}")
     (tmp_path / "build.toml").write_text(plan + "retries = 2\n")
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count(": retrying") == 1
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stderr.count(": retrying") == 1
 
 
 @pytest.fixture
 def slow(testbed: Testbed, unique: str, tmp_path: Path) -> Path:
-    """A folder with a plan whose targets each take a minute and have just begun to when they say so."""
+    """Return a folder with a plan of two targets, each of which builds for a minute.
+
+    Each prints a line at the start of its build.
+    """
     (tmp_path / "build.toml").write_text(
         simple_plan(testbed, f"RUN echo {unique} started; sleep 60")
         + f"""
@@ -302,7 +307,7 @@ platforms = ["linux/amd64"]
 
 @pytest.fixture
 def running(slow: Path, testbed_env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """Mpbake in the middle of two builds."""
+    """Yield mpbake while it runs two builds."""
     process = start(slow, testbed_env)
     try:
         yield process
@@ -333,7 +338,7 @@ def start(folder: Path, env: Mapping[str, str]) -> subprocess.Popen[str]:
 
 
 def _heed_signals() -> None:
-    """Undo what a shell does for background jobs, and nohup: the one ignores SIGINT, the other SIGHUP."""
+    """Undo the changes of a shell and of nohup: a shell ignores SIGINT in background jobs, and nohup ignores SIGHUP."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -347,8 +352,8 @@ def wait_for(condition: object, *, seconds: float) -> None:
 
 
 def descendants(folder: Path) -> list[str]:
-    """The command lines of every process that works on the plan in `folder`."""
-    found = []
+    """Return the command lines of all processes that work on the plan in `folder`."""
+    commands = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and int(entry.name) != os.getpid():
             try:
@@ -356,8 +361,8 @@ def descendants(folder: Path) -> list[str]:
             except OSError:
                 continue
             if str(folder) in command:
-                found.append(command)
-    return found
+                commands.append(command)
+    return commands
 
 
 @pytest.mark.parametrize(
@@ -400,17 +405,17 @@ def test_kill_at_any_moment_leaves_no_child(slow: Path, testbed_env: dict[str, s
 
 
 def test_second_run_is_told_to_wait(running: subprocess.Popen[str], slow: Path, run_mpbake: RunMpbake) -> None:
-    done = run_mpbake(["run", "web"], cwd=slow)
-    assert done.returncode == 4
-    assert f"another run works on this plan (process {running.pid})" in done.stderr
+    completed = run_mpbake(["run", "web"], cwd=slow)
+    assert completed.returncode == 4
+    assert f"another run works on this plan (process {running.pid})" in completed.stderr
 
 
 def test_state_folder_that_is_a_symlink(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / ".mpbake").symlink_to(tmp_path / "elsewhere")
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 3
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 3
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -435,8 +440,8 @@ platforms = ["linux/amd64"]
     (tmp_path / "build.toml").write_text(plan.replace(other.endpoint, mine.endpoint))
     other.forget()
     try:
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
         assert len(mine.builds()) == 1
         assert other.builds() == []
     finally:
@@ -452,20 +457,20 @@ def fill(file: Path) -> None:
 
 
 def test_full_disk_is_no_traceback(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
-    """A tiny file system of its own stands in for a full disk."""
+    """A small file system represents a full disk."""
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
     try:
         (folder / "build.toml").write_text(simple_plan(testbed))
         fill(folder / "filler")
-        done = run_mpbake(["run", "web"], cwd=folder)
+        completed = run_mpbake(["run", "web"], cwd=folder)
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
-    assert done.returncode not in {0, -signal.SIGKILL}
-    assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "report this as a bug" not in done.stderr
+    assert completed.returncode not in {0, -signal.SIGKILL}
+    assert "No space left on device" in completed.stderr
+    assert "Traceback" not in completed.stderr
+    assert "report this as a bug" not in completed.stderr
 
 
 def test_disk_that_fills_up_during_a_build(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
@@ -474,22 +479,22 @@ def test_disk_that_fills_up_during_a_build(testbed: Testbed, run_mpbake: RunMpba
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", folder], check=True)
     try:
         (folder / "build.toml").write_text(simple_plan(testbed, "RUN while true; do echo a line of output; done"))
-        done = run_mpbake(["run", "web"], cwd=folder)
+        completed = run_mpbake(["run", "web"], cwd=folder)
         left = descendants(folder)
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
-    assert done.returncode == 1, done.stderr
-    assert "1 target: 0 done, 1 failed" in done.stdout
-    assert "error: build web linux/amd64" in done.stderr
-    assert "No space left on device" in done.stderr
-    assert "report this as a bug" not in done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert "1 target: 0 done, 1 failed" in completed.stdout
+    assert "error: build web linux/amd64" in completed.stderr
+    assert "No space left on device" in completed.stderr
+    assert "report this as a bug" not in completed.stderr
     assert left == []
 
 
 def test_disk_that_is_full_at_the_end_hides_no_failure(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
-    """An output fills the disk on which the run is to be remembered."""
+    """An output fills the disk on which mpbake records the run."""
     folder = tmp_path / "small"
     folder.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
@@ -507,20 +512,20 @@ dockerfile-inline = "FROM {base}\\nRUN head -c 1000000 /dev/zero > /big"
 platforms = ["linux/amd64"]
 output = ["type=local,dest=out"]
 """)
-        done = run_mpbake(["run", "web", "full", "--metadata-file", "m.json"], cwd=folder)
+        completed = run_mpbake(["run", "web", "full", "--metadata-file", "m.json"], cwd=folder)
         left = {path.name for path in (folder, folder / ".mpbake") for path in path.iterdir()}
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True)
-    assert done.returncode == 1, done.stderr
-    assert "3 targets: 1 done, 2 failed" in done.stdout
-    for told in (
+    assert completed.returncode == 1, completed.stderr
+    assert "3 targets: 1 done, 2 failed" in completed.stdout
+    for message in (
         "error: build web linux/amd64",
         "error: build full linux/amd64",
         f"warning: {folder}/.mpbake/published.json: No space left on device",
         f"error: --metadata-file {folder}/m.json: No space left on device",
         f"warning: {folder}/.mpbake/durations.json: No space left on device",
     ):
-        assert told in done.stderr
+        assert message in completed.stderr
     assert not left & {"published.json", "m.json", "durations.json"}
 
 
@@ -528,7 +533,7 @@ def test_closed_pipe_is_no_traceback(testbed_env: dict[str, str], tmp_path: Path
     targets = "".join(f"[targets.t{number}]\n" for number in range(5000))
     (tmp_path / "build.toml").write_text(f"version = 1\n{targets}")
     command = f"{sys.executable} -m mpbake list | head -1"
-    done = subprocess.run(
+    completed = subprocess.run(
         ["/bin/sh", "-c", command],
         cwd=tmp_path,
         env={**testbed_env, "PYTHONPATH": str(CHECKOUT)},
@@ -536,5 +541,5 @@ def test_closed_pipe_is_no_traceback(testbed_env: dict[str, str], tmp_path: Path
         text=True,
         check=False,
     )
-    assert done.stdout == "targets\n"
-    assert done.stderr == ""
+    assert completed.stdout == "targets\n"
+    assert completed.stderr == ""

@@ -1,4 +1,4 @@
-"""A registry that fails at each request in turn: a tag names the old whole image or the new one, never a part."""
+"""A registry that fails at each request in turn: a tag names the complete old or new image, never a partial one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str) -> str:
-    """A target whose layer is another one for each `content`."""
+    """Return a plan with a target whose layer depends on the variable `content`."""
     return f"""
 version = 1
 [variables]
@@ -52,7 +52,7 @@ push = true
 
 
 def whole(client: RegistryClient, repository: str, tag: str, platforms: Sequence[str] = BOTH) -> str:
-    """The digest that a tag names; everything below it is there."""
+    """Return the digest of the index that a tag names. Assert that the registry has all its manifests and blobs."""
     digest, index = client.manifest(f"{repository}:{tag}")
     assert platforms_of(index) == list(platforms)
     for entry in json.loads(index)["manifests"]:
@@ -64,16 +64,16 @@ def whole(client: RegistryClient, repository: str, tag: str, platforms: Sequence
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """A fault, and how many requests it lasts. `status` is that of answers."""
+    """A fault that lasts for some requests. `status` and `headers` belong to the answers."""
 
     fault: Fault
     lasts: int = 1
     status: int = 403
     headers: Mapping[str, str] = field(default_factory=dict)
     heals: bool = False
-    """Whether every run succeeds all the same."""
+    """Whether every run succeeds in spite of the fault."""
     only_tags: bool = False
-    """Whether it is about tags alone: BuildKit itself waits for ever."""
+    """Whether only requests that move a tag fail. BuildKit would wait for an answer to its own requests for ever."""
 
 
 FOR_EVER = 10**6
@@ -93,7 +93,7 @@ CASES = {
 
 
 def patient(seconds: float) -> tuple[str, ...]:
-    """An mpbake that waits for a registry for so long only."""
+    """Return the command of an mpbake that waits at most `seconds` for an answer of a registry."""
     module = "mpbake.buildkit.registry.registries"
     script = (
         f"import {module} as r; r.WRITE_TIMEOUT = r.READ_TIMEOUT = {seconds}; from mpbake.__main__ import main; main()"
@@ -103,7 +103,7 @@ def patient(seconds: float) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """What came of a run whose registry failed at one request."""
+    """The result of a run whose registry failed at one request."""
 
     request: str
     code: int
@@ -112,34 +112,41 @@ class Row:
 
     @property
     def is_true(self) -> bool:
-        """Whether the claim about each tag is what the registry serves; `may have moved` is true of both."""
+        """Whether the run's claim about each tag is true. The claim `may have moved` is true in both cases."""
         pairs = zip(self.claimed, self.served, strict=True)
         return all(claimed in {served, "may have moved"} for claimed, served in pairs)
 
     def __str__(self) -> str:
-        """A line of the table."""
+        """Return the row as a line of the table."""
         pairs = zip(self.claimed, self.served, strict=True)
         tags = "  ".join(f"{claimed:14} {served:9}" for claimed, served in pairs)
         return f"{self.code:4}  {tags}  {shortened(self.request.partition('?')[0], 70)}"
 
 
-def row_of(done: subprocess.CompletedProcess[str], folder: Path, tags: Sequence[str], moved: Sequence[bool]) -> Row:
-    """What a run claimed, in its text, its metadata and its exit code alike, and what is served."""
+def row_of(
+    completed: subprocess.CompletedProcess[str], folder: Path, tags: Sequence[str], moved: Sequence[bool]
+) -> Row:
+    """Return what a run claims about its tags and what the registry serves.
+
+    Its text, metadata and exit code must agree.
+    """
     metadata = json.loads((folder / "m.json").read_bytes())["web"]["mpbake"]
     sure, unsure = metadata["tags"], metadata["may-have-moved"]
     claimed = ["moved" if tag in sure else "may have moved" if tag in unsure else "not moved" for tag in tags]
-    for told in re.finditer(r"\bmoved: (.*?); (?:may have moved: (.*?); )?not moved: (.*)$", done.stderr, re.MULTILINE):
-        words = [[] if not group or group == "none" else group.split(", ") for group in told.groups()]
-        assert words == [sure, unsure, [tag for tag in tags if tag not in (*sure, *unsure)]], done.stderr
-    if done.returncode == 0:
+    for claim in re.finditer(
+        r"\bmoved: (.*?); (?:may have moved: (.*?); )?not moved: (.*)$", completed.stderr, re.MULTILINE
+    ):
+        words = [[] if not group or group == "none" else group.split(", ") for group in claim.groups()]
+        assert words == [sure, unsure, [tag for tag in tags if tag not in (*sure, *unsure)]], completed.stderr
+    if completed.returncode == 0:
         assert claimed == ["moved"] * len(tags)
-    served = tuple("moved" if each else "not moved" for each in moved)
-    return Row(request="", code=done.returncode, claimed=tuple(claimed), served=served)
+    served = tuple("moved" if has_moved else "not moved" for has_moved in moved)
+    return Row(request="", code=completed.returncode, claimed=tuple(claimed), served=served)
 
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
-    ("builder", "name", "each"),
+    ("builder", "name", "stride"),
     [
         ("two", "403", 7),
         ("default", "403", 7),
@@ -153,8 +160,8 @@ def row_of(done: subprocess.CompletedProcess[str], folder: Path, tags: Sequence[
         ("two", "accepted, answer late, then silence", 1),
         ("default", "answer never", 1),
         *(
-            pytest.param(builder, name, each, marks=pytest.mark.long)
-            for builder, name, each in (
+            pytest.param(builder, name, stride, marks=pytest.mark.long)
+            for builder, name, stride in (
                 ("two", "403", 1),
                 ("default", "403", 1),
                 ("two", "connection ends", 3),
@@ -175,7 +182,7 @@ def row_of(done: subprocess.CompletedProcess[str], folder: Path, tags: Sequence[
     ],
 )
 def test_what_is_claimed_is_what_is_served_whichever_request_fails(  # noqa: PLR0913, PLR0917 - fixtures
-    builder: str, name: str, each: int, testbed: Testbed, testbed_env: dict[str, str], unique: str, tmp_path: Path
+    builder: str, name: str, stride: int, testbed: Testbed, testbed_env: dict[str, str], unique: str, tmp_path: Path
 ) -> None:
     case, client = CASES[name], testbed.registry.client
 
@@ -187,41 +194,41 @@ def test_what_is_claimed_is_what_is_served_whichever_request_fails(  # noqa: PLR
     with faulty_registry(testbed.registry.host) as registry:
         tags = [f"{registry.host}/{unique}:{tag}" for tag in "12"]
         (tmp_path / "build.toml").write_text(plan_of(testbed, builder, f"{registry.host}/{unique}"))
-        done = run()
-        assert done.returncode == 0, done.stderr
+        completed = run()
+        assert completed.returncode == 0, completed.stderr
         old = whole(client, unique, "1")
         index = client.manifest(f"{unique}:1")[1]
         registry.reset(().__contains__)
         assert run("--var", "content=new").returncode == 0
-        asked = registry.asked
+        requests = registry.asked
         positions = [
             position
-            for position, request in enumerate(asked, 1)
+            for position, request in enumerate(requests, 1)
             if not case.only_tags or re.fullmatch(rf"PUT /v2/{unique}/manifests/[12]", request)
-        ][::each]
+        ][::stride]
         rows = []
         for position in positions:
             for tag in "12":
                 client.put_manifest(unique, tag, _INDEX, index)
             fails = range(position, position + case.lasts)
-            # How many requests come before one that moves a tag differs by a few.
-            after = asked[position - 1] if case.only_tags else ""
+            # The number of requests before a request that moves a tag differs between runs.
+            after = requests[position - 1] if case.only_tags else ""
             registry.reset(fails.__contains__, case.fault, status=case.status, headers=case.headers)
             registry.after, registry.lasts = after, case.lasts
-            done = run("--quiet", "--var", f"content={position}", seconds=2.0 if case.only_tags else 30.0)
+            completed = run("--quiet", "--var", f"content={position}", seconds=2.0 if case.only_tags else 30.0)
             reached = len(registry.asked) >= position
             registry.reset(().__contains__)
             served = [whole(client, unique, tag) for tag in "12"]
-            assert done.returncode in {0, 1, 5}, done.stderr
-            assert "Traceback" not in done.stderr
-            assert "mpbake itself failed" not in done.stderr
+            assert completed.returncode in {0, 1, 5}, completed.stderr
+            assert "Traceback" not in completed.stderr
+            assert "mpbake itself failed" not in completed.stderr
             row = replace(
-                row_of(done, tmp_path, tags, [digest != old for digest in served]), request=asked[position - 1]
+                row_of(completed, tmp_path, tags, [digest != old for digest in served]), request=requests[position - 1]
             )
             rows.append(row)
-            assert row.is_true, f"{row}\n{done.stderr}"
+            assert row.is_true, f"{row}\n{completed.stderr}"
             if case.heals and reached:
-                assert done.returncode == 0, f"{row}\n{done.stderr}"
+                assert completed.returncode == 0, f"{row}\n{completed.stderr}"
         head = (
             f"\n{buildx_version(testbed_env)}, builder {builder}, {name}:\nexit  {'claimed and served of each tag':50}"
         )
@@ -230,8 +237,8 @@ def test_what_is_claimed_is_what_is_served_whichever_request_fails(  # noqa: PLR
 
 
 def buildx_version(env: dict[str, str]) -> str:
-    found = subprocess.run(("docker", "buildx", "version"), env=env, capture_output=True, text=True, check=True)
-    return f"buildx {found.stdout.split()[1]}"
+    version = subprocess.run(("docker", "buildx", "version"), env=env, capture_output=True, text=True, check=True)
+    return f"buildx {version.stdout.split()[1]}"
 
 
 @pytest.mark.timeout(600)
@@ -271,39 +278,39 @@ def test_a_tag_is_given_to_whole_indexes_only(  # noqa: PLR0913, PLR0917 - fixtu
         plan = plan_of(testbed, builder, "HERE").replace('["HERE:1", "HERE:2"]', json.dumps(tags))
         plan = plan.replace(json.dumps(BOTH), json.dumps(platforms))
         (tmp_path / "build.toml").write_text(plan)
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
         now = {whole(client, path, tag, platforms) for _, path, tag in places}
         assert len(now) == 1
         for registry, path, tag in places:
-            for each in (near, far):
-                each.reset(().__contains__)
+            for proxy in (near, far):
+                proxy.reset(().__contains__)
             registry.guarded = f"/v2/{path}/manifests/{tag}"
-            done = run_mpbake(["run", "web", "--var", f"content={tag}"])
-            assert done.returncode == 1, done.stderr
-            told = re.search(r"^moved: (.*?); not moved: (.*)$", done.stderr, re.MULTILINE)
-            assert told, done.stderr
-            assert f"{registry.host}/{path}:{tag}" in told[2].split(", "), done.stderr
-            assert whole(client, path, tag, platforms) in now, done.stderr
+            completed = run_mpbake(["run", "web", "--var", f"content={tag}"])
+            assert completed.returncode == 1, completed.stderr
+            claim = re.search(r"^moved: (.*?); not moved: (.*)$", completed.stderr, re.MULTILINE)
+            assert claim, completed.stderr
+            assert f"{registry.host}/{path}:{tag}" in claim[2].split(", "), completed.stderr
+            assert whole(client, path, tag, platforms) in now, completed.stderr
             served = {
-                each: whole(client, path, tag, platforms) for each, (_, path, tag) in zip(tags, places, strict=True)
+                other: whole(client, path, tag, platforms) for other, (_, path, tag) in zip(tags, places, strict=True)
             }
-            moved = [] if told[1] == "none" else told[1].split(", ")
-            assert [each for each in tags if served[each] not in now] == moved, done.stderr
+            moved = [] if claim[1] == "none" else claim[1].split(", ")
+            assert [other for other in tags if served[other] not in now] == moved, completed.stderr
             _none_but_indexes(near, far)
             for registry_, path_, tag_ in places:
                 registry_.guarded = ""
                 client.put_manifest(path_, tag_, _INDEX, client.manifest(f"{path}:{tag}")[1])
-        for each in (near, far):
-            each.reset(().__contains__)
+        for proxy in (near, far):
+            proxy.reset(().__contains__)
         assert run_mpbake(["run", "web", "--var", "content=new"]).returncode == 0
         _none_but_indexes(near, far)
-        given = [path for each in (near, far) for path, _ in each.given if "mpbake-upload" not in path]
+        given = [path for proxy in (near, far) for path, _ in proxy.given if "mpbake-upload" not in path]
         assert len(given) == len(tags)
 
 
 def _none_but_indexes(*registries: FaultyRegistry) -> None:
-    """Nothing else was put under a tag that people read."""
+    """Assert that clients put only indexes under the tags of the plan."""
     for registry in registries:
         for path, body in registry.given:
             assert "mpbake-upload" in path or "manifests" in json.loads(body), path

@@ -1,4 +1,4 @@
-"""Builders in a cluster: the whole life of a Deployment, by buildx and kubectl, against a stand-in for a cluster."""
+"""Builders in a simulated Kubernetes cluster: the whole life of a Deployment, through buildx and kubectl."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def name(unique: str, cluster: Cluster, docker: Docker) -> Iterator[str]:
-    """A builder's name; what may be left of its node `one` is removed after the test."""
+    """Return a builder's name. Everything that is left of its node `one` is removed after the test."""
     builder = f"k{unique[-6:]}"
     yield builder
     cluster.start()
@@ -60,12 +60,12 @@ push = {str(bool(tags)).lower()}
 
 
 def objects(cluster: Cluster, namespace: str = "default") -> str:
-    """The names of all that could be left behind."""
+    """Return the names of all objects that a node can leave behind."""
     return cluster.kubectl("get", "deployments,statefulsets,configmaps", "--output", "name", "--namespace", namespace)
 
 
 def test_a_node_of_several_pods(testbed: Testbed, mpbake: Mpbake, name: str, tmp_path: Path) -> None:
-    """Each of its pods is told by buildx under the node's name."""
+    """Each pod is listed by buildx under the name of the node."""
     (tmp_path / "build.toml").write_text(plan(testbed, name, options="replicas = 2"))
     assert f"{name}: in buildx's store" in mpbake("builders", "up").stderr
     assert mpbake("builders", "plan").stdout.endswith("  as declared\nnothing to do\n")
@@ -110,8 +110,8 @@ def test_a_whole_life(
     assert f"warning: {name}/one runs with other options than the plan declares (requests.cpu)" in warned
     assert cluster.kubectl("get", "deployment", deployment, "--output", "json") == before, "a run corrects nothing"
     drifted = mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout
-    what = f"± replace Deployment {deployment}: it was made with other options; its cache goes with its pods"
-    assert f"  {what}\n      requests.cpu: 1 -> 2\n" in drifted
+    change = f"± replace Deployment {deployment}: it was made with other options; its cache goes with its pods"
+    assert f"  {change}\n      requests.cpu: 1 -> 2\n" in drifted
     assert f"{name}/one: recreated, and answers" in mpbake("builders", "up").stderr
     mpbake("run", "web")
     made = json.loads(cluster.kubectl("get", "deployment", deployment, "--output", "json"))
@@ -132,10 +132,10 @@ def test_a_deployment_of_somebody_else_is_neither_used_nor_changed(
     before = cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json")
     (tmp_path / "build.toml").write_text(plan(testbed, name))
     for command, code in ((("builders", "up"), 3), (("run", "web"), 3), (("builders", "rm"), 3)):
-        said = mpbake(*command, code=code).stderr
-        assert f"{name}/one: a Deployment {name}-one exists that mpbake did not make; it stays unchanged" in said
-        assert "= rename the builder or the node, use its builder (external = true), or remove it: " in said
-        assert f" or remove it: kubectl delete deployment {name}-one\n" in said
+        errors = mpbake(*command, code=code).stderr
+        assert f"{name}/one: mpbake did not make the Deployment {name}-one, and leaves it unchanged" in errors
+        assert "= rename the builder or the node, use its builder (external = true), or remove it: " in errors
+        assert f" or remove it: kubectl delete deployment {name}-one\n" in errors
     assert cluster.kubectl("get", "deployment", f"{name}-one", "--output", "json") == before
     assert cluster.builds(f"{name}-one") == []
 
@@ -160,8 +160,8 @@ def test_a_deployment_in_which_somebody_builds_stays(
                 time.sleep(0.1)
             changed = tmp_path / "changed.toml"
             changed.write_text(plan(testbed, name, options="replicas = 2"))
-            said = mpbake("builders", "up", "-f", str(changed), code=4).stderr
-            assert f"a build runs in {name}-one, so mpbake leaves it unchanged" in said
+            errors = mpbake("builders", "up", "-f", str(changed), code=4).stderr
+            assert f"a build runs in {name}-one, so mpbake leaves it unchanged" in errors
             assert f"{name}-one" in objects(cluster)
         finally:
             run.terminate()
@@ -186,11 +186,11 @@ PATH={testbed_env["PATH"]} exec kubectl "$@"
     kubectl.chmod(0o755)
     file.write_text(plan(testbed, name, options="replicas = 2"))
     for command in ("up", "rm"):
-        done = run_mpbake(["builders", command], env={"PATH": f"{kubectl.parent}:{testbed_env['PATH']}"})
-        assert done.returncode == 5, done.stderr
-        assert f"{name}/one: mpbake cannot tell whether a build runs in the pod {name}-one" in done.stderr
-        assert ": this user may not do that in the cluster (" in done.stderr
-        assert f"if no build runs, run: kubectl delete deployment {name}-one" in done.stderr
+        completed = run_mpbake(["builders", command], env={"PATH": f"{kubectl.parent}:{testbed_env['PATH']}"})
+        assert completed.returncode == 5, completed.stderr
+        assert f"{name}/one: mpbake cannot tell whether a build runs in the pod {name}-one" in completed.stderr
+        assert ": this user may not do that in the cluster (" in completed.stderr
+        assert f"if no build runs, run: kubectl delete deployment {name}-one" in completed.stderr
     assert f"{name}-one" in objects(cluster)
 
 
@@ -202,12 +202,12 @@ def test_pods_that_cannot_start_say_why(
 ) -> None:
     options = f'image = "{UNPULLABLE}"\nboot-timeout = "4s"'
     (tmp_path / "build.toml").write_text(plan(testbed, name, options=options))
-    said = mpbake("builders", "up", code=5).stderr
+    errors = mpbake("builders", "up", code=5).stderr
     late = "no answer within 4.0s (waiting for 1 pods to be ready)"
-    assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: {late}\n" in said
-    assert "its pods wait:\n" in said
-    assert "ImagePull" in said
-    assert 'set image = "…" in the builder to a BuildKit image that the cluster can pull' in said
+    assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: {late}\n" in errors
+    assert "its pods wait:\n" in errors
+    assert "ImagePull" in errors
+    assert 'set image = "…" in the builder to a BuildKit image that the cluster can pull' in errors
 
 
 def test_a_cluster_that_does_not_answer(
@@ -220,8 +220,10 @@ def test_a_cluster_that_does_not_answer(
     (tmp_path / "build.toml").write_text(plan(testbed, name))
     cluster.stop()
     for command in (("builders", "up"), ("run", "web")):
-        said = mpbake(*command, code=5).stderr
-        assert f"node {name}/one (kubernetes, the cluster in use) cannot be used: the cluster does not answer (" in said
+        errors = mpbake(*command, code=5).stderr
+        assert (
+            f"node {name}/one (kubernetes, the cluster in use) cannot be used: the cluster does not answer (" in errors
+        )
     assert "the cluster does not answer" in mpbake("builders").stdout
 
 
@@ -232,9 +234,9 @@ def test_without_kubectl_nothing_is_made(
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "docker").symlink_to(shutil.which("docker") or "")
-    done = run_mpbake(["run", "web"], env={"PATH": str(folder)})
-    assert done.returncode == 5
-    assert f"{name}/one: the kubectl command was not found" in done.stderr
+    completed = run_mpbake(["run", "web"], env={"PATH": str(folder)})
+    assert completed.returncode == 5
+    assert f"{name}/one: the kubectl command was not found" in completed.stderr
     assert f"{name}-one" not in objects(cluster)
 
 
@@ -262,7 +264,7 @@ CLAIMS_SINCE = (0, 34)
 
 @pytest.fixture
 def claiming(testbed: Testbed, name: str, tmp_path: Path) -> str:
-    """A builder whose node has a claim for its volume, in a plan; its name."""
+    """Return the name of a builder in a plan. Its node has a persistent volume claim."""
     (tmp_path / "build.toml").write_text(plan(testbed, name, options=CLAIM))
     return name
 
@@ -271,21 +273,21 @@ def claiming(testbed: Testbed, name: str, tmp_path: Path) -> str:
 def test_a_buildx_without_claims_is_refused_before_anything_starts(
     cluster: Cluster, run_mpbake: RunMpbake, claiming: str, command: Sequence[str], buildx: tuple[int, int]
 ) -> None:
-    done = run_mpbake(command)
+    completed = run_mpbake(command)
     if buildx >= CLAIMS_SINCE:
-        assert done.returncode == 0, done.stderr
+        assert completed.returncode == 0, completed.stderr
         return
-    assert done.returncode == 3, done.stderr
+    assert completed.returncode == 3, completed.stderr
     name = claiming
-    said = f"{name}: persistent-volume-claim.requests.storage of the kubernetes driver needs buildx 0.34 or newer"
-    assert said in done.stderr
-    assert "build.toml:5:" in done.stderr
-    assert "install buildx 0.34 or newer, or remove persistent-volume-claim.requests.storage" in done.stderr
+    message = f"{name}: persistent-volume-claim.requests.storage of the kubernetes driver needs buildx 0.34 or newer"
+    assert message in completed.stderr
+    assert "build.toml:5:" in completed.stderr
+    assert "install buildx 0.34 or newer, or remove persistent-volume-claim.requests.storage" in completed.stderr
     assert name not in objects(cluster)
 
 
 def test_the_life_of_a_stateful_set(cluster: Cluster, mpbake: Mpbake, claiming: str, buildx: tuple[int, int]) -> None:
-    """A node with a claim is a StatefulSet; buildx before 0.34 does not make any."""
+    """A node with a persistent volume claim is a StatefulSet. buildx before 0.34 cannot make one."""
     name = claiming
     if buildx < CLAIMS_SINCE:
         mpbake("builders", "up", code=3)
@@ -322,10 +324,10 @@ ENDPOINTS = {
 def test_this_buildx_has_what_it_is_said_to_have(
     testbed_env: dict[str, str], buildx: tuple[int, int], tmp_path: Path, option: str, driver: Driver
 ) -> None:
-    """It is asked itself, with a store of its own, and makes nothing."""
-    told = f"{option}.A=1" if option == "env" else f"{option}=1"
-    asked = subprocess.run(
-        ["docker", "buildx", "create", "--driver", driver, "--driver-opt", told, *ENDPOINTS[driver]],
+    """`docker buildx create` itself knows exactly the options that mpbake's table of versions lists."""
+    driver_option = f"{option}.A=1" if option == "env" else f"{option}=1"
+    completed = subprocess.run(
+        ["docker", "buildx", "create", "--driver", driver, "--driver-opt", driver_option, *ENDPOINTS[driver]],
         env={**testbed_env, "BUILDX_CONFIG": str(tmp_path)},
         capture_output=True,
         text=True,
@@ -333,4 +335,4 @@ def test_this_buildx_has_what_it_is_said_to_have(
         check=False,
     )
     known = buildx >= SINCE[option].version
-    assert ("invalid driver option" in asked.stderr) is not known, asked.stderr
+    assert ("invalid driver option" in completed.stderr) is not known, completed.stderr

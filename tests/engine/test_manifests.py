@@ -1,4 +1,4 @@
-"""A target built on two nodes is the same, byte for byte where it can be, as one built on one."""
+"""An image that two nodes have built equals the image of one node: byte for byte, except its attestations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATEMENT = "vnd.docker.reference.digest"
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str, generator: str) -> str:
-    """A target with annotations at every level and attestations, built the same whenever it is built."""
+    """Return a plan with a reproducible target that has attestations, and annotations at every level."""
     certs = testbed.certificates
     return f"""
 version = 1
@@ -72,7 +72,7 @@ push = true
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
-    """An image with all that belongs to it, each as it is served."""
+    """An image of an index with its descriptor, manifest, config and attestations, as the registry serves them."""
 
     descriptor: dict[str, Any]
     manifest: dict[str, Any]
@@ -81,7 +81,7 @@ class Image:
 
 
 def served(testbed: Testbed, reference: str) -> tuple[dict[str, Any], dict[str, Image]]:
-    """The index under a tag, and its images by platform. All of it is whole and as the specification says."""
+    """Return the index under a tag, and its images by platform. Assert that all of them are complete and valid."""
     client = testbed.registry.client
     repository = reference.partition("/")[2].rpartition(":")[0]
     index = json.loads(client.manifest(reference)[1])
@@ -98,16 +98,16 @@ def served(testbed: Testbed, reference: str) -> tuple[dict[str, Any], dict[str, 
         return manifest
 
     def config(manifest: dict[str, Any]) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(client.blob(repository, manifest["config"]["digest"]))
-        assert oci_schemas.problems(oci_schemas.CONFIG, found) == []
-        return found
+        image_config: dict[str, Any] = json.loads(client.blob(repository, manifest["config"]["digest"]))
+        assert oci_schemas.problems(oci_schemas.CONFIG, image_config) == []
+        return image_config
 
-    statements = [each for each in index["manifests"] if STATEMENT in each.get("annotations", {})]
+    statements = [item for item in index["manifests"] if STATEMENT in item.get("annotations", {})]
     images = {}
     for entry in index["manifests"]:
         if entry not in statements:
             manifest = read(entry)
-            own = tuple(read(each) for each in statements if each["annotations"][STATEMENT] == entry["digest"])
+            own = tuple(read(item) for item in statements if item["annotations"][STATEMENT] == entry["digest"])
             name = f"{entry['platform']['os']}/{entry['platform']['architecture']}"
             images[name] = Image(descriptor=entry, manifest=manifest, config=config(manifest), statements=own)
     assert len(statements) == sum(len(image.statements) for image in images.values())
@@ -115,31 +115,35 @@ def served(testbed: Testbed, reference: str) -> tuple[dict[str, Any], dict[str, 
 
 
 def order(index: dict[str, Any]) -> list[str]:
-    """What an index lists, one after the other: platforms, and `about` the platform that a statement is of."""
+    """Return the entries of an index in order: the platform of an image, or `about PLATFORM` for an attestation."""
     names = {
-        each["digest"]: f"{each['platform']['os']}/{each['platform']['architecture']}" for each in index["manifests"]
+        entry["digest"]: f"{entry['platform']['os']}/{entry['platform']['architecture']}"
+        for entry in index["manifests"]
     }
-    of = [each.get("annotations", {}).get(STATEMENT) for each in index["manifests"]]
+    of = [entry.get("annotations", {}).get(STATEMENT) for entry in index["manifests"]]
     return [f"about {names[one]}" if one else own for own, one in zip(names.values(), of, strict=True)]
 
 
 def shape(statement: dict[str, Any]) -> list[Any]:
-    """What an attestation is of; what it says (times, and the machine) may differ."""
-    return [(each["mediaType"], each["annotations"]["in-toto.io/predicate-type"]) for each in statement["layers"]]
+    """Return the media type and the predicate type of each statement.
+
+    The statements themselves contain times, which differ.
+    """
+    return [(layer["mediaType"], layer["annotations"]["in-toto.io/predicate-type"]) for layer in statement["layers"]]
 
 
 def test_two_nodes_make_what_one_makes(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path, provenance: str
 ) -> None:
-    found = {}
+    served_images = {}
     generator = f"{repository}/generator:1"
     for builder in ("one", "two"):
         (tmp_path / "build.toml").write_text(plan_of(testbed, builder, repository, generator))
         assert run_mpbake(["run", "generator"]).returncode == 0
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
-        found[builder] = served(testbed, f"{repository}:{builder}")
-    (one, images), (two, joined) = found["one"], found["two"]
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
+        served_images[builder] = served(testbed, f"{repository}:{builder}")
+    (one, images), (two, joined) = served_images["one"], served_images["two"]
     assert one["annotations"] == two["annotations"] == {"of.the": "index"}
     assert {key: one[key] for key in ("schemaVersion", "mediaType")} == {
         key: two[key] for key in ("schemaVersion", "mediaType")
@@ -149,8 +153,10 @@ def test_two_nodes_make_what_one_makes(
     for platform, image in images.items():
         other = joined[platform]
         assert (other.descriptor, other.manifest, other.config) == (image.descriptor, image.manifest, image.config)
-        assert [shape(each) for each in other.statements] == [shape(each) for each in image.statements]
-        predicates = {predicate for each in other.statements for _, predicate in shape(each)}
+        assert [shape(statement) for statement in other.statements] == [
+            shape(statement) for statement in image.statements
+        ]
+        predicates = {predicate for statement in other.statements for _, predicate in shape(statement)}
         assert {"https://spdx.dev/Document", provenance} == predicates
     assert images["linux/arm64"].manifest["annotations"] == {"of.every": "manifest", "of.one": "manifest"}
     assert images["linux/amd64"].descriptor["annotations"] == {"of.one": "descriptor"}
@@ -159,16 +165,16 @@ def test_two_nodes_make_what_one_makes(
 
 
 def media_types(testbed: Testbed, reference: str) -> list[str]:
-    """Of an index, and of what it lists."""
+    """Return the media types of an index and of its entries."""
     index = json.loads(testbed.registry.client.manifest(reference)[1])
-    return [index["mediaType"], *(each["mediaType"] for each in index["manifests"])]
+    return [index["mediaType"], *(entry["mediaType"] for entry in index["manifests"])]
 
 
 @pytest.mark.parametrize("annotations", ["", "index:a=b", "manifest[linux/arm64]:a=b", "manifest-descriptor:a=b"])
 def test_two_nodes_write_the_media_types_of_one(
     annotations: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
-    found = {}
+    types = {}
     certs = testbed.certificates
     for builder in ("one", "two"):
         (tmp_path / "build.toml").write_text(f"""
@@ -188,11 +194,11 @@ endpoint = "{testbed.node("linux-amd64").endpoint}"
 tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}
 {_two_nodes(testbed)}
 """)
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
-        found[builder] = media_types(testbed, f"{repository}:{builder}")
-    assert found["one"] == found["two"]
-    assert len(found["one"]) == 3
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
+        types[builder] = media_types(testbed, f"{repository}:{builder}")
+    assert types["one"] == types["two"]
+    assert len(types["one"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -200,13 +206,13 @@ tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/clie
     [
         ["linux/amd64", "linux/arm64"],
         ["linux/arm64", "linux/amd64"],
-        ["linux/amd64", "linux/arm64", "linux/386"],  # the first and the last are one piece
+        ["linux/amd64", "linux/arm64", "linux/386"],  # the first and the last platform belong to the same build piece
     ],
 )
 def test_two_nodes_list_platforms_in_the_order_of_one(
     declared: list[str], testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
-    found = {}
+    indexes = {}
     for builder in ("one", "two"):
         text = plan_of(testbed, builder, repository, f"{repository}/generator:1")
         text = text.replace('["linux/amd64", "linux/arm64"]', json.dumps(declared), 1)
@@ -215,13 +221,15 @@ def test_two_nodes_list_platforms_in_the_order_of_one(
         text = text.replace(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN uname -m > /machine", "FROM scratch\nCOPY a /", 1)
         (tmp_path / "build.toml").write_text(text)
         (tmp_path / "a").write_text("a")
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
-        found[builder], _ = served(testbed, f"{repository}:{builder}")
-        assert served(testbed, f"{repository}/other:{builder}")[0] == found[builder]
-    assert order(found["one"]) == order(found["two"]) == [*declared, *(f"about {each}" for each in declared)]
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
+        indexes[builder], _ = served(testbed, f"{repository}:{builder}")
+        assert served(testbed, f"{repository}/other:{builder}")[0] == indexes[builder]
+    assert (
+        order(indexes["one"]) == order(indexes["two"]) == [*declared, *(f"about {platform}" for platform in declared)]
+    )
     images = [
-        [each for each in index["manifests"] if STATEMENT not in each.get("annotations", {})]
-        for index in found.values()
+        [entry for entry in index["manifests"] if STATEMENT not in entry.get("annotations", {})]
+        for index in indexes.values()
     ]
     assert images[0] == images[1]

@@ -1,7 +1,7 @@
-"""One target on nodes of two BuildKit releases: the engine's own, and the one that MPBAKE_TEST_BUILDKIT names.
+"""One target on nodes of two BuildKit releases: the engine's own release, and the release in MPBAKE_TEST_BUILDKIT.
 
-All platforms of an index have the same media types, the same form of attestations and the same version of provenance,
-or the target is refused before a tag moves.
+All platforms of an index have the same media types, the same form of attestations and the same version of provenance.
+Otherwise mpbake refuses the target before a tag moves.
 """
 
 from __future__ import annotations
@@ -34,12 +34,15 @@ OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 V02, V1 = "https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"
 DECLINED = '["type=provenance,disabled=true"]'
 FLEETS: list[tuple[Release, Release]] = [("engine", "named"), ("named", "engine"), ("named", "named")]
-"""The releases of the amd64 node and of the arm64 node. The nodes of the last do not state which they run."""
+"""The BuildKit releases of the amd64 node and of the arm64 node.
+
+The nodes of the last fleet do not report their release.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fleet:
-    """A builder `fleet` of two nodes, as a part of a plan; whether their BuildKit releases differ."""
+    """A builder `fleet` of two nodes, as a part of a plan. `is_mixed` says whether their BuildKit releases differ."""
 
     testbed: Testbed
     builder: str
@@ -63,25 +66,25 @@ platforms = ["{AMD64}", "{ARM64}"]
 
 @pytest.fixture(params=FLEETS, ids=" + ".join)
 def fleet(request: pytest.FixtureRequest, testbed: Testbed, unique: str) -> Iterator[Fleet]:
-    """A fleet of two mTLS nodes."""
+    """Yield a fleet of two mTLS nodes, and stop them after the test."""
     certs = testbed.certificates
     tls = f'tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
-    found = '[builders.fleet]\ndriver = "remote"\n'
+    tables = '[builders.fleet]\ndriver = "remote"\n'
     started, is_mixed = [], len(set(request.param)) > 1
     for platform, release in zip((AMD64, ARM64), request.param, strict=True):
         name = f"{platform[-5:]}-{unique[-6:]}"
         poses_as = "" if platform == AMD64 else platform
         node = testbed.add_node(name, poses_as=poses_as, release=release, states=is_mixed)
         started.append(node)
-        found += f'[builders.fleet.nodes.{name}]\nendpoint = "{node.endpoint}"\nplatforms = ["{platform}"]\n{tls}\n'
-    yield Fleet(testbed=testbed, builder=found, is_mixed=is_mixed)
+        tables += f'[builders.fleet.nodes.{name}]\nendpoint = "{node.endpoint}"\nplatforms = ["{platform}"]\n{tls}\n'
+    yield Fleet(testbed=testbed, builder=tables, is_mixed=is_mixed)
     for node in started:
         node.stop()
 
 
 def forms(index: Mapping[str, Any], read: Read) -> dict[str, list[Any]]:
-    """What the form of each image in an index is, by its platform: of the image first, then of its attestations."""
-    found: dict[str, list[Any]] = {}
+    """Return the forms of each platform in an index: the form of the image, and then the form of its attestations."""
+    forms_by_platform: dict[str, list[Any]] = {}
     platforms = {}
     for entry in index["manifests"]:
         if "vnd.docker.reference.type" not in entry.get("annotations", {}):
@@ -89,14 +92,14 @@ def forms(index: Mapping[str, Any], read: Read) -> dict[str, list[Any]]:
             platforms[entry["digest"]] = name
             manifest = read(entry["digest"])
             types = [layer["mediaType"] for layer in manifest["layers"]]
-            found[name] = [(entry["mediaType"], manifest["config"]["mediaType"], types)]
+            forms_by_platform[name] = [(entry["mediaType"], manifest["config"]["mediaType"], types)]
     for entry in index["manifests"]:
         if of := entry.get("annotations", {}).get("vnd.docker.reference.digest"):
             manifest = read(entry["digest"])
             predicates = sorted(layer["annotations"]["in-toto.io/predicate-type"] for layer in manifest["layers"])
             form = (entry["mediaType"], manifest.get("artifactType"), manifest["config"]["mediaType"], predicates)
-            found[platforms[of]].append(form)
-    return found
+            forms_by_platform[platforms[of]].append(form)
+    return forms_by_platform
 
 
 def served(testbed: Testbed, tag: str) -> dict[str, list[Any]]:
@@ -137,10 +140,10 @@ def test_all_platforms_have_one_form(
 
     mpbake("run", "web")
 
-    for found in (served(fleet.testbed, f"{repository}:1"), in_archive(tmp_path / "out.tar")):
-        assert list(found) == [AMD64, ARM64]
-        assert found[AMD64] == found[ARM64]
-        image, *attestations = found[AMD64]
+    for index in (served(fleet.testbed, f"{repository}:1"), in_archive(tmp_path / "out.tar")):
+        assert list(index) == [AMD64, ARM64]
+        assert index[AMD64] == index[ARM64]
+        image, *attestations = index[AMD64]
         assert image[:2] == (OCI_MANIFEST, OCI_CONFIG)
         assert attestations == ([(OCI_MANIFEST, None, OCI_CONFIG, predicates)] if predicates else [])
     mpbake("verify", "web")
@@ -154,16 +157,16 @@ def test_what_older_releases_cannot_write_is_refused_before_a_tag_moves(
     attributes = f'{tags}output = ["{output}"]\nattest = ["type=provenance,version=v1"]'
     (tmp_path / "build.toml").write_text(plan(fleet, attributes))
 
-    done = mpbake("run", "web", code=1 if fleet.is_mixed else 0)
+    completed = mpbake("run", "web", code=1 if fleet.is_mixed else 0)
 
     if fleet.is_mixed:
-        assert "the pieces of web cannot be one image: their nodes write different forms\n" in done.stderr
-        assert V02 in done.stderr
-        assert V1 in done.stderr
-        assert 'run the same BuildKit release on all nodes of builder "fleet", or remove version' in done.stderr
+        assert "the pieces of web cannot be one image: their nodes write different forms\n" in completed.stderr
+        assert V02 in completed.stderr
+        assert V1 in completed.stderr
+        assert 'run the same BuildKit release on all nodes of builder "fleet", or remove version' in completed.stderr
     elif tags:
-        found = served(fleet.testbed, f"{repository}:1")
-        assert [form[1][3] for form in found.values()] == [[V1], [V1]]
+        index = served(fleet.testbed, f"{repository}:1")
+        assert [form[1][3] for form in index.values()] == [[V1], [V1]]
     assert fleet.testbed.registry.client.has(f"{repository}:1") is (bool(tags) and not fleet.is_mixed)
     assert (tmp_path / "out.tar").exists() is (not tags and not fleet.is_mixed)
 
@@ -171,14 +174,14 @@ def test_what_older_releases_cannot_write_is_refused_before_a_tag_moves(
 def test_nodes_that_state_one_release_write_its_own_form(
     testbed: Testbed, mpbake: Mpbake, repository: str, tmp_path: Path
 ) -> None:
-    """Those of the release that is named: an artifact for attestations, and provenance v1."""
+    """The named release writes an attestation as an OCI artifact, with provenance v1."""
     fleet = Fleet(
         testbed=testbed, builder=_two_nodes(testbed).replace("builders.two", "builders.fleet"), is_mixed=False
     )
     (tmp_path / "build.toml").write_text(plan(fleet, f'tags = ["{repository}:1"]\npush = true'))
     mpbake("run", "web")
-    found = served(testbed, f"{repository}:1")
-    assert found[AMD64] == found[ARM64]
-    assert found[AMD64][1:] == [
+    index = served(testbed, f"{repository}:1")
+    assert index[AMD64] == index[ARM64]
+    assert index[AMD64][1:] == [
         (OCI_MANIFEST, "application/vnd.docker.attestation.manifest.v1+json", "application/vnd.oci.empty.v1+json", [V1])
     ]

@@ -1,6 +1,6 @@
-"""Abilities of newer buildx and BuildKit: what must come of each with the versions that the testbed has.
+"""Abilities of newer buildx and BuildKit releases: the result of each with the versions of the testbed.
 
-Nodes have the BuildKit that MPBAKE_TEST_BUILDKIT names (0.32 or newer), or else the engine's own (older than 0.27).
+Nodes have the BuildKit in MPBAKE_TEST_BUILDKIT (0.32 or newer), or else the engine's own (older than 0.27).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def new_nodes(testbed: Testbed) -> bool:
 
 
 def plan_of(testbed: Testbed, more: str) -> str:
-    """A target of one platform, built on a remote node."""
+    """Return a plan with a target of one platform on a remote node."""
     return f"""
 version = 1
 [targets.web]
@@ -60,16 +60,16 @@ def test_a_folder_is_emptied_or_the_run_says_why_not(
     stale.parent.mkdir()
     stale.touch()
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
     if buildx < (0, 35):
-        assert done.returncode == 3, done.stderr
-        assert "an output with mode=delete needs buildx 0.35 or newer" in done.stderr
+        assert completed.returncode == 3, completed.stderr
+        assert "an output with mode=delete needs buildx 0.35 or newer" in completed.stderr
     elif not new_nodes:
-        assert done.returncode == 1, done.stderr
-        assert "build on a node with BuildKit 0.31 or newer, or remove mode=delete" in done.stderr
+        assert completed.returncode == 1, completed.stderr
+        assert "build on a node with BuildKit 0.31 or newer, or remove mode=delete" in completed.stderr
     else:
-        assert done.returncode == 0, done.stderr
+        assert completed.returncode == 0, completed.stderr
         assert (tmp_path / "out/built").read_text() == "built\n"
     assert stale.exists() is not (buildx >= (0, 35) and new_nodes)
     assert (tmp_path / "build.toml").exists()
@@ -92,20 +92,20 @@ def test_a_policy_is_enforced_or_the_run_says_why_not(
     (tmp_path / "build.toml").write_text(plan)
     (tmp_path / "extra.rego").write_text(POLICY)
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
     if buildx < (0, 31):
-        assert done.returncode == 3, done.stderr
-        assert "policy needs buildx 0.31 or newer" in done.stderr
+        assert completed.returncode == 3, completed.stderr
+        assert "policy needs buildx 0.31 or newer" in completed.stderr
     elif not new_nodes:
-        assert done.returncode == 1, done.stderr
-        assert "build on a node with BuildKit 0.27 or newer, or write strict=false" in done.stderr
+        assert completed.returncode == 1, completed.stderr
+        assert "build on a node with BuildKit 0.27 or newer, or write strict=false" in completed.stderr
         (tmp_path / "build.toml").write_text(plan.replace("extra.rego", "extra.rego,strict=false"))
         assert run_mpbake(["run", "web"]).returncode == 0
     else:
-        assert done.returncode == 1, done.stderr
-        assert "not allowed by policy" in done.stderr
-        assert "change the source, or the policy" in done.stderr
+        assert completed.returncode == 1, completed.stderr
+        assert "not allowed by policy" in completed.stderr
+        assert "change the source, or the policy" in completed.stderr
 
 
 def test_the_default_policy_of_the_environment_reaches_builds(
@@ -113,10 +113,10 @@ def test_the_default_policy_of_the_environment_reaches_builds(
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, 'output = ["type=cacheonly"]'))
 
-    done = run_mpbake(["run", "-v", "web"], env={"BUILDX_DEFAULT_POLICY": "1"})
+    completed = run_mpbake(["run", "-v", "web"], env={"BUILDX_DEFAULT_POLICY": "1"})
 
-    assert done.returncode == 0, done.stderr
-    is_loaded = "loading policies buildx_default_policy.rego" in done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stderr
+    is_loaded = "loading policies buildx_default_policy.rego" in completed.stdout + completed.stderr
     if buildx < (0, 34) or new_nodes:
         assert is_loaded is (buildx >= (0, 34))
 
@@ -129,7 +129,7 @@ def test_the_default_policy_of_the_environment_reaches_builds(
     [
         ("type=registry", {}, True),
         ("type=registry,oci-artifact=false", {}, False),
-        # this would change the image behind the plan
+        # buildx would use this policy, although the plan does not name it
         ("type=registry", {"BUILDX_NO_DEFAULT_OCI_ARTIFACT": "true"}, True),
     ],
 )
@@ -147,19 +147,19 @@ def test_attestations_are_artifacts_unless_the_plan_says_otherwise(  # noqa: PLR
     more = f'tags = ["{repository}:1"]\noutput = ["{output}"]'
     (tmp_path / "build.toml").write_text(plan_of(testbed, more))
 
-    done = run_mpbake(["run", "web"], env=env)
+    completed = run_mpbake(["run", "web"], env=env)
 
-    assert done.returncode == 0, done.stderr
-    found = attestation(testbed.registry.client, repository.partition("/")[2])
-    assert (found.get("artifactType") == ARTIFACT) is (may_be_artifact and new_nodes)
+    assert completed.returncode == 0, completed.stderr
+    manifest = attestation(testbed.registry.client, repository.partition("/")[2])
+    assert (manifest.get("artifactType") == ARTIFACT) is (may_be_artifact and new_nodes)
 
 
 def attestation(client: RegistryClient, repository: str) -> dict[str, Any]:
-    """The manifest of the attestation that tag 1 has."""
+    """Return the manifest of the attestation of tag 1."""
     index = json.loads(client.manifest(f"{repository}:1")[1])
-    entry = next(each for each in index["manifests"] if each["platform"]["os"] == "unknown")
-    found: dict[str, Any] = json.loads(client.manifest(f"{repository}@{entry['digest']}")[1])
-    return found
+    entry = next(item for item in index["manifests"] if item["platform"]["os"] == "unknown")
+    manifest: dict[str, Any] = json.loads(client.manifest(f"{repository}@{entry['digest']}")[1])
+    return manifest
 
 
 # --- the workflow run of GitHub Actions -------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ CONTEXT = "/etc/buildkit/provenance.d/github_actions_context.json"
 
 @pytest.fixture
 def workflow(tmp_path: Path) -> dict[str, str]:
-    """The variables of a workflow run."""
+    """Return the variables of a workflow run."""
     event = tmp_path / "event.json"
     event.write_text('{"ref": "refs/heads/main"}')
     return {
@@ -217,15 +217,15 @@ push = true
 dockerfile-inline = "FROM scratch\\nCOPY build.toml /"
 """)
     try:
-        done = run_mpbake(["run", "web"], env=workflow)
+        completed = run_mpbake(["run", "web"], env=workflow)
         if asked and buildx < (0, 30):
-            assert done.returncode == 3, done.stderr
-            assert "provenance-add-gha of the docker-container driver needs buildx 0.30 or newer" in done.stderr
+            assert completed.returncode == 3, completed.stderr
+            assert "provenance-add-gha of the docker-container driver needs buildx 0.30 or newer" in completed.stderr
             return
-        assert done.returncode == 0, done.stderr
+        assert completed.returncode == 0, completed.stderr
         (container,) = docker("ps", "--filter", f"name={builder}", "--format", "{{.Names}}").split()
-        found = docker("exec", container, "sh", "-c", f"cat {CONTEXT} || true")
-        assert ('"github_run_id":"4711"' in found) is asked
+        context = docker("exec", container, "sh", "-c", f"cat {CONTEXT} || true")
+        assert ('"github_run_id":"4711"' in context) is asked
         (layer,) = attestation(testbed.registry.client, repository)["layers"]
         provenance = testbed.registry.client.blob(repository.partition("/")[2], layer["digest"])
         assert (b"4711" in provenance) is (asked and new_nodes)
@@ -237,24 +237,24 @@ dockerfile-inline = "FROM scratch\\nCOPY build.toml /"
 
 
 class _Receiver(BaseHTTPRequestHandler):
-    """Takes every request and notes its path."""
+    """A handler that accepts every request and records its path."""
 
     paths: list[str]
 
     def do_POST(self) -> None:
-        """An export of traces or metrics."""
+        """Accept an export of traces or metrics."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.paths.append(self.path)
         self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing: a test has no log."""
+        """Write no log."""
 
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[str, list[str]]]:
-    """A receiver of traces: its URL, and the paths that it was sent something for."""
+    """Yield the URL of a receiver of traces, and the list of paths that clients have requested."""
     paths: list[str] = []
     handler = type("Handler", (_Receiver,), {"paths": paths})
     with HTTPServer(("127.0.0.1", 0), handler) as server:
@@ -270,7 +270,7 @@ def test_builds_send_their_traces_where_the_environment_says(
     url, paths = receiver
 
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
-    done = run_mpbake(["run", "web"], env=env)
+    completed = run_mpbake(["run", "web"], env=env)
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert "/v1/traces" in paths

@@ -1,4 +1,4 @@
-"""Nodes of every driver: made when missing, started when stopped, left alone when right, never taken over."""
+"""Nodes of every driver: mpbake creates missing nodes, starts stopped ones, and changes no foreign ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def builder(docker: Docker, unique: str) -> Iterator[str]:
-    """A builder's name; the container of its node `local` is removed after the test."""
+    """Return a builder's name. The container of its node `local` is removed after the test."""
     name = f"b-{unique}"
     yield name
     docker("rm", "--force", "--volumes", container_of(name))
@@ -34,7 +34,7 @@ def container_of(builder: str) -> str:
 
 
 def container_plan(testbed: Testbed, builder: str, node: str = "", more: str = "") -> str:
-    """One target on a container node, which goes nowhere."""
+    """Return a plan with a target on a container node. The result of the target stays in the build cache."""
     return f"""
 version = 1
 [builders.{builder}]
@@ -66,9 +66,9 @@ def test_container_node_is_made_then_left_alone_then_started(
 
 
 def _bootstrap_line(run_mpbake: RunMpbake, ending: str) -> str:
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 0, done.stderr
-    (line,) = [each for each in done.stderr.splitlines() if "bootstrap" in each and "done in" in each]
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 0, completed.stderr
+    (line,) = [text for text in completed.stderr.splitlines() if "bootstrap" in text and "done in" in text]
     assert line.endswith(ending)
     return line
 
@@ -85,8 +85,8 @@ def test_an_instance_is_kept_from_run_to_run_unless_buildx_may_take_it_for_anoth
 
     def created_again() -> bool:
         log.write_text("")
-        done = run_mpbake(["run", "web"], env={"PATH": f"{shim.parent}:{testbed_env['PATH']}"})
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"], env={"PATH": f"{shim.parent}:{testbed_env['PATH']}"})
+        assert completed.returncode == 0, completed.stderr
         return "buildx create" in log.read_text()
 
     assert [created_again() for _ in range(3)] == [True, False, False]
@@ -106,9 +106,9 @@ def test_another_checkout_recognises_the_container(
         (tmp_path / name).mkdir()
         (tmp_path / name / "build.toml").write_text(container_plan(testbed, builder))
     assert run_mpbake(["run", "web"], cwd=tmp_path / "one").returncode == 0
-    done = run_mpbake(["run", "web"], cwd=tmp_path / "two")
-    assert done.returncode == 0, done.stderr
-    assert re.search(rf"bootstrap {builder}/local: done in [\d.]+s, running$", done.stderr, re.MULTILINE)
+    completed = run_mpbake(["run", "web"], cwd=tmp_path / "two")
+    assert completed.returncode == 0, completed.stderr
+    assert re.search(rf"bootstrap {builder}/local: done in [\d.]+s, running$", completed.stderr, re.MULTILINE)
 
 
 def test_drift_is_a_warning(
@@ -121,10 +121,10 @@ def test_drift_is_a_warning(
     docker("tag", testbed.node_image(), "other-image:1")
     (tmp_path / "build.toml").write_text(plan.replace(testbed.node_image(), "other-image:1"))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
-    assert f"warning: {builder}/local runs with other options than the plan declares" in done.stderr
+    assert completed.returncode == 0, completed.stderr
+    assert f"warning: {builder}/local runs with other options than the plan declares" in completed.stderr
     assert docker("inspect", "--format", "{{.Id}}", container_of(builder)) == identity
 
 
@@ -135,10 +135,10 @@ def test_foreign_container_is_never_taken_over(
     before = docker("inspect", container_of(builder))
     (tmp_path / "build.toml").write_text(container_plan(testbed, builder))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 3, done.stderr
-    assert f"a container {container_of(builder)} exists that mpbake did not make" in done.stderr
+    assert completed.returncode == 3, completed.stderr
+    assert f"mpbake did not make the container {container_of(builder)}, and leaves it" in completed.stderr
     assert docker("inspect", container_of(builder)) == before
 
 
@@ -148,10 +148,10 @@ def test_container_node_on_a_docker_context(
     docker("context", "create", unique, "--docker", f"host={testbed.engine.host}")
     try:
         (tmp_path / "build.toml").write_text(container_plan(testbed, builder, f'endpoint = "{unique}"'))
-        done = run_mpbake(["run", "web"])
+        completed = run_mpbake(["run", "web"])
     finally:
         docker("context", "rm", unique)
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
 
 
 def test_engine_of_a_docker_context(
@@ -169,11 +169,11 @@ endpoint = "{unique}"
 builder = "b"
 dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
 """)
-        done = run_mpbake(["run", "web"], env={"DOCKER_HOST": ""})
+        completed = run_mpbake(["run", "web"], env={"DOCKER_HOST": ""})
     finally:
         docker("context", "rm", unique)
-    assert done.returncode == 0, done.stderr
-    assert "linux/amd64" in done.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "linux/amd64" in completed.stdout
 
 
 def test_remote_node_on_a_unix_socket(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
@@ -190,10 +190,10 @@ dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
 platforms = ["linux/arm64"]
 """)
     try:
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
         assert [build.platforms for build in node.builds()] == [("linux/arm64",)]
-        assert "linux/arm64 emulated on b/local" in done.stderr
+        assert "linux/arm64 emulated on b/local" in completed.stderr
     finally:
         node.stop()
 
@@ -214,10 +214,10 @@ builder = "b"
 dockerfile-inline = "FROM scratch"
 platforms = ["linux/amd64"]
 """)
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 5, done.stderr
-    assert f"node b/far does not answer at {node.endpoint}" in done.stderr
-    assert "build web linux/amd64 on b/far: not started, since bootstrap b/far failed" in done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 5, completed.stderr
+    assert f"node b/far does not answer at {node.endpoint}" in completed.stderr
+    assert "build web linux/amd64 on b/far: not started, since bootstrap b/far failed" in completed.stderr
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ platforms = ["linux/amd64"]
 def test_wrong_certificates_are_told_at_once(
     tls: str, message: str, testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
 ) -> None:
-    ensure_certificates(tmp_path)  # of another authority
+    ensure_certificates(tmp_path)  # these certificates are from another authority
     (tmp_path / "build.toml").write_text(f"""
 version = 1
 [builders.b]
@@ -259,10 +259,10 @@ dockerfile-inline = "FROM scratch"
 platforms = ["linux/amd64"]
 """)
     began = time.monotonic()
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
     assert time.monotonic() - began < 10
-    assert done.returncode == 3, done.stderr
-    assert message in done.stderr
+    assert completed.returncode == 3, completed.stderr
+    assert message in completed.stderr
 
 
 def test_platform_that_no_node_builds(run_mpbake: RunMpbake, tmp_path: Path) -> None:
@@ -272,10 +272,11 @@ version = 1
 dockerfile-inline = "FROM scratch"
 platforms = ["linux/riscv64"]
 """)
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 3, done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 3, completed.stderr
     assert (
-        'build.toml:5:15: targets.web.platforms: web: no node of builder "default" builds linux/riscv64' in done.stderr
+        'build.toml:5:15: targets.web.platforms: web: no node of builder "default" builds linux/riscv64'
+        in completed.stderr
     )
 
 
@@ -292,9 +293,9 @@ platforms = ["linux/amd64", "linux/arm64"]
 """
         + _two_nodes(testbed).replace('driver = "remote"', 'driver = "remote"\nemulation = "forbid"')
     )
-    done = run_mpbake(["run", "web"])
-    assert "two/linux-arm64 declares linux/arm64 but is itself linux/amd64" in done.stderr
-    assert done.returncode == 3, done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert "two/linux-arm64 declares linux/arm64 but runs linux/amd64 natively" in completed.stderr
+    assert completed.returncode == 3, completed.stderr
 
 
 def test_users_own_docker_is_left_as_it_is(
@@ -306,8 +307,8 @@ def test_users_own_docker_is_left_as_it_is(
     before = _contents(folders)
     try:
         (tmp_path / "build.toml").write_text(container_plan(testbed, builder))
-        done = run_mpbake(["run", "web"])
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"])
+        assert completed.returncode == 0, completed.stderr
         assert _contents(folders) == before
     finally:
         docker("buildx", "rm", f"users-{builder}")
@@ -337,7 +338,7 @@ platforms = ["linux/amd64", "linux/arm64"]
     simple = run_mpbake(["run", "one"], env=dict(engine.client))
     assert simple.returncode == 0, simple.stderr
 
-    # Two platforms are beyond the classic store: BuildKit's image is asked for, which does not exist here.
+    # The classic image store cannot hold two platforms. So mpbake asks for BuildKit's image, which does not exist here.
     both = run_mpbake(["run", "two"], env=dict(engine.client))
     assert both.returncode == 5, both.stderr
     assert "node default/local (docker-container, the engine in use) cannot be used" in both.stderr
@@ -359,7 +360,7 @@ platforms = ["linux/amd64", "linux/arm64"]
 tags = ["{repository}:1"]
 push = true
 """)
-    done = run_mpbake(["run", "two"], env=dict(engine.client))
-    assert done.returncode == 0, done.stderr
-    (row,) = [line for line in done.stdout.splitlines() if line.startswith("two ")]
+    completed = run_mpbake(["run", "two"], env=dict(engine.client))
+    assert completed.returncode == 0, completed.stderr
+    (row,) = [line for line in completed.stdout.splitlines() if line.startswith("two ")]
     assert row.endswith("  linux/amd64,linux/arm64  default/local")

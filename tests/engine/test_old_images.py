@@ -1,4 +1,4 @@
-"""An engine that has an older image under a name than the registry: which of them a build is made from."""
+"""An image name that means an older image in the engine than in the registry: which of both a build uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def moved(testbed: Testbed, docker: Docker, repository: str, tmp_path: Path) -> str:
-    """A tag that says `new` in `/v` by now, and is in the engine as it was, when it said `old`."""
+    """Return a tag whose image has the text `new` in `/v`. The engine still has the old image, with the text `old`."""
     for word, tag in (("old", "1"), ("new", "later")):
         folder = tmp_path / word
         folder.mkdir()
@@ -72,7 +72,7 @@ checks = [{{ run = ["grep", "-x", "WORD", "/v"] }}]
 
 
 def stem(testbed: Testbed, builder: str, tag: str) -> str:
-    """The beginning of a plan: a target that gives the tag to an image that says `newest`."""
+    """Return the start of a plan: its target pushes the tag, for an image with the text `newest` in `/v`."""
     return f"""
 version = 1
 [builders.box]
@@ -143,5 +143,5 @@ push = true
 """
     (tmp_path / "build.toml").write_text(stem(testbed, "box", moved) + plan)
     mpbake("run", "web")
-    found = docker("run", "--rm", "--quiet", "--network=none", "--pull=always", f"{repository}:web", "cat", "/both")
-    assert found.split() == ["newest", "newest"]
+    content = docker("run", "--rm", "--quiet", "--network=none", "--pull=always", f"{repository}:web", "cat", "/both")
+    assert content.split() == ["newest", "newest"]

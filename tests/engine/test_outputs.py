@@ -1,4 +1,4 @@
-"""Results on this machine: loaded images, folders and archives, of one node and of several."""
+"""Results on this machine: loaded images, folders and archives that one or several nodes have built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOTH = ["linux/amd64", "linux/arm64"]
 
 
 def plan_of(testbed: Testbed, builder: str, name: str, more: str = "", platforms: list[str] = BOTH) -> str:
-    """A target of several platforms that is not pushed."""
+    """Return a plan with a target of several platforms that is not pushed."""
     return f"""
 version = 1
 [targets.web]
@@ -53,9 +53,9 @@ def test_one_piece_loads_all_its_platforms(
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, unique, "load = true"))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert [machine(docker, f"{unique}:1", platform) for platform in BOTH] == ["x86_64", "aarch64"]
 
 
@@ -65,9 +65,9 @@ def test_of_several_pieces_the_engines_own_platform_is_loaded(
     more = "load = true\nno-cache = true"
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", unique, more))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert machine(docker, f"{unique}:1") == "x86_64"
     assert "load into the engine in use, if that has this platform" in run_mpbake(["plan", "web"]).stdout
 
@@ -77,13 +77,13 @@ def test_of_several_pieces_the_engines_own_platform_is_loaded(
 def test_an_archive_has_the_image_under_its_tags_and_no_others(  # noqa: PLR0913, PLR0917 - fixtures
     builder: str, more: str, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
 ) -> None:
-    """Also where it is pushed under none of them at first."""
+    """This also holds if mpbake first pushes the image without a tag."""
     name = f"{testbed.registry.host}/{unique}"
     outputs = 'push = true\noutput = ["type=docker,dest=d.tar", "type=oci,dest=o.tar"]\n'
     plan = plan_of(testbed, builder, name, outputs + more, BOTH[:1])
     (tmp_path / "build.toml").write_text(plan.replace(f'["{name}:1"]', f'["{name}:1", "{name}/copy:2"]'))
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 0, completed.stderr
     with tarfile.open(tmp_path / "d.tar") as archive:
         manifest = archive.extractfile("manifest.json")
         assert manifest is not None
@@ -91,7 +91,7 @@ def test_an_archive_has_the_image_under_its_tags_and_no_others(  # noqa: PLR0913
     with tarfile.open(tmp_path / "o.tar") as archive:
         index = archive.extractfile("index.json")
         assert index is not None
-        names = [each["annotations"]["io.containerd.image.name"] for each in json.load(index)["manifests"]]
+        names = [entry["annotations"]["io.containerd.image.name"] for entry in json.load(index)["manifests"]]
         assert names == [f"{name}:1", f"{name}/copy:2"]
     assert "mpbake-upload" not in docker("image", "ls")
 
@@ -106,15 +106,15 @@ def test_the_classic_store_gets_one_platform_of_a_piece(
     plan = plan_of(testbed, "one", unique, "load = true") + f'[builders.one]\ndriver = "remote"\n{node}'
     (tmp_path / "build.toml").write_text(plan)
 
-    done = run_mpbake(["run", "web"], env=engine.client)
+    completed = run_mpbake(["run", "web"], env=engine.client)
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert engine.docker("image", "inspect", "--format", "{{.Architecture}}", f"{unique}:1").strip() == "amd64"
     foreign = plan.replace(str(BOTH), '["linux/arm64", "linux/amd64/v2"]')
     (tmp_path / "build.toml").write_text(foreign)
-    done = run_mpbake(["run", "web"], env=engine.client)
-    assert done.returncode == 0, done.stderr
-    assert "warning: web: not loaded, since it is not built for the engine's linux/amd64" in done.stderr
+    completed = run_mpbake(["run", "web"], env=engine.client)
+    assert completed.returncode == 0, completed.stderr
+    assert "warning: web: not loaded, since it is not built for the engine's linux/amd64" in completed.stderr
 
 
 def read(archive: tarfile.TarFile, name: str) -> bytes:
@@ -124,7 +124,7 @@ def read(archive: tarfile.TarFile, name: str) -> bytes:
 
 
 def layout(path: Path) -> tuple[dict[str, Any], set[str]]:
-    """What an archive says that it holds, and the digests of all that is in it."""
+    """Return the index of an archive, and the digests of its blobs."""
     with tarfile.open(path) as archive:
         top = json.loads(read(archive, "index.json"))
         digest = top["manifests"][0]["digest"]
@@ -140,29 +140,29 @@ def test_archives_of_several_nodes_are_joined(
 output = ["type=oci,dest=out/web.tar", "type=oci,dest=out/folder,tar=false", "type=local,dest=out/tree"]
 annotations = ["index:a=b", "manifest[linux/arm64]:c=d"]
 """
-    found = {}
+    archives = {}
     for builder in ("box", "two"):
         folder = tmp_path / builder
         (folder / "out").mkdir(parents=True)
         (folder / "build.toml").write_text(plan_of(testbed, builder, unique, more))
-        done = run_mpbake(["run", "web"], cwd=folder)
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"], cwd=folder)
+        assert completed.returncode == 0, completed.stderr
         assert [(folder / f"out/tree/linux_{name}/machine").read_text() for name in ("amd64", "arm64")] == [
             "x86_64\n",
             "aarch64\n",
         ]
         index, names = layout(folder / "out/web.tar")
-        assert {each["digest"] for each in index["manifests"]} <= names
+        assert {entry["digest"] for entry in index["manifests"]} <= names
         assert index["top"]["manifests"][0]["digest"] in names
         assert json.loads((folder / "out/folder/index.json").read_bytes())["manifests"][0]["size"]
         assert not list((folder / ".mpbake/runs").glob("*/*.oci.tar"))
-        found[builder] = index
-    one, two = found["box"], found["two"]
+        archives[builder] = index
+    one, two = archives["box"], archives["two"]
     assert one["annotations"] == two["annotations"] == {"a": "b"}
-    assert [each["platform"] for each in one["manifests"]] == [each["platform"] for each in two["manifests"]]
-    of_one, of_two = (set(each["top"]["manifests"][0]["annotations"]) for each in (one, two))
+    assert [entry["platform"] for entry in one["manifests"]] == [entry["platform"] for entry in two["manifests"]]
+    of_one, of_two = (set(entry["top"]["manifests"][0]["annotations"]) for entry in (one, two))
     assert of_one == of_two
-    # What one node has written, another engine can load; so it can what was joined.
+    # Another engine can load the archive of one node, and also an archive that mpbake has joined.
     docker("image", "load", "--input", str(tmp_path / "two/out/web.tar"))
     assert [machine(docker, f"{unique}:1", platform) for platform in BOTH] == ["x86_64", "aarch64"]
 
@@ -171,16 +171,19 @@ def test_a_plain_archive_of_several_nodes_is_refused(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", unique, 'output = ["type=tar,dest=x.tar"]'))
-    done = run_mpbake(["plan", "web"])
-    assert done.returncode == 3
-    assert "its output type=tar" in done.stderr
+    completed = run_mpbake(["plan", "web"])
+    assert completed.returncode == 3
+    assert "its output type=tar" in completed.stderr
 
 
 class Published(Protocol):
-    """Publishes a target that has another result besides."""
+    """A function that publishes a target which has another result as well."""
 
     def __call__(self, builder: str, more: str, platforms: list[str]) -> set[str]:
-        """See that what the registry serves is what was pushed; what is attested there, by type."""
+        """Publish the target, and assert that the registry serves what was pushed.
+
+        Return the types of its attestations.
+        """
 
 
 @pytest.fixture
@@ -188,13 +191,13 @@ def published(testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path
     def publish(builder: str, more: str, platforms: list[str]) -> set[str]:
         plan = plan_of(testbed, builder, repository, more, platforms) + '[builders.engine]\ndriver = "docker"\n'
         (tmp_path / "build.toml").write_text(plan)
-        done = run_mpbake(["run", "web", "--metadata-file", "m.json"])
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web", "--metadata-file", "m.json"])
+        assert completed.returncode == 0, completed.stderr
         digest, index = testbed.registry.client.manifest(f"{repository}:1")
         assert json.loads((tmp_path / "m.json").read_bytes())["web"]["containerimage.digest"] == digest
         assert platforms_of(index) == platforms
         entries = json.loads(index)["manifests"]
-        return {each["annotations"][TYPE] for each in entries if TYPE in each.get("annotations", {})}
+        return {entry["annotations"][TYPE] for entry in entries if TYPE in entry.get("annotations", {})}
 
     return publish
 
@@ -245,10 +248,10 @@ labels = {{ which = "{unique}" }}
 """
     (tmp_path / "build.toml").write_text(plan + base)
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
-    assert "check web linux/amd64,linux/arm64: true: done" in done.stderr
+    assert completed.returncode == 0, completed.stderr
+    assert "check web linux/amd64,linux/arm64: true: done" in completed.stderr
     images = docker("image", "ls", "--all", "--quiet", "--filter", f"label=which={unique}").split()
     assert images == docker("image", "ls", "--quiet", f"{unique}:1").split()
 
@@ -256,14 +259,14 @@ labels = {{ which = "{unique}" }}
 def test_builds_that_keep_the_same_image_at_once(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
-    """An engine takes an image that several builds keep at the same moment from one of them only."""
+    """If several builds store the same image at the same time, the engine accepts it from one of them only."""
     plan = f"""
 version = 1
 [variables]
 ROUND = {{ env = "ROUND", default = "0" }}
 [targets.web]
 name = "web-{{{{ n }}}}"
-matrix = {{ n = {[str(each) for each in range(6)]} }}
+matrix = {{ n = {[str(row) for row in range(6)]} }}
 dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
 labels = {{ which = "{unique} {{{{ ROUND }}}}" }}
 attest = ["type=provenance,disabled=true"]
@@ -271,8 +274,8 @@ output = ["type=image"]
 """
     (tmp_path / "build.toml").write_text(plan)
     for number in range(4):
-        done = run_mpbake(["run", "web"], env={"ROUND": str(number)})
-        assert done.returncode == 0, done.stderr
+        completed = run_mpbake(["run", "web"], env={"ROUND": str(number)})
+        assert completed.returncode == 0, completed.stderr
 
 
 @pytest.mark.parametrize("builder", ["default", "box", "two"])
@@ -285,20 +288,20 @@ def test_metadata_for_programs(
     bad = f"[targets.bad]\nbuilder = '{builder}'\n{bad}"
     (tmp_path / "build.toml").write_text(plan.replace("[defaults.builder]", f"{bad}[defaults.builder]"))
 
-    done = run_mpbake(["run", "web", "bad", "--metadata-file", "m.json"])
+    completed = run_mpbake(["run", "web", "bad", "--metadata-file", "m.json"])
 
-    assert done.returncode == 1, done.stderr
+    assert completed.returncode == 1, completed.stderr
     metadata = json.loads((tmp_path / "m.json").read_bytes())
     digest, index = testbed.registry.client.manifest(f"{repository}:1")
     web = metadata["web"]
     assert (web["containerimage.digest"], web["image.name"]) == (digest, f"{repository}:1")
-    images = {f"linux/{each['platform']['architecture']}": each["digest"] for each in json.loads(index)["manifests"]}
+    images = {f"linux/{entry['platform']['architecture']}": entry["digest"] for entry in json.loads(index)["manifests"]}
     own = web["mpbake"]
     assert (own["status"], own["tags"], own["errors"]) == ("done", [f"{repository}:1"], [])
-    assert {name: each["containerimage.digest"] for name, each in own["platforms"].items()} == {
+    assert {name: entry["containerimage.digest"] for name, entry in own["platforms"].items()} == {
         name: images[name] for name in BOTH
     }
-    assert all(each["seconds"] > 0 and each["buildx.build.ref"] for each in own["platforms"].values())
+    assert all(entry["seconds"] > 0 and entry["buildx.build.ref"] for entry in own["platforms"].values())
     assert ("containerimage.descriptor" in web) == (builder != "two")
     assert metadata["bad"]["mpbake"]["status"] == "failed"
     assert "exit code: 7" in metadata["bad"]["mpbake"]["errors"][0]
@@ -321,20 +324,20 @@ nodes.one = {{ endpoint = "unix://{tmp_path}/nobody", platforms = ["linux/amd64"
 """
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, repository, more) + gone)
 
-    done = run_mpbake(["run", "web", "far", "--publish", "together", "--metadata-file", "m.json"])
+    completed = run_mpbake(["run", "web", "far", "--publish", "together", "--metadata-file", "m.json"])
 
-    assert done.returncode == 5, done.stderr
+    assert completed.returncode == 5, completed.stderr
     metadata = json.loads((tmp_path / "m.json").read_bytes())
     platforms = metadata["web"]["mpbake"]["platforms"]
     assert set(platforms) == set(BOTH)
-    for platform, each in platforms.items():
-        assert each["status"] == "done"
-        name, _, digest = each["pushed"].partition("@")
+    for platform, image in platforms.items():
+        assert image["status"] == "done"
+        name, _, digest = image["pushed"].partition("@")
         assert name == repository
-        served, index = testbed.registry.client.manifest(each["pushed"])
+        served, index = testbed.registry.client.manifest(image["pushed"])
         assert served == digest
         assert platform in platforms_of(index)
-    assert len({each["pushed"] for each in platforms.values()}) == (1 if builder == "box" else 2)
+    assert len({image["pushed"] for image in platforms.values()}) == (1 if builder == "box" else 2)
     assert metadata["far"]["mpbake"]["status"] == "skipped"
     (error,) = metadata["far"]["mpbake"]["errors"]
     assert error.startswith(

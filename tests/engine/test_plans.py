@@ -1,4 +1,4 @@
-"""Every plan under plans/ runs on real nodes, and what it leaves in the registry is what it promised."""
+"""Every plan in plans/ runs on real nodes, and pushes the expected images to the registry."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a plan leaves in the registry: references without the host, and their platforms."""
+    """The images that a plan pushes: references without the host, and their platforms."""
 
     plan: str
     images: tuple[str, ...]
@@ -51,14 +51,16 @@ EXPECTED = [
 
 
 def copy_of(plan: str, folder: Path) -> Path:
-    """The plan's folder in a place of the test's own: no state is left in the checkout."""
+    """Return a copy of the plan's folder, so that no state is left in the checkout."""
     target = folder / plan
     shutil.copytree(PLANS / plan, target, ignore=shutil.ignore_patterns(".mpbake"))
     return target
 
 
 def test_every_plan_is_expected_here() -> None:
-    assert sorted(each.plan for each in EXPECTED) == sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
+    assert sorted(expected.plan for expected in EXPECTED) == sorted(
+        path.parent.name for path in PLANS.glob("*/build.toml")
+    )
 
 
 @pytest.mark.parametrize("expected", EXPECTED, ids=lambda each: each.plan)
@@ -67,16 +69,16 @@ def test_plan_runs_and_publishes(
 ) -> None:
     folder = copy_of(expected.plan, tmp_path)
 
-    done = run_mpbake(["run", "release"], cwd=folder)
+    completed = run_mpbake(["run", "release"], cwd=folder)
 
-    assert done.returncode == 0, done.stderr + done.stdout
+    assert completed.returncode == 0, completed.stderr + completed.stdout
     for image in expected.images:
         digest, index = testbed.registry.client.manifest(image)
         assert platforms_of(index) == list(expected.platforms)
         for platform in expected.platforms:
             reference = f"{testbed.registry.host}/{image.partition(':')[0]}@{digest}"
-            said = docker("run", "--rm", "--quiet", "--platform", platform, reference, "uname", "-m")
-            assert said.strip().splitlines()[-1] == MACHINES[platform]
+            machine = docker("run", "--rm", "--quiet", "--platform", platform, reference, "uname", "-m")
+            assert machine.strip().splitlines()[-1] == MACHINES[platform]
 
 
 def test_native_plan_builds_each_platform_on_its_node(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
@@ -84,13 +86,13 @@ def test_native_plan_builds_each_platform_on_its_node(testbed: Testbed, run_mpba
     for node in nodes.values():
         node.forget()
 
-    done = run_mpbake(["run", "release"], cwd=copy_of("native", tmp_path))
+    completed = run_mpbake(["run", "release"], cwd=copy_of("native", tmp_path))
 
-    assert done.returncode == 0, done.stderr
-    # By the nodes' own account: what came over the wire to each, never what mpbake says of it.
+    assert completed.returncode == 0, completed.stderr
+    # The nodes themselves recorded these builds from the connection. They do not depend on the claims of mpbake.
     built = {name: {build.platforms for build in node.builds()} for name, node in nodes.items()}
     assert built == {AMD64: {("linux/amd64",)}, ARM64: {("linux/arm64",)}}
-    assert "release/linux-arm64 declares linux/arm64 but is itself linux/amd64" in done.stderr
+    assert "release/linux-arm64 declares linux/arm64 but runs linux/amd64 natively" in completed.stderr
 
 
 def test_second_run_changes_no_builder(run_mpbake: RunMpbake, docker: Docker, tmp_path: Path) -> None:
@@ -99,18 +101,18 @@ def test_second_run_changes_no_builder(run_mpbake: RunMpbake, docker: Docker, tm
     instance = folder / ".mpbake/nodes/laptop-local/instances/laptop-local"
     before = (docker("ps", "--quiet", "--no-trunc", "--filter", "name=laptop-local"), instance.stat().st_mtime_ns)
 
-    done = run_mpbake(["run"], cwd=folder)
+    completed = run_mpbake(["run"], cwd=folder)
 
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"bootstrap laptop/local: done in [\d.]+s, running$", done.stderr, re.MULTILINE)
+    assert completed.returncode == 0, completed.stderr
+    assert re.search(r"bootstrap laptop/local: done in [\d.]+s, running$", completed.stderr, re.MULTILINE)
     after = (docker("ps", "--quiet", "--no-trunc", "--filter", "name=laptop-local"), instance.stat().st_mtime_ns)
     assert after == before
 
 
 def test_shared_base_is_not_built_twice_on_a_node(run_mpbake: RunMpbake, tmp_path: Path) -> None:
     folder = copy_of("native", tmp_path)
-    done = run_mpbake(["run", "release", "--no-cache"], cwd=folder)
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "release", "--no-cache"], cwd=folder)
+    assert completed.returncode == 0, completed.stderr
     logs = "".join(path.read_text() for path in sorted((folder / ".mpbake/runs").glob("*/build-w*.log")))
     assert "uname -m > /etc/runtime: cached" in logs
     assert "uname -m > /etc/runtime: done" not in logs
@@ -153,22 +155,22 @@ platforms = ["linux/amd64"]
     explained = run_mpbake(["plan", "--explain", "own", "--probe"])
     assert run_mpbake(["builders", "rm", builder]).returncode == 0
     assert after.returncode == 3
-    assert f'builder "{builder}" forbids emulation, and none of its nodes builds linux/arm64 natively' in after.stderr
+    assert f'builder "{builder}" forbids emulation, and has no native node for linux/arm64' in after.stderr
     assert f"linux/amd64 native on {builder}/local\n" in native.stdout
     assert f"{builder}/local  runs it natively  chosen: best node\n" in explained.stdout
 
 
 def test_a_probed_plan_tells_which_node_is_not_what_it_declares(run_mpbake: RunMpbake, tmp_path: Path) -> None:
-    """The ARM node of the testbed is this machine."""
+    """The testbed's ARM node is this machine, so it reports amd64 as its own platform."""
     shutil.copytree(PLANS / "native", tmp_path / "plan", ignore=shutil.ignore_patterns(".mpbake"))
     plan = tmp_path / "plan" / "build.toml"
-    told = "release/linux-arm64 declares linux/arm64 but is itself linux/amd64: it is emulated there"
+    warning = "release/linux-arm64 declares linux/arm64 but runs linux/amd64 natively: it is emulated there"
     warned = run_mpbake(["plan", "--probe"], cwd=plan.parent)
     assert warned.returncode == 0, warned.stderr
-    assert warned.stdout.count(f"warning: {told}") == 1
+    assert warned.stdout.count(f"warning: {warning}") == 1
     explained = run_mpbake(["plan", "--probe", "--explain", "web"], cwd=plan.parent)
-    assert "declares it, but is itself linux/amd64" in explained.stdout
+    assert "declares it, but runs linux/amd64 natively" in explained.stdout
     plan.write_text(plan.read_text().replace('emulation = "warn"', 'emulation = "forbid"'))
     refused = run_mpbake(["plan", "--probe"], cwd=plan.parent)
     assert refused.returncode == 3, refused.stdout
-    assert told in refused.stderr
+    assert warning in refused.stderr

@@ -1,4 +1,4 @@
-"""Equal nodes share the work, and take over from one that goes away."""
+"""Equal nodes share the work, and build the pieces of a lost node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SLEEPING = "RUN echo working; sleep 8"
 
 
 def pool_plan(testbed: Testbed, nodes: dict[str, Node], targets: str, more: str = "") -> str:
-    """Targets on equal nodes, all of linux/amd64."""
+    """Return a plan with targets on equal nodes, all for linux/amd64."""
     certs = testbed.certificates
     tls = f'tls = {{ ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "{certs}/client.key" }}'
     tables = "\n".join(
@@ -52,32 +52,35 @@ stall-timeout = "8s"
 
 @pytest.fixture
 def nodes(testbed: Testbed, unique: str) -> Iterator[dict[str, Node]]:
-    """Two equal nodes, each with a BuildKit of its own: one would undo for `a` what it just begins to do for `b`."""
+    """Yield two equal nodes with separate BuildKits.
+
+    With one BuildKit, cancelling a build on `a` would cancel its retry on `b`.
+    """
     beside = {"a": "", "b": "linux/arm64"}
-    found = {name: testbed.add_node(f"{name}-{unique[-6:]}", beside=other) for name, other in beside.items()}
-    yield found
-    for node in found.values():
+    nodes = {name: testbed.add_node(f"{name}-{unique[-6:]}", beside=other) for name, other in beside.items()}
+    yield nodes
+    for node in nodes.values():
         node.resume()
         node.stop()
 
 
 class Running:
-    """mpbake while it runs, and what it has said so far."""
+    """A running mpbake, and its output so far."""
 
     def __init__(self, env: dict[str, str], folder: Path) -> None:
-        self._told = folder / "told"
+        self._output = folder / "output"
         self._table = folder / "table"
         command = [sys.executable, "-m", "mpbake", "run", "*"]
-        with self._told.open("w") as told, self._table.open("w") as table:
+        with self._output.open("w") as output, self._table.open("w") as table:
             env = {**env, "PYTHONPATH": str(CHECKOUT)}
-            self._process = subprocess.Popen(command, cwd=folder, env=env, stdout=table, stderr=told)
+            self._process = subprocess.Popen(command, cwd=folder, env=env, stdout=table, stderr=output)
 
     @property
     def errors(self) -> str:
-        return self._told.read_text()
+        return self._output.read_text()
 
     def until(self, words: str, times: int = 1) -> str:
-        """Wait until so many lines hold `words`; the first of them."""
+        """Wait until `times` lines contain `words`, and return the first of them."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self._process.poll() is None:
             lines = [line for line in self.errors.splitlines() if words in line]
@@ -87,7 +90,7 @@ class Running:
         pytest.fail(f"it never said {words!r}:\n{self.errors}")
 
     def end(self) -> tuple[int, str]:
-        """Wait for its end: exit code and table."""
+        """Wait until mpbake ends, and return its exit code and its table."""
         return self._process.wait(timeout=120), self._table.read_text()
 
 
@@ -96,12 +99,12 @@ def test_equal_nodes_share_the_work(
 ) -> None:
     targets = "".join(target(f"w{number}", testbed, "RUN sleep 1") for number in range(4))
     (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, targets))
-    done = run_mpbake(["run", "*"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "*"])
+    assert completed.returncode == 0, completed.stderr
     assert {name: len(node.builds()) for name, node in nodes.items()} == {"a": 2, "b": 2}
     for number in range(4):
-        (row,) = [line for line in done.stdout.splitlines() if line.startswith(f"w{number} ")]
-        (line,) = [line for line in done.stderr.splitlines() if f"build w{number} " in line and "done in" in line]
+        (row,) = [line for line in completed.stdout.splitlines() if line.startswith(f"w{number} ")]
+        (line,) = [line for line in completed.stderr.splitlines() if f"build w{number} " in line and "done in" in line]
         assert row.split()[-1] in line, "the table names the node that built it"
 
 
@@ -111,37 +114,37 @@ def test_node_that_is_dead_at_the_start_is_left_out(
     nodes["a"].stop()
     targets = "".join(target(f"w{number}", testbed) for number in range(3))
     (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, targets))
-    done = run_mpbake(["run", "*"])
-    assert done.returncode == 0, done.stderr
-    assert "warning: pool/a is not used for now: node pool/a does not answer at " in done.stderr
+    completed = run_mpbake(["run", "*"])
+    assert completed.returncode == 0, completed.stderr
+    assert "warning: pool/a is not used for now: node pool/a does not answer at " in completed.stderr
     assert len(nodes["b"].builds()) == 3
 
 
 def test_node_that_declares_nothing_and_is_dead_at_the_start_is_left_out(
     testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
 ) -> None:
-    """Whatever it is: the other one emulates what nobody runs natively, and says so."""
+    """No node runs the platform natively, so the other node emulates it, and mpbake reports that."""
     nodes["a"].stop()
     plan = pool_plan(testbed, nodes, target("web", testbed)).replace('platforms = ["linux/amd64"]\ntls', "tls")
     (tmp_path / "build.toml").write_text(plan.replace("linux/amd64", "linux/arm64"))
     forbidding = plan.replace("slots = 1", "slots = 1\nemulation = 'forbid'").replace("linux/amd64", "linux/arm64")
-    done = run_mpbake(["run", "*"])
-    assert done.returncode == 0, done.stderr
-    assert "warning: pool/a is not used: node pool/a does not answer at " in done.stderr
-    assert "warning: web: linux/arm64 emulated on pool/b: 5 to 10 times slower than native" in done.stderr
+    completed = run_mpbake(["run", "*"])
+    assert completed.returncode == 0, completed.stderr
+    assert "warning: pool/a is not used: node pool/a does not answer at " in completed.stderr
+    assert "warning: web: linux/arm64 emulated on pool/b: 5 to 10 times slower than native" in completed.stderr
     assert len(nodes["b"].builds()) == 1
     plain = run_mpbake(["plan", "web", "--probe"])
     assert "linux/arm64 EMULATED on pool/b" in re.sub(" +", " ", plain.stdout)
     assert "warning: pool/a cannot be asked: node pool/a does not answer at " in plain.stdout
     (tmp_path / "build.toml").write_text(forbidding)
-    done = run_mpbake(["run", "*"])
-    assert done.returncode == 5, "it may be the native one, which alone is allowed to build it"
-    assert "error: bootstrap pool/a: node pool/a does not answer at " in done.stderr
+    completed = run_mpbake(["run", "*"])
+    assert completed.returncode == 5, "it may be the native one, which alone is allowed to build it"
+    assert "error: bootstrap pool/a: node pool/a does not answer at " in completed.stderr
     (tmp_path / "build.toml").write_text(plan.replace("tls =", "required = true\ntls =", 1))
-    done = run_mpbake(["run", "*"])
-    assert done.returncode == 5, done.stderr
-    assert "error: node pool/a does not answer at " in done.stderr
-    assert "\nnode pool/a has `required = true`, so mpbake does not retry\n" in done.stderr
+    completed = run_mpbake(["run", "*"])
+    assert completed.returncode == 5, completed.stderr
+    assert "error: node pool/a does not answer at " in completed.stderr
+    assert "\nnode pool/a has `required = true`, so mpbake does not retry\n" in completed.stderr
 
 
 def test_required_node_that_is_dead_is_an_error(
@@ -149,10 +152,10 @@ def test_required_node_that_is_dead_is_an_error(
 ) -> None:
     nodes["a"].stop()
     (tmp_path / "build.toml").write_text(pool_plan(testbed, nodes, target("w", testbed), "required = true"))
-    done = run_mpbake(["run", "*"])
-    assert done.returncode == 5, done.stderr
-    assert "error: bootstrap pool/a: node pool/a does not answer at " in done.stderr
-    assert "\nnode pool/a has `required = true`, so mpbake does not retry\n" in done.stderr
+    completed = run_mpbake(["run", "*"])
+    assert completed.returncode == 5, completed.stderr
+    assert "error: bootstrap pool/a: node pool/a does not answer at " in completed.stderr
+    assert "\nnode pool/a has `required = true`, so mpbake does not retry\n" in completed.stderr
 
 
 @pytest.mark.parametrize("end", ["cut", "frozen"])
@@ -179,7 +182,7 @@ def test_node_that_goes_away_during_a_build(
 def test_a_node_that_was_cut_off_gives_no_tag_later(
     testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, nodes: dict[str, Node], tmp_path: Path
 ) -> None:
-    """It goes on building what another one, which has it in its cache, has published meanwhile."""
+    """The lost node still builds, but another node has published the same result in the meantime."""
     repository = f"late-{nodes['a'].name}"
     more = f'tags = ["{testbed.registry.host}/{repository}:1"]\npush = true\n'
     web = target("web", testbed, "RUN sleep 10; cat /proc/sys/kernel/random/uuid > /id").replace('"8s"', '"4s"') + more
@@ -252,7 +255,7 @@ platforms = ["linux/amd64"]
 def test_call_that_fails_costs_only_the_target_at_fault(
     testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], repository: str, tmp_path: Path
 ) -> None:
-    """Four targets whose last builds were short, on one node, one of which now fails."""
+    """The last builds of four targets on one node were short. Now one of the targets fails."""
     head = f"FROM {testbed.env()['BASE_IMAGE']}\nARG NAME\n"
     targets = "".join(
         f"""
@@ -265,7 +268,8 @@ push = true
 """
         for name in "abcd"
     )
-    plan = pool_plan(testbed, {"a": nodes["a"]}, targets).replace("slots = 1\n", "")  # a piece of a call would take one
+    # with `slots`, each piece would take a slot, and the pieces would not share a call
+    plan = pool_plan(testbed, {"a": nodes["a"]}, targets).replace("slots = 1\n", "")
     (tmp_path / "build.toml").write_text(plan)
     (tmp_path / "Dockerfile").write_text(f"{head}RUN echo $NAME\n")
     for _ in range(2):
@@ -274,17 +278,18 @@ push = true
     nodes["a"].forget()
     (tmp_path / "Dockerfile").write_text(f"{head}RUN [ $NAME != c ] || exit 3\n")
 
-    done = run_mpbake(["run", "*"])
+    completed = run_mpbake(["run", "*"])
 
-    assert done.returncode == 1, done.stderr
-    assert "4 targets: 3 done, 1 failed" in done.stdout
+    assert completed.returncode == 1, completed.stderr
+    assert "4 targets: 3 done, 1 failed" in completed.stdout
     pieces = r"warning: build [abd] linux/amd64 on pool/a and 2 others: "
-    assert len(re.findall(pieces + "another target of the same batch failed: c: retrying", done.stderr)) == 1
-    assert "error: build c linux/amd64 on pool/a: " in done.stderr
-    assert "exit code: 3" in done.stderr
-    # BuildKit may count on what the cancelled builds have left: such a target is built once more, which is told.
-    lost = done.stderr.count("BuildKit lost the result of another build: mpbake builds again without the cache")
-    assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{done.stderr}"
+    assert len(re.findall(pieces + "another target of the same batch failed: c: retrying", completed.stderr)) == 1
+    assert "error: build c linux/amd64 on pool/a: " in completed.stderr
+    assert "exit code: 3" in completed.stderr
+    # BuildKit may reuse results of the cancelled builds and fail. Then mpbake builds the target once more, with a
+    # warning.
+    lost = completed.stderr.count("BuildKit lost the result of another build: mpbake builds again without the cache")
+    assert len(nodes["a"].builds()) == 7 + lost, f"four in a call, and three again:\n{completed.stderr}"
 
 
 LINKED = """
@@ -309,7 +314,10 @@ push = true
 def test_base_and_those_that_link_to_it_share_a_call(
     testbed: Testbed, run_mpbake: RunMpbake, nodes: dict[str, Node], repository: str, tmp_path: Path, *, own: bool
 ) -> None:
-    """Also where the base is pushed itself; when it fails, it alone has failed, and the others are skipped."""
+    """This also holds if the base itself is pushed.
+
+    If the base fails, only the base is failed, and the others are skipped.
+    """
     more = f'tags = ["{repository}:base"]\npush = true' if own else ""
     plan = LINKED.replace("MORE", more).replace("REPOSITORY", repository)
     (tmp_path / "build.toml").write_text(pool_plan(testbed, {"a": nodes["a"]}, plan).replace("slots = 1\n", ""))
@@ -318,23 +326,23 @@ def test_base_and_those_that_link_to_it_share_a_call(
     dockerfile.write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN echo {repository} > /made\n")
     names = ["base", "app*"] if own else ["app*"]
 
-    done = run_mpbake(["run", *names])
+    completed = run_mpbake(["run", *names])
 
-    assert done.returncode == 0, done.stderr
-    assert f"{3 + own} targets: {3 + own} done" in done.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert f"{3 + own} targets: {3 + own} done" in completed.stdout
     assert len({build.connection for build in nodes["a"].builds()}) == 1, "one call"
     assert run_mpbake(["verify", *names]).returncode == 0
 
     dockerfile.write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN echo {repository}; exit 3\n")
-    done = run_mpbake(["run", *names])
-    assert done.returncode == 1, done.stderr
-    assert done.stderr.count("exit code: 3") == 1, done.stderr
-    assert "error: build base linux/amd64 on pool/a: " in done.stderr
-    assert f"{3 + own} targets: {'0 done, 1 failed, 3 skipped' if own else '0 done, 3 skipped'}" in done.stdout
+    completed = run_mpbake(["run", *names])
+    assert completed.returncode == 1, completed.stderr
+    assert completed.stderr.count("exit code: 3") == 1, completed.stderr
+    assert "error: build base linux/amd64 on pool/a: " in completed.stderr
+    assert f"{3 + own} targets: {'0 done, 1 failed, 3 skipped' if own else '0 done, 3 skipped'}" in completed.stdout
 
 
 def most_processes(command: list[str], env: dict[str, str], folder: Path) -> tuple[int, str]:
-    """Run a command: the most docker processes of it, plugins included, that there were at a time, and its output."""
+    """Run a command. Return the highest number of docker processes at a time, with plugins, and the output."""
     most = 0
     with (
         subprocess.Popen(command, cwd=folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
@@ -349,14 +357,14 @@ def most_processes(command: list[str], env: dict[str, str], folder: Path) -> tup
 
 
 def docker_processes(ancestor: int) -> list[int]:
-    """The docker processes among the descendants of a process, from what Linux tells of all processes."""
+    """Return the docker processes among the descendants of a process, read from /proc."""
     parents, names = {}, {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             head, _, rest = path.read_text().rpartition(")")
             number = int(path.parent.name)
             parents[number], names[number] = int(rest.split()[1]), head.partition("(")[2]
-    return [each for each, name in names.items() if name.startswith("docker") and is_below(each, ancestor, parents)]
+    return [pid for pid, name in names.items() if name.startswith("docker") and is_below(pid, ancestor, parents)]
 
 
 def is_below(number: int, ancestor: int, parents: dict[int, int]) -> bool:
@@ -369,7 +377,7 @@ def is_below(number: int, ancestor: int, parents: dict[int, int]) -> bool:
 def test_many_targets_need_few_processes_at_a_time(
     kind: str, testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], repository: str, tmp_path: Path
 ) -> None:
-    """With as many targets in one call bake itself fails at times; mpbake divides them into calls of twenty."""
+    """Calls of bake with that many targets sometimes fail. So mpbake makes calls of twenty targets."""
     count = 70
     targets = f"""
 [targets.t]

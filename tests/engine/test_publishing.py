@@ -1,4 +1,4 @@
-"""Tags, repositories and registries: what is served is whole, and what did not move is said."""
+"""Tags, repositories and registries: served images are complete, and mpbake reports tags that did not move."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ BOTH = ["linux/amd64", "linux/arm64"]
 
 
 class LoggedIn(Protocol):
-    """Logs a user in to registries."""
+    """A function that logs a user in to registries."""
 
     def __call__(self, registry: ProcessRegistry) -> dict[str, str]:
-        """The environment of somebody who has."""
+        """Return the environment of a user with logins for these registries."""
 
 
 def plan_of(testbed: Testbed, builder: str, tags: list[str], more: str = "") -> str:
-    """A plan with one pushed target `web` of two platforms."""
+    """Return a plan with one pushed target `web` for two platforms."""
     base = testbed.env()["BASE_IMAGE"]
     return f"""
 version = 1
@@ -66,19 +66,19 @@ def test_all_tags_in_all_repositories_have_one_digest(
     tags = [f"{repository}:1", f"{repository}:latest", f"{repository}/copy:1"]
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, tags))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     served = [testbed.registry.client.manifest(tag) for tag in tags]
     assert len({digest for digest, _ in served}) == 1
     assert platforms_of(served[0][1]) == BOTH
-    assert served[0][0].removeprefix("sha256:")[:12] in done.stdout
+    assert served[0][0].removeprefix("sha256:")[:12] in completed.stdout
 
 
 def test_two_runs_on_one_engine_publish_their_own(
     testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
-    """Two checkouts of one project, as on a CI machine: the same target, other tags."""
+    """Two checkouts of one project have the same target with different tags, as on a CI machine."""
     env = {**testbed_env, "PYTHONPATH": str(CHECKOUT)}
     base = testbed.env()["BASE_IMAGE"]
     running = []
@@ -90,8 +90,8 @@ def test_two_runs_on_one_engine_publish_their_own(
         (folder / "build.toml").write_text(plan)
         command = (sys.executable, "-m", "mpbake", "run", "web")
         running.append(subprocess.Popen(command, cwd=folder, env=env, stderr=subprocess.PIPE, text=True))
-    said = [process.communicate(timeout=120)[1] for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
+    errors = [process.communicate(timeout=120)[1] for process in running]
+    assert not any(process.returncode for process in running), "\n".join(errors)
     digests = {testbed.registry.client.manifest(f"{unique}:{name}")[0] for name in ("one", "two")}
     assert len(digests) == 2
     for name in ("one", "two"):
@@ -102,28 +102,28 @@ def test_a_push_of_a_part_is_done_again_by_a_run_of_the_whole(
     testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", ["localhost:1/web:1"]))
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 5, done.stderr
-    assert "; repeat with: mpbake run web\n" in done.stderr
-    assert "--no-push" not in done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 5, completed.stderr
+    assert "; repeat with: mpbake run web\n" in completed.stderr
+    assert "--no-push" not in completed.stderr
 
 
 def test_only_planned_platforms_when_restricted(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", [f"{repository}:1"]))
-    done = run_mpbake(["run", "web", "--platform", "linux/arm64"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web", "--platform", "linux/arm64"])
+    assert completed.returncode == 0, completed.stderr
     assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/arm64"]
-    assert f"warning: web: --platform omits linux/amd64: {repository}:1 will lack them" in done.stderr
+    assert f"warning: web: --platform omits linux/amd64: {repository}:1 will lack them" in completed.stderr
 
 
 def test_no_push_leaves_the_registry_alone(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", [f"{repository}:1"]))
-    done = run_mpbake(["run", "web", "--no-push"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web", "--no-push"])
+    assert completed.returncode == 0, completed.stderr
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
@@ -134,11 +134,14 @@ def test_registry_out_of_reach(
     nowhere = f"localhost:9/{unique}"
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, [f"{nowhere}:1", f"{nowhere}:2"]))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 5, done.stderr
-    assert "the registry does not answer" in done.stderr or "check that the registry is up and reachable" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert completed.returncode == 5, completed.stderr
+    assert (
+        "the registry does not answer" in completed.stderr
+        or "check that the registry is up and reachable" in completed.stderr
+    )
+    assert "Traceback" not in completed.stderr
     assert registry.client.tags(unique) == []
 
 
@@ -159,13 +162,13 @@ def test_a_tag_that_was_about_to_move_when_the_run_was_stopped_may_have_moved(
                 time.sleep(0.05)
             process.send_signal(signal.SIGINT)
             began = time.monotonic()
-            said = process.stderr.read()
+            output = process.stderr.read()
         assert time.monotonic() - began < 10
     assert process.returncode == 130
     own = json.loads((tmp_path / "m.json").read_bytes())["web"]["mpbake"]
     assert (own["tags"], own["may-have-moved"]) == (tags[:1], tags[1:2])
     word = f"cancelled; moved: {tags[0]}; may have moved: {tags[1]}; not moved: {tags[2]}\n"
-    for text in (said, own["errors"][0]):
+    for text in (output, own["errors"][0]):
         assert word in f"{text}\n"
 
 
@@ -178,11 +181,11 @@ def test_a_build_that_is_stopped_while_it_pushes_has_moved_no_tag(
             plan_of(testbed, builder, [f"{registry.host}/{unique}:1"], 'timeout = "8s"')
         )
         registry.reset(lambda _: registry.asked[-1].startswith("PUT "), "hangs")
-        done = run_mpbake(["run", "web", "--metadata-file", "m.json"])
-    assert done.returncode == 1, done.stderr
+        completed = run_mpbake(["run", "web", "--metadata-file", "m.json"])
+    assert completed.returncode == 1, completed.stderr
     own = json.loads((tmp_path / "m.json").read_bytes())["web"]["mpbake"]
     assert (own["tags"], own["may-have-moved"]) == ([], [])
-    assert "moved:" not in done.stderr
+    assert "moved:" not in completed.stderr
     assert "1" not in testbed.registry.client.tags(unique)
 
 
@@ -191,10 +194,10 @@ def test_registry_says_no(builder: str, testbed: Testbed, run_mpbake: RunMpbake,
     locked = testbed.password_registry()
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, [f"{locked.host}/{unique}:1"]))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 1, done.stderr
-    assert "check docker login and your rights in the repository" in done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert "check docker login and your rights in the repository" in completed.stderr
 
 
 def test_one_registry_of_two_says_no(
@@ -203,10 +206,10 @@ def test_one_registry_of_two_says_no(
     locked = testbed.password_registry()
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", [f"{repository}:1", f"{locked.host}/{unique}:1"]))
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 1, done.stderr
-    # By digest first, everywhere: no tag has moved anywhere.
+    assert completed.returncode == 1, completed.stderr
+    # mpbake first pushes to all registries by digest. So no tag has moved in any of them.
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
@@ -232,15 +235,15 @@ tags = ["{repository}:second"]
 push = true
 """)
 
-    done = run_mpbake(["run", "second"])
+    completed = run_mpbake(["run", "second"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert docker("run", "--rm", "--quiet", f"{repository}:second", "cat", "/who").strip() == "first"
 
 
 @pytest.fixture
 def logged_in(testbed: Testbed, testbed_env: dict[str, str], tmp_path: Path) -> LoggedIn:
-    """A user with a docker configuration of the test's own."""
+    """Return a function that logs in a user who has a docker configuration of the test."""
 
     def log_in(registry: ProcessRegistry) -> dict[str, str]:
         config = tmp_path / "docker"
@@ -263,9 +266,9 @@ def test_the_users_login_is_used(
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, tags, 'checks = [{ run = ["true"] }]'))
     env = logged_in(locked)
 
-    done = run_mpbake(["run", "web"], env=env)
+    completed = run_mpbake(["run", "web"], env=env)
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     served = [locked.client.manifest(tag) for tag in tags]
     assert len({digest for digest, _ in served}) == 1
     assert platforms_of(served[0][1]) == BOTH
@@ -284,7 +287,10 @@ def test_mpbake_reads_back_with_a_login_for_a_single_repository(
     tmp_path: Path,
     unique: str,
 ) -> None:
-    """From 0.31 on, buildx uses them, but for registries with a token server only: it pushes with another login."""
+    """Since 0.31, buildx uses such a login only for registries with a token server.
+
+    Here it pushes with another login.
+    """
     locked = testbed.password_registry()
     tag = f"{locked.host}/{unique}:1"
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, [tag]))
@@ -311,21 +317,21 @@ def test_a_registry_with_a_certificate_of_its_own(
 ) -> None:
     locked = testbed.tls_registry()
     builder, authority = f"b{unique[-6:]}", f"{testbed.certificates}/ca.crt"
-    # On localhost one is taken for one without TLS unless the builder says otherwise.
+    # mpbake takes a registry on localhost for one without TLS, unless the builder states otherwise.
     trust = f'buildkitd.registry."{locked.host}" = {{ http = false, ca = ["{authority}"] }}'
     plan = plan_of(testbed, "box", [f"{locked.host}/{unique}:1", f"{locked.host}/{unique}/copy:1"])
     plan = plan.replace("[builders.box]", f"[builders.box]\n{trust}").replace("box", builder)
     (tmp_path / "build.toml").write_text(plan)
     env = logged_in(locked)
 
-    done = run_mpbake(["run", "web"], env=env)
+    completed = run_mpbake(["run", "web"], env=env)
     verified = run_mpbake(["verify", "web"], env=env)
     assert run_mpbake(["builders", "rm", builder], env=env).returncode == 0
     (tmp_path / "build.toml").write_text(plan.replace(f', ca = ["{authority}"]', ""))
     stranger = run_mpbake(["verify", "web"], env=env)
     trusting = run_mpbake(["verify", "web"], env={**env, "SSL_CERT_FILE": authority})
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert verified.returncode == 0, verified.stderr
     assert stranger.returncode == 5, stranger.stderr
     assert "its certificate is not trusted" in stranger.stderr
@@ -348,9 +354,9 @@ dockerfile-inline = "FROM {testbed.env()["BASE_IMAGE"]}"
 """
     (tmp_path / "build.toml").write_text(plan.replace(f"FROM {testbed.env()['BASE_IMAGE']}", "FROM base") + base)
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     warning = "warning: web: its Dockerfile says FROM base, which is built for linux/amd64 only"
-    assert warning in done.stderr
+    assert warning in completed.stderr
     assert "with base for linux/amd64 (linked)" in run_mpbake(["plan", "web"]).stdout

@@ -1,4 +1,4 @@
-"""A secret that a real build uses, and even prints, leaves no trace of itself."""
+"""A real build uses and even prints a secret. The value appears in no output, file or command line."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ RUN --mount=type=secret,id=token printf half-; sleep 0.3; cat /run/secrets/token
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves one file to whoever knows the password."""
+    """A server of one file for clients that know the password."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -68,12 +68,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(self.server.content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 @contextlib.contextmanager
 def serving(dockerfile: str) -> Iterator[_Server]:
-    """A server of a build context with that Dockerfile."""
+    """Serve a build context with that Dockerfile."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         member = tarfile.TarInfo("Dockerfile")
@@ -91,21 +91,21 @@ def serving(dockerfile: str) -> Iterator[_Server]:
 
 @contextlib.contextmanager
 def command_lines() -> Iterator[set[str]]:
-    """The command lines of all processes of the machine, looked at again and again."""
-    found: set[str] = set()
+    """Yield a set that collects the command lines of all processes on the machine."""
+    lines: set[str] = set()
     over = threading.Event()
 
     def look() -> None:
         while not over.is_set():
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
-                    found.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                    lines.add(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
             time.sleep(0.02)
 
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        yield found
+        yield lines
     finally:
         over.set()
         thread.join()
@@ -120,11 +120,11 @@ def test_a_secret_leaves_no_trace(
         address = f"127.0.0.1:{server.server_address[1]}"
         (tmp_path / "build.toml").write_text(PLAN.format(server=address, repository=repository))
         planned = run_mpbake(["plan", "web", "--format", "json"], env={"TOKEN": HIDDEN})
-        done = run_mpbake(["run", "web", "-v"], env={"TOKEN": HIDDEN})
+        completed = run_mpbake(["run", "web", "-v"], env={"TOKEN": HIDDEN})
 
-    assert done.returncode == code, done.stderr
+    assert completed.returncode == code, completed.stderr
     assert server.served
-    printed = planned.stdout + done.stdout + done.stderr
+    printed = planned.stdout + completed.stdout + completed.stderr
     assert f"http://me:***@{address}/context.tar" in planned.stdout
     assert "again: ***" in printed
     assert "half-***" in printed

@@ -1,4 +1,4 @@
-"""Nodes that take their time to start: a registry that delivers slowly, a cluster whose pods are late."""
+"""Nodes that start slowly: a registry that sends blobs slowly, and a cluster whose pods start late."""
 
 from __future__ import annotations
 
@@ -33,19 +33,22 @@ if TYPE_CHECKING:
 
 _FILLER = 64 << 20
 OVER_20_SECONDS = 24.0
-"""How long a pull takes that outlasts buildx's own timer."""
+"""The seconds of a pull that takes longer than buildx's own time limit."""
 
 
 @pytest.fixture
 def slow(testbed: Testbed) -> Iterator[FaultyRegistry]:
-    """The testbed's registry, behind a slow line."""
+    """Yield a slow proxy in front of the testbed's registry."""
     with faulty_registry(testbed.registry.host) as registry:
         yield registry
 
 
 @pytest.fixture
 def image(testbed: Testbed, slow: FaultyRegistry, docker: Docker, unique: str) -> Iterator[str]:
-    """A node image in the slow registry: the engine lacks its second layer, and does not keep it after the test."""
+    """Yield a node image in the slow registry.
+
+    The engine has no copy of its second layer, neither before nor after the test.
+    """
     docker("pull", testbed.node_image())
     repository = testbed.node_image().partition("/")[2].partition(":")[0]
     push_enlarged(testbed.registry.client, f"{repository}:1", unique)
@@ -56,9 +59,9 @@ def image(testbed: Testbed, slow: FaultyRegistry, docker: Docker, unique: str) -
 
 
 def push_enlarged(registry: RegistryClient, image: str, tag: str, *, late: bool = False) -> None:
-    """Push the image again under another tag, with one more layer of bytes that no other image has.
+    """Push the image under another tag, with one more layer of unique bytes.
 
-    The BuildKit of one that is `late` begins to start when buildx has given up.
+    If `late` is true, the BuildKit of the image starts after buildx's time limit.
     """
     repository = image.partition(":")[0]
     archive = io.BytesIO()
@@ -79,7 +82,7 @@ def push_enlarged(registry: RegistryClient, image: str, tag: str, *, late: bool 
 
 @pytest.fixture
 def name(unique: str, docker: Docker) -> Iterator[str]:
-    """A builder's name; the containers of its nodes are removed after the test."""
+    """Yield a builder's name. The containers of its nodes are removed after the test."""
     builder = f"s{unique[-6:]}"
     yield builder
     for node in ("local", "other", "far"):
@@ -89,7 +92,7 @@ def name(unique: str, docker: Docker) -> Iterator[str]:
 
 @pytest.fixture
 def plan(testbed: Testbed, name: str, image: str, tmp_path: Path) -> Path:
-    """A plan with a node of the image in the slow registry."""
+    """Return a plan with a node whose image is in the slow registry."""
     return written(testbed, name, image, tmp_path)
 
 
@@ -101,9 +104,9 @@ def written(
     return folder / "build.toml"
 
 
-def amounts(said: str, node: str) -> list[float]:
-    """The megabytes of each line that says how far the pull of a node's image is."""
-    return [float(each) for each in re.findall(rf"{node}: pulling \S+: ([\d.]+) MB of [\d.]+ MB\n", said)]
+def amounts(output: str, node: str) -> list[float]:
+    """Return the megabytes in the lines about the progress of the pull of a node's image."""
+    return [float(megabytes) for megabytes in re.findall(rf"{node}: pulling \S+: ([\d.]+) MB of [\d.]+ MB\n", output)]
 
 
 def containers(docker: Docker, name: str) -> str:
@@ -116,37 +119,37 @@ def test_an_image_that_is_pulled_for_longer_than_the_timer_of_buildx(
     slow.blob_seconds = OVER_20_SECONDS
     assert plan.exists()
     began = time.monotonic()
-    said = mpbake("builders", "up").stderr
+    output = mpbake("builders", "up").stderr
     seconds = time.monotonic() - began
     assert seconds > OVER_20_SECONDS
-    found = amounts(said, f"{name}/local")
-    assert found == sorted(set(found))
-    assert 2 <= len(found) <= seconds / 5
-    assert said.startswith(f"{name}/local: pulling {image}\n")
-    assert f"{name}/local: created, and answers\n" in said
+    pulled = amounts(output, f"{name}/local")
+    assert pulled == sorted(set(pulled))
+    assert 2 <= len(pulled) <= seconds / 5
+    assert output.startswith(f"{name}/local: pulling {image}\n")
+    assert f"{name}/local: created, and answers\n" in output
 
 
 def test_a_newer_image_that_buildx_pulls_for_longer_than_its_timer(  # noqa: PLR0913, PLR0917 - fixtures
     testbed: Testbed, slow: FaultyRegistry, docker: Docker, mpbake: Mpbake, name: str, image: str, plan: Path
 ) -> None:
-    """The engine has an older image of that name, so it is buildx that looks for a newer one."""
+    """The engine has an older image of that name. So buildx itself looks for a newer image."""
     slow.blob_seconds = OVER_20_SECONDS
     assert plan.exists()
     docker("pull", testbed.env()["BASE_IMAGE"])
     docker("tag", testbed.env()["BASE_IMAGE"], image)
     began = time.monotonic()
-    said = mpbake("run", "web").stderr
+    output = mpbake("run", "web").stderr
     assert time.monotonic() - began > OVER_20_SECONDS
-    assert f"{name}/local: pulling image {image}\n" in said
+    assert f"{name}/local: pulling image {image}\n" in output
 
 
 def test_a_buildkit_that_starts_after_buildx_has_given_up(
     testbed: Testbed, mpbake: Mpbake, name: str, image: str, tmp_path: Path
 ) -> None:
     written(testbed, name, f"{image}-late", tmp_path)
-    said = mpbake("builders", "up").stderr
-    assert f"{name}/local: waiting for BuildKit to answer\n" in said
-    assert f"{name}/local: created, and answers\n" in said
+    output = mpbake("builders", "up").stderr
+    assert f"{name}/local: waiting for BuildKit to answer\n" in output
+    assert f"{name}/local: created, and answers\n" in output
 
 
 def test_a_pull_that_takes_longer_than_the_boot_timeout(  # noqa: PLR0913, PLR0917 - fixtures
@@ -156,14 +159,14 @@ def test_a_pull_that_takes_longer_than_the_boot_timeout(  # noqa: PLR0913, PLR09
     written(testbed, name, image, tmp_path, options='boot-timeout = "3s"')
     for command in (("builders", "up"), ("run", "web")):
         began = time.monotonic()
-        said = mpbake(*command, code=5).stderr
+        errors = mpbake(*command, code=5).stderr
         assert time.monotonic() - began < 25
         assert re.search(
             rf"node {name}/local \(docker-container, the engine in use\) cannot be used: pulling {image} takes too "
             r"long: only [\d.]+ MB of [\d.]+ MB arrived within 3\.0s\n"
             rf"  = raise boot-timeout; or pull it beforehand: docker pull {image}\n",
-            said,
-        ), said
+            errors,
+        ), errors
     assert name not in containers(docker, name)
     slow.blob_seconds = 0.0
     written(testbed, name, image, tmp_path)
@@ -201,16 +204,16 @@ def test_a_pull_that_is_interrupted(
 def test_two_at_once_that_pull_the_same_image(
     testbed: Testbed, slow: FaultyRegistry, run_mpbake: RunMpbake, name: str, image: str, tmp_path: Path
 ) -> None:
-    """Two runs of two plans that share a node."""
+    """Two runs of two plans share a node."""
     slow.blob_seconds = 8.0
-    folders = [tmp_path / each for each in ("one", "two")]
+    folders = [tmp_path / folder_name for folder_name in ("one", "two")]
     for folder in folders:
         folder.mkdir()
         written(testbed, name, image, folder)
     with ThreadPoolExecutor() as pool:
         one, two = pool.map(lambda folder: run_mpbake(["run", "web"], cwd=folder), folders)
     assert (one.returncode, two.returncode) == (0, 0), one.stderr + two.stderr
-    waited, pulled = sorted((one.stderr, two.stderr), key=lambda said: "pulling" in said)
+    waited, pulled = sorted((one.stderr, two.stderr), key=lambda output: "pulling" in output)
     assert f"{name}/local: another mpbake works on it, waiting\n" in waited
     assert amounts(pulled, f"{name}/local")
     assert not amounts(waited, f"{name}/local")
@@ -222,10 +225,10 @@ def test_two_nodes_of_one_image_and_a_machine_behind_ssh(
     slow.blob_seconds = 8.0
     nodes = f'local = {{}}\nfar = {{ endpoint = "{testbed.ssh.endpoint}" }}'
     written(testbed, name, image, tmp_path, nodes=nodes)
-    said = mpbake("builders", "up").stderr
-    assert amounts(said, f"{name}/local")
-    assert amounts(said, f"{name}/far")
-    assert f"{name}/far: created, and answers\n" in said
+    output = mpbake("builders", "up").stderr
+    assert amounts(output, f"{name}/local")
+    assert amounts(output, f"{name}/far")
+    assert f"{name}/far: created, and answers\n" in output
 
 
 def test_why_an_image_cannot_be_had(
@@ -241,15 +244,15 @@ def test_why_an_image_cannot_be_had(
     for image, reason in cases.items():
         written(testbed, name, image, tmp_path)
         for command in (("builders", "up"), ("run", "web")):
-            said = mpbake(*command, code=5).stderr
-            assert f"node {name}/local (docker-container, the engine in use) cannot be used: {reason}" in said
-            assert 'set image = "…" in the builder' in said
+            errors = mpbake(*command, code=5).stderr
+            assert f"node {name}/local (docker-container, the engine in use) cannot be used: {reason}" in errors
+            assert 'set image = "…" in the builder' in errors
     assert name not in containers(docker, name)
 
 
 @pytest.fixture
 def pods(cluster: Cluster, name: str, docker: Docker) -> Iterator[str]:
-    """A builder's name; its Deployment is removed after the test."""
+    """Yield a builder's name. Its Deployment is removed after the test."""
     yield name
     cluster.kubectl("delete", "deployment", f"{name}-one", "--ignore-not-found")
     if f"{name} " in docker("buildx", "ls"):
@@ -276,20 +279,20 @@ def test_a_pod_that_is_ready_after_the_timer_of_buildx(
 ) -> None:
     (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 25))
     began = time.monotonic()
-    said = mpbake("run", "web").stderr
+    output = mpbake("run", "web").stderr
     assert time.monotonic() - began > 20
-    assert f"{pods}/one: waiting for 1 pods to be ready\n" in said
+    assert f"{pods}/one: waiting for 1 pods to be ready\n" in output
 
 
 def test_a_pod_that_is_ready_after_the_boot_timeout(
     testbed: Testbed, mpbake: Mpbake, pods: str, tmp_path: Path
 ) -> None:
     (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 600, 'boot-timeout = "4s"'))
-    said = mpbake("run", "web", code=5).stderr
+    errors = mpbake("run", "web", code=5).stderr
     assert (
         f"node {pods}/one (kubernetes, the cluster in use) cannot be used: no answer within 4.0s "
         "(waiting for 1 pods to be ready)\n"
-    ) in said
-    assert "its pods wait:\n" in said
-    assert "ContainerCreating" in said
-    assert "the cluster does not answer" not in said
+    ) in errors
+    assert "its pods wait:\n" in errors
+    assert "ContainerCreating" in errors
+    assert "the cluster does not answer" not in errors

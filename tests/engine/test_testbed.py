@@ -1,4 +1,4 @@
-"""Each piece of the testbed is what it says it is; the other engine tests rest on that."""
+"""Each part of the testbed has the properties that the other engine tests need."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def context(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def builder(docker: Docker, unique: str) -> Iterator[str]:
-    """A name for a builder, which is removed after the test."""
+    """Yield a name for a builder, which is removed after the test."""
     yield unique
     docker("buildx", "rm", "--force", unique)
 
@@ -65,7 +65,7 @@ def _create_remote(docker: Docker, testbed: Testbed, builder: str, node: Node, *
 
 def _build(docker: Docker, testbed: Testbed, builder: str, context: Path, *more: str) -> str:
     base = f"BASE={testbed.env()['BASE_IMAGE']}"
-    change = f"CHANGE={builder}"  # so that nothing comes from another test's cache
+    change = f"CHANGE={builder}"  # so that no step comes from the cache of another test
     args = ("--build-arg", base, "--build-arg", change, "--progress", "plain", *more)
     return docker("buildx", "build", "--builder", builder, *args, str(context))
 
@@ -126,7 +126,7 @@ def test_node_refuses_a_client_without_certificate(testbed: Testbed) -> None:
         socket.create_connection(address, timeout=10) as plain,
         trusting.wrap_socket(plain, server_hostname="localhost") as tls,
     ):
-        assert _ends(tls)  # TLS 1.3 refuses only after what a client takes for the end of the handshake
+        assert _ends(tls)  # in TLS 1.3 the server refuses only after the client has completed its handshake
     assert node.connections() == before
 
 
@@ -174,7 +174,7 @@ def test_container_node_keeps_its_cache(
         docker(*create, "--bootstrap", "--node", unique)
         assert ("CACHED" in _build(docker, testbed, builder, context)) is expected
         docker("buildx", "rm", "--keep-state", builder)
-    docker(*create, "--node", unique)  # with which the state can be removed, too
+    docker(*create, "--node", unique)  # with this builder the test can remove the state, too
 
 
 def test_ssh_node_boots_and_builds(
@@ -250,7 +250,8 @@ def test_an_engine_that_is_there_is_used_as_it_is(testbed: Testbed, tmp_path: Pa
 def test_a_classic_engine_is_used_with_a_buildkit_container(testbed: Testbed, tmp_path: Path, unique: str) -> None:
     classic = testbed.classic_engine()
     classic.docker("pull", "--quiet", testbed.node_image())
-    classic.docker("tag", testbed.node_image(), BUILDKIT_IMAGE)  # a stand-in, which can be had offline
+    # this image represents BuildKit's own and is available offline
+    classic.docker("tag", testbed.node_image(), BUILDKIT_IMAGE)
     bed = Testbed(tmp_path / "bed", environ={**classic.env, "BUILDX_CONFIG": str(tmp_path / "buildx")})
     (tmp_path / "Dockerfile").write_text(_DOCKERFILE)
     before = classic.docker("ps", "--all", "--quiet")
@@ -283,7 +284,7 @@ def test_a_process_that_took_over_a_number_is_not_taken_for_the_daemon(tmp_path:
     daemon = Place(root=tmp_path, environ={}, say=print).daemon("some")
     (daemon.folder / "some.pid").write_text(f"{os.getpid()} another-time")
     assert daemon.pid() is None
-    daemon.stop()  # and lets us live
+    daemon.stop()  # stop() must not end this process
 
 
 def test_daemon_that_ends_at_once_shows_its_log(tmp_path: Path) -> None:
@@ -334,7 +335,7 @@ _EMPTY_INDEX = json.dumps(
 
 
 def _ends(connection: ssl.SSLSocket) -> bool:
-    """Whether the other side ends the connection without having sent anything."""
+    """Return whether the server closes the connection without sending anything."""
     try:
         return connection.recv(1) == b""
     except (ssl.SSLError, ConnectionError):
@@ -342,8 +343,8 @@ def _ends(connection: ssl.SSLSocket) -> bool:
 
 
 def _address(device: str) -> str:
-    (found,) = json.loads(run(("ip", "-j", "-4", "addr", "show", device), env=os.environ))
-    return str(found["addr_info"][0]["local"])
+    (interface,) = json.loads(run(("ip", "-j", "-4", "addr", "show", device), env=os.environ))
+    return str(interface["addr_info"][0]["local"])
 
 
 def _pids(testbed: Testbed) -> dict[str, str]:
@@ -351,20 +352,20 @@ def _pids(testbed: Testbed) -> dict[str, str]:
 
 
 def _processes(part: str) -> list[str]:
-    """The command lines on this machine that contain the part."""
-    found = []
+    """Return the command lines of all processes on this machine that contain the part."""
+    commands = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = file.read_text(errors="replace")
-        except OSError:  # it has ended
+        except OSError:  # the process has ended meanwhile
             continue
         if part in command:
-            found.append(command)
-    return found
+            commands.append(command)
+    return commands
 
 
 def _traces(root: Path, key: str) -> list[str]:
-    """What the machine shows of the testbed: processes, mounts, network devices, control groups, files."""
+    """Return the traces of the testbed on the machine: processes, mounts, network devices, control groups and files."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     seen = (line for line in mounts if str(root) in line or key in line)
     devices = (name for _, name in socket.if_nameindex() if key in name)

@@ -1,4 +1,7 @@
-"""Tags that move together: all of them when everything is built and checked, or it is said which have."""
+"""Tags that move together: all tags move after everything is built and checked.
+
+Otherwise mpbake reports which ones moved.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ TARGETS = ("base", "web", "tool")
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str, more: str = "") -> str:
-    """Three pushed targets, of which `web` links to `base`, which stands after it."""
+    """Return a plan with three pushed targets. `web` links to `base`, which is declared after it."""
     return f"""
 version = 1
 publish = "together"
@@ -55,12 +58,12 @@ def test_tags_move_when_everything_is_built(
 ) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, builder, repository))
 
-    done = run_mpbake(["run"])
+    completed = run_mpbake(["run"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     client = testbed.registry.client
     assert all(client.has(f"{repository}/{name}:1") for name in TARGETS)
-    lines = [line.partition("s  ")[2] for line in done.stderr.splitlines()]
+    lines = [line.partition("s  ")[2] for line in completed.stderr.splitlines()]
     first = next(index for index, line in enumerate(lines) if line.startswith("publish"))
     assert not any(line.startswith("build") for line in lines[first:])
     published = [line.partition(":")[0] for line in lines if line.startswith("publish") and ": done" in line]
@@ -74,10 +77,10 @@ def test_no_tag_moves_when_one_target_fails(
     plan = plan_of(testbed, builder, repository, 'checks = [{ run = ["false"] }]')
     (tmp_path / "build.toml").write_text(plan)
 
-    done = run_mpbake(["run"])
+    completed = run_mpbake(["run"])
 
-    assert done.returncode == 1, done.stderr
-    assert "publish web: not started, since check tool linux/" in done.stderr.rpartition("\n\n")[0]
+    assert completed.returncode == 1, completed.stderr
+    assert "publish web: not started, since check tool linux/" in completed.stderr.rpartition("\n\n")[0]
     assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in TARGETS)
 
 
@@ -88,12 +91,12 @@ def test_no_tag_moves_before_all_images_have_left_the_engine(
     plan = plan_of(testbed, "default", repository).replace(f"{repository}/web:2", f"{locked}/{unique}:2")
     (tmp_path / "build.toml").write_text(plan)
 
-    done = run_mpbake(["run"])
+    completed = run_mpbake(["run"])
 
-    assert done.returncode == 1, done.stderr
-    assert f"push to {locked}/{unique}: {locked} answers 401 Unauthorized" in done.stderr
-    assert "\nno tag has moved\n" in done.stderr
-    assert "check docker login and your rights in the repository" in done.stderr
+    assert completed.returncode == 1, completed.stderr
+    assert f"push to {locked}/{unique}: {locked} answers 401 Unauthorized" in completed.stderr
+    assert "\nno tag has moved\n" in completed.stderr
+    assert "check docker login and your rights in the repository" in completed.stderr
     assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in ("base", "web", "tool"))
 
 
@@ -106,10 +109,12 @@ def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
         plan = plan_of(testbed, builder, here).replace(f"{here}/web:2", f"{here}/other:2")
         (tmp_path / "build.toml").write_text(plan)
         registry.guarded = f"/v2/{unique}/other/manifests/2"
-        done = run_mpbake(["run", "--metadata-file", "m.json"])
-    assert done.returncode == 1, done.stderr
-    assert f"moved: {here}/base:1, {here}/web:1; not moved: {here}/other:2, {here}/tool:1" in done.stderr
-    moved = {name: told["mpbake"]["tags"] for name, told in json.loads((tmp_path / "m.json").read_bytes()).items()}
+        completed = run_mpbake(["run", "--metadata-file", "m.json"])
+    assert completed.returncode == 1, completed.stderr
+    assert f"moved: {here}/base:1, {here}/web:1; not moved: {here}/other:2, {here}/tool:1" in completed.stderr
+    moved = {
+        name: metadata["mpbake"]["tags"] for name, metadata in json.loads((tmp_path / "m.json").read_bytes()).items()
+    }
     assert moved == {"base": [f"{here}/base:1"], "web": [f"{here}/web:1"], "tool": []}
     there = [name for name in ("base", "web", "tool") if testbed.registry.client.has(f"{repository}/{name}:1")]
     assert there == ["base", "web"]
@@ -122,7 +127,7 @@ def test_on_the_command_line(testbed: Testbed, run_mpbake: RunMpbake, repository
     refused = run_mpbake(["plan", "--publish", "together"])
 
     assert refused.returncode == 3
-    assert 'tool: needs "base", whose tags move only when all is built' in refused.stderr
+    assert 'tool: needs "base", but no tag moves before all targets are built' in refused.stderr
     assert run_mpbake(["plan"]).returncode == 0
     together = run_mpbake(["plan", "web", "--publish", "together"])
     assert together.returncode == 0, together.stderr

@@ -1,4 +1,4 @@
-"""What the plan says arrives in the image as written."""
+"""Values of the plan are in the image as the plan states them."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ AWKWARD = [
 
 
 def config_of(testbed: Testbed, reference: str, platform: str = "linux/amd64") -> dict[str, dict[str, str]]:
-    """The image's configuration for `platform`, read from the registry over HTTP."""
+    """Return the image's configuration for `platform`, read from the registry over HTTP."""
     client = testbed.registry.client
     repository = reference.removeprefix(f"{testbed.registry.host}/").rpartition(":")[0]
     _, index = client.manifest(reference)
     entries = json.loads(index)["manifests"]
-    (entry,) = [each for each in entries if f"{each['platform']['os']}/{each['platform']['architecture']}" == platform]
+    (entry,) = [item for item in entries if f"{item['platform']['os']}/{item['platform']['architecture']}" == platform]
     _, manifest = client.manifest(f"{repository}@{entry['digest']}")
     config: dict[str, dict[str, str]] = json.loads(client.blob(repository, json.loads(manifest)["config"]["digest"]))
     return config
@@ -67,9 +67,9 @@ def test_awkward_values_arrive_as_written(
     (tmp_path / "empty").mkdir()
     (tmp_path / "build.toml").write_text(_toml(plan) + _two_nodes(testbed))
 
-    done = run_mpbake(["run", "awkward"])
+    completed = run_mpbake(["run", "awkward"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     labels = config_of(testbed, f"{repository}:1")["config"]["Labels"]
     assert isinstance(labels, dict)
     assert [labels[f"label.{n}"] for n in range(len(expected))] == expected
@@ -99,17 +99,17 @@ _FILES = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}
 
 
 def _toml(value: object, prefix: str = "") -> str:
-    """`value` as TOML; JSON's strings, lists and booleans are TOML's too."""
+    """Return `value` as TOML. Strings, lists and booleans of JSON have the same form in TOML."""
     assert isinstance(value, dict)
     plain = [
-        f"{_key(key)} = {json.dumps(each, ensure_ascii=False)}"
-        for key, each in value.items()
-        if not isinstance(each, dict)
+        f"{_key(key)} = {json.dumps(item, ensure_ascii=False)}"
+        for key, item in value.items()
+        if not isinstance(item, dict)
     ]
     tables = [
-        f"\n[{prefix}{_key(key)}]\n{_toml(each, f'{prefix}{_key(key)}.')}"
-        for key, each in value.items()
-        if isinstance(each, dict)
+        f"\n[{prefix}{_key(key)}]\n{_toml(item, f'{prefix}{_key(key)}.')}"
+        for key, item in value.items()
+        if isinstance(item, dict)
     ]
     return "\n".join([*plain, *tables]) + "\n"
 
@@ -136,20 +136,20 @@ push = true
         + _two_nodes(testbed)
     )
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     client = testbed.registry.client
     _, index = client.manifest(f"{repository}:1")
     assert platforms_of(index) == ["linux/amd64", "linux/arm64"]
     assert json.loads(index)["annotations"] == {"of.index": "1"}
     name = repository.partition("/")[2]
-    found = {}
+    values = {}
     for entry in json.loads(index)["manifests"]:
         if entry["platform"]["os"] != "unknown":
             _, manifest = client.manifest(f"{name}@{entry['digest']}")
-            found[entry["platform"]["architecture"]] = json.loads(manifest).get("annotations")
-    assert found == {
+            values[entry["platform"]["architecture"]] = json.loads(manifest).get("annotations")
+    assert values == {
         "amd64": {"of.all": "3", "plain": "4"},
         "arm64": {"of.arm": "2", "of.all": "3", "plain": "4"},
     }
@@ -177,12 +177,12 @@ tags = ["{repository}:1"]
 push = true
 """)
 
-    done = run_mpbake(["run", "web", "-v"], env={"MY_TOKEN": "hunter2-hunter2", "BY_NAME": ""})
+    completed = run_mpbake(["run", "web", "-v"], env={"MY_TOKEN": "hunter2-hunter2", "BY_NAME": ""})
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     sizes = docker("run", "--rm", "--quiet", f"{repository}:1", "cat", "/sizes").split()
     assert sizes == ["15", "11", "0", "21"]
-    assert "hunter2" not in done.stderr + done.stdout
+    assert "hunter2" not in completed.stderr + completed.stdout
 
 
 def test_outputs_land_by_platform(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
@@ -204,9 +204,9 @@ output = ["type=local,dest=out"]
         + _two_nodes(testbed)
     )
 
-    done = run_mpbake(["run", "files"])
+    completed = run_mpbake(["run", "files"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert (tmp_path / "out/linux_amd64/machine").read_text() == "x86_64\n"
     assert (tmp_path / "out/linux_arm64/machine").read_text() == "aarch64\n"
 
@@ -223,9 +223,9 @@ platforms = ["linux/amd64"]
 tags = ["{unique}:1"]
 """)
 
-    done = run_mpbake(["run", "web", "--load"])
+    completed = run_mpbake(["run", "web", "--load"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert docker("image", "inspect", "--format", "{{.Architecture}}", f"{unique}:1").strip() == "amd64"
 
 
@@ -243,9 +243,9 @@ cache-to = ["type=local,dest=cache"]
 cache-from = ["type=local,src=cache"]
 """)
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert (tmp_path / "cache/index.json").is_file()
 
 
@@ -253,7 +253,7 @@ cache-from = ["type=local,src=cache"]
 def test_each_platform_is_built_with_its_own_values(
     builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
-    """On one node, too, platforms that differ are built apart and published as one image."""
+    """Platforms with different values are built separately, even on one node, and are published as one image."""
     base = testbed.env()["BASE_IMAGE"]
     image, network = (testbed.env()[name] for name in ("BUILDKIT_IMAGE", "BUILDKIT_NETWORK"))
     (tmp_path / "build.toml").write_text(
@@ -282,17 +282,17 @@ labels = {{ lean = "yes" }}
         + _two_nodes(testbed)
     )
 
-    done = run_mpbake(["run", "web"])
+    completed = run_mpbake(["run", "web"])
 
-    assert done.returncode == 0, done.stderr
+    assert completed.returncode == 0, completed.stderr
     assert platforms_of(testbed.registry.client.manifest(f"{repository}:1")[1]) == ["linux/amd64", "linux/arm64"]
     both = ("linux/amd64", "linux/arm64")
-    found: dict[str, Any] = {name: config_of(testbed, f"{repository}:1", name) for name in both}
-    assert {name: config["config"]["Labels"] for name, config in found.items()} == {
+    configs: dict[str, Any] = {name: config_of(testbed, f"{repository}:1", name) for name in both}
+    assert {name: config["config"]["Labels"] for name, config in configs.items()} == {
         "linux/amd64": {"machine": "amd64", "all": "same"},
         "linux/arm64": {"machine": "arm64", "all": "same", "lean": "yes"},
     }
-    history = {name: json.dumps(config["history"]) for name, config in found.items()}
+    history = {name: json.dumps(config["history"]) for name, config in configs.items()}
     assert "|2 FLAVOUR=full MACHINE=amd64" in history["linux/amd64"]
     assert "|2 FLAVOUR=lean MACHINE=arm64" in history["linux/arm64"]
     caches = {path.parent.name for path in (tmp_path / "cache").glob("*/index.json")}

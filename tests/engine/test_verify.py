@@ -1,4 +1,4 @@
-"""What registries serve, compared with what was published: at the end of a run, and at any time after."""
+"""Served images compared with published images: at the end of a run, and later by `mpbake verify`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str, more: str = "") -> str:
-    """A target that says much of itself."""
+    """Return a plan with a target that declares labels, annotations and attestations."""
     return f"""
 version = 1
 [targets.web]
@@ -66,11 +66,11 @@ def test_everything_that_was_declared_is_read_back(
     builder: str, testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, repository: str, tmp_path: Path
 ) -> None:
     plan = plan_of(testbed, builder, repository)
-    if builder == "engine":  # its own builder cannot join what differs
+    if builder == "engine":  # the engine's own builder cannot join platforms that differ
         plan = plan.replace("{{ platform.arch }}", "any")
     (tmp_path / "build.toml").write_text(plan)
-    done = run_mpbake(["run", "web"])
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web"])
+    assert completed.returncode == 0, completed.stderr
 
     good = run_mpbake(["verify", "web"])
 
@@ -78,21 +78,21 @@ def test_everything_that_was_declared_is_read_back(
     digest, index = testbed.registry.client.manifest(f"{repository}:1")
     assert good.stdout == f"web: 2 tags as published ({digest})\n"
 
-    # Somebody moves a tag to an index that lacks a platform.
+    # Another client moves a tag to an index without one of the platforms.
     path = repository.partition("/")[2]
     less = json.loads(index)
-    less["manifests"] = [each for each in less["manifests"] if each["platform"]["architecture"] != "arm64"]
+    less["manifests"] = [entry for entry in less["manifests"] if entry["platform"]["architecture"] != "arm64"]
     less.pop("annotations", None)
     testbed.registry.client.put_manifest(path, "2", INDEX, json.dumps(less).encode())
     bad = run_mpbake(["verify", "web"])
 
     assert bad.returncode == 1, bad.stderr
     rows = [line.split("  ") for line in bad.stdout.splitlines()]
-    told = [[cell.strip() for cell in row if cell.strip()] for row in rows]
-    assert told[0] == ["target", "tag", "what", "expected", "found"]
-    assert [row[2] for row in told[1:]] == ["digest", "platforms", "annotation of the index everywhere"]
-    assert all(row[1] == f"{repository}:2" for row in told[1:])
-    assert told[2][3:] == ["linux/amd64, linux/arm64", "linux/amd64"]
+    cells = [[cell.strip() for cell in row if cell.strip()] for row in rows]
+    assert cells[0] == ["target", "tag", "what", "expected", "found"]
+    assert [row[2] for row in cells[1:]] == ["digest", "platforms", "annotation of the index everywhere"]
+    assert all(row[1] == f"{repository}:2" for row in cells[1:])
+    assert cells[2][3:] == ["linux/amd64, linux/arm64", "linux/amd64"]
     docker("image", "rm", "--force", f"{repository}:1", f"{repository}:2")
 
 
@@ -106,8 +106,8 @@ def test_without_a_run_the_plan_counts(
 
     (tmp_path / "other").mkdir()
     (tmp_path / "other/build.toml").write_text(plan_of(testbed, "two", repository))
-    done = run_mpbake(["run", "web"], cwd=tmp_path / "other")
-    assert done.returncode == 0, done.stderr
+    completed = run_mpbake(["run", "web"], cwd=tmp_path / "other")
+    assert completed.returncode == 0, completed.stderr
     good = run_mpbake(["verify", "web"])
     assert (good.returncode, good.stdout) == (0, "web: 2 tags as the plan says\n")
 
@@ -117,32 +117,32 @@ def test_without_a_run_the_plan_counts(
     bad = run_mpbake(["verify", "web"])
 
     assert bad.returncode == 1, bad.stderr
-    for what in (
+    for message in (
         "linux/amd64: label a.b",
         "linux/arm64: label a.b",
         "linux/amd64: annotation of its descriptor by.amd",
         "linux/amd64: attestation",
         "linux/arm64: attestation",
     ):
-        assert bad.stdout.count(f"  {what}  ") == 2, bad.stdout  # under either tag
+        assert bad.stdout.count(f"  {message}  ") == 2, bad.stdout  # once for each tag
 
 
 def test_a_registry_out_of_reach(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"localhost:9/{unique}"))
-    done = run_mpbake(["verify", "web"])
-    assert done.returncode == 5
-    assert "cannot be read" in done.stderr
+    completed = run_mpbake(["verify", "web"])
+    assert completed.returncode == 5
+    assert "cannot be read" in completed.stderr
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_registry_that_hangs_is_left_at_the_first_signal(
     number: signal.Signals, code: int, testbed: Testbed, testbed_env: dict[str, str], unique: str, tmp_path: Path
 ) -> None:
-    """It takes connections and never answers."""
+    """The registry accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         plan = plan_of(testbed, "two", f"localhost:{listener.getsockname()[1]}/{unique}")
         (tmp_path / "build.toml").write_text(plan)
-        (tmp_path / "t").mkdir()  # the folders of its processes, by which they are known
+        (tmp_path / "t").mkdir()  # mpbake's processes are recognized by their temporary folders, which are here
         process = subprocess.Popen(
             [sys.executable, "-m", "mpbake", "verify", "web"],
             cwd=tmp_path,
@@ -150,7 +150,7 @@ def test_a_registry_that_hangs_is_left_at_the_first_signal(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A shell starts background jobs with SIGINT ignored; a user's mpbake has it.
+            # A shell starts background jobs with SIGINT ignored. The user's mpbake does not ignore it.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
         )
         try:
@@ -170,7 +170,7 @@ def test_a_registry_that_hangs_is_left_at_the_first_signal(
 
 
 def reads_of(registry: FaultyRegistry, tag: str) -> int:
-    return sum(each.startswith("GET ") and each.endswith(f"/manifests/{tag}") for each in registry.asked)
+    return sum(request.startswith("GET ") and request.endswith(f"/manifests/{tag}") for request in registry.asked)
 
 
 @pytest.mark.parametrize("before", ["nothing", "another"])
@@ -185,17 +185,17 @@ def test_a_registry_that_serves_a_tag_late_is_waited_for(
             (tmp_path / "build.toml").write_text(plan.replace('"x y"', '"new"'))
         registry.reset(().__contains__)
         registry.delay(3.0)
-        done = run_mpbake(["run", "web"])
+        completed = run_mpbake(["run", "web"])
         registry.delay(0.0)
 
-        assert done.returncode == 0, done.stderr
-        took = re.search(r"verify web: done in ([\d.]+)s, 2 platforms, 2 tags", done.stderr)
-        assert took, done.stderr
+        assert completed.returncode == 0, completed.stderr
+        took = re.search(r"verify web: done in ([\d.]+)s, 2 platforms, 2 tags", completed.stderr)
+        assert took, completed.stderr
         assert 2.5 < float(took[1]) < 15
         assert reads_of(registry, "1") >= 3
         digest, _ = testbed.registry.client.manifest(f"{unique}:1")
-        assert "does not serve" not in done.stderr
-        assert "error" not in done.stderr
+        assert "does not serve" not in completed.stderr
+        assert "error" not in completed.stderr
         assert run_mpbake(["verify", "web"]).stdout == f"web: 2 tags as published ({digest})\n"
 
 
@@ -215,22 +215,22 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
             (tmp_path / "build.toml").write_text(plan.replace('"x y"', '"new"'))
         registry.delay(math.inf)
         started = time.monotonic()
-        done = run_mpbake(["run", "web"])
+        completed = run_mpbake(["run", "web"])
         took = time.monotonic() - started
 
-        assert done.returncode == 1, done.stderr
+        assert completed.returncode == 1, completed.stderr
         assert 15 < took < 40
         new, _ = testbed.registry.client.manifest(f"{unique}:1")
         assert new != old
         if old:
             assert (
                 f"the registry does not serve the built image:\n  {repository}:1: digest: {old}, not {new}"
-                in done.stderr
+                in completed.stderr
             )
-            assert "linux/amd64: label a.b: x y, not new" in done.stderr
+            assert "linux/amd64: label a.b: x y, not new" in completed.stderr
         else:
-            assert f"{repository}:1 cannot be read: {registry.host} answers 404 Not Found" in done.stderr
-        for tag in ("1", "2"):  # what was given is not taken back
+            assert f"{repository}:1 cannot be read: {registry.host} answers 404 Not Found" in completed.stderr
+        for tag in ("1", "2"):  # mpbake does not move the tags back
             assert testbed.registry.client.manifest(f"{unique}:{tag}")[0] == new
 
         if not old:
@@ -245,7 +245,7 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
 def test_a_plain_http_registry_that_only_the_builder_knows_is_verified(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
-    """On an address of this machine that is not its own loopback: elsewhere TLS is expected."""
+    """The registry has an address of this machine outside the loopback. There mpbake expects TLS by default."""
     with faulty_registry(testbed.registry.host, address=own_address()) as registry:
         (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"{testbed.registry.host}/{unique}"))
         assert run_mpbake(["run", "web"]).returncode == 0
@@ -262,9 +262,9 @@ def test_a_plain_http_registry_that_only_the_builder_knows_is_verified(
 
 
 def own_address() -> str:
-    """An address of this machine by which others reach it."""
+    """Return an address under which other machines reach this one."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # nothing is sent
+        probe.connect(("192.0.2.1", 9))  # this sends no packet
         return str(probe.getsockname()[0])
 
 
@@ -276,16 +276,16 @@ def test_a_registry_that_hangs_after_its_tags_were_given_is_soon_left(
         (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"{registry.host}/{unique}"))
         registry.reset(lambda _: len(registry.given) == 2 and not registry.asked[-1].startswith("PUT"), "hangs")
         started = time.monotonic()
-        done = run_mpbake(["run", "web"])
+        completed = run_mpbake(["run", "web"])
         took = time.monotonic() - started
-        assert done.returncode == 5, done.stderr
-        assert f"{registry.host}/{unique}:1 cannot be read: {registry.host}: no answer " in done.stderr
+        assert completed.returncode == 5, completed.stderr
+        assert f"{registry.host}/{unique}:1 cannot be read: {registry.host}: no answer " in completed.stderr
         assert 30 < took < 90
         for tag in ("1", "2"):
             assert testbed.registry.client.has(f"{unique}:{tag}")
 
         started = time.monotonic()
-        done = run_mpbake(["verify", "web"])
+        completed = run_mpbake(["verify", "web"])
         took = time.monotonic() - started
-        assert done.returncode == 5, done.stderr
+        assert completed.returncode == 5, completed.stderr
         assert 25 < took < 45

@@ -1,4 +1,4 @@
-"""The witness of a node reads what passes by, however it is cut."""
+"""The witness of a node reads the traffic correctly, however it is divided into chunks."""
 
 from __future__ import annotations
 

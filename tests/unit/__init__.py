@@ -1,1 +1,4 @@
-"""One file for each module, or for each part of a package; what is typed in goes in, exact text or value comes out."""
+"""Tests without Docker: a file for each module, or for each part of a package.
+
+The inputs are text, the outputs exact.
+"""

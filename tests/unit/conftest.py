@@ -1,4 +1,4 @@
-"""What every unit test gets: no process leaves it, and generated cases are the same in every run."""
+"""Fixtures of every unit test: no test starts a process, and hypothesis generates the same cases in every run."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _STARTERS = (
 
 @pytest.fixture(autouse=True)
 def no_subprocess(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Make every way to start a process fail the test, unless it is marked `allow_subprocess`."""
+    """Make every start of a process fail the test, unless the test is marked `allow_subprocess`."""
     if request.node.get_closest_marker("allow_subprocess"):
         yield
         return
-    # Not the fixture `monkeypatch`: hypothesis would take it for one that a property forgot to reset.
+    # The fixture `monkeypatch` is not used here: hypothesis would report that a property does not reset it.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess.Popen, "__init__", _refusal("subprocess.Popen"))
         for name in _STARTERS:
@@ -44,7 +44,7 @@ def no_subprocess(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Certificates of a node and of who may use it."""
+    """Return certificates of a node and of its clients."""
     folder = tmp_path_factory.mktemp("certificates")
     ensure_certificates(folder)
     return Certificates(folder=folder)

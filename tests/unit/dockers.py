@@ -37,23 +37,23 @@ Answer = "Completed | Callable[[Mapping[str, str]], Completed]"
 
 
 def done(stdout: str = "", stderr: str = "") -> Completed:
-    """A command that succeeded."""
+    """Return the result of a successful command."""
     return Completed(returncode=0, stdout=stdout, stderr=stderr)
 
 
 def failed(stderr: str, *, stdout: str = "", timed_out: bool = False) -> Completed:
-    """A command that failed."""
+    """Return the result of a failed command."""
     return Completed(returncode=1, stdout=stdout, stderr=stderr, timed_out=timed_out)
 
 
 def context_in_use(name: str, host: str = "unix:///var/run/docker.sock") -> Completed:
-    """The answer of docker about a context."""
+    """Return docker's answer about a context."""
     context = {"Name": name, "Metadata": {}, "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": False}}}
     return done(json.dumps([{**context, "Storage": {"TLSPath": "<IN MEMORY>"}}]))
 
 
 def container(*variables: str, status: str = "running", image: str = "", busy: bool = False) -> Completed:
-    """The answer of docker about a container with these environment variables."""
+    """Return docker's answer about a container with these environment variables."""
     record = {
         "Id": "c0ffee",
         "Name": "/buildx_buildkit_ci-local",
@@ -66,13 +66,13 @@ def container(*variables: str, status: str = "running", image: str = "", busy: b
 
 
 _ANSWERS: dict[str, Callable[[Sequence[str]], Completed]] = {}
-"""Answers to commands, by the second word of each command."""
+"""The answers to commands, by the second word of each command."""
 _NUMBERS = itertools.count()
 
 
 @contextlib.contextmanager
 def answered(answer: Callable[[Sequence[str]], Completed]) -> Iterator[DockerCommands]:
-    """A client of python-on-whales whose processes are answers."""
+    """Yield a client of python-on-whales that gets `answer` in place of processes."""
     name = f"answer-{next(_NUMBERS)}"
     _ANSWERS[name] = answer
     try:
@@ -82,7 +82,7 @@ def answered(answer: Callable[[Sequence[str]], Completed]) -> Iterator[DockerCom
 
 
 class _Subprocess:
-    """The module `subprocess` as python-on-whales sees it."""
+    """A replacement of the module `subprocess` in python-on-whales."""
 
     PIPE = subprocess.PIPE
 
@@ -106,10 +106,10 @@ vars(utils).update(subprocess=_Subprocess, Popen=_popen)
 
 
 class FakeDocker(Docker):
-    """Answers a command by its first or last words, as listed in `answers`, and records the commands.
+    """A docker that answers commands by their first or last words, as listed in `answers`, and records the commands.
 
-    An answer may be a function of the environment of the command, or an error to raise. Unless `answers` say so, the
-    engine has every image and no volumes, and any volume can be made.
+    An answer may be a function of the command's environment, or an error to raise. Unless `answers` contains others,
+    the engine has every image and no volumes, and can make any volume.
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
@@ -121,6 +121,7 @@ class FakeDocker(Docker):
         self.commands: list[str] = []
         self.settings: list[dict[str, Any]] = []
         self.inputs: list[bytes | str] = []
+        self.watches: list[Watch] = []
 
     def _head(self, endpoint: str) -> NoReturn:
         pytest.fail(f"a process of docker for {endpoint!r}")
@@ -133,7 +134,7 @@ class FakeDocker(Docker):
         environment: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> T:
-        """Answer the commands of a typed call as `run` answers them."""
+        """Answer the commands of a typed call like `run`."""
         answers: list[Completed] = []
 
         def answer(command: Sequence[str]) -> Completed:
@@ -152,7 +153,7 @@ class FakeDocker(Docker):
     def follow(
         self, request: Callable[[DockerCommands], Iterable[str]], *, stdin: str = "", **settings: Any
     ) -> Completed:
-        """Answer the command of a typed call as `run` answers it."""
+        """Answer the command of a typed call like `run`."""
         answers: list[Completed] = []
 
         def answer(command: Sequence[str]) -> Completed:
@@ -182,11 +183,12 @@ class FakeDocker(Docker):
         on_terminal: Callable[[bytes], None] | None = None,
         watch: Watch | None = None,
     ) -> Completed:
+        self.watches += [watch] if watch else []
         command = " ".join(arguments)
         self.commands.append(command)
         self.settings.append({"endpoint": endpoint, "environment": dict(environment or {}), "timeout": timeout})
         self.inputs.append(given)
-        assert (cwd, watch) == (None, None)
+        assert cwd is None
         answer = next(
             (
                 answer
@@ -211,20 +213,20 @@ class FakeDocker(Docker):
     def clean(
         self, arguments: Sequence[str], *, endpoint: str = "", environment: Mapping[str, str] | None = None
     ) -> None:
-        """Record the command; a failure has no effect."""
+        """Record the command. A failure has no effect."""
         self.run(arguments, endpoint=endpoint, environment=environment)
 
     def run_program(self, command: Sequence[str], *, timeout: float, given: bytes | str = b"") -> Completed:
-        """Answer another program as docker."""
+        """Answer another program like docker."""
         return self.run([*command, *given.split()], timeout=timeout)
 
 
 class Baker(FakeDocker):
-    """A docker whose bake writes `says` to standard error; it records the definitions."""
+    """A docker whose bake writes `stderr` to standard error, and which records the definitions."""
 
-    def __init__(self, answers: Mapping[str, Any], *, says: bytes = b"", returncode: int = 0) -> None:
+    def __init__(self, answers: Mapping[str, Any], *, stderr: bytes = b"", returncode: int = 0) -> None:
         super().__init__(answers)
-        self.says = says
+        self.stderr = stderr
         self.returncode = returncode
         self.definitions: list[dict[str, Any]] = []
 
@@ -265,5 +267,5 @@ class Baker(FakeDocker):
                 }
             }
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(metadata), encoding="utf-8")
-        on_stderr(self.says)
+        on_stderr(self.stderr)
         return Completed(returncode=self.returncode, stdout="", stderr="")

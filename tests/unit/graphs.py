@@ -1,4 +1,4 @@
-"""Placements and graphs from plans as text, and graphs as readable sketches."""
+"""Placements and graphs of plans in text form, and graphs as readable sketches."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ driver = "remote"
 nodes.intel = { endpoint = "tcp://intel:1234", platforms = ["linux/amd64", "linux/386"], tls = { ca = "ca.crt" } }
 nodes.arm = { endpoint = "tcp://arm:1234", platforms = ["linux/arm64"], tls = { ca = "ca.crt" } }
 """
-"""A builder of one Intel and one ARM node, for the end of a plan."""
+"""An Intel node and an ARM node of one builder, as the end of a plan."""
 
 
 def facts_of(reported: Mapping[str, str], driver: Driver = Driver.DOCKER_CONTAINER) -> dict[str, NodeFacts]:
-    """Return the facts of nodes, from node ids and platforms such as `linux/amd64 linux/386`, the hardware's own first.
+    """Return the facts of nodes. `reported` maps the id of a node to its platforms, such as `linux/amd64 linux/386`.
 
-    Without any, the node did not answer.
+    The first platform is that of the hardware. A node without platforms did not answer.
     """
     return {
         node: NodeFacts(driver=driver, platforms=parse_platforms(platforms.split()), unreachable=not platforms)
@@ -49,13 +49,13 @@ def graph_of(
 
 
 def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
-    """Return the graph of a run of the plan's targets called `names`, or of all targets."""
+    """Return the graph of a run of the targets in `names`, or of all targets."""
     plan = resolve_text(toml)
     return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)
 
 
 def sketch(graph: BuildGraph) -> str:
-    """Return a line for each step: its key, and the keys of those that it waits for."""
+    """Return a line for each step: its key, and the keys of its dependencies."""
     return "\n".join(
         step.key + "".join(f"\n  after {before.key}" for before in sorted_steps(graph, graph.before[step]))
         for step in graph.steps
@@ -69,7 +69,7 @@ def sorted_steps(graph: BuildGraph, steps: Iterable[Step]) -> list[Step]:
 
 
 def steps_of(graph: BuildGraph, target: Target) -> list[Step]:
-    """Return the steps of a target, including shared pieces."""
+    """Return the steps of a target, including its shared pieces."""
     return [step for step in graph.steps if not isinstance(step, BootstrapNode) and step.target is target]
 
 
@@ -79,16 +79,16 @@ def piece_of(graph: BuildGraph, target: str) -> BuildPiece:
 
 
 PLATFORMS = st.sampled_from([(), parse_platforms(["linux/amd64"]), parse_platforms(["linux/arm64"])])
-"""The platforms of a piece, or those that a node reports."""
+"""The platforms of a piece, or the platforms that a node reports."""
 
 
 @st.composite
 def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
-    """Generate a graph of pieces on one or two nodes, of their checks, and of steps without a node.
+    """Generate a graph of pieces on one or two nodes, with their checks, and with steps that need no node.
 
-    The first node may be required. The others, and a third, may be spare nodes of pieces that are not theirs.
-    Each waits for some of those before it, a check for its piece; shared pieces are for pieces of the same nodes only.
-    A piece may link to the target of another that it waits for.
+    The first node may be required. The other nodes, and a third one, may be spare nodes of other pieces. Each step
+    depends on some of the steps before it. A check depends on its piece. Only pieces on the same nodes depend on a
+    shared piece. A piece may link to the target of another piece that it depends on.
     """
     a = Node(builder="x", name="a", driver=Driver.DOCKER, required=draw(st.integers(0, 3)) == 0)
     b = Node(builder="x", name="b", driver=Driver.DOCKER)
@@ -128,7 +128,7 @@ def graphs(draw: st.DrawFn, *, retries: int = 0) -> BuildGraph:
 
 
 def _may_follow(step: Step, other: Step) -> bool:
-    """Whether `step` may wait for `other`. Only pieces on the same nodes may wait for a shared piece."""
+    """Return whether `step` may depend on `other`. Only pieces on the same nodes may depend on a shared piece."""
     if not isinstance(other, BuildPiece) or not other.shared:
         return not (isinstance(step, BuildPiece) and step.shared)
     return isinstance(step, BuildPiece) and {*step.nodes} == {*other.nodes}

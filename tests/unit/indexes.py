@@ -1,4 +1,4 @@
-"""Indexes and images, in the form in which buildx prints them."""
+"""Indexes and images, as buildx prints them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def config(architecture: str, variant: str = "", system: str = "linux") -> dict[str, Any]:
-    """Return the relevant parts of an image's config, in the order in which buildx prints them."""
+    """Return the fields of an image's config that mpbake reads, in the order in which buildx prints them."""
     config = {"created": "2026-11-24T13:08:45.412776815Z", "architecture": architecture, "os": system}
     return config | ({"variant": variant} if variant else {}) | {"config": {"Cmd": ["sh"]}, "history": [{}]}
 
@@ -38,4 +38,4 @@ MANY = index(
     image={"linux/amd64": config("amd64"), "linux/arm64": config("arm64", "v8")},
 )
 ONE = index(entry("amd64"), attestation(), image=config("amd64"))
-"""One image with its attestations: for a single image buildx prints the config itself."""
+"""An index of one image with its attestations. For a single image, buildx prints only its config."""

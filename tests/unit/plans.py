@@ -1,4 +1,4 @@
-"""Helpers for tests of plans: TOML text in, the resolved plan or the exact messages out."""
+"""Helpers for tests of plans: the input is TOML text, the result is the resolved plan or the exact messages."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 ROOT = Path("/plan")
-"""The pretended folder of every plan in the tests."""
+"""The folder of every plan in the tests. It does not exist."""
 _SCHEMA = Draft7Validator(plan_schema())
 
 
 def text(literal: str) -> str:
-    """Return a literal without its indentation and without the line breaks next to its quotes."""
+    """Return a text without its indentation and without the line breaks next to its quotes."""
     return dedent(literal).strip("\n")
 
 
 def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) -> tuple[PlanFiles, PlanSpec]:
-    """Read a literal as `build.toml`. Its first, empty line becomes `version = 1`, so that line numbers match."""
+    """Read a text as `build.toml`. Its first, empty line becomes `version = 1`, so that line numbers match."""
     written = dedent(toml)
     if version:
         written = "version = 1\n" + written.removeprefix("\n")
@@ -51,14 +51,14 @@ def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) 
         file.write(written.encode("utf-8", "surrogatepass"))
         file.flush()
         plan_files, spec = read_plan([Path(file.name)], show=lambda _: "build.toml", settings=settings)
-    # The schema for editors must accept every plan that mpbake accepts.
+    # the published schema must accept every plan that mpbake accepts
     assert refusals(plan_files.data) == []
     main = dataclasses.replace(plan_files.main, path=ROOT / "build.toml")
     return dataclasses.replace(plan_files, main=main, sources=(main,)), spec
 
 
 def refusals(data: Mapping[str, Any]) -> list[str]:
-    """Validate a plan against the published schema with an independent validator; return the errors with their keys."""
+    """Validate a plan against the published schema with another validator. Return the errors with their keys."""
     errors = sorted(_SCHEMA.iter_errors(data), key=lambda error: error.json_path)
     return [f"{error.json_path}: {error.message}" for error in errors]
 
@@ -72,7 +72,7 @@ def resolve_text(
     settings: Sequence[str] = (),
     **overrides: Any,
 ) -> Plan:
-    """Resolve a literal as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides."""
+    """Resolve a text as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides."""
     plan_files, spec = read_text(toml, settings=settings)
     inputs = Inputs(
         variables=variables or {},
@@ -87,9 +87,9 @@ def resolve_text(
 def read_files(
     folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()
 ) -> tuple[PlanFiles, PlanSpec]:
-    """Write literals as files and read the `named` ones, or `build.toml`. Messages show these names.
+    """Write texts as files, and read the `named` files, or `build.toml`. Messages show these names.
 
-    A first, empty line of a literal becomes `version = 1`, as in `read_text`.
+    A first, empty line of a text becomes `version = 1`, as in `read_text`.
     """
     for name, toml in files.items():
         path = folder / name
@@ -103,14 +103,14 @@ def read_files(
 def resolve_files(
     folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), **overrides: Any
 ) -> Plan:
-    """Resolve a plan of several files."""
+    """Resolve a plan that consists of several files."""
     plan_files, spec = read_files(folder, files, *named, settings=settings)
     inputs = Inputs(set_overrides=parse_overrides(settings), overrides=Overrides(**overrides))
     return resolve(plan_files, spec, inputs)
 
 
 def problems_of_bytes(folder: Path, content: bytes) -> str:
-    """Return the problems of a plan file with this content, in short."""
+    """Return the problems of a plan file with these bytes, in short form."""
     path = folder / "build.toml"
     path.write_bytes(content)
     with pytest.raises(PlanError) as caught:
@@ -119,7 +119,7 @@ def problems_of_bytes(folder: Path, content: bytes) -> str:
 
 
 def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:
-    """Return the problems of a plan of several files in short form."""
+    """Return the problems of a plan of several files, in short form."""
     with pytest.raises(PlanError) as caught:
         resolve_files(folder, files, *named, settings=settings)
     return in_short(caught.value)
@@ -131,20 +131,20 @@ def target_of_text(toml: str, name: str = "web", **inputs: Any) -> Target:
 
 
 def problems_of_text(toml: str, *, version: bool = True, **inputs: Any) -> str:
-    """Return the problems of a plan in short form; the golden files pin the full output."""
+    """Return the problems of a plan, in short form. The golden files contain the full output."""
     with pytest.raises(PlanError) as caught:
         resolve_text(toml, **inputs) if version else read_text(toml, version=False)
     return in_short(caught.value)
 
 
 def clashes_of_text(toml: str) -> str:
-    """Return the tags that two targets of a plan push, as problems in short form; a run of one target is allowed."""
+    """Return the tags that two targets of a plan push, as problems in short form. A run of one target is allowed."""
     plan_files, spec = read_text(toml)
     return in_short(PlanError(resolve_partially(plan_files, spec, Inputs()).clashes))
 
 
 def in_short(error: PlanError) -> str:
-    """Return the diagnostics without columns, marks and codes."""
+    """Return the diagnostics without their columns, marks and codes."""
     return "\n".join(_in_short(diagnostic) for diagnostic in error.diagnostics)
 
 
@@ -161,7 +161,7 @@ def _in_short(diagnostic: Diagnostic) -> str:
 
 
 def check_files(plan_files: PlanFiles, chosen: Selection, environment: Mapping[str, str], now: datetime) -> None:
-    """Raise PlanError if a preflight check of files reports an error: missing paths, deletions, certificates."""
+    """Raise PlanError if a preflight check of files reports an error: missing paths, deletions or certificates."""
     problems = (
         *missing_paths(chosen.targets, plan_files.root, environment),
         *deletion_problems(chosen.targets, plan_files.root, os.path.realpath),

@@ -1,4 +1,4 @@
-"""The output of `docker buildx bake --progress rawjson` on standard error, built from parts."""
+"""The standard error of `docker buildx bake --progress rawjson`, built from parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def raw(*parts: dict[str, Any] | str, one_line: bool = False) -> bytes:
-    """Objects as buildx prints them, over several lines or (newer buildx) in one line, and plain text."""
+    """Return objects as buildx prints them: over several lines, or in one line (newer buildx). Plain text stays."""
     indent = None if one_line else 2
     return "".join(
         part if isinstance(part, str) else json.dumps(part, indent=indent, ensure_ascii=False) + "\n" for part in parts
@@ -16,7 +16,7 @@ def raw(*parts: dict[str, Any] | str, one_line: bool = False) -> bytes:
 
 
 def vertex(number: int, name: str, started: str = "", completed: str = "", **more: Any) -> dict[str, Any]:
-    """The state of an operation; times are seconds after 13:08."""
+    """Return the state of an operation. Times are seconds after 13:08."""
     vertex = {"digest": _digest(number), "name": name, **more}
     if started:
         vertex["started"] = _time(started)
@@ -26,13 +26,13 @@ def vertex(number: int, name: str, started: str = "", completed: str = "", **mor
 
 
 def status(number: int, name: str, completed: str = "") -> dict[str, Any]:
-    """The state of a part of an operation."""
+    """Return the state of a part of an operation."""
     status = {"id": name, "vertex": _digest(number), "current": 0, "timestamp": _time("1"), "started": _time("1")}
     return {"statuses": [status | ({"completed": _time(completed)} if completed else {})]}
 
 
 def log(number: int, data: bytes | str) -> dict[str, Any]:
-    """The output of an operation."""
+    """Return the output of an operation."""
     encoded = base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
     return {"logs": [{"vertex": _digest(number), "stream": 1, "data": encoded, "timestamp": _time("1")}]}
 
@@ -42,8 +42,8 @@ def _digest(number: int) -> str:
 
 
 def _time(second: str) -> str:
-    whole, _, fraction = second.partition(".")
-    return f"2026-11-24T13:08:{int(whole):02d}{'.' if fraction else ''}{fraction}Z"
+    seconds, _, fraction = second.partition(".")
+    return f"2026-11-24T13:08:{int(seconds):02d}{'.' if fraction else ''}{fraction}Z"
 
 
 EXCERPT = """\

@@ -1,4 +1,4 @@
-"""Fake registries: one in memory that speaks the protocol, and a reader with prepared answers."""
+"""Fake registries: registries in memory with the real protocol, and a reader with prepared answers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 class MemoryRegistry(Transport):
-    """All registries, in memory. `answer` may answer a request instead, or raise.
+    """All registries, in memory. The function `answer` may return an answer to a request, or raise.
 
-    `asked` lists the requests so far: `PUT r/web:1`, without the host for Docker Hub.
+    `asked` lists the requests so far as METHOD REFERENCE, such as `PUT r/web:1`. References omit the host of Docker
+    Hub.
     """
 
     def __init__(self, answer: Callable[[Request, int], Response | None] = lambda *_: None) -> None:
@@ -75,7 +76,7 @@ class MemoryRegistry(Transport):
         return Response(status=201, headers={})
 
     def add(self, repository: str, manifest: Manifest, tag: str = "") -> str:
-        """Add a manifest, and a tag for it, to a repository; return its digest."""
+        """Add a manifest and a tag for it to a repository. Return its digest."""
         self.manifests[f"{repository}@{manifest.digest}"] = manifest
         if tag:
             self.manifests[f"{repository}:{tag}"] = manifest
@@ -112,14 +113,14 @@ def not_found() -> Response:
 
 
 def refusal(status: int, code: str = "DENIED", message: str = "told to fail", **headers: str) -> Response:
-    """Return the error response of a registry; write `_` for `-` in the names of headers."""
+    """Return the error response of a registry. In the names of headers, `_` stands for `-`."""
     body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
     return Response(status=status, headers={name.replace("_", "-"): text for name, text in headers.items()}, body=body)
 
 
-def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
-    """Let the first requests to a registry end with `ends`; None means a normal response."""
-    left = list(ends)
+def fails(*answers: Response | NoResponse | None) -> Callable[[Request, int], Response | None]:
+    """Return a function that answers the first requests with `answers`. None means a normal response."""
+    left = list(answers)
 
     def answer(_: Request, __: int) -> Response | None:
         end = left.pop(0) if left else None
@@ -131,7 +132,7 @@ def fails(*ends: Response | NoResponse | None) -> Callable[[Request, int], Respo
 
 
 def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> RegistryClient:
-    """Return a client without logins that does not wait but appends each wait to `pauses`."""
+    """Return a client without logins. It does not wait, but appends each wait to `pauses`."""
     credentials = Credentials({"HOME": "/nowhere"}, lambda *_: failed("no helper"))
     return RegistryClient(
         transport=registry,
@@ -142,7 +143,7 @@ def client_of(registry: MemoryRegistry, pauses: list[float] | None = None) -> Re
 
 
 class MemoryRegistries(Registries):
-    """A fake that reaches the registries in memory for every builder."""
+    """A fake whose clients reach the registries in memory, for every builder."""
 
     def __init__(self, registry: MemoryRegistry) -> None:
         super().__init__(FakeDocker({}), {})
@@ -156,16 +157,16 @@ class MemoryRegistries(Registries):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _FakeManifest:
-    """What a tag names, with a digest that the test sets."""
+    """The manifest that a tag names, with a digest that the test sets."""
 
     digest: str
     data: Any
 
 
 class FakeReading:
-    """A fake reader. `answers` maps the start of a tag to an index from `indexes`, an error, or a function.
+    """A fake reader of images. `answers` maps the start of a tag to an index from `indexes`, an error, or a function.
 
-    A read by digest returns `by_digest`. `asked` lists the tags and references so far.
+    A read by digest returns `by_digest`. `asked` lists the tags and references that were read.
     """
 
     def __init__(self, answers: Mapping[str, Any], by_digest: Any = None) -> None:

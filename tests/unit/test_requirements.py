@@ -1,4 +1,4 @@
-"""requirements.lock can be installed by every pip that a supported Python brings."""
+"""Every pip that comes with a supported Python can install requirements.lock."""
 
 from __future__ import annotations
 
@@ -16,34 +16,41 @@ if TYPE_CHECKING:
 
 LOCK = CHECKOUT / "requirements.lock"
 _LINE = re.compile(r"^([A-Za-z0-9].*?)\s*\\?$", re.MULTILINE)
-"""A locked requirement; lines of hashes and comments begin with spaces or with `#`."""
+"""A locked requirement. Lines of hashes and comments begin with spaces or with `#`."""
 
 
 def locked(text: str) -> dict[str, Requirement]:
-    """The requirements of a lock that apply to this machine, by name."""
-    found = map(Requirement, _LINE.findall(text))
-    return {canonicalize_name(each.name): each for each in found if each.marker is None or each.marker.evaluate()}
+    """Return the requirements of a lock file that apply to this machine, by name."""
+    requirements = map(Requirement, _LINE.findall(text))
+    return {
+        canonicalize_name(requirement.name): requirement
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate()
+    }
 
 
 def lost_extras(requirements: Mapping[str, Requirement]) -> Iterator[str]:
-    """What the pip of Python 3.11 refuses: it takes a requirement with an extra for one that the lock does not pin."""
+    """Yield a message for each requirement that the lock pins without its extra.
+
+    The pip of Python 3.11 refuses those.
+    """
     for name, requirement in requirements.items():
-        for asked in wanted_by(name, requirement):
-            pinned = requirements.get(canonicalize_name(asked.name))
-            if pinned is None or not asked.extras <= pinned.extras:
-                extras = ",".join(sorted(asked.extras))
+        for required in wanted_by(name, requirement):
+            pinned = requirements.get(canonicalize_name(required.name))
+            if pinned is None or not required.extras <= pinned.extras:
+                extras = ",".join(sorted(required.extras))
                 yield (
-                    f"{name} asks for {asked.name}[{extras}], which requirements.lock pins without the extra: "
+                    f"{name} asks for {required.name}[{extras}], which requirements.lock pins without the extra: "
                     "run `make lock`, which calls uv with --no-strip-extras"
                 )
 
 
 def wanted_by(name: str, requirement: Requirement) -> Iterator[Requirement]:
-    """What a locked package asks for with an extra, by its own installed metadata."""
-    for asked in map(Requirement, requires(name) or ()):
+    """Yield the requirements with an extra in the installed metadata of a locked package."""
+    for required in map(Requirement, requires(name) or ()):
         contexts = [{"extra": extra} for extra in ("", *requirement.extras)]
-        if asked.extras and (asked.marker is None or any(map(asked.marker.evaluate, contexts))):
-            yield asked
+        if required.extras and (required.marker is None or any(map(required.marker.evaluate, contexts))):
+            yield required
 
 
 def test_the_lock_keeps_every_extra_that_a_locked_package_asks_for() -> None:
@@ -61,6 +68,6 @@ def test_a_lock_that_uv_made_without_no_strip_extras_is_told() -> None:
 
 
 def test_every_locked_requirement_has_hashes() -> None:
-    """Otherwise pip with --require-hashes installs nothing."""
+    """Without hashes, pip --require-hashes installs nothing."""
     text = LOCK.read_text(encoding="utf-8")
     assert len(re.findall(r"^[A-Za-z0-9].*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(_LINE.findall(text))

@@ -1,4 +1,4 @@
-"""BuildKit nodes that are only a port, with real certificates."""
+"""Fake BuildKit nodes that only accept connections, with real certificates."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Certificates:
-    """A folder as scripts/testbed/certs.py fills it."""
+    """A folder with the files that scripts/testbed/certs.py writes."""
 
     folder: Path
 
     def tls(self, *, without: str = "", servername: str = "") -> TlsFiles:
-        """All that a plan says of the certificates, `without` some."""
+        """Return the `tls` of a node in a plan, `without` some of its files."""
         files = {"ca": "ca.crt", "cert": "client.crt", "key": "client.key"}
         given = {name: self.folder / file for name, file in files.items() if name not in without.split()}
         return TlsFiles(servername=servername, **given)
 
     def server(
-        self, *, says: bytes = b"settings", waits: bool = True, wants_client: bool = True, asked_for: str | None = "h2"
+        self, *, sends: bytes = b"settings", waits: bool = True, wants_client: bool = True, protocol: str | None = "h2"
     ) -> Serve:
-        """A node that lets in who has a certificate of its own CA, and `says` something first, as HTTP/2 has it.
+        """Return a node that admits clients with a certificate of its own CA. It first `sends` bytes, as HTTP/2 does.
 
-        It `waits` for the other side to go, which has `asked_for` a protocol.
+        With `waits`, the node waits until the client ends the connection. The client must have asked for `protocol`.
         """
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.folder / "ca.crt"))
         context.load_cert_chain(self.folder / "server.crt", self.folder / "server.key")
@@ -50,8 +50,8 @@ class Certificates:
 
         def serve(connection: socket.socket) -> None:
             with contextlib.suppress(OSError), context.wrap_socket(connection, server_side=True) as channel:
-                assert channel.selected_alpn_protocol() == asked_for
-                channel.sendall(says)
+                assert channel.selected_alpn_protocol() == protocol
+                channel.sendall(sends)
                 if waits:
                     channel.recv(1)
                 else:
@@ -59,9 +59,9 @@ class Certificates:
 
         return serve
 
-    def engine(self, *, says: bytes = b"?") -> Serve:
-        """A Docker engine behind TLS; a real one says nothing first, and is waited for."""
-        return self.server(says=says, asked_for=None)
+    def engine(self, *, sends: bytes = b"?") -> Serve:
+        """Return a Docker engine behind TLS. A real engine sends nothing first, and the check waits in vain."""
+        return self.server(sends=sends, protocol=None)
 
 
 def issued(
@@ -72,19 +72,20 @@ def issued(
     usage: str = "",
     days: tuple[int, int] = (-1, 365),
 ) -> Certificates:
-    """A copy of certificates in an empty folder, all of one authority of its own.
+    """Return a copy of certificates in an empty folder, issued by a new authority.
 
-    That of `name` is for another `usage`, if given, and valid from and to so many `days` from now.
+    The certificate of `name` has the extended key `usage`, if given. Its validity begins and ends so many `days` from
+    now.
     """
     shutil.copytree(certificates.folder, folder, dirs_exist_ok=True)
     authority = Authority.create()
     (folder / "ca.crt").write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
-    for each in ("server", "client"):
-        meant = usage if usage and each == name else each
+    for role in ("server", "client"):
+        meant = usage if usage and role == name else role
         oid = ExtendedKeyUsageOID.SERVER_AUTH if meant == "server" else ExtendedKeyUsageOID.CLIENT_AUTH
-        key, certificate = authority.issue(each, oid, days=days if each == name else (-1, 365))
-        (folder / f"{each}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (folder / f"{each}.key").write_bytes(
+        key, certificate = authority.issue(role, oid, days=days if role == name else (-1, 365))
+        (folder / f"{role}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        (folder / f"{role}.key").write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
@@ -93,14 +94,14 @@ def issued(
 
 
 def silent(connection: socket.socket) -> None:
-    """Say nothing until the other side goes."""
+    """Send nothing until the client ends the connection."""
     while connection.recv(1024):
         pass
 
 
 @contextlib.contextmanager
 def serving(serve: Serve) -> Iterator[int]:
-    """The port on which one connection is taken and served."""
+    """Yield the port on which the node accepts and serves one connection."""
 
     def accept() -> None:
         connection, _ = server.accept()

@@ -41,9 +41,9 @@ INSPECTED = (
 
 
 class Engine(FakeDocker):
-    """An engine with at most one container, and a buildx that writes instances as the real one does.
+    """An engine with at most one container, and a buildx that writes instances like the real one.
 
-    The endpoint `other`, if set, leads to another engine, with a container of the same name.
+    If the endpoint `other` is set, it leads to another engine, with a container of the same name.
     """
 
     def __init__(self, *, mark: str = "", status: str = "running", busy: bool = False, **answers: Any) -> None:
@@ -65,7 +65,7 @@ class Engine(FakeDocker):
         self.volume: dict[str, str] | None = {VOLUME_LABEL: "ci/local"} if mark else None
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
-        """Answer as docker does, as far as mpbake reads it."""
+        """Answer like docker, with the fields that mpbake reads."""
         command = " ".join(arguments)
         if command.startswith("container inspect"):
             self.commands.append("container inspect")
@@ -96,7 +96,7 @@ class Engine(FakeDocker):
         return super().run(arguments, **settings)
 
     def _volume(self, what: str) -> Completed:
-        """Handle the volume with the cache of the container."""
+        """Answer a command about the volume with the cache of the container."""
         if self.unreachable:
             return failed("no route to host")
         match what:
@@ -149,7 +149,7 @@ class Contexts(Engine):
 
 
 def workspace_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, list[str]]:
-    """Return the workspace of a user whose home is the folder, and the list of its messages."""
+    """Return the workspace of a user whose home is `folder`, and the list of its messages."""
     (folder / "scratch").mkdir(exist_ok=True)
     messages: list[str] = []
     environment = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
@@ -160,7 +160,7 @@ def workspace_with(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, 
 
 
 def brought_up(folder: Path, engine: FakeDocker, builder: Builder = CI) -> tuple[str, list[str], list[str]]:
-    """Return the planned changes, the messages, and the errors of a reconcile."""
+    """Return the planned changes, the messages, and the errors of a reconciliation."""
     workspace, messages = workspace_with(folder, engine)
     plans: list[str] = []
     state = reconcile(
@@ -179,7 +179,7 @@ def two_plans(folder: Path, engine: FakeDocker) -> tuple[BuilderWorkspace, Build
     return one, other, messages
 
 
-# What lives behind a docker context that is still to be made is seen only then.
+# mpbake sees the engine behind a docker context only after it has made the context
 NO_CONTEXT: dict[str, Any] = {"context_inspect": failed("not found"), "context_create": done()}
 
 

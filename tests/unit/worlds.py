@@ -1,4 +1,4 @@
-"""A world for commands, in which only the folder is real."""
+"""A world for commands in tests. Only its folder is real."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _OPTIONS = {command.module: command.options_class for command in (*COMMANDS, *(g
 
 
 def options_for(command: str, **values: Any) -> Any:
-    """Return the options of the command with that module, by the names that they have on the command line."""
+    """Return the options of the command in that module, by their names on the command line."""
     return make_options(_OPTIONS[command], values)
 
 
@@ -34,7 +34,7 @@ def call(main: Callable[[Any, World], int], here: World, **values: Any) -> int:
 
 
 def world(folder: Path, environment: Mapping[str, str] | None = None, *, live: bool = False) -> World:
-    """Return the world of a user in `folder`, at noon; each reading of its clock is a second later."""
+    """Return the world of a user in `folder`, at noon. Each reading of its clock is a second later."""
     return World(
         environment=environment or {},
         folder=folder,
@@ -47,12 +47,12 @@ def world(folder: Path, environment: Mapping[str, str] | None = None, *, live: b
 
 
 def ticking(*, step: float = 1.0) -> Callable[[], float]:
-    """Return a clock whose first reading is 0, and each further one `step` seconds later."""
+    """Return a clock whose first reading is 0. Each further reading is `step` seconds later."""
     return (step * number for number in itertools.count()).__next__
 
 
 def deny_access(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make everything in `folder` unreadable, for root as well."""
+    """Make everything in `folder` unreadable, even for root."""
     real = Path.stat
 
     def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:

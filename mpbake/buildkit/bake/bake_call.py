@@ -35,6 +35,7 @@ class BakeCall:
 
     The output is appended to `log`. buildx writes the file `metadata`. `timeout` is in seconds; 0 means none. If
     `watch` ends the call because of the engine in use, and not because of the node, `engine_error` returns the reason.
+    `is_disconnected` returns whether `watch` ended the call because BuildKit no longer works on it.
     """
 
     steps: Mapping[str, Step]
@@ -45,6 +46,7 @@ class BakeCall:
     timeout: float = 0.0
     watch: Watch | None = None
     engine_error: Callable[[], Unreachable | None] = lambda: None
+    is_disconnected: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -118,7 +118,7 @@ class PieceBuilder:
         return str(self.state.log(piece.key).with_suffix(""))
 
     def _load_decision(self, piece: BuildPiece, ready_node: ReadyNode) -> LoadDecision:
-        """Return what to load of a build piece. Raises Unreachable, and UsageError if the piece must not be built."""
+        """Return the platforms of a build piece to load. Raises Unreachable, and UsageError if it must not be built."""
         platforms = [placed.platform for placed in piece.platforms]
         conflicts = declaration_conflicts(piece.node, platforms, ready_node.facts)
         if conflicts and piece.target.builder.emulation is Emulation.FORBID:
@@ -158,6 +158,7 @@ class PieceBuilder:
             timeout=pieces[0].target.timeout,
             watch=stall_watch.watch,
             engine_error=stall_watch.engine_error,
+            is_disconnected=stall_watch.is_disconnected,
         )
         if context.driver.rules.is_engine and not context.classic:
             self.images.remember_uploads([piece.target for piece in pieces if piece.target.push], ready_node)
@@ -217,6 +218,7 @@ class PieceBuilder:
             metadata=None,
             watch=stall_watch.watch,
             engine_error=stall_watch.engine_error,
+            is_disconnected=stall_watch.is_disconnected,
         )
         return self._run_single(piece, call, reporter)
 
@@ -232,13 +234,15 @@ class PieceBuilder:
         ready_node = self._still_ready(piece.node)
         context = self._context(ready_node, [piece.target])
         name, definition = check_definition(step, context, built.uploaded)
+        stall_watch = self._stall_watch(piece, ready_node, loads=False)
         call = BakeCall(
             steps={name: step},
             ready_node=ready_node,
             definition=definition,
             log=self.state.log(step.key),
             timeout=step.target.timeout,
-            watch=self._stall_watch(piece, ready_node, loads=False).watch,
+            watch=stall_watch.watch,
+            is_disconnected=stall_watch.is_disconnected,
         )
         error = self._run_single(piece, call, reporter)
         if error is not None and not step.lost and is_image_failure(error, built.uploaded):
@@ -259,7 +263,7 @@ class PieceBuilder:
         driver = ready_node.facts.driver
         pushes = driver.rules.is_engine and any(target.push for target in targets)
         classic = pushes and not self.nodes.engines.facts(ready_node.endpoint).containerd_store
-        return DefinitionContext(driver=driver, bases=bases, built=built, classic=classic)
+        return DefinitionContext(driver=driver, root=self.bake.root, bases=bases, built=built, classic=classic)
 
     def _still_ready(self, node: Node) -> ReadyNode:
         """Return the state of a node that was ready before. Raises NodeLost if the node no longer answers."""
@@ -276,7 +280,9 @@ class PieceBuilder:
     def _stall_watch(self, piece: BuildPiece, ready_node: ReadyNode, *, loads: bool) -> StallWatch:
         """Return the watch for a build of `piece`. With the `docker` driver, no image is loaded into another engine."""
         loads = loads and not ready_node.facts.driver.rules.is_engine
-        return StallWatch(nodes=self.nodes, node=piece.node, half=piece.target.stall_timeout / 2, loads=loads)
+        half = piece.target.stall_timeout / 2
+        daemons = self.nodes.daemons(ready_node.node) if half else frozenset()
+        return StallWatch(nodes=self.nodes, node=piece.node, half=half, loads=loads, daemons=daemons)
 
 
 def _log_name(pieces: Sequence[BuildPiece]) -> str:

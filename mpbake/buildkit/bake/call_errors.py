@@ -82,6 +82,8 @@ class CallErrors:
             message = f"cannot be loaded: {engine_error.message}\nlog: {call.log}"
             return Unreachable(message, hint=f"{engine_error.hint}; repeat with: {repeat}")
         if completed.stalled:
+            if call.is_disconnected():
+                return self._lost(piece, "its BuildKit was replaced, or lost the connection to this build", call.log)
             limit = duration(piece.target.stall_timeout)
             return self._lost(piece, f"no progress and no answer within {limit}", call.log)
         if completed.timed_out:
@@ -94,7 +96,7 @@ class CallErrors:
         """Return the error of a call that ended by itself."""
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
         files = {name: self._redact(file) for name, file in dockerfiles(call.definition, self._root).items()}
-        error = build_error(progress, repeat, str(call.log), check, dockerfiles=files)
+        error = build_error(progress, repeat, str(call.log), check, own=call.steps, dockerfiles=files)
         if is_push_failure(progress) and not isinstance(error, NodeLost):
             error = self._push_error(error, [piece.target])
         if isinstance(error, NodeLost):

@@ -6,6 +6,7 @@ import json
 import posixpath
 from dataclasses import dataclass, field, replace
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.references import format_fields, is_local_context, parse_fields
@@ -21,7 +22,6 @@ from mpbake.spec.tables.target_tables import ATTRIBUTES, attributes_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Driver, Target
@@ -47,6 +47,7 @@ _MULTI_PLATFORM_OUTPUT = {"BUILDKIT_MULTI_PLATFORM": "1"}
 class DefinitionContext:
     """The inputs of a definition besides the plan: the `driver` of the node, and the history of the run.
 
+    - `root`: the folder of the plan.
     - `bases`: additional named contexts of targets, which refer to images that the run has published.
     - `built`: links that the run has built on the node. They come from the cache even if they set `no-cache` or `pull`.
     - `classic`: the engine has no containerd image store, so mpbake runs `docker push` after the build.
@@ -54,6 +55,7 @@ class DefinitionContext:
     """
 
     driver: Driver
+    root: Path = Path()
     classic: bool = False
     bases: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     built: Collection[Target] = ()
@@ -300,7 +302,7 @@ def load_definition(piece: BuildPiece, platform: Platform, context: DefinitionCo
 def _pushed_by_engine(piece: BuildPiece, context: DefinitionContext) -> dict[str, str]:
     """Return the output for the `docker` driver: it stores the image and, except in the classic store, pushes."""
     options = {name: value for name, value in piece.target.push_options.items() if name != "store"}
-    push = {} if context.classic else {"name": ",".join(upload_tags(piece.target)), "push": "true"}
+    push = {} if context.classic else {"name": ",".join(upload_tags(piece.target, context.root)), "push": "true"}
     return {"type": "image", **push, **options}
 
 

@@ -14,7 +14,7 @@ from mpbake.buildkit.bake.progress import operation_target
 from mpbake.buildkit.registry.hints import RIGHTS_HINT, SERVER_ERROR_HINT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from mpbake.buildkit.bake.progress import FailedOperation, Progress
     from mpbake.model.steps import CheckPiece
@@ -74,6 +74,7 @@ _LONGEST = 2000
 _LOST_RESULT = re.compile(r"snapshot \S+ does not exist: not found$")
 _COLLIDED = re.compile(r'image "[^"]+": already exists$')
 _TARGET_PREFIX = re.compile(r"target (\S+): ")
+"""The name of a target before BuildKit's message, which newer buildx prints (0.36, not 0.13)."""
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
 _COMMAND = re.compile(r"\s*(?:::|##\[)")
@@ -87,27 +88,29 @@ def build_error(
     log: str,
     check: CheckPiece | None = None,
     *,
+    own: Collection[str] = (),
     dockerfiles: Mapping[str, str] = MappingProxyType({}),
 ) -> MpbakeError:
     """Return the error of a failed build: BuildKit's message, lines of the Dockerfile, the last output, and a hint.
 
     If the build was for a check, `check` is that check. The Dockerfile that mpbake writes for a check is not shown.
+    `own` has the names of the targets that the call builds for themselves; the error names other targets at fault.
     `dockerfiles` holds the path of each target's Dockerfile.
     """
     text = _last_error(progress.text)
     failed = progress.failed
     # With `call = "check"`, buildx prints no error of its own.
-    message = _first_line(text if text.strip() or failed is None else failed.error)
+    named, message = _split(text if text.strip() or failed is None else failed.error)
     kind, hint = _kind(message, failed)
     if check is not None and check.check.target and _NO_STAGE.search(message):
         written = f'checks = [{{ target = "{check.check.target}" }}]'
         hint = f"{written} of target {check.target.name}: no such stage in its Dockerfile"
-    lines = [message]
+    lines = [f"target {named}: {message}" if named and named not in own else message]
     if kind is BuildFailed and failed is not None and failed.tail:
         lines += [f"output of {one_line(failed.name)}:", *(f"  {_quoted(line)}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
-        place = _place(excerpt["file"], dockerfiles, _suspects(message, progress))
+        place = _place(excerpt["file"], dockerfiles, _suspects(named, progress))
         lines += [f"in {place}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     lines.append(f"log: {log}")
     return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
@@ -122,15 +125,14 @@ def _place(file: str, dockerfiles: Mapping[str, str], suspects: Iterable[str]) -
     return one_line(f"{next(iter(paths))}:{line}") if len(paths) == 1 else file
 
 
-def _suspects(message: str, progress: Progress) -> Iterator[str]:
+def _suspects(named: str, progress: Progress) -> Iterator[str]:
     """Yield the targets that may be at fault in a call with several targets, the most likely target first.
 
-    The target in buildx's message comes first, then the target of the failed operation. Otherwise the only target whose
-    Dockerfile was read is at fault, since targets that link to this target wait.
+    `named` is the target in buildx's message, and comes first. The target of the failed operation follows. Otherwise
+    the only target whose Dockerfile was read is at fault, since targets that link to this target wait.
     """
-    named, failed = _TARGET_PREFIX.match(message), progress.failed
-    yield from (named[1],) if named else ()
-    yield from (operation_target(failed.name),) if failed else ()
+    yield from (named,) if named else ()
+    yield from (operation_target(progress.failed.name),) if progress.failed else ()
     yield from map(operation_target, progress.reading) if len(progress.reading) == 1 else ()
 
 
@@ -222,8 +224,15 @@ def _last_error(text: str) -> str:
 
 
 def _first_line(text: str) -> str:
+    return _split(text)[1]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return the target that buildx names in its message, or an empty text, and BuildKit's message on the same line."""
     line = next((line for line in text.splitlines() if line.strip()), "the build failed without a message")
-    return line.removeprefix("failed to solve: ").strip()
+    named = _TARGET_PREFIX.match(line)
+    message = line[named.end() :] if named else line
+    return named[1] if named else "", message.removeprefix("failed to solve: ").strip()
 
 
 def is_registry_error(message: str) -> bool:

@@ -19,13 +19,16 @@ class StallWatch:
 
     If the build loads an image into the engine in use, the engine must answer too: `loads` says so. `half` is half of
     the stall-timeout in seconds. After this time without output, the node and the engine each have the same time to
-    answer. With 0 there is no check.
+    answer. With 0 there is no check. `daemons` are the BuildKits of the node that ran when the build started. If none
+    of them serves a client any more, the build is lost, even if another BuildKit of the node answers.
     """
 
     nodes: ReadyNodes
     node: Node
     half: float
     loads: bool
+    daemons: frozenset[str] = frozenset()
+    _is_disconnected: bool = False
     _engine_error: Unreachable | None = None
 
     @property
@@ -37,8 +40,15 @@ class StallWatch:
         """Return the error of the engine in use, if the engine is the reason for the stall."""
         return self._engine_error
 
+    def is_disconnected(self) -> bool:
+        """Whether the build was lost although its node answers."""
+        return self._is_disconnected
+
     def _is_alive(self) -> bool:
         if not self.nodes.answers_at_last(self.node, self.half):
+            return False
+        self._is_disconnected = not self.nodes.serves(self.node, self.daemons)
+        if self._is_disconnected:
             return False
         self._engine_error = self.nodes.engine_error(self.half) if self.loads else None
         return self._engine_error is None

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
 from mpbake.base.text import one_line
 from mpbake.buildkit.builders.changes import entry_action, node_changes
+from mpbake.buildkit.builders.emulation import install_emulators
 from mpbake.buildkit.builders.registration import register, unregister
+from mpbake.buildkit.builders.replacement import check_replacement
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.services import errors_of, find_own_resource, side_by_side, start_node
 from mpbake.model.node_resources import context_name, keeps_cache, resource_kind
-from mpbake.model.node_state import Action
+from mpbake.model.node_state import Action, ResourceKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,16 +36,19 @@ def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[
     of the survey and of the changes.
     """
     with workspace.locked(builder.name):
-        state = survey_builder(workspace.services, builder, workspace.plan)
+        platforms = workspace.platforms.get(builder.name, ())
+        state = survey_builder(workspace.services, builder, workspace.plan, platforms)
         announce(state)
         if not state.changes:
             return state
         usable = [node for node in state.nodes if not node.trouble]
         results = side_by_side(lambda node: _bring_up_node(workspace, node, state.changes), usable)
         errors, warnings = errors_of(results), [result for result in results if isinstance(result, tuple)]
+        running = [node.node for node, result in zip(usable, results, strict=True) if isinstance(result, tuple)]
+        emulation_errors = install_emulators(workspace, builder, running, platforms)
         entry_warnings, entry_errors = _apply_to_entry(workspace, state, errors)
         every_warning = dict.fromkeys([*state.warnings, *chain.from_iterable(warnings), *entry_warnings])
-        every_error = _without_repeats([*state.errors, *errors, *entry_errors])
+        every_error = _without_repeats([*state.errors, *errors, *entry_errors, *emulation_errors])
         return replace(state, warnings=tuple(every_warning), errors=every_error)
 
 
@@ -77,7 +82,7 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
     manager = workspace.services.manager(node)
     if manager is None:
         return ()
-    if not any(change.node is node for change in changes):
+    if not any(change.node is node and change.kind is not ResourceKind.EMULATORS for change in changes):
         return _record(workspace, [node])
     with workspace.node_locked(node):
         start = NodeStart.of(node, lambda activity: workspace.progress(node.id, activity))
@@ -89,7 +94,9 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
             manager.fetch(node, start)
         if action in {Action.CREATE, Action.DEPLOY}:
             manager.prepare(node)
-        if action is Action.REPLACE:  # after the pull: if there is no image for a new resource, the old one stays
+        if action is Action.REPLACE and made is not None:
+            # First pull and check: if the new resource cannot be made, the old one stays.
+            check_replacement(workspace, node, manager, made)
             _remove_idle(node, manager)
         elif made is not None:
             manager.resume(node, made)
@@ -122,7 +129,7 @@ def _has_contexts(workspace: BuilderWorkspace, builder: Builder) -> bool:
 def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
     """Stop the containers of `builder` in which no build runs, and return errors.
 
-    The next run starts the containers again.
+    The next run starts the containers again. Other nodes keep running, and a message says so.
     """
     with workspace.locked(builder.name):
         return errors_of(side_by_side(lambda node: _stop_node(workspace, node), builder.nodes))
@@ -131,6 +138,8 @@ def stop(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
 def _stop_node(workspace: BuilderWorkspace, node: Node) -> None:
     manager = workspace.services.manager(node)
     if manager is None or not manager.can_stop:
+        remedy = f"; to free its resources, run: mpbake builders rm {node.builder}" if manager else ""
+        workspace.say(f"{node.id}: keeps running: mpbake stops containers only{remedy}")
         return
     made = idle_resource(node, manager)
     if made is None or manager.is_stopped(made):

@@ -42,7 +42,9 @@ def node_changes(state: NodeState) -> Iterator[Change]:
     made, name = state.made, resource_name(node)
     if made is None:
         reason = (
-            "if it does not exist: only the context can show that" if state.context is False else "it does not exist"
+            "unless it exists, which only the docker context can show"
+            if state.context is False
+            else "it does not exist"
         )
         yield _creation(state, name, reason)
     elif names := _drifted_names(state, made):
@@ -101,7 +103,7 @@ def _entry_changes(builder: Builder, stored: StoredBuilder | None, declared: Sto
         return
     name = builder.name.lower()
     if declared is None:
-        reason = "it is the engine's own builder now, which needs no entry in buildx's store"
+        reason = "the builder has the `docker` driver now, which needs no entry in buildx's store"
         before = Drift(name="driver", before=stored.driver if stored else "", after=str(builder.driver))
         yield Change(action=Action.REMOVE, kind=ResourceKind.ENTRY, name=name, reason=reason, differences=(before,))
     elif stored is None:

@@ -13,8 +13,10 @@ from mpbake.model.node_resources import resource_kind
 from mpbake.model.node_state import Action, NodeRow, ResourceKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from mpbake.base.platforms import Platform
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.buildkit.nodes.services import NodeServices
@@ -26,12 +28,15 @@ _SHARED_DRIFT = {"driver", "order"}
 """Differences of an entry that concern all nodes of the builder."""
 
 
-def inventory(services: NodeServices, builder: Builder, plan: Path) -> list[NodeRow]:
-    """Return a row for each declared node of a builder, without changes.
+def inventory(
+    services: NodeServices, builder: Builder, plan: Path, platforms: Sequence[Platform] = ()
+) -> list[NodeRow]:
+    """Return a row for each declared node of a builder, without changes; parameters as in `survey_builder`."""
+    return node_rows(services, survey_builder(services, builder, plan, platforms))
 
-    `plan` is the file that declares the builder.
-    """
-    state = survey_builder(services, builder, plan)
+
+def node_rows(services: NodeServices, state: BuilderState) -> list[NodeRow]:
+    """Return a row for each node of a surveyed builder. Nodes are asked, but neither created nor started."""
     results = side_by_side(lambda node: _row(services, state, node), state.nodes)
     return [
         result
@@ -74,7 +79,7 @@ def _drift(builder: BuilderState, node: Node) -> tuple[str, ...]:
     """Return the names of the differences from the plan in the resource, the docker context, and buildx's entry."""
     own = [change for change in builder.changes if change.node is node]
     names = [difference.name for change in own for difference in change.differences]
-    names += [change.kind.value for change in own if change.kind is ResourceKind.CONTEXT]
+    names += [change.kind.value for change in own if change.kind in {ResourceKind.CONTEXT, ResourceKind.EMULATORS}]
     entry = [change for change in builder.changes if change.kind is ResourceKind.ENTRY]
     in_entry = [difference.name for change in entry for difference in change.differences]
     prefix = f"{node.buildx_name}: "

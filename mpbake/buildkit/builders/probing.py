@@ -27,20 +27,20 @@ def probe_nodes(
     `plan` is the file that declares the nodes.
     """
     builders = dict.fromkeys(target.builder for target in targets)
-    rows = [row for builder in builders for row in _rows(services, builder, targets, plan)]
+    rows = [row for builder in builders for row in _probed_rows(services, builder, targets, plan)]
     facts = {row.node.id: _facts(row) for row in rows if row.reported or row.silent}
     return facts, tuple(_note(row) for row in rows if not row.reported)
 
 
-def _rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
+def _probed_rows(services: NodeServices, builder: Builder, targets: Sequence[Target], plan: Path) -> list[NodeRow]:
     try:
-        settled = _with_settled_driver(services, builder, targets)
+        settled = with_settled_driver(services, builder, targets)
     except Unreachable as error:  # the driver of the default builder depends on the engine
         return [unusable_row(node, str(error), silent=True) for node in builder.nodes]
     return inventory(services, settled, plan)
 
 
-def _with_settled_driver(services: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
+def with_settled_driver(services: NodeServices, builder: Builder, targets: Sequence[Target]) -> Builder:
     """Return `builder` with the driver that a run would use, if the driver depends on the engine.
 
     Raises Unreachable.

@@ -168,6 +168,7 @@ def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal)
     node, kept = made.node(removal.builder), False
     with workspace.node_locked(node):
         try:
+            _check_cluster(workspace, made, node)
             same = _same_resource(workspace, node, removal.namesakes(node))
             if same:
                 workspace.say(f"{node.id}: its {resource_word(node)} stays, since {same.id} uses it")
@@ -184,6 +185,15 @@ def _remove_made(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal)
     return kept
 
 
+def _check_cluster(workspace: BuilderWorkspace, made: MadeNode, node: Node) -> None:
+    """Check that the cluster in use is the one in which a recorded node was created. Raises Unreachable."""
+    current = workspace.services.records.cluster_of(node) if made.cluster else ""
+    if current not in {"", made.cluster}:
+        clusters = f"it was made in the cluster {one_line(made.cluster)}, and kubectl uses {one_line(current)}"
+        hint = "choose the context of that cluster: kubectl config use-context NAME"
+        raise Unreachable(f"{node.id}: {clusters}", hint=hint)
+
+
 def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
     """Forget a node that does not answer, if `forget` is set or nothing was created. Otherwise raise Unreachable.
 
@@ -192,7 +202,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
     node = made.node(removal.builder)
     if removal.forget:
         _remove_context(workspace, made, removal)
-        where = one_line(made.engine) or "the engine in use"
+        where = one_line(made.cluster or made.engine) or node.driver.rules.endpoint.when_empty
         remains = ", ".join(_possible_remains(node))
         workspace.say(f"{node.id}: does not answer, and is forgotten; {where} may still have: {remains}")
         return
@@ -252,13 +262,16 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
         with_cache = "its cache stays" if stays or cache is CacheRemoval.FOREIGN else "and its cache"
         workspace.say(f"{node.id}: {word} removed, {with_cache}")
         _report_foreign(workspace, node, cache)
-    elif recorded and not stays and not removal.namesakes(node):
+        return removal.keep_state and bool(volume_name(node))
+    for leftover in manager.remove_leftovers(node):
+        workspace.say(f"{node.id}: {leftover} removed, which was left of its {word}")
+    if recorded and not stays and not removal.namesakes(node):
         # If there is a namesake, a cache with this name may belong to the namesake on the same engine.
         cache = manager.forget_cache(node)
         if cache is CacheRemoval.REMOVED:
             workspace.say(f"{node.id}: its {word} was gone; its cache is removed")
         _report_foreign(workspace, node, cache)
-    return removal.keep_state and bool(volume_name(node)) and (recorded or made is not None)
+    return removal.keep_state and bool(volume_name(node)) and recorded
 
 
 def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:

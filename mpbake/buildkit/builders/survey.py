@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, Unreachable, UsageError
 from mpbake.buildkit.builders.changes import builder_changes
+from mpbake.buildkit.builders.emulation import emulator_changes
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances.buildx_store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
@@ -16,8 +17,10 @@ from mpbake.model.node_state import NodeState, StoredBuilder
 from mpbake.resolve import DEFAULT_BUILDER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from mpbake.base.platforms import Platform
     from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.services import NodeServices
@@ -48,10 +51,13 @@ class _NodeSurvey:
     error: MpbakeError | None = None
 
 
-def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> BuilderState:
+def survey_builder(
+    services: NodeServices, builder: Builder, plan: Path, platforms: Sequence[Platform] = ()
+) -> BuilderState:
     """Return the state of `builder`. `plan` is the file that declares the builder.
 
-    If there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
+    `platforms` are those that the plan builds there: a builder that installs emulators must be able to build them. If
+    there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
     """
     results = side_by_side(lambda node: _survey_node(services, node), builder.nodes)
     surveys = [
@@ -67,11 +73,12 @@ def survey_builder(services: NodeServices, builder: Builder, plan: Path) -> Buil
         errors.append(error)
         unclear.append("its entry in buildx's store")
     nodes = tuple(survey.state for survey in surveys)
+    emulators, open_emulators = emulator_changes(services, builder, nodes, platforms)
     return BuilderState(
         builder=builder,
         nodes=nodes,
-        changes=builder_changes(builder, nodes, stored, declared),
-        unclear=tuple(unclear),
+        changes=(*builder_changes(builder, nodes, stored, declared), *emulators),
+        unclear=(*unclear, *open_emulators),
         warnings=tuple(warning for node in nodes for warning in node.warnings),
         errors=tuple(dict.fromkeys(errors)),
     )
@@ -83,7 +90,7 @@ def _failed_survey(node: Node, error: MpbakeError) -> _NodeSurvey:
 
 
 def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
-    """Return the state of one node. Raises an error if the state cannot be found."""
+    """Return the state of one node. Raises an error if the state is unknown."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
     warnings = back_end_of(node).check(node, services.now, services.environment)
@@ -158,7 +165,7 @@ def has_entry(builder: Builder) -> bool:
 def _foreign(builder: Builder) -> UsageError:
     name = builder.name.lower()
     return UsageError(
-        f"{builder.name}: a builder {name} is in buildx's store that mpbake did not make; it stays unchanged",
-        hint="rename yours, use that one (external = true), or remove it and keep what it uses: "
+        f"{builder.name}: mpbake did not make the builder {name} in buildx's store, and leaves it unchanged",
+        hint="rename your builder, use the existing one (external = true), or remove only its entry: "
         f"docker buildx rm --keep-daemon {name}",
     )

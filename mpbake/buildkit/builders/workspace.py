@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import LockHeld
@@ -11,10 +11,11 @@ from mpbake.model.node_resources import resource_name
 from mpbake.run.state.locks import WAITING, hold_lock, hold_node_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mpbake.base.platforms import Platform
     from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.model.node_state import NodeResource
@@ -26,10 +27,11 @@ _IDLE_PAUSE = 0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuilderWorkspace:
-    """The tools for changes of builders.
+    """The services and reports that a change of builders needs.
 
     `plan` is the file that declares the builders; `say` reports a finished action. `progress` receives the ID of a node
-    that is starting, and the node's current activity; calls may be frequent.
+    that is starting, and the node's current activity; calls may be frequent. `platforms` are those that the plan builds
+    on each builder, by the name of the builder.
     """
 
     services: NodeServices
@@ -37,6 +39,7 @@ class BuilderWorkspace:
     say: Callable[[str], None]
     progress: Callable[[str, str], None]
     cancelled: Callable[[], bool] = lambda: False
+    platforms: Mapping[str, Sequence[Platform]] = field(default_factory=dict)
 
     def locked(self, builder: str) -> AbstractContextManager[None]:
         """Prevent other processes from changing a builder during the block."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cause:
-    """A cause of a failure, and what the user can do about it.
+    """A cause of a failure: its pattern in docker's output, the message, and the hint.
 
     These placeholders are replaced in `message` and `hint`:
 
@@ -148,7 +148,7 @@ def is_refused(output: str) -> bool:
 
 
 def is_no_buildkit(message: str) -> bool:
-    """Whether the error of a node says that the node's image contains no BuildKit. If so, waiting does not help."""
+    """Whether the error of a node means that its image contains no BuildKit. If so, waiting does not help."""
     return NO_BUILDKIT.message in message
 
 

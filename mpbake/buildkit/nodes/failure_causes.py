@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlsplit
 from mpbake.base.errors import Unreachable
 from mpbake.base.text import one_line, without_colour
 from mpbake.buildkit.nodes.causes import FAR, IN_USE, NO_ENGINE
-from mpbake.model.node_resources import context_name
+from mpbake.model.node_resources import docker_command
 
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Causes
@@ -52,7 +52,7 @@ def unreachable_by(causes: Causes, node: Node, completed: Completed, complaint: 
 
 
 def error_output(completed: Completed, complaint: str = "") -> str:
-    """Return the text that says why a command failed."""
+    """Return the text of a command's output that contains the reason of its failure."""
     return "no answer in time" if completed.timed_out else complaint or completed.stderr or completed.error
 
 
@@ -64,7 +64,7 @@ def explain_engine(output: str) -> tuple[str, str]:
     for cause in FAR if host else IN_USE:
         if cause.pattern.search(plain):
             return f"{cause.message.format(host=host)} ({error})", cause.hint.format(host=host)
-    return f"the Docker engine does not answer: {error or 'it says nothing'}", NO_ENGINE
+    return f"the Docker engine does not answer: {error or 'docker gives no reason'}", NO_ENGINE
 
 
 def node_text(node: Node) -> str:
@@ -92,14 +92,6 @@ def ssh_command(node: Node, *command: str) -> list[str]:
     user = ["-l", url.username] if url.username else []
     options = ["-o", "BatchMode=yes", "-o", f"ConnectTimeout={_CONNECT_SECONDS}"]
     return ["ssh", *options, *port, *user, "--", url.hostname or "", *command]
-
-
-def docker_command(node: Node) -> str:
-    """Return the docker command for the engine of `node`."""
-    engine = context_name(node) or node.engine
-    if not engine or not (node.deploy or node.driver.rules.endpoint.is_engine):
-        return "docker"
-    return one_line(shlex.join(["docker", "-H" if "://" in engine else "--context", engine]))
 
 
 def _is_far(node: Node) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.buildkit.nodes.failure_causes import docker_command
 from mpbake.model.marks import VOLUME_LABEL
-from mpbake.model.node_resources import context_name, resource_word
+from mpbake.model.node_resources import context_name, docker_command, resource_word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +27,7 @@ def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> No
     """
     if resource is not None and not resource.mark:
         raise UsageError(
-            f"{node.id}: a {resource_word(node)} {resource.name} exists that mpbake did not make; it stays unchanged",
+            f"{node.id}: mpbake did not make the {resource_word(node)} {resource.name}, and leaves it unchanged",
             hint="rename the builder or the node, use its builder (external = true), "
             f"or remove it: {remove} {resource.name}",
         )
@@ -39,6 +38,6 @@ def check_volume(node: Node, name: str, labels: Mapping[str, str] | None) -> Non
     """Raise UsageError if a volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
     if labels is not None and VOLUME_LABEL not in labels:
         raise UsageError(
-            f"{node.id}: a volume {name} exists that mpbake did not make; it stays unchanged",
+            f"{node.id}: mpbake did not make the volume {name}, and leaves it unchanged",
             hint=f"rename the builder or the node, or remove the volume: {docker_by_hand(node)} volume rm {name}",
         )

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
-from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.buildkit.nodes.drivers.table import back_end_of, cluster_of
 from mpbake.buildkit.nodes.engines.contexts import Contexts
 from mpbake.buildkit.nodes.engines.engine import Engines, ask_engine
 from mpbake.buildkit.nodes.first_start import NodeStart, ignore_progress
-from mpbake.buildkit.nodes.instances.declaration import declare
+from mpbake.buildkit.nodes.instances.declaration import declare, for_run
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.records import Records, records_folder
 from mpbake.buildkit.nodes.services import find_own_resource, start_node
@@ -60,7 +60,7 @@ class ReadyNodes:
         self.engines = Engines(docker)
         self._environment = environment
         self._plan = plan
-        self._records = Records(folder=records_folder(environment))
+        self._records = Records(folder=records_folder(environment), cluster_of=partial(cluster_of, docker))
         self._instances = Instances(docker, folder, environment)
         self._contexts = Contexts(docker=docker)
         self._now = now
@@ -170,6 +170,16 @@ class ReadyNodes:
         """
         return any(self.answers(node, seconds) for seconds in self._attempts(timeout))
 
+    def daemons(self, node: Node) -> frozenset[str]:
+        """Return an id of each running BuildKit that may work on the next build of `node`; empty if unknown."""
+        manager = None if node.external else back_end_of(node).manager(self._docker)
+        return manager.daemons(node) if manager else frozenset()
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:
+        """Whether one of the `daemons` of `node` still runs and has a client; True if unknown."""
+        manager = back_end_of(node).manager(self._docker) if daemons else None
+        return manager is None or manager.serves(node, daemons)
+
     def engine_error(self, timeout: float) -> Unreachable | None:
         """Return why the engine in use does not answer within `timeout` seconds; None if the engine answers.
 
@@ -227,7 +237,7 @@ class ReadyNodes:
                 manager.fetch(node, start)
                 manager.prepare(node)
             warnings = () if made else self._records.add(node.builder, [node], self._plan)
-            ready = start_node(self._instances, manager, self._instances.write(node), start)
+            ready = start_node(self._instances, manager, self._instances.write(for_run(node)), start)
         return replace(ready, note=_note(made), warnings=(*warnings, *_drift(node, made)))
 
 

@@ -20,7 +20,7 @@ from mpbake.model.plan import Driver, Node
 from mpbake.run.state.locks import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from mpbake.model.plan import Builder
 
@@ -37,6 +37,7 @@ class MadeNode:
 
     `engine` is the docker context or URL of the node's engine. `context` is the docker context that mpbake created for
     the node. `place` says where the resource is, in addition to the engine, such as the namespace of a kubernetes node.
+    `cluster` is the URL of the Kubernetes cluster; empty if it is unknown or there is none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class MadeNode:
     engine: str
     context: str = ""
     place: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cluster: str = ""
 
     def node(self, builder: str) -> Node:
         """Return a node with all values that are needed to find the resource."""
@@ -68,29 +70,36 @@ class Record:
     def undeclared(self, builder: Builder | None) -> tuple[MadeNode, ...]:
         """Return the recorded nodes that `builder` no longer declares in the recorded form.
 
-        A node that `builder` does declare may still use the same resource.
+        A node that `builder` does declare may still use the same resource. A node in several clusters is declared in
+        all of them.
         """
         declared = {_made(node) for node in builder.nodes} if builder else set()
-        return tuple(made for made in self.nodes if made not in declared)
+        return tuple(made for made in self.nodes if replace(made, cluster="") not in declared)
 
 
 def record_of(builder: Builder, plan: Path, before: Record | None) -> Record:
     """Return a record of `builder`. The nodes in the earlier record `before` are kept until they are removed."""
-    return _record(builder.name, builder.nodes, plan, before)
+    return _record(builder.name, map(_made, builder.nodes), plan, before)
 
 
-def _record(builder: str, made: Iterable[Node], plan: Path, before: Record | None) -> Record:
-    nodes = dict.fromkeys([*(before.nodes if before else ()), *map(_made, made)])
-    return Record(builder=builder, plan=str(plan), nodes=tuple(nodes))
+def _record(builder: str, made: Iterable[MadeNode], plan: Path, before: Record | None) -> Record:
+    nodes = dict.fromkeys([*(before.nodes if before else ()), *made])
+    of_clusters = {replace(node, cluster="") for node in nodes if node.cluster}
+    return Record(builder=builder, plan=str(plan), nodes=tuple(node for node in nodes if node not in of_clusters))
 
 
-def _made(node: Node) -> MadeNode:
+def _no_cluster(_: Node) -> str:
+    return ""
+
+
+def _made(node: Node, cluster: str = "") -> MadeNode:
     return MadeNode(
         name=node.name,
         driver=str(node.driver),
         engine=engine_of(node),
         context=context_name(node),
         place=place_of(node),
+        cluster=cluster,
     )
 
 
@@ -109,9 +118,13 @@ class Unreadable:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Records:
-    """The records of this user. An invalid file counts as no record; `unreadable` lists such files."""
+    """The records of this user. An invalid file counts as no record; `unreadable` lists such files.
+
+    `cluster_of` returns the URL of the Kubernetes cluster in which a node is created; empty if unknown or none.
+    """
 
     folder: Path
+    cluster_of: Callable[[Node], str] = _no_cluster
 
     def read(self, builder: str, plan: Path) -> Record | None:
         """Return the record of a builder of a plan; None if there is none."""
@@ -134,15 +147,15 @@ class Records:
         file was moved: the record of `plan` takes over all nodes of the other record. Nodes that all plans share are
         not recorded, since no plan may remove such nodes.
         """
-        nodes = [node for node in nodes if not back_end_of(node).is_shared(node)]
-        if not nodes:
+        created = [_made(node, self.cluster_of(node)) for node in nodes if not back_end_of(node).is_shared(node)]
+        if not created:
             return ()
         try:
             with self._locked():
                 before = self._read(self._path(builder, plan))
                 if isinstance(before, Unreadable):
                     return (str(before),)
-                record = _record(builder, nodes, plan, before)
+                record = _record(builder, created, plan, before)
                 moved = [other for other in self._namesakes(builder, plan) if _was_moved(other, record)]
                 earlier = [made for other in moved for made in other.nodes]
                 self.write(replace(record, nodes=tuple(dict.fromkeys([*earlier, *record.nodes]))))
@@ -242,17 +255,16 @@ def _parse_record(document: dict[str, Any]) -> Record:
     if document["format"] != _FORMAT:
         raise ValueError(document["format"])
     nodes = tuple(_parse_node(**node) for node in document["nodes"])
-    return Record(builder=_text(document["builder"]), plan=_text(document["plan"]), nodes=nodes)
+    return Record(builder=_checked_text(document["builder"]), plan=_checked_text(document["plan"]), nodes=nodes)
 
 
-def _parse_node(name: Any, driver: Any, engine: Any, context: Any = "", place: Any = None) -> MadeNode:
-    options = {_text(option): _text(value) for option, value in (place or {}).items()}
-    return MadeNode(
-        name=_text(name), driver=str(Driver(driver)), engine=_text(engine), context=_text(context), place=options
-    )
+def _parse_node(*, name: Any, driver: Any, place: Any = None, **more: Any) -> MadeNode:
+    options = {_checked_text(option): _checked_text(value) for option, value in (place or {}).items()}
+    texts = {field: _checked_text(value) for field, value in more.items()}
+    return MadeNode(name=_checked_text(name), driver=str(Driver(driver)), place=options, **texts)
 
 
-def _text(value: Any) -> str:
+def _checked_text(value: Any) -> str:
     """Return `value` if it is text. Raises TypeError."""
     if not isinstance(value, str):
         raise TypeError(value)

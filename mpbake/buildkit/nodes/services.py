@@ -6,18 +6,20 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.base.limits import affordable_threads
 from mpbake.buildkit.nodes.causes import is_no_buildkit, is_paused
-from mpbake.buildkit.nodes.drivers.table import back_end_of
+from mpbake.buildkit.nodes.drivers.table import back_end_of, cluster_of
 from mpbake.buildkit.nodes.engines.contexts import Contexts
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.instances.instances import Instances
 from mpbake.buildkit.nodes.node_errors import hint_from_log
 from mpbake.buildkit.nodes.records import Records, records_folder
+from mpbake.buildkit.nodes.start_watch import StartWatch
 from mpbake.buildkit.process.docker import Docker
 from mpbake.buildkit.process.environment import child_environment
 
@@ -86,7 +88,7 @@ def services_for(
         contexts=Contexts(docker=docker),
         instances=Instances(docker, scratch, environment),
         store=BuildxStore(folder=store_folder(environment)),
-        records=Records(folder=records_folder(environment)),
+        records=Records(folder=records_folder(environment), cluster_of=partial(cluster_of, docker)),
         now=now,
     )
 
@@ -112,14 +114,17 @@ def find_own_resource(contexts: Contexts, manager: ResourceManager, node: Node) 
 def start_node(instances: Instances, manager: ResourceManager, instance: ReadyNode, start: NodeStart) -> ReadyNode:
     """Start a node and wait for an answer, as long as the node is starting and `start` has time.
 
-    buildx itself stops waiting after about 15 seconds for a container, and after 2 minutes in a cluster. Raises
-    Unreachable with the last lines of the node's log.
+    buildx itself stops waiting after about 15 seconds for a container, and after 2 minutes in a cluster, whatever the
+    reason. Raises Unreachable with the last lines of the node's log.
     """
+    watch = StartWatch(manager=manager, node=instance.node)
     while True:
         try:
             manager.wait(instance.node, start)
-            return instances.boot(instance, start)
+            return instances.boot(instance, start, watch.watch)
         except Unreachable as error:
+            if blocked := watch.error:
+                raise _with_log(manager, instance.node, blocked) from None
             if start.is_over or is_no_buildkit(error.message) or not manager.is_starting(instance.node):
                 raise _with_log(manager, instance.node, error) from None
         start.tell("waiting for BuildKit to answer")

@@ -1,11 +1,14 @@
 """Commands of docker: supervised processes with deadlines, cancelling and redaction.
 
-Two ways lead to docker. Both take the docker command and its context or host from python-on-whales, and keep the same
-guarantees: an own session without a terminal, an exact environment, an entry in the register that the watchdog reads,
-an end by `cancel`, by the deadline or after a stall, and errors without secrets.
+mpbake starts docker in two ways. `call` and `follow` use the typed API of python-on-whales, whose parameter
+`client_call` starts the launcher (see `launcher`). `run` starts docker directly.
 
-`call` and `follow` use the typed API of python-on-whales; its `client_call` starts the launcher (see `launcher`). `run`
-starts docker directly.
+In both ways, python-on-whales provides the docker command and its context or host. Both ways give the same guarantees:
+
+- the process has a session of its own without a terminal, and exactly the environment that mpbake sets;
+- the watchdog's register has an entry for the process;
+- `cancel`, the deadline or a stall ends the process;
+- errors contain no secrets.
 
 | call | through python-on-whales | reason if not |
 |---|---|---|
@@ -25,7 +28,9 @@ starts docker directly.
 | remove images of a run that ends | no, `clean` | must run after `cancel`, and stop after a short time |
 | pull of a node's image | no, `run` | its progress is drawn on a terminal |
 | whether an engine has a node's image | no, `run` | `image.exists` lacks `--`, and fails on an answer it cannot read |
-| container, volume, context inspect | no, `run` | the models drop or refuse what older and newer engines say |
+| container, volume, context inspect | no, `run` | the models drop or refuse fields of older and newer engines |
+| install emulators | no, `run` | users can run the same words by hand |
+| version of the docker command | no, `run` | `version` fails if no engine answers |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
 | container logs | no, `run` | both streams are needed |
@@ -303,7 +308,7 @@ class Docker:
             time.sleep(min(left, _PAUSE_STEP))
 
     def cancel(self) -> None:
-        """Interrupt every running command, then kill commands that do not end. A second call kills at once."""
+        """Interrupt every running command, and later kill commands that still run. A second call kills immediately."""
         self._cancelled += 1
         if self._cancelled > 1:
             self._processes.signal_all(signal.SIGKILL)

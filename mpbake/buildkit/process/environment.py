@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
     from mpbake.model.plan import Node, Target
 
-# Variables by which docker finds programs, files, the engine, credentials and the network. A test compares
+# Variables by which docker, kubectl and their login plugins find programs, files, the engine, the cluster, credentials
+# and the network. In a pod, KUBERNETES_SERVICE_… names the cluster of the pod's service account. A test compares
 # the list with docs/environment.md.
 CHILD_VARIABLES = (
+    "AAD_LOGIN_METHOD",
     "ACTIONS_CACHE_SERVICE_V2",
     "ACTIONS_CACHE_URL",
     "ACTIONS_RESULTS_URL",
@@ -43,9 +45,19 @@ CHILD_VARIABLES = (
     "AWS_SESSION_TOKEN",
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_CLIENT_CERTIFICATE_PATH",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CONFIG_DIR",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TENANT_ID",
     "BUILDX_DEFAULT_POLICY",  # can reject a source, but cannot change an image
+    "CLOUDSDK_ACTIVE_CONFIG_NAME",
     "CLOUDSDK_CONFIG",
     "DBUS_SESSION_BUS_ADDRESS",
+    "DIGITALOCEAN_ACCESS_TOKEN",
     "DOCKER_API_VERSION",
     "DOCKER_AUTH_CONFIG",
     "DOCKER_CERT_PATH",
@@ -59,7 +71,10 @@ CHILD_VARIABLES = (
     "HOME",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "KUBECACHEDIR",
     "KUBECONFIG",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
     "LANG",
     "LOGNAME",
     "NO_PROXY",

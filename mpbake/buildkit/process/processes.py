@@ -142,7 +142,10 @@ class Processes:
 
 @contextlib.contextmanager
 def deadline(timeout: float | None, stop: Callable[[signal.Signals], None]) -> Iterator[threading.Event]:
-    """Call `stop` with SIGKILL if the block takes more than `timeout` seconds. Yield an event that is then set."""
+    """Call `stop` with SIGKILL if the block takes more than `timeout` seconds.
+
+    Yield an event that is set after the timeout.
+    """
     expired = threading.Event()
 
     def expire() -> None:

@@ -63,6 +63,10 @@ class Authorization:
         """Return the header that the registry last accepted for this access; empty before the first challenge."""
         return self._headers.get(access, "")
 
+    def has_login(self, access: RegistryAccess) -> bool:
+        """Whether the user has a login for this access. Raises BuildFailed as `Credentials.login` does."""
+        return bool(self._credentials.login(access.registry, access.path, access.actions))
+
     def answer(self, access: RegistryAccess, challenge: str, endpoint: Endpoint, hosts: Hosts, seconds: float) -> str:
         """Return the header that answers the challenge of a registry at `endpoint`; empty if there is no login.
 

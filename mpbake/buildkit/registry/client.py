@@ -8,6 +8,7 @@ import http
 import math
 import time
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -22,6 +23,7 @@ from mpbake.buildkit.registry.transport import NoResponse, NoResponseKind, Reque
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from mpbake.buildkit.registry.authorization import Authorization
     from mpbake.buildkit.registry.hosts import Hosts
@@ -50,6 +52,12 @@ _MAYBE_APPLIED = frozenset({408, 499})
 _OWN_ERRORS = frozenset({500, 501, 503})
 """Server errors after which a request is certainly not carried out, if the registry itself sends them, not a proxy."""
 _RATE_LIMITED = 429
+_DIGEST_INVALID = "DIGEST_INVALID"
+"""The code of an error about a digest. mpbake moves tags without a digest in the request, so the registry is at fault.
+
+A registry that stores files answers so if another push writes a link at that moment
+(https://github.com/distribution/distribution/issues/4489).
+"""
 _LARGEST_CONFIG = 16 * 1024 * 1024
 
 
@@ -99,7 +107,7 @@ class RegistryFailure:
     """Why a request to a registry failed.
 
     - `status`: the HTTP status of the response; 0 if there was no response.
-    - `detail`: the code and message of the registry's error.
+    - `code`: the code of the registry's error; `detail`: the code and the message.
     - `lost`: why there was no response.
     - `login_error`: why the user's login could not be read.
     - `not_applied`: True if the registry certainly did not carry out the request and never will.
@@ -108,6 +116,7 @@ class RegistryFailure:
 
     registry: str
     status: int = 0
+    code: str = ""
     detail: str = ""
     lost: NoResponse | None = None
     login_error: MpbakeError | None = None
@@ -116,8 +125,9 @@ class RegistryFailure:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether a retry is pointless: access denied, not found, invalid, or no readable login."""
-        return self.login_error is not None or (400 <= self.status < 500 and self.status != _RATE_LIMITED)
+        """Whether a retry cannot succeed: access denied, not found, invalid, or no readable login."""
+        is_temporary = self.status == _RATE_LIMITED or self.code == _DIGEST_INVALID
+        return self.login_error is not None or (400 <= self.status < 500 and not is_temporary)
 
     def retry_after(self, now: float) -> float:
         """Return the seconds to wait according to the Retry-After header, a number or a date; 0 for any other value."""
@@ -173,7 +183,7 @@ class RegistryClient:
     - `write_timeout`, `read_timeout`: seconds for a request that changes something, and for a request that only reads.
     - `pauses`: seconds to wait before each retry.
 
-    Every method except `probe` raises RequestFailed.
+    Every method raises RequestFailed, unless it says otherwise.
     """
 
     transport: Transport
@@ -225,7 +235,10 @@ class RegistryClient:
         self._send(request, repository, PUSH)
 
     def probe(self, repository: Repository) -> RegistryFailure | None:
-        """Start an upload to the repository and cancel the upload. Return the failure; None if uploads work."""
+        """Start an upload to the repository and cancel the upload. Return the failure; None if uploads work.
+
+        Raises nothing but Cancelled.
+        """
         try:
             response = self._attempt(Request(method="POST", url="blobs/uploads/"), repository, PUSH)
         except RequestFailed as error:
@@ -234,6 +247,20 @@ class RegistryClient:
             if location := response.headers.get("location"):
                 self._attempt(Request(method="DELETE", url=location), repository, PUSH)
         return None
+
+    def has_login(self, repository: Repository) -> bool:
+        """Whether the user has a login for pushes to the repository. Raises BuildFailed if it cannot be read."""
+        return self.authorization.has_login(repository.access(PUSH))
+
+    def server_time(self, registry: str) -> datetime | None:
+        """Return the date and time of a registry's server; None if the server does not say. Raises NoResponse."""
+        endpoint = self.hosts.endpoint(registry)
+        request = Request(method="GET", url=f"{endpoint.url}/v2/")
+        response = self.transport.send(request, endpoint.tls, endpoint.proxy, self.read_timeout)
+        try:
+            return parsedate_to_datetime(response.headers.get("date", "")).astimezone(UTC)
+        except (ValueError, TypeError):
+            return None
 
     # --- attempts -------------------------------------------------------------------------------------------------
 
@@ -285,6 +312,7 @@ class RegistryClient:
         return RegistryFailure(
             registry=repository.registry,
             status=response.status,
+            code=str(_first_error(response).get("code", "")),
             detail=self.redact(_detail(response)),
             not_applied=_is_not_applied(response),
             retry_header=response.headers.get("retry-after", ""),
@@ -308,7 +336,7 @@ def _is_retried(failure: RegistryFailure) -> bool:
     """Whether a retry may succeed, which is impossible after a timeout or a TLS error."""
     lost = failure.lost
     if lost is None:
-        return failure.status in _RETRIED
+        return failure.status in _RETRIED or failure.code == _DIGEST_INVALID
     return lost.kind is NoResponseKind.OTHER
 
 

@@ -107,14 +107,16 @@ class Credentials:
         if login := _entry(self._environment_logins(), key):
             return login
         config = self._config(folder)
-        helper = _text(_table(config, "credHelpers").get(key)) or _text(config.get("credsStore"))
-        return self._ask_helper(helper, key) if helper else _entry(_table(config, "auths"), key)
+        helper = _text_or_empty(_table_or_empty(config, "credHelpers").get(key)) or _text_or_empty(
+            config.get("credsStore")
+        )
+        return self._ask_helper(helper, key) if helper else _entry(_table_or_empty(config, "auths"), key)
 
     def _environment_logins(self) -> Mapping[str, Any]:
         """Return the logins in the variable DOCKER_AUTH_CONFIG, which CI servers set."""
         text = self._environment.get("DOCKER_AUTH_CONFIG", "")
         try:
-            return _table(dict(parse_json(text)), "auths") if text else {}
+            return _table_or_empty(dict(parse_json(text)), "auths") if text else {}
         except (ValueError, TypeError):
             raise BuildFailed("DOCKER_AUTH_CONFIG is not a JSON object", hint="correct or unset it") from None
 
@@ -145,7 +147,7 @@ class Credentials:
             answer = dict(parse_json(completed.stdout))
         except (ValueError, TypeError):
             raise BuildFailed(f"{command} get {key}: it does not print JSON", hint="run `docker login`") from None
-        name, secret = _text(answer.get("Username")), _text(answer.get("Secret"))
+        name, secret = _text_or_empty(answer.get("Username")), _text_or_empty(answer.get("Secret"))
         return Login(identity=secret) if name == _TOKEN_NAME else Login(name=name, password=secret)
 
 
@@ -167,12 +169,12 @@ def _entry(logins: Mapping[str, Any], key: str) -> Login:
     entry = logins.get(key) or next((login for name, login in logins.items() if _host(name) == _host(key)), None)
     if not isinstance(entry, dict):
         return Login()
-    name, password = _decoded(_text(entry.get("auth")))
+    name, password = _decoded(_text_or_empty(entry.get("auth")))
     return Login(
-        name=name or _text(entry.get("username")),
-        password=password or _text(entry.get("password")),
-        identity=_text(entry.get("identitytoken")),
-        bearer=_text(entry.get("registrytoken")),
+        name=name or _text_or_empty(entry.get("username")),
+        password=password or _text_or_empty(entry.get("password")),
+        identity=_text_or_empty(entry.get("identitytoken")),
+        bearer=_text_or_empty(entry.get("registrytoken")),
     )
 
 
@@ -188,10 +190,10 @@ def _host(name: str) -> str:
     return name.partition("://")[2].partition("/")[0] if "://" in name else name.partition("/")[0]
 
 
-def _table(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _table_or_empty(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     table = config.get(name)
     return table if isinstance(table, dict) else {}
 
 
-def _text(value: Any) -> str:
+def _text_or_empty(value: Any) -> str:
     return value if isinstance(value, str) else ""

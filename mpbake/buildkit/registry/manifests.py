@@ -71,7 +71,10 @@ def _image(entry: Mapping[str, Any], manifest: Mapping[str, Any], config: Mappin
 
 
 def _platform(stated: Mapping[str, Any] | None) -> Platform:
-    """Return the platform in an entry or config. Anybody can push an invalid platform, so it is returned as written."""
+    """Return the platform in an entry or config.
+
+    A push may contain an invalid platform, so it is returned as written.
+    """
     try:
         return platform_of_entry(stated or {})
     except ValueError:

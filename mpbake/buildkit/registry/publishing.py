@@ -51,7 +51,7 @@ class TagPublisher:
             except Cancelled as stop:
                 raise Cancelled(stop.message).with_moves(self._moves(step, moved, [tag])) from stop
             if failure is not None:
-                already = [other for other in tags[len(moved) + 1 :] if self._names(other, wanted[other])]
+                already = [other for other in tags[len(moved) + 1 :] if self._points_to(other, wanted[other])]
                 moves = self._moves(step, [*moved, *already], [tag] if is_unsure else [])
                 raise self._with_moves(failure.error(f"cannot move the tag {tag}"), moves)
             moved.append(tag)
@@ -72,7 +72,7 @@ class TagPublisher:
             is_moved = False
         return (None, False) if is_moved else (failure, not failure.not_applied)
 
-    def _names(self, tag: str, manifest: Manifest) -> bool:
+    def _points_to(self, tag: str, manifest: Manifest) -> bool:
         """Whether a tag that this run has not moved already points to `manifest`, for example after an earlier run."""
         try:
             return self.client.without_retries.digest(*_split(tag)) == manifest.digest

@@ -16,6 +16,7 @@ from mpbake.buildkit.nodes.services import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
 from mpbake.cli.loading import load_plan
 from mpbake.cli.named_builders import named_builders
+from mpbake.graph.emulators import wanted_platforms
 from mpbake.graph.preflight.buildx_versions import check_builders
 from mpbake.report.plan.builder_text import changes_summary, changes_text, inventory_text
 from mpbake.report.progress.pace import Pace
@@ -23,12 +24,11 @@ from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import block_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from mpbake.base.platforms import Platform
     from mpbake.buildkit.builders.survey import BuilderState
     from mpbake.buildkit.nodes.records import Record
-    from mpbake.buildkit.nodes.services import NodeServices
     from mpbake.cli.options import BuildersOptions
     from mpbake.cli.world import World
     from mpbake.model.plan import Builder, Plan
@@ -64,13 +64,13 @@ def _act(
 ) -> int:
     match options.action:
         case "plan":
-            return _plan(workspace.services, chosen, plan.file, options, world)
+            return _plan(workspace, chosen, options, world)
         case "up" | "stop" | "rm":
             return _change(workspace, _own(chosen, options), options, world)
         case "prune":
             return _prune(workspace, plan, options, world)
         case _:
-            return _list(workspace.services, chosen, plan.file, world)
+            return _list(workspace, chosen, world)
 
 
 def _change(workspace: BuilderWorkspace, own: tuple[Builder, ...], options: BuildersOptions, world: World) -> int:
@@ -93,26 +93,30 @@ def _remove(workspace: BuilderWorkspace, own: tuple[Builder, ...], options: Buil
     return _report_errors(errors, world)
 
 
-def _list(services: NodeServices, chosen: tuple[Builder, ...], plan: Path, world: World) -> int:
+def _list(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) -> int:
     """Print every node with its actual state. An unreachable node is a row of the table, not a failure."""
-    states = _for_each(lambda builder: inventory(services, builder, plan), chosen)
+    services, plan = workspace.services, workspace.plan
+    states = _for_each(lambda builder: inventory(services, builder, plan, _platforms(workspace, builder)), chosen)
     world.stdout.write(inventory_text(states))
     warnings = (warning for rows in states for row in rows for warning in row.warnings)
     world.stderr.writelines(f"warning: {warning}\n" for warning in dict.fromkeys(warnings))
     return 0
 
 
-def _plan(
-    services: NodeServices, chosen: tuple[Builder, ...], plan: Path, options: BuildersOptions, world: World
-) -> int:
+def _plan(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], options: BuildersOptions, world: World) -> int:
     """Print the changes that `up` would make."""
-    states = _for_each(lambda builder: survey_builder(services, builder, plan), chosen)
+    services, plan = workspace.services, workspace.plan
+    states = _for_each(lambda builder: survey_builder(services, builder, plan, _platforms(workspace, builder)), chosen)
     for state in states:
         world.stdout.write(changes_text(state.builder, state.changes, state.unclear))
     changes = [change for state in states for change in state.changes]
     unclear = [reason for state in states for reason in state.unclear]
     world.stdout.write(f"{changes_summary(changes, unclear)}\n")
     return _report_states(states, world) or (CHANGES if changes and options.detailed_exitcode else 0)
+
+
+def _platforms(workspace: BuilderWorkspace, builder: Builder) -> Sequence[Platform]:
+    return workspace.platforms.get(builder.name, ())
 
 
 def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) -> int:
@@ -195,6 +199,11 @@ def _open_workspace(plan: Plan, world: World, request: StopRequest) -> Iterator[
             say=lambda text: write(f"{text}\n"),
             progress=progress,
             cancelled=lambda: bool(request.signal),
+            platforms={
+                name: wanted_platforms(builder, plan.targets.values())
+                for name, builder in plan.builders.items()
+                if builder.emulators
+            },
         )
 
 

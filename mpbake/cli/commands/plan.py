@@ -1,4 +1,7 @@
-"""`mpbake plan`: print what a run would do, for review. Without `--probe`, contacts neither Docker nor the network."""
+"""The command `mpbake plan`: print the steps of a run, for review.
+
+Without `--probe`, the command contacts neither Docker nor the network.
+"""
 
 from __future__ import annotations
 

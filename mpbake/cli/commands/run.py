@@ -24,7 +24,6 @@ from mpbake.graph.placement import nodes_to_probe
 from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.graph.preflight.paths import unset_secret_warnings
-from mpbake.model.steps import BootstrapNode
 from mpbake.report.progress.metadata import metadata_file
 from mpbake.run.events import NodeProbeStarted, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
@@ -164,7 +163,7 @@ class _RunCommand:
 
 def _lost_node_warnings(lost: Sequence[Node], graph: BuildGraph, runner: BuildKitRunner) -> Iterator[str]:
     """Yield a warning for each lost node that is not required. Raises the error of a required node."""
-    used = {step.node.id for step in graph.steps if isinstance(step, BootstrapNode)}
+    used = {node.id for node in graph.nodes}
     for node in lost:
         error = runner.node_error(node)
         if error is not None and node.required:

@@ -73,7 +73,7 @@ def _report(comparisons: Sequence[_Comparison], world: World) -> int:
     """Print the comparisons, then the errors. Return the exit code."""
     failed = [comparison for comparison in comparisons if comparison.error is not None]
     compared = [comparison for comparison in comparisons if comparison.error is None]
-    world.stdout.write(_text(compared))
+    world.stdout.write(_comparison_text(compared))
     world.stdout.flush()
     world.stderr.writelines(f"error: {failure.expected.target}: {failure.error}\n" for failure in failed)
     if any(comparison.mismatches for comparison in compared):
@@ -135,7 +135,7 @@ def _full_names(tags: Iterable[str]) -> set[str]:
     return {str(parse_reference(tag)) for tag in tags}
 
 
-def _text(comparisons: Sequence[_Comparison]) -> str:
+def _comparison_text(comparisons: Sequence[_Comparison]) -> str:
     """Return a line for each target without differences, then a table of the differences."""
     matching = [comparison.expected for comparison in comparisons if not comparison.mismatches]
     rows = [

@@ -92,8 +92,7 @@ def _foreign(target: Target, variant: PlatformVariant, context: str, platforms: 
     link = variant.links[context]
     names, only = ", ".join(map(str, platforms)), link.platforms[0]
     link_name = "" if context == link.name else f', the target "{link.name}"'
-    message = f"{target.name}: its Dockerfile says FROM {context}{link_name}, which is built for {only} only: "
-    message += f"the image for {names} has its programs"
-    hint = f"add {names} to platforms of {link.name}"
+    message = f"{target.name}: its Dockerfile says FROM {context}{link_name}, which is built for {only} only"
+    hint = f"add {names} to platforms of {link.name}: otherwise the image for {names} has programs for {only}"
     key = variant.source_key(("contexts", context))
     return Problem(code=Code.FOREIGN_BASE, key=key, message=message, hint=hint)

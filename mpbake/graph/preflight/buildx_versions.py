@@ -40,7 +40,7 @@ def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: C
     builders = tuple(builders)
     if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):
         version = buildx()
-        _raise_problems(plan_files, (p for builder in builders for p in _refused_options(plan_files, builder, version)))
+        _raise_problems(plan_files, (p for builder in builders for p in refused_options(plan_files, builder, version)))
 
 
 def buildx_problems(
@@ -56,7 +56,7 @@ def buildx_problems(
     for target in targets:
         yield from _ignored_output_modes(target, version)
     for builder in dict.fromkeys(target.builder for target in targets):
-        yield from _refused_options(plan_files, builder, version, default)
+        yield from refused_options(plan_files, builder, version, default)
 
 
 def _raise_problems(plan_files: PlanFiles, problems: Iterable[Problem]) -> None:
@@ -71,7 +71,7 @@ def _ignored_attributes(target: Target, version: Version) -> Iterator[Problem]:
         if since > version:
             needs = f"{target.name}: {name} needs buildx {version_text(since)} or newer"
             message = f"{needs}: buildx {version_text(version)} ignores it"
-            yield _problem(target.source_key((name,)), message, since, name)
+            yield _needs_newer_buildx(target.source_key((name,)), message, since, name)
 
 
 def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]:
@@ -80,10 +80,10 @@ def _ignored_output_modes(target: Target, version: Version) -> Iterator[Problem]
     if version < since and any(map(deletes, target.outputs)):
         needs = f"{target.name}: an output with mode=delete needs buildx {version_text(since)} or newer"
         message = f"{needs}: buildx {version_text(version)} deletes nothing"
-        yield _problem(target.source_key(("output",)), message, since, "mode=delete")
+        yield _needs_newer_buildx(target.source_key(("output",)), message, since, "mode=delete")
 
 
-def _refused_options(
+def refused_options(
     plan_files: PlanFiles, builder: Builder, version: Version, default: Driver = AUTOMATIC_DRIVER
 ) -> Iterator[Problem]:
     """Yield a problem for each node of `builder` and each of its options that buildx `version` lacks."""
@@ -95,10 +95,10 @@ def _refused_options(
                 owner, key = _option_source(plan_files, node, name)
                 needs = f"{owner}: {name} of the {driver} driver needs buildx {version_text(since)} or newer"
                 message = f"{needs}: buildx {version_text(version)} refuses it"
-                yield _problem(key, message, since, name)
+                yield _needs_newer_buildx(key, message, since, name)
 
 
-def _problem(key: KeyPath, message: str, since: Version, name: str) -> Problem:
+def _needs_newer_buildx(key: KeyPath, message: str, since: Version, name: str) -> Problem:
     hint = f"install buildx {version_text(since)} or newer, or remove {name}"
     return Problem(code=Code.NEEDS_BUILDX, key=key, message=message, hint=hint)
 

@@ -56,7 +56,7 @@ def _unused_variables(data: Mapping[str, Any]) -> Iterator[Problem]:
                 code=Code.UNUSED_VARIABLE,
                 key=("variables", name),
                 message="no template uses this variable",
-                hint=f"write {{{{ {one_line(name)} }}}} where it belongs, or remove the variable",
+                hint=f"use {{{{ {one_line(name)} }}}} in a value, or remove the variable",
                 of_key=True,
             )
 
@@ -76,7 +76,7 @@ def _unused_templates(data: Mapping[str, Any]) -> Iterator[Problem]:
                 code=Code.UNUSED_TEMPLATE,
                 key=("targets", name),
                 message="no target inherits this template",
-                hint=f'write inherits = ["{one_line(name)}"] where it belongs, or remove the template',
+                hint=f'add inherits = ["{one_line(name)}"] to a target, or remove the template',
                 of_key=True,
             )
 

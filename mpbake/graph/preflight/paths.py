@@ -60,7 +60,7 @@ def _missing_paths_of(target: Target) -> Iterator[Problem]:
 
 
 def _missing_path(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterator[Problem]:
-    """Yield a problem if `path`, of an attribute with `paths`, does not exist."""
+    """Yield a problem if `path` does not exist. `paths` is the kind of paths in the attribute at `key`."""
     match paths:
         case Paths.CONTEXT:
             code, exists, kind = Code.MISSING_FOLDER, is_folder(Path(path)), "folder"
@@ -69,7 +69,7 @@ def _missing_path(target: Target, key: KeyPath, paths: Paths, path: str) -> Iter
         case _:
             code, exists, kind = Code.MISSING_FILE, is_file(Path(path)), "file"
     if not exists:
-        yield _problem(code, target, key, f"there is no {kind} {path}")
+        yield _wrong_path(code, target, key, f"there is no {kind} {path}")
 
 
 def _missing_dockerfile(target: Target, variant: PlatformVariant) -> Iterator[Problem]:
@@ -77,11 +77,11 @@ def _missing_dockerfile(target: Target, variant: PlatformVariant) -> Iterator[Pr
     inline, path = variant.dockerfile
     if path and not inline and is_folder(Path(variant.attributes["context"])) and not is_file(Path(path)):
         key = variant.source_key(("dockerfile",))
-        yield _problem(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
+        yield _wrong_path(Code.MISSING_DOCKERFILE, target, key, f"there is no Dockerfile {path}")
 
 
 def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str]) -> Iterator[Problem]:
-    """Yield a problem for each secret with only an id that is neither a variable nor a file."""
+    """Yield a problem for each secret with only an id, if neither a variable nor a file has this id as its name."""
     for index, entry in enumerate(target.attributes.get("secret", ())):
         source = secret_source(entry)
         if source.or_file and source.variable not in environment and not is_file(root / source.variable):
@@ -91,7 +91,7 @@ def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str])
             yield Problem(code=Code.MISSING_FILE, key=key, message=one_line(message), hint=hint)
 
 
-def _problem(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
+def _wrong_path(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
     start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that contains it"
     hint = f"correct the path: it is relative to {start} (a Dockerfile's to its context)"
     return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

@@ -21,9 +21,8 @@ def dependencies_on_shared_tags(targets: Iterable[Target]) -> Iterator[Problem]:
         for need in target.needs:
             if need.push:
                 name = one_line(need.name)
-                message = (
-                    f'{target.name}: needs "{name}", whose tags move only when all is built (publish = "together")'
-                )
+                reason = 'no tag moves before all targets are built (publish = "together")'
+                message = f'{target.name}: needs "{name}", but {reason}'
                 hint = f'link to it instead: contexts = {{ NAME = "target:{name}" }}, and FROM NAME in the Dockerfile'
                 key = target.source_key(("needs",))
                 yield Problem(code=Code.NEEDS_TOGETHER, key=key, message=message, hint=hint, culprit=need.table)

@@ -19,7 +19,8 @@ DOCKER = DriverRules(
     endpoint=EndpointRules(
         schemes=("ssh", "tcp", "unix"),
         is_engine=True,
-        no_tls_hint="use a docker context with TLS or ssh://, or accept the risk with insecure = true",
+        no_tls_hint="use a docker context with TLS or ssh://, or set insecure = true: "
+        "then everyone who reaches the port controls the engine",
     ),
     is_stored=False,
     is_engine=True,

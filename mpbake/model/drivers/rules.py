@@ -64,7 +64,9 @@ class EndpointRules:
     when_empty: str = "the engine in use"
     takes_tls: bool = False
     takes_servername: bool = False
-    no_tls_hint: str = "set tls = { ca, cert, key }, or accept the risk with insecure = true"
+    no_tls_hint: str = (
+        "set tls = { ca, cert, key }, or set insecure = true: then everyone who reaches the port controls the node"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +78,8 @@ class ResourceRules:
     options of a node; None if buildx does not create the resource: then a run does not create the resource either.
     `settings` returns what the resource depends on, in addition to the driver options. `certificates` returns the
     public certificates that the resource contains. `place` returns what says where the resource is, in addition to its
-    engine; `located` returns the fields of a node whose resource is at an engine and a place.
+    engine; `located` returns the fields of a node whose resource is at an engine and a place. `bad_name` returns why
+    the resource of a node cannot have its name; empty if it can.
     """
 
     kind: Callable[[Node], ResourceKind]
@@ -92,6 +95,7 @@ class ResourceRules:
         "endpoint": engine,
         "options": tuple(place.items()),
     }
+    bad_name: Callable[[Node], str] = lambda _: ""
 
     @property
     def is_made_by_buildx(self) -> bool:
@@ -116,6 +120,9 @@ class DriverRules:
     `start_text`: how `mpbake plan` describes the start of a node; `external_start_text`: of an external builder's node.
     `buildx_name`: return the name of a node in buildx.
     `tls_options`: return the driver options that name the certificates of a node.
+    `emulators_hint`: how to get emulators for nodes without an engine, on which mpbake installs none.
+    `spreading_options`: driver options by which buildx may send two calls for one node to different BuildKits. A run
+    omits these options: links, checks and loads need the cache of the build.
     `log_hint`: return a hint about the log of a node that does not answer; empty if there is none.
     """
 
@@ -136,6 +143,8 @@ class DriverRules:
     external_start_text: str = "check that it answers; buildx starts it if needed"
     buildx_name: Callable[[str], str] = str
     tls_options: Callable[[Node], dict[str, str]] = lambda _: {}
+    emulators_hint: str = ""
+    spreading_options: tuple[str, ...] = ()
     log_hint: Callable[[Node], str] = lambda _: ""
 
     @property

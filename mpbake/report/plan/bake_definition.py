@@ -91,7 +91,8 @@ def export_losses(targets: Iterable[Target]) -> Iterator[str]:
             yield f"{target.name}: bake has no {', '.join(lost)}: not exported"
         if _differs_by_platform(target):
             outputs = ", all with the same output" if target.outputs else ""
-            yield f"{target.name}: bake has no values for single platforms: one target and tag for each{outputs}"
+            exported_as = f"exported as a target and a tag for each platform{outputs}"
+            yield f"{target.name}: bake has no values for single platforms: {exported_as}"
         elif not target.platforms and any(map(_differs_by_platform, target.every_link)):
             yield f"{target.name}: has no platforms, but links to a target that differs by platform"
 

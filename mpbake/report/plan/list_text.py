@@ -1,4 +1,4 @@
-"""The groups, targets and variables of a plan as text: what `mpbake list` prints. Pure."""
+"""The groups, targets and variables of a plan as text, for `mpbake list`. Pure."""
 
 from __future__ import annotations
 

@@ -44,9 +44,8 @@ def _builders(graph: BuildGraph) -> Iterator[dict[str, Any]]:
     """Yield the builders of a run, each with its used nodes, in the order of their bootstrap steps."""
     by_name = {target.builder.name: target.builder for target in graph.targets}
     used: dict[str, list[Node]] = {}
-    for step in graph.steps:
-        if isinstance(step, BootstrapNode):
-            used.setdefault(step.node.builder, []).append(step.node)
+    for node in graph.nodes:
+        used.setdefault(node.builder, []).append(node)
     return (_builder(by_name[name], nodes) for name, nodes in used.items())
 
 
@@ -55,7 +54,10 @@ def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
         "name": builder.name,
         "driver": builder.driver,
         "emulation": builder.emulation,
-        "nodes": [{"id": node.id, "endpoint": node.endpoint, "platforms": _names(node.platforms)} for node in nodes],
+        "emulators": builder.emulators,
+        "nodes": [
+            {"id": node.id, "endpoint": node.endpoint, "platforms": _platform_list(node.platforms)} for node in nodes
+        ],
     }
 
 
@@ -72,7 +74,7 @@ def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
         "name": target.name,
         "description": target.description,
         "builder": target.builder.name,
-        "platforms": _names(target.platforms),
+        "platforms": _platform_list(target.platforms),
         "tags": target.tags,
         **_variant(target.on(())),
         "variants": {str(platform): _variant(variant) for platform, variant in target.variants.items()},
@@ -82,7 +84,8 @@ def _target(target: Target, *, only_linked: bool) -> dict[str, Any]:
         "outputs": target.outputs,
         "needs": [need.name for need in target.needs],
         "checks": [
-            {"run": check.run, "target": check.target, "platforms": _names(check.platforms)} for check in target.checks
+            {"run": check.run, "target": check.target, "platforms": _platform_list(check.platforms)}
+            for check in target.checks
         ],
         "only_linked": only_linked,
     }
@@ -119,14 +122,14 @@ def _details(step: Step) -> dict[str, Any]:
             return {"target": step.target.name, "outputs": archives(step.target)}
         case CheckPiece():
             check = {"run": step.check.run, "stage": step.check.target}
-            return {"target": step.target.name, "platforms": _names(step.platforms), **check}
+            return {"target": step.target.name, "platforms": _platform_list(step.platforms), **check}
         case Publish():
             target = step.target
             uploads = possible_upload_tags(target)
             return {"target": target.name, "tags": target.tags, "uploads": uploads, "together": bool(step.order)}
         case Verify():
             target = step.target
-            return {"target": target.name, "platforms": _names(step.platforms), "tags": target.tags}
+            return {"target": target.name, "platforms": _platform_list(step.platforms), "tags": target.tags}
         case _:
             assert_never(step)
 
@@ -144,5 +147,5 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
     }
 
 
-def _names(platforms: Iterable[Platform]) -> list[str]:
+def _platform_list(platforms: Iterable[Platform]) -> list[str]:
     return [str(platform) for platform in platforms]

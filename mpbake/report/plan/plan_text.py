@@ -1,4 +1,4 @@
-"""A plan as text for people who review it: deterministic, aligned, safe to print. Pure."""
+"""A plan as text for reviewers: deterministic, aligned, safe to print. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _AUTOMATIC = "`docker` or `docker-container` driver, chosen when the run starts"
 
 def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
     """Return the nodes, steps and warnings of a run. The steps are in an order in which a run can execute them."""
-    nodes = [step.node for step in graph.steps if isinstance(step, BootstrapNode)]
+    nodes = graph.nodes
     lines = [
         f"plan: {count(len(graph.targets), 'target')}, {count(len(nodes), 'node')}, {count(len(graph.steps), 'step')}",
         "",
@@ -53,7 +53,8 @@ def _node_row(node: Node) -> list[str]:
     if node.driver.rules.is_automatic:
         return [node.id, _AUTOMATIC, "", ""]
     platforms = ", ".join(map(str, node.platforms)) or "platforms: what the node reports"
-    return [node.id, node.driver_name, one_line(node.endpoint) or "the engine in use", platforms]
+    endpoint = one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
+    return [node.id, node.driver_name, endpoint, platforms]
 
 
 def _step_rows(number: int, step: Step) -> list[list[str]]:
@@ -64,7 +65,7 @@ def _step_rows(number: int, step: Step) -> list[list[str]]:
 
 
 def step_verb(step: Step) -> str:
-    """Return what a step does, in one word."""
+    """Return the verb for a step, such as `build`."""
     match step:
         case BootstrapNode():
             return "bootstrap"
@@ -121,7 +122,7 @@ def _bootstrap(node: Node) -> str:
 
 
 def check_text(check: Check) -> str:
-    """Return what a check runs: the command in shell notation, or the name of the stage."""
+    """Return the command of a check in shell notation, or the name of its stage."""
     return one_line(shlex.join(check.run)) if check.run else f"stage {one_line(check.target)}"
 
 

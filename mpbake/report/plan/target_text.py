@@ -1,4 +1,4 @@
-"""A resolved target as a table of a plan: what `mpbake show` prints. Pure."""
+"""A resolved target as a table of a plan, for `mpbake show`. Pure."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def target_text(target: Target, origin: Origin | None = None, only: Sequence[Pla
     """
     platforms = tuple(only) or target.platforms
     common, by_platform = _split(target, platforms)
-    lines = list(_table(f"targets.{toml_key(target.name)}", common, target.on(platforms).source_key, origin))
+    lines = list(_table_lines(f"targets.{toml_key(target.name)}", common, target.on(platforms).source_key, origin))
     for platform, values in by_platform.items():
         header = f"targets.{toml_key(target.name)}.platform.{toml_value(str(platform))}"
-        lines += ["", *_table(header, values, target.on((platform,)).source_key, origin)]
+        lines += ["", *_table_lines(header, values, target.on((platform,)).source_key, origin)]
     return "\n".join(lines) + "\n"
 
 
@@ -124,7 +124,7 @@ def _only(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in names}
 
 
-def _table(
+def _table_lines(
     header: str, values: Mapping[str, Any], source_key: Callable[[KeyPath], KeyPath], origin: Origin | None
 ) -> Iterator[str]:
     yield f"[{header}]"

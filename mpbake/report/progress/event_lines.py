@@ -14,6 +14,7 @@ from mpbake.model.steps import (
     Publish,
     StepStatus,
     Verify,
+    bootstrapped_node,
     platform_list,
 )
 from mpbake.report.plan.plan_text import check_text, step_subject, step_verb
@@ -62,9 +63,14 @@ def short_step_label(step: Step) -> str:
 
 def start_line(step: Step) -> str:
     """Return the line for the start of a step: its label, and the platforms that it emulates."""
-    platforms = step.platforms if isinstance(step, BuildPiece) else ()
-    emulated = [str(placed.platform) for placed in platforms if placed.execution is Execution.EMULATED]
-    return f"{step_label(step)} (emulated: {', '.join(emulated)})" if emulated else step_label(step)
+    match step:
+        case BuildPiece():
+            emulated = [str(placed.platform) for placed in step.platforms if placed.execution is Execution.EMULATED]
+            return f"{step_label(step)} (emulated: {', '.join(emulated)})" if emulated else step_label(step)
+        case BootstrapNode() | JoinArchives() | CheckPiece() | Publish() | Verify():
+            return step_label(step)
+        case _:
+            assert_never(step)
 
 
 def finish_line(result: StepResult) -> str:
@@ -104,10 +110,10 @@ def progress_line(event: NodeProgressed) -> str:
 
 
 def retry_line(event: StepRetried) -> str:
-    """Return why an attempt failed, and what mpbake does next."""
+    """Return the reason of a failed attempt, and the next action of mpbake."""
     reason = event.error.message.partition("\n")[0]
-    if isinstance(event.step, BootstrapNode):
-        return f"{event.step.node.id} is not used{'' if event.node_failed else ' for now'}: {reason}"
+    if (node := bootstrapped_node(event.step)) is not None:
+        return f"{node.id} is not used{'' if event.node_failed else ' for now'}: {reason}"
     others = f" and {count(len(event.others), 'other')}" if event.others else ""
     return f"{step_label(event.step)}{others}: {reason}: retrying"
 

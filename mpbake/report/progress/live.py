@@ -7,7 +7,17 @@ from collections import Counter
 from typing import TYPE_CHECKING, TextIO, assert_never
 
 from mpbake.base.text import count, duration
-from mpbake.model.steps import BootstrapNode, BuildPiece, StepStatus, platform_list
+from mpbake.model.steps import (
+    BootstrapNode,
+    BuildPiece,
+    CheckPiece,
+    JoinArchives,
+    Publish,
+    StepStatus,
+    Verify,
+    bootstrapped_node,
+    platform_list,
+)
 from mpbake.report.progress import event_lines as lines
 from mpbake.report.progress.pace import Pace
 from mpbake.run.events import (
@@ -91,7 +101,11 @@ class LiveReporter:
 
     def _bootstraps(self, node: Node) -> list[Step]:
         """Return the running bootstrap steps of `node`."""
-        return [step for step in self._running if isinstance(step, BootstrapNode) and step.node.id == node.id]
+        return [
+            step
+            for step in self._running
+            if (bootstrapped := bootstrapped_node(step)) is not None and bootstrapped.id == node.id
+        ]
 
     def _end(self, result: StepResult) -> None:
         self._running.pop(result.step, None)
@@ -161,5 +175,11 @@ class LiveReporter:
 
 
 def _planned(step: Step) -> Hashable:
-    """Return a key for `step` in the plan. A shared build piece has one key, even if several nodes build it."""
-    return (step.target.name, platform_list(step)) if isinstance(step, BuildPiece) and step.shared else step
+    """Return a key for `step` in the plan. A shared build piece has the same key on all nodes that build it."""
+    match step:
+        case BuildPiece():
+            return (step.target.name, platform_list(step)) if step.shared else step
+        case BootstrapNode() | JoinArchives() | CheckPiece() | Publish() | Verify():
+            return step
+        case _:
+            assert_never(step)

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import UsageError
 from mpbake.base.files import is_descriptor, write_named
 from mpbake.base.text import one_line, printable
-from mpbake.model.steps import BuildPiece, Publish, StepStatus, Verify
+from mpbake.model.steps import StepStatus
 from mpbake.report.progress.event_lines import finish_line
-from mpbake.report.progress.summary import is_own_step, is_worth_reporting, status_of, step_target, unsure_tags_text
+from mpbake.report.progress.summary import unsure_tags_text
+from mpbake.report.progress.target_results import is_worth_reporting, results_by_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import MpbakeError
     from mpbake.base.platforms import Platform
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Target
     from mpbake.model.steps import Step, StepResult
+    from mpbake.report.progress.target_results import TargetResults
     from mpbake.run.events import RunFinished
 
 _DIGEST = "containerimage.digest"
@@ -53,24 +55,20 @@ def write_metadata(path: Path, graph: BuildGraph, finished: RunFinished, redact:
 
 def metadata_of(graph: BuildGraph, finished: RunFinished, redact: Callable[[str], str]) -> dict[str, Any]:
     """Return the metadata of each target: bake's fields, and under `mpbake` the results by target and by platform."""
-    by_target: dict[Target, list[StepResult]] = {target: [] for target in graph.targets}
-    for result in finished.results:
-        target = step_target(result.step)
-        if target is not None and target in by_target and is_own_step(result.step):
-            by_target[target].append(result)
     causes: dict[Step | None, MpbakeError] = {result.step: result.error for result in finished.results if result.error}
+    by_target = results_by_target(graph.targets, finished.results)
     return {
         target.name: _target(target, results, [redact(printable(error)) for error in _errors(results, causes)])
         for target, results in by_target.items()
     }
 
 
-def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeError]) -> Iterator[str]:
+def _errors(results: TargetResults, causes: Mapping[Step | None, MpbakeError]) -> Iterator[str]:
     """Yield the errors of a target, the tags that may have moved, and the reasons why steps were not started.
 
     `causes` holds the errors of all steps.
     """
-    for result in results:
+    for result in results.results:
         if result.error is not None:
             yield result.error.message
         elif unsure := unsure_tags_text(result):
@@ -80,53 +78,51 @@ def _errors(results: Iterable[StepResult], causes: Mapping[Step | None, MpbakeEr
             yield f"{finish_line(result)}{cause}"
 
 
-def _target(target: Target, results: Sequence[StepResult], errors: Sequence[str]) -> dict[str, Any]:
-    pieces = [result for result in results if isinstance(result.step, BuildPiece)]
-    status = status_of(target, results)
-    fields = _buildx_metadata(target, pieces[0]) if len(pieces) == 1 else {}
-    digest = next((result.outcome.digest for result in reversed(results) if _is_whole(result, pieces)), "")
-    published = [result for result in results if isinstance(result.step, Publish)]
-    moves = [result.outcome.moves.of(target.tags) for result in published]
-    tags = [tag for result in published for tag in result.outcome.tags]
+def _target(target: Target, results: TargetResults, errors: Sequence[str]) -> dict[str, Any]:
+    fields = _buildx_metadata(target, results.pieces[0][1]) if len(results.pieces) == 1 else {}
+    digest = _digest_of(results)
+    moves = [result.outcome.moves.of(target.tags) for result in results.publishes]
+    tags = [tag for result in results.publishes for tag in result.outcome.tags]
     tags += [tag for move in moves for tag in move.moved]
     fields |= {_DIGEST: digest} if digest else {}
-    if status is not StepStatus.DONE:
+    if results.status is not StepStatus.DONE:
         fields.pop(_NAME, None)  # buildx names every built image, even if the tag was never published
     fields |= {_NAME: ",".join(tags)} if tags else {}
     return fields | {
         _MPBAKE: {
-            "status": status,
+            "status": results.status,
             "tags": tags,
             "may-have-moved": [tag for move in moves for tag in move.unsure],
-            "platforms": _platforms(pieces, results),
+            "platforms": _platforms(results),
             "errors": errors,
         }
     }
 
 
-def _is_whole(result: StepResult, pieces: Sequence[StepResult]) -> bool:
-    """Return whether the digest in a step's result is the digest of the whole target."""
-    covers_target = isinstance(result.step, Publish | Verify) or (len(pieces) == 1 and result in pieces)
-    return covers_target and result.status is StepStatus.DONE and bool(result.outcome.digest)
+def _digest_of(results: TargetResults) -> str:
+    """Return the digest of the whole target; empty if no step has one. A piece has it if it is the only piece."""
+    pieces = [result for _, result in results.pieces] if len(results.pieces) == 1 else []
+    whole = [*reversed(results.verifies), *reversed(results.publishes), *pieces]
+    digests = (result.outcome.digest for result in whole if result.status is StepStatus.DONE)
+    return next(filter(None, digests), "")
 
 
-def _platforms(pieces: Iterable[StepResult], results: Iterable[StepResult]) -> dict[str, dict[str, Any]]:
+def _platforms(results: TargetResults) -> dict[str, dict[str, Any]]:
     """Return for each platform the node, the seconds, whether the image was pushed, and the digest in the registry."""
     digests: dict[Platform, str] = {}
-    for result in results:
+    for result in results.results:
         digests |= result.outcome.images
     return {
         str(platform): {
-            "status": piece.status,
-            "node": piece.step.node.id,
-            "seconds": round(piece.seconds, 3),
-            "pushed": piece.outcome.uploaded,
+            "status": result.status,
+            "node": piece.node.id,
+            "seconds": round(result.seconds, 3),
+            "pushed": result.outcome.uploaded,
             _DIGEST: digests.get(platform, ""),
-            "buildx.build.ref": _buildx_metadata(piece.step.target, piece).get("buildx.build.ref", ""),
+            "buildx.build.ref": _buildx_metadata(piece.target, result).get("buildx.build.ref", ""),
         }
-        for piece in pieces
-        if isinstance(piece.step, BuildPiece)
-        for platform in piece.outcome.platforms or [placed.platform for placed in piece.step.platforms]
+        for piece, result in results.pieces
+        for platform in result.outcome.platforms or [placed.platform for placed in piece.platforms]
     }
 
 

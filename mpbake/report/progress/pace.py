@@ -12,7 +12,7 @@ _SECONDS = 5.0
 
 
 class Pace:
-    """A rate limit for lines: the first line about a subject is due at once, then one every 5 seconds. Thread-safe."""
+    """A rate limit for lines: the first line about a subject is due, then one line every 5 seconds. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

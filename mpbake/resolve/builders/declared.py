@@ -22,7 +22,9 @@ from mpbake.model.plan import (
     Node,
     TlsFiles,
 )
+from mpbake.resolve.builders.cluster_options import cluster_conflicts
 from mpbake.resolve.builders.deployment import deploy_problems, deployed_node, shared_deployments
+from mpbake.resolve.builders.emulators import emulator_problems, emulators_image
 from mpbake.resolve.builders.external import DOCKER_NAME, external_builder, external_problems
 from mpbake.resolve.builders.node_options import (
     folder_of_path,
@@ -79,6 +81,7 @@ def resolve_builders(
             driver = Driver(table.driver or CONTAINER_DRIVER)
             renderer.problems.extend(_builder_problems(name, table, driver, own))
             builders[name] = _builder(name, table, driver, folder, key_of)
+            renderer.problems.extend(_resource_problems(builders[name], table, key_of))
     key_of = key_below("defaults", "builder")
     table = _resolved_table(defaults, scope, renderer, key_of)
     renderer.problems.extend(value_problems(key_of(()), table.written()))
@@ -126,7 +129,7 @@ def _builder(
         for node_name in _nodes(table)
     )
     emulation = Emulation(table.emulation or Emulation.WARN)
-    return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation)
+    return Builder(name=name, driver=driver, nodes=nodes, emulation=emulation, emulators=emulators_image(table, driver))
 
 
 def _nodes(table: BuilderSpec) -> Mapping[str, NodeSpec]:
@@ -185,10 +188,25 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
         message, hint = "a builder's name must start with a letter", "rename it: buildx accepts no other names"
         yield Problem(code=Code.BAD_NAME, key=key, message=message, hint=hint, of_key=True)
     yield from option_problems(key, driver, {name: value for name, value in table.written().items() if name in own})
+    yield from emulator_problems(key, driver, table, own)
     for node_name, node in _nodes(table).items():
         yield from _node_problems((*key, "nodes", node_name), driver, node)
     if driver.rules.endpoint.schemes:
         yield from _shared_endpoints((*key, "nodes"), table.nodes)
+
+
+def _resource_problems(builder: Builder, table: BuilderSpec, key_of: Callable[[KeyPath], KeyPath]) -> Iterator[Problem]:
+    """Yield the problems of what mpbake makes for the nodes of `builder`: invalid names, contradictory options."""
+    conflicts: dict[Problem, None] = {}
+    for node in builder.nodes:
+        key: KeyPath = ("builders", builder.name, "nodes", node.name)
+        rules = node.driver.rules.resource
+        if reason := rules.bad_name(node) if rules else "":
+            hint = "rename the builder or the node: the name consists of both"
+            yield Problem(code=Code.BAD_NAME, key=key, message=one_line(reason), hint=hint, of_key=True)
+        if rules and not node.driver.rules.endpoint.is_engine:
+            conflicts |= dict.fromkeys(cluster_conflicts(node.name, table, key_of))
+    yield from conflicts
 
 
 def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:

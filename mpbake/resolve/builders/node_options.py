@@ -1,4 +1,4 @@
-"""Options of nodes: which driver supports each, which values are valid, and what buildx and buildkitd receive."""
+"""Options of nodes: the drivers that support each option, its valid values, and its form for buildx and buildkitd."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.text import did_you_mean, one_line
+from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.model.drivers.rules import Ability
+from mpbake.resolve.builders.cluster_options import cluster_value_problems
 from mpbake.resolve.names import key_below
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import OptionForm
@@ -115,7 +116,7 @@ def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]
     for name, value in stated.items():
         if name in _VALUE_PATTERNS and value is not None:
             yield from _pattern_problems((*key, name), name, str(value))
-    yield from _toleration_problems((*key, "tolerations"), stated.get("tolerations", ()))
+    yield from cluster_value_problems(key, stated)
     if all(stated.get(name) for name in _CONFIG_KEYS):
         message, hint = "config and buildkitd both configure BuildKit", "keep one of them"
         yield Problem(code=Code.TWO_CONFIGURATIONS, key=(*key, "config"), message=message, hint=hint, of_key=True)
@@ -143,15 +144,6 @@ def _driver_hint(driver: Driver, drivers: tuple[Driver, ...]) -> str:
 def alternatives_text(drivers: Iterable[Driver]) -> str:
     """Return the names of drivers as in `"docker-container" or "remote"`."""
     return " or ".join(f'"{driver}"' for driver in drivers)
-
-
-def _toleration_problems(key: KeyPath, rows: Iterable[Mapping[str, str]]) -> Iterator[Problem]:
-    known = ("Equal", "Exists")
-    for index, row in enumerate(rows):
-        operator = row.get("operator", "Equal")
-        if operator not in known:
-            message, hint = f'unknown operator "{one_line(operator)}"', did_you_mean(operator, known, kind="operators")
-            yield Problem(code=Code.BAD_OPTION, key=(*key, index, "operator"), message=message, hint=hint)
 
 
 def _driver_options(key: str, value: Any, form: OptionForm) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,7 @@ def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Probl
     elif "deploy" in node.written():
         return
     elif node.endpoint.startswith("tcp://") and not node.insecure and _is_elsewhere(node.endpoint):
-        message = "is on another machine without TLS: anyone who can reach its port has full control of it"
+        message = "is on another machine without TLS"
         yield Problem(code=Code.NO_TLS, key=(*key, "endpoint"), message=message, hint=driver.rules.endpoint.no_tls_hint)
 
 

@@ -49,10 +49,10 @@ class SetOverride:
 
 def parse_overrides(texts: Iterable[str]) -> tuple[SetOverride, ...]:
     """Parse the values of `--set`. Raises UsageError for the first invalid value."""
-    return tuple(_parse(text, number) for number, text in enumerate(texts))
+    return tuple(_parse_override(text, number) for number, text in enumerate(texts))
 
 
-def _parse(text: str, number: int) -> SetOverride:
+def _parse_override(text: str, number: int) -> SetOverride:
     if not is_unicode(text):
         raise _usage_error(text, NOT_UTF_8, "use UTF-8: a plan contains only text")
     left, equals, value = text.partition("=")

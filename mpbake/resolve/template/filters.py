@@ -115,7 +115,7 @@ def _precedence(prerelease: str) -> tuple[object, ...]:
 
 def semver(value: object) -> SemanticVersion:
     """Parse `value` as a semantic version. Raises FilterError."""
-    return SemanticVersion(_text("semver", value))
+    return SemanticVersion(_input_text("semver", value))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def slug(value: object) -> str:
 
     A text too long for a tag is cut and gets a part of its digest as a suffix, so that two long texts stay different.
     """
-    text = _text("slug", value)
+    text = _input_text("slug", value)
     reduced = re.sub(r"[^a-z0-9._-]+", "-", text.lower())
     reduced = re.sub(r"[._-]{2,}", "-", reduced).strip("._-")
     if not reduced:
@@ -140,7 +140,7 @@ def slug(value: object) -> str:
 
 def sha256(value: object) -> str:
     """Return the SHA-256 digest of `value` in UTF-8, as 64 hexadecimal digits. Raises FilterError."""
-    return hashlib.sha256(_text("sha256", value).encode()).hexdigest()
+    return hashlib.sha256(_input_text("sha256", value).encode()).hexdigest()
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def sha256(value: object) -> str:
 
 def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter
     """Format the time `value`, in seconds since 1970, in UTC and independently of any locale. Raises FilterError."""
-    return _formatted(_parse_time(_text("timestamp", value), '"{}" is not a time'), format)
+    return _formatted(_parse_time(_input_text("timestamp", value), '"{}" is not a time'), format)
 
 
 def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as above
@@ -207,7 +207,7 @@ def _time_parts(time: datetime) -> Mapping[str, str]:
     }
 
 
-def _text(name: str, value: object) -> str:
+def _input_text(name: str, value: object) -> str:
     """Return the input of the filter `name` as text, as templates print it. Raises FilterError."""
     text = str(value)  # raises Jinja's UndefinedError for an undefined value
     if not isinstance(value, str | int | float):

@@ -109,7 +109,7 @@ def check_value(value: Any) -> None:
     if isinstance(value, StrictUndefined | GitFacts):
         str(value)  # raises the error with the right message
     if isinstance(value, Undefined):
-        raise TypeError("an if without else has no value here: add one")
+        raise TypeError("an `if` without `else` has no value here: add `else`")
     if callable(value):
         raise TypeError("a function is not a value: it must be called")
     if is_large_number(value):

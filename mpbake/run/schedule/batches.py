@@ -1,4 +1,4 @@
-"""Divide the build pieces that a node starts at one moment into batches. Each batch is one bake call."""
+"""Divide the build pieces that a node starts at the same time into batches. Each batch is one bake call."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ class Batches:
         self._isolated.add(piece)
 
     def note_batch_failure(self, piece: BuildPiece) -> None:
-        """Record that another piece made the batch of `piece` fail. `piece` may share `BATCHES_AFTER_FAILURE` more."""
+        """Record that another piece made the batch of `piece` fail.
+
+        After more than `BATCHES_AFTER_FAILURE` such failures, `piece` gets its own call.
+        """
         self._batch_failures[piece] += 1
         if self._batch_failures[piece] > BATCHES_AFTER_FAILURE:
             self.isolate(piece)

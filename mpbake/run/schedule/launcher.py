@@ -124,7 +124,7 @@ class Launcher:
         return self._call(node, [base], now)
 
     def _units(self, pieces: Sequence[BuildPiece], node: ScheduledNode) -> list[Sequence[BuildPiece]]:
-        """Return each of `pieces` with those followers that link to the piece and can only be built on `node`."""
+        """Return each piece together with its followers: pieces that link to it and can only be built on `node`."""
         units = []
         for piece in pieces:
             pool = self.fleet.pool_of(piece)

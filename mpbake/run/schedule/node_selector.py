@@ -21,7 +21,7 @@ EMULATION_FACTOR = 7.0
 
 
 class NodeSelector:
-    """Selects among the nodes of `fleet` by what earlier runs recorded.
+    """A selector of nodes in `fleet`. It uses the records of earlier runs.
 
     `seconds` maps each step to its expected duration. Times are seconds of one clock with any origin.
     """

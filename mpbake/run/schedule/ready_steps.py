@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from mpbake.run.schedule.step_tracker import StepTracker
 
 REGISTRY_STEPS = 8
-"""The maximum number of targets that are published or verified at once: registries limit the rate of requests."""
+"""The maximum number of targets that are published or verified in parallel: registries limit the rate of requests."""
 
 
 StepWithoutSlot = JoinArchives | CheckPiece | Publish | Verify
-"""A step that occupies no slot of a node, and therefore starts as soon as it is ready."""
+"""A step that occupies no slot of a node. It starts as soon as it is ready."""
 
 
 class ReadySteps:

@@ -62,7 +62,7 @@ class RetryBudget:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Retries:
-    """Retries steps that failed: at once, on another node, or after the backoff of a lost node."""
+    """Retries of failed steps: immediately, on another node, or after the backoff of a lost node."""
 
     tracker: StepTracker
     fleet: Fleet

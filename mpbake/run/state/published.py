@@ -15,7 +15,7 @@ from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchiv
 from mpbake.run.state.json_store import JsonStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from mpbake.model.plan import Target
@@ -45,7 +45,7 @@ def _published_target(step: Step) -> Target | None:
 
 def read_published(folder: Path) -> tuple[dict[str, ExpectedImages], str]:
     """Return the images recorded in `folder`, and a warning if the record is unusable. A missing file has no images."""
-    return _store(folder).read(_parse)
+    return _store(folder).read(_parse_images)
 
 
 def write_published(folder: Path, published: Mapping[str, ExpectedImages]) -> None:
@@ -53,17 +53,17 @@ def write_published(folder: Path, published: Mapping[str, ExpectedImages]) -> No
     _store(folder).write({name: _fields(expected) for name, expected in published.items()})
 
 
-def remember_published(folder: Path, published: Mapping[str, ExpectedImages]) -> Iterator[str]:
-    """Add `published` to the record in `folder`, and yield a warning for each failure."""
+def remember_published(folder: Path, published: Mapping[str, ExpectedImages]) -> list[str]:
+    """Add `published` to the record in `folder`, and return a warning for each failure."""
     if not published:
-        return
+        return []
     known, warning = read_published(folder)
-    if warning:
-        yield warning
+    warnings = [warning] if warning else []
     try:
         write_published(folder, {**known, **published})
     except OSError as error:
-        yield f"{_store(folder).path}: {error.strerror}: mpbake verify will not know what was published"
+        warnings.append(f"{_store(folder).path}: {error.strerror}: mpbake verify will not know what was published")
+    return warnings
 
 
 def _store(folder: Path) -> JsonStore:
@@ -90,7 +90,7 @@ def _fields(expected: ExpectedImages) -> dict[str, Any]:
     }
 
 
-def _parse(name: str, fields: dict[str, Any]) -> ExpectedImages:
+def _parse_images(name: str, fields: dict[str, Any]) -> ExpectedImages:
     return ExpectedImages(
         target=name,
         tags=tuple(str(parse_reference(tag)) for tag in fields["tags"]),

@@ -57,7 +57,7 @@ class Scope(Enum):
 
 
 class Exposure(Enum):
-    """Who can read the value of an attribute. Sensitive values are allowed in PRIVATE attributes only."""
+    """The readers of an attribute's value. Sensitive values are allowed in PRIVATE attributes only."""
 
     PRIVATE = "is neither printed nor part of the image"
     PRINTED = "is printed or passed as an argument"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 
+from mpbake.model.emulators import EMULATORS_IMAGE
 from mpbake.model.plan import DEPLOYED_IMAGE, RESTART, Driver
 from mpbake.spec.tables.attributes import Option, OptionForm, OptionSince
 from mpbake.spec.tables.table import Table, kebab
@@ -16,7 +17,9 @@ from mpbake.spec.tables.value_types import (
     DriverName,
     Duration,
     EmulationName,
+    EmulatorsName,
     Flag,
+    ImageName,
     Platforms,
     Slots,
     Text,
@@ -83,6 +86,7 @@ class DeploySpec(Table):
 _CREATING_DRIVERS = (Driver.DOCKER_CONTAINER, Driver.KUBERNETES)
 _CONTAINER = Option(drivers=(Driver.DOCKER_CONTAINER,))
 _CLUSTER_OPTION = Option(drivers=(Driver.KUBERNETES,))
+_CLUSTER_BY_CLIENT = Option(drivers=(Driver.KUBERNETES,), of_client=True)
 _CLUSTER_PAIRS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.PAIRS)
 _CLUSTER_ROWS = Option(drivers=(Driver.KUBERNETES,), form=OptionForm.ROWS)
 _WHERE_CREATED = Option(drivers=_CREATING_DRIVERS)
@@ -92,7 +96,7 @@ _BUILDKITD = Option(drivers=_CREATING_DRIVERS, to_driver=False)
 _Shares = Annotated[Annotated[int, Field(ge=0, le=262_144)] | None, OR_TEMPLATE]
 _Period = Annotated[Annotated[int, Field(ge=0, le=1_000_000)] | None, OR_TEMPLATE]
 _Quota = Annotated[Annotated[int, Field(ge=0, le=1_000_000_000)] | None, OR_TEMPLATE]
-_Replicas = Annotated[Annotated[int, Field(ge=0, le=1000)] | None, OR_TEMPLATE]
+_Replicas = Annotated[Annotated[int, Field(ge=1, le=1000)] | None, OR_TEMPLATE]
 _Days = Annotated[Annotated[int, Field(ge=0, le=36_500)] | None, OR_TEMPLATE]
 
 
@@ -207,14 +211,16 @@ class NodeOptionsSpec(Table):
     tolerations: Annotated[list[TolerationSpec], _CLUSTER_ROWS] = Field(
         default_factory=list, description="taints that the pods tolerate"
     )
-    loadbalance: Annotated[Text, _CLUSTER_OPTION] = Field(
-        default="", description="how buildx chooses a pod: sticky (by the folder of the build) or random"
+    loadbalance: Annotated[Text, _CLUSTER_BY_CLIENT] = Field(
+        default="",
+        description="how `docker buildx build` on the command line chooses a pod: sticky (by the folder of the build) "
+        "or random; a run always uses sticky",
     )
     qemu: Annotated[QemuSpec, _CLUSTER_OPTION] = Field(default_factory=QemuSpec, description="emulators in the pods")
     buildkit_root_volume_memory: Annotated[Text, _CLUSTER_OPTION, OptionSince(version=(0, 26))] = Field(
         default="", description="keep the state of BuildKit in memory, with this limit"
     )
-    timeout: Annotated[Duration, _CLUSTER_OPTION, OptionSince(version=(0, 15))] = Field(
+    timeout: Annotated[Duration, _CLUSTER_BY_CLIENT, OptionSince(version=(0, 15))] = Field(
         default="", description="time limit for the start of the Deployment, such as 2m"
     )
 
@@ -255,6 +261,17 @@ class _BuilderKeysSpec(Table):
         default="",
         description="policy for a platform that no node runs natively",
         json_schema_extra={"default": "warn"},
+    )
+    emulators: EmulatorsName = Field(
+        default="",
+        description="whether `mpbake builders up` installs the emulators that the platforms of the plan need, on the "
+        "engines of the nodes",
+        json_schema_extra={"default": "never"},
+    )
+    emulators_image: ImageName = Field(
+        default="",
+        description="image that installs the emulators; it runs with all privileges on the machines of the nodes",
+        json_schema_extra={"default": EMULATORS_IMAGE},
     )
     slots: Slots | None = Field(
         default=None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def problems_of(error: ValidationError, model: type[BaseModel], prefix: KeyPath = ()) -> list[Problem]:
     """Return the errors of a table that `model` describes. `prefix` is the key of the table in the plan."""
-    return [_problem(dict(details), model, prefix) for details in error.errors(include_url=False)]
+    return [_problem_of_error(dict(details), model, prefix) for details in error.errors(include_url=False)]
 
 
 _EXPECTED = {
@@ -45,10 +45,10 @@ _CODES = {
 }
 
 
-def _problem(details: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -> Problem:
+def _problem_of_error(details: dict[str, Any], model: type[BaseModel], prefix: KeyPath) -> Problem:
     path: KeyPath = tuple(details["loc"])
     if path[-1:] == (_KEY_MARK,):
-        return replace(_problem(details | {"loc": path[:-1]}, model, prefix), of_key=True)
+        return replace(_problem_of_error(details | {"loc": path[:-1]}, model, prefix), of_key=True)
     match details["type"]:
         case "extra_forbidden":
             return _unknown_key(path, model, prefix)

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
-from mpbake.base.references import parse_fields, parse_reference
+from mpbake.base.references import check_pullable, parse_fields, parse_reference
 from mpbake.base.text import did_you_mean, parse_duration, short_name
 from mpbake.model.bake_fields import (
     check_annotation,
@@ -30,7 +30,7 @@ from mpbake.model.bake_fields import (
     check_size,
     check_ulimit,
 )
-from mpbake.model.plan import Driver, Emulation, PublishMode
+from mpbake.model.plan import Driver, Emulation, EmulatorsMode, PublishMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,7 +90,7 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _text(value: Any) -> Any:
+def _as_text(value: Any) -> Any:
     """Convert numbers and booleans to text as written in TOML: users write such values for arguments and labels."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -201,7 +201,7 @@ OR_TEMPLATE = _OrTemplate(_template_or)
 _PLATFORM_SCHEMA = _text_schema("linux/amd64", "linux/arm64", "linux/arm/v7")
 _TAG = _text_schema("registry.example.com/team/web:1.0")
 VALUE_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean", "array", "object"]})
-Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
+Text = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Flag = Annotated[bool, OR_TEMPLATE]
 Texts = Annotated[list[Text], OR_TEMPLATE]
 TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], OR_TEMPLATE]
@@ -249,6 +249,10 @@ VariableTypeName = Annotated[
 EmulationName = Annotated[
     str, checked(one_of(Emulation), Code.UNKNOWN_EMULATION, empty=False), _choice_schema(Emulation)
 ]
+EmulatorsName = Annotated[
+    str, checked(one_of(EmulatorsMode), Code.UNKNOWN_EMULATORS, empty=False), _choice_schema(EmulatorsMode)
+]
+ImageName = Annotated[Text, checked(check_pullable, Code.BAD_IMAGE_NAME)]
 
 
 PublishingName = Annotated[

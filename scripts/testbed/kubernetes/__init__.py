@@ -1,1 +1,1 @@
-"""A stand-in for a Kubernetes cluster, which buildx and kubectl accept as one."""
+"""A simulated Kubernetes cluster for buildx and kubectl."""

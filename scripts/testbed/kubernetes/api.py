@@ -1,6 +1,6 @@
-"""The API of a stand-in for a Kubernetes cluster, with pods whose `buildctl` leads to an engine's BuildKit.
+"""The API of a simulated Kubernetes cluster. The `buildctl` in its pods leads to an engine's BuildKit.
 
-Run it as `python -m testbed.kubernetes.api SETTINGS.json`; `cluster.py` writes the settings.
+Run it as `python -m testbed.kubernetes.api SETTINGS.json`. `cluster.py` writes the settings.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from testbed.kubernetes.http import Request
     from testbed.kubernetes.objects import Object, Resource
 
-_LIMIT = 1 << 20  # limit of a request's head, and of bytes that are read ahead
+_LIMIT = 1 << 20  # the largest head of a request, and the most bytes that are read ahead
 _WATCH_SECONDS = 1800
 
 
 class Takeover(Protocol):
-    """Something that takes over the connection of the request that asked for it."""
+    """The answer to a request that takes over the connection of the request."""
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer, and continue to the end."""
+        """Send the answer, and handle the connection until it ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
-    """The resource in a path: all objects of a kind, one of them, or a part of one."""
+    """The resource in a path: all objects of a kind, one object, or a part of an object."""
 
     resource: Resource
     namespace: str
@@ -53,13 +53,13 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Api:
-    """Answers requests, each connection in a task of its own."""
+    """The API server. It handles each connection in a task of its own."""
 
     store: Store
     programs: Programs
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection, until the client ends it or until a takeover of it has ended."""
+        """Serve one connection until the client ends it, or until a takeover of the connection has ended."""
         try:
             with suppress(OSError, ValueError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 while (request := await read_request(reader)) is not None:
@@ -139,7 +139,7 @@ class Api:
 
 
 def _target(path: tuple[str, ...]) -> Target | None:
-    """Return the resource in the path; None for a path of the API itself, or of nothing."""
+    """Return the resource in the path. Return None if the path belongs to the API itself, or to nothing."""
     match path:
         case ("api", "v1", *rest):
             group = ""
@@ -197,7 +197,7 @@ async def _main(settings: ClusterSettings) -> None:
     api = Api(store=Store.load(Path(settings.state)), programs=Programs.of(settings))
     server = await asyncio.start_server(api.serve, "127.0.0.1", settings.port, limit=_LIMIT, backlog=200)
     await ended.wait()
-    server.close()  # the connections are cancelled when the loop ends
+    server.close()  # the tasks of open connections are cancelled when the loop ends
 
 
 if __name__ == "__main__":

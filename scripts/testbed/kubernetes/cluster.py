@@ -1,4 +1,4 @@
-"""The stand-in for a Kubernetes cluster, as the rest of the testbed and tests see it."""
+"""The simulated Kubernetes cluster, for the rest of the testbed and for tests."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from testbed.processes import Daemon
 
 UNPULLABLE = "registry.invalid/buildkit:1"
-"""An image that cannot be pulled: a Deployment of it never gets ready."""
+"""An image that cannot be pulled. A Deployment with this image never becomes ready."""
 SLOW = "slow.invalid/buildkit:{seconds}"
-"""An image whose pull takes this many seconds: a pod of it is not ready before."""
+"""An image whose pull takes this many seconds. Its pods become ready after that."""
 _NAME = "cluster"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster(Background):
-    """One cluster in a background process, and the programs that reach it.
+    """A cluster in a background process, and the programs that use it.
 
-    Its objects outlive a stop. It has the namespace `default` and those that are added. `upstreams` maps a machine to
-    the BuildKit behind its pods: "amd64" and "arm64" for pods whose nodeSelector chooses one by `kubernetes.io/arch`,
-    which list that platform first, and "" for all others.
+    The objects of the cluster stay when it stops. At first it has only the namespace `default`. `upstreams` maps a
+    machine to the BuildKit behind its pods. The keys are "amd64" and "arm64" for pods whose nodeSelector sets
+    `kubernetes.io/arch`, and "" for all other pods. Pods of "amd64" and "arm64" list their own platform first.
     """
 
     place: Place
@@ -48,13 +48,13 @@ class Cluster(Background):
 
     @property
     def client(self) -> dict[str, str]:
-        """The variables with which buildx and kubectl find it and keep their files in the testbed."""
+        """The variables with which buildx and kubectl use the cluster and keep their files in the testbed."""
         return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.place.root / "kubectl-cache")}
 
     def start(self) -> None:
-        """Start it unless it runs."""
+        """Start the cluster unless it runs."""
         ensure_tools(self.place, "kubectl")
-        self.kubeconfig.write_text(json.dumps(self._kubeconfig()))  # buildx and kubectl read YAML, and JSON is YAML
+        self.kubeconfig.write_text(json.dumps(self._kubeconfig()))  # the kubeconfig is YAML, and JSON is valid YAML
         file = self._daemon.folder / f"{_NAME}.json"
         file.write_text(json.dumps(asdict(self._settings())))
         self.place.note("daemon", _NAME)
@@ -63,7 +63,7 @@ class Cluster(Background):
         self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
 
     def kubectl(self, *args: str, stdin: str = "") -> str:
-        """Run `kubectl ARGS` and return its output; TestbedError if it fails."""
+        """Run `kubectl ARGS` and return its output. Raise TestbedError if it fails."""
         env = {**self.place.environ, **self.client}
         return run(("kubectl", *args), env=env, stdin=stdin.encode()).decode()
 
@@ -78,7 +78,7 @@ class Cluster(Background):
         self.kubectl("create", "namespace", name)
 
     def add_deployment(self, name: str, *, namespace: str = "default", image: str = "base:1") -> None:
-        """Add a Deployment of one pod, as a foreign program may have made it."""
+        """Add a Deployment with one pod that mpbake has not made."""
         labels = {"app": name}
         container = {"name": "main", "image": image}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
@@ -91,11 +91,11 @@ class Cluster(Background):
         self.kubectl("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(made))
 
     def builds(self, deployment: str, namespace: str = "default") -> list[Build]:
-        """Return every build that the pods of the Deployments of that name were asked for, in order."""
+        """Return every build that was requested from the pods of the Deployments of that name, in order."""
         return read_builds(self._witness / namespace / f"{deployment}.jsonl")
 
     def open_connections(self, deployment: str, namespace: str = "default") -> int:
-        """Return how many connections to BuildKit through those pods have not ended."""
+        """Return the number of open connections to BuildKit through these pods."""
         return read_open_connections(self._witness / namespace / f"{deployment}.jsonl")
 
     @property

@@ -1,4 +1,4 @@
-"""The description that a cluster gives of its own API; kubectl learns from it which resources exist."""
+"""The discovery documents of the cluster's API. kubectl reads them to learn which resources exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OPENAPI = {"paths": {f"{path}": {"serverRelativeURL": f"/openapi/v3/{path}"} fo
 
 
 def document(path: tuple[str, ...]) -> Object:
-    """Return the document of that path; ApiError (NotFound) if there is none."""
+    """Return the document of that path. Raise ApiError (NotFound) if there is none."""
     match path:
         case ("version",):
             return dict(_VERSION)
@@ -57,7 +57,7 @@ def _resource(resource: Resource) -> Object:
 
 
 def _openapi(group: str) -> Object:
-    """Return only as much as kubectl needs before it lets the cluster check the fields of an object."""
+    """Return the smallest schema with which kubectl lets the cluster check the fields of an object."""
     of_group = [resource for resource in RESOURCES if resource.group == group]
     return {
         "openapi": "3.0.0",

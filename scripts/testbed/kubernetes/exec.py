@@ -1,4 +1,4 @@
-"""A command in a pod; SPDY carries its streams over the connection of the request that asked for it."""
+"""The exec of a command in a pod. Its streams are multiplexed with SPDY over the connection of the request."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _PROTOCOL = "v4.channel.k8s.io"
-_KILLED = 137  # as a shell reports a process that SIGKILL ended
+_KILLED = 137  # the exit code that a shell reports for a process that SIGKILL ended
 _POLL_SECONDS = 0.1
-_AHEAD = 8  # pieces of input that wait for a command to read them
+_AHEAD = 8  # the most pieces of input that wait until a command reads them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exec:
-    """One command, requested and not started yet.
+    """A requested command that is not started yet.
 
-    `streams` are those that the client is about to open; `lives` says whether the pod still exists.
+    `streams` names the streams that the client will open. `lives` returns whether the pod still exists.
     """
 
     pod: Object
@@ -43,9 +43,9 @@ class Exec:
 
     @classmethod
     def of(cls, request: Request, pod: Object, programs: Programs, *, lives: Callable[[], bool]) -> Exec:
-        """Return the command that the request asks for; ApiError if it cannot run.
+        """Return the command that the request asks for. Raise ApiError if it cannot run.
 
-        A request by WebSocket is refused, as by a cluster before version 1.29: kubectl then uses SPDY.
+        A request by WebSocket is refused, as in a Kubernetes cluster before 1.29. Then kubectl uses SPDY.
         """
         if not request.headers.get("upgrade", "").lower().startswith("spdy/3.1"):
             raise bad_request("unable to upgrade: only SPDY/3.1 is spoken here")
@@ -58,7 +58,7 @@ class Exec:
         return cls(pod=pod, command=command, streams=frozenset({"error", *wanted}), programs=programs, lives=lives)
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Run it to its end, or to that of the connection or of its pod."""
+        """Run the command until it ends, the connection ends, or the pod is removed."""
         headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": _PROTOCOL}
         writer.write(head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
         session = _Session(writer=writer)
@@ -77,7 +77,7 @@ class Exec:
         await session.end(code if self.lives() else _KILLED)
 
     async def _outlive(self) -> None:
-        """Wait for the end of the pod."""
+        """Wait until the pod is removed."""
         while self.lives():  # noqa: ASYNC110 (a pod ends with its Deployment, which sends no event)
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -93,37 +93,37 @@ class Streams:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """The input of a command from a client, in pieces; an empty piece is the end."""
+    """The standard input of a command, which the client sends in pieces. An empty piece marks the end."""
 
     pieces: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(_AHEAD))
 
     async def read(self, _size: int, /) -> bytes:
-        """Return the next piece; an empty one after the end."""
+        """Return the next piece, or an empty piece at the end."""
         return await self.pieces.get()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Output:
-    """One output stream of a command; it is discarded if the client did not open that stream."""
+    """An output stream of a command. Its bytes are discarded if the client did not open the stream."""
 
     stream: int
     frames: SpdyWriter
     writer: asyncio.StreamWriter
 
     def write(self, data: bytes) -> None:
-        """Write, perhaps later."""
+        """Write bytes to the buffer of the stream."""
         if self.stream:
             for at in range(0, len(data), _CHUNK):
                 self.writer.write(self.frames.data(self.stream, data[at : at + _CHUNK]))
 
     async def drain(self) -> None:
-        """Wait until there is room again."""
+        """Wait until the buffer has room."""
         await self.writer.drain()
 
 
 @dataclass(kw_only=True, slots=True)
 class _Session:
-    """The frames of one connection; `streams` maps the purpose of a stream to its number."""
+    """The SPDY frames of one connection. `streams` maps the purpose of a stream to its number."""
 
     writer: asyncio.StreamWriter
     frames: SpdyWriter = field(default_factory=SpdyWriter)
@@ -154,21 +154,21 @@ class _Session:
                 self.writer.write(self.frames.pong(event.number))
 
     async def opened(self, wanted: frozenset[str]) -> None:
-        """Wait until the client has opened all those streams."""
+        """Wait until the client has opened all streams with these purposes."""
         while not wanted <= self.streams.keys():
             self.changed.clear()
             await self.changed.wait()
 
     def output(self, name: str) -> Output:
-        """Return the stream of that name."""
+        """Return the stream with this purpose."""
         return Output(stream=self.streams.get(name, 0), frames=self.frames, writer=self.writer)
 
     async def end(self, code: int) -> None:
-        """End every stream, and report the exit code of the command on the stream for errors."""
+        """End every stream, and report the exit code of the command on the error stream."""
         self.writer.write(self.frames.data(self.streams["error"], json.dumps(_status(code)).encode(), last=True))
         for name in {"stdout", "stderr"} & self.streams.keys():
             self.writer.write(self.frames.data(self.streams[name], b"", last=True))
-        with suppress(OSError):  # the client may be gone
+        with suppress(OSError):  # the client may have closed the connection
             await self.writer.drain()
 
 

@@ -1,4 +1,4 @@
-"""The part of HTTP/1.1 that clients of Kubernetes use."""
+"""The part of HTTP/1.1 that buildx and kubectl use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """One request: its path split at the slashes; header names in lower case, repeated ones joined by commas."""
+    """A request. `path` is split at slashes. Header names are in lower case; repeated headers are joined by commas."""
 
     method: str
     path: tuple[str, ...]
@@ -25,16 +25,16 @@ class Request:
     body: bytes
 
     def asks(self, name: str) -> str:
-        """Return the query's value of that name; empty if there is none."""
+        """Return the value of a query parameter, or an empty text."""
         return self.query.get(name, ("",))[0]
 
     def lists(self, name: str) -> list[str]:
-        """Return the items of a header."""
+        """Return the comma-separated items of a header."""
         return [item.strip() for item in self.headers.get(name, "").split(",") if item.strip()]
 
 
 async def read_request(reader: StreamReader) -> Request | None:
-    """Return the next request of the connection; None if the client has ended it."""
+    """Return the next request of the connection, or None if the client has ended it."""
     try:
         head = await reader.readuntil(b"\r\n\r\n")
     except IncompleteReadError:
@@ -53,13 +53,13 @@ async def read_request(reader: StreamReader) -> Request | None:
 
 
 def answer(status: int, value: Any) -> bytes:
-    """Return an answer in JSON, after which the connection continues."""
+    """Return an answer with a JSON body that keeps the connection open."""
     body = json.dumps(value).encode()
     return head(status, {"Content-Type": "application/json", "Content-Length": str(len(body))}) + body
 
 
 def head(status: int, headers: Mapping[str, str]) -> bytes:
-    """Return the part of an answer before its body."""
+    """Return the status line and the headers of an answer."""
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{name}: {text}" for name, text in headers.items())]
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode("latin-1")
 

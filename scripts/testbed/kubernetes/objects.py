@@ -1,4 +1,4 @@
-"""Objects of Kubernetes as JSON: the fields that a cluster adds to a Deployment, and its pods."""
+"""Kubernetes objects as JSON: the fields that a cluster adds to a Deployment or StatefulSet, and its pods."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 ARCHITECTURE = "kubernetes.io/arch"
-"""The label with which a pod chooses a machine."""
+"""The label by which a pod's nodeSelector chooses an architecture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resource:
-    """A kind of object; `group` is empty for Kubernetes' core."""
+    """A kind of object. `group` is empty for the core group of Kubernetes."""
 
     group: str
     kind: str
@@ -36,7 +36,7 @@ class Resource:
 
     @property
     def qualified(self) -> str:
-        """Its name in messages."""
+        """The name of the resource in messages."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
 
@@ -51,7 +51,7 @@ RESOURCES = (NAMESPACES, CONFIG_MAPS, PODS, *WORKLOADS)
 
 
 class ApiError(Exception):
-    """A request that fails; clients use the reason rather than the HTTP status."""
+    """The error of a request. Clients use its reason, not its HTTP status."""
 
     def __init__(self, code: HTTPStatus, reason: str, message: str) -> None:
         super().__init__(message)
@@ -59,7 +59,7 @@ class ApiError(Exception):
         self.reason = reason
 
     def status(self) -> Object:
-        """The object of the answer."""
+        """The Status object that the API sends as the answer."""
         details = {"message": str(self), "reason": self.reason, "code": self.code.value}
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", **details}
 
@@ -81,7 +81,10 @@ def invalid(resource: Resource, name: str, why: str) -> ApiError:
 
 
 def complete_workload(resource: Resource, workload: Object) -> None:
-    """Add the defaults of a cluster and the status; ApiError (Invalid) if no cluster would accept it."""
+    """Return the object with a cluster's defaults and a status.
+
+    Raise ApiError (Invalid) if a cluster would refuse it.
+    """
     spec = workload.setdefault("spec", {})
     template = spec.setdefault("template", {})
     _check(resource, workload)
@@ -99,7 +102,7 @@ def complete_workload(resource: Resource, workload: Object) -> None:
 
 
 def pods_of(workload: Object) -> list[Object]:
-    """Return the pods of a Deployment or StatefulSet: always the same for the same object."""
+    """Return the pods of a Deployment or StatefulSet. The same object always has the same pods."""
     return [_pod(workload, number) for number in range(workload["spec"]["replicas"])]
 
 
@@ -111,7 +114,10 @@ def workload_of(pod: Object) -> str:
 
 
 def selected(item: Object, labels: str, fields: str) -> bool:
-    """Return whether the object has those labels and fields, as requests write them; ApiError for sets of values."""
+    """Return whether the object matches the label and field selectors of a request.
+
+    Set-based selectors raise ApiError.
+    """
     if " in (" in labels or " notin (" in labels:
         raise bad_request(f"no such selector here: {labels}")
     own = item["metadata"].get("labels", {})
@@ -154,22 +160,22 @@ def _workload_status(workload: Object) -> Object:
 
 
 def grown(workload: Object) -> Object:
-    """Return the Deployment or StatefulSet as it is now: a new one if its pods became ready since its last status."""
+    """Return the object as it is now: with a new status if its pods have become ready since its last one."""
     status = _workload_status(workload)
     return workload if status == workload["status"] else {**workload, "status": status}
 
 
 def _starts(workload: Object) -> bool:
-    """Return whether its images have been pulled by now."""
+    """Return whether its images are pulled."""
     created = dt.datetime.fromisoformat(workload["metadata"]["creationTimestamp"])
     return _pull_seconds(workload) <= (dt.datetime.now(dt.UTC) - created).total_seconds()
 
 
 def _pull_seconds(workload: Object) -> float:
-    """Return how long the pull of its images takes.
+    """Return the seconds that the pull of its images takes.
 
-    Images of `slow.invalid` take as many seconds as their tags say. Images of another registry below .invalid, a domain
-    that never exists, cannot be pulled.
+    An image of `slow.invalid` takes as many seconds as its tag says. Images of any other registry below .invalid, a
+    domain that never exists, cannot be pulled.
     """
     images = [container["image"] for container in _containers(workload["spec"]["template"]["spec"])]
     return max(map(_seconds, images))
@@ -239,7 +245,7 @@ def _container_status(container: Object, *, starts: bool, hopeless: bool, since:
 
 
 def _parts(selector: str) -> Iterator[tuple[str, str, str]]:
-    """Return each condition as a name, one of `=`, `!=` and nothing, and a value."""
+    """Return each condition of a selector as a name, an operator (`=`, `!=` or nothing), and a value."""
     for part in filter(None, selector.split(",")):
         sign = "!=" if "!=" in part else "=" if "=" in part else ""
         name, _, value = part.partition(sign or ",")

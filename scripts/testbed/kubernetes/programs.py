@@ -1,4 +1,4 @@
-"""The programs in the pods of a cluster: buildctl, and the program that lists its processes."""
+"""The programs in the pods of a cluster: buildctl, and a program that lists the processes of the pod."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DIAL = "buildctl dial-stdio"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Programs:
-    """The programs that run in pods; `dialed` holds the process numbers of each pod's open connections to BuildKit."""
+    """The programs that run in pods. `dialed` holds the process numbers of each pod's open connections to BuildKit."""
 
     settings: ClusterSettings
     connections: itertools.count[int]
@@ -37,7 +37,10 @@ class Programs:
         return cls(settings=settings, connections=itertools.count(1), processes=itertools.count(100), dialed={})
 
     async def run(self, pod: Object, command: tuple[str, ...], streams: Streams) -> int:
-        """Run the command in the pod, and return its exit code: 126 for a command that does not exist there."""
+        """Run the command in the pod, and return its exit code.
+
+        A command that does not exist there has exit code 126.
+        """
         match command:
             case ("buildctl", *_, "dial-stdio"):
                 with self._process(pod):
@@ -65,7 +68,7 @@ class Programs:
         return 0 if dialed else 1
 
     def _node(self, pod: Object) -> Node:
-        """Return the BuildKit in the pod; it shares a record with all pods of its Deployment or StatefulSet."""
+        """Return the BuildKit of the pod. All pods of a Deployment or StatefulSet share one record of builds."""
         machines = self.settings.machines
         machine = machines.get(pod["spec"].get("nodeSelector", {}).get(ARCHITECTURE, ""), machines[""])
         folder = Path(self.settings.witness) / pod["metadata"]["namespace"]

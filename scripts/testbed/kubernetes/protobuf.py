@@ -1,4 +1,4 @@
-"""Objects of Kubernetes in protobuf, as buildx sends them, converted to JSON."""
+"""Kubernetes objects in protobuf, as buildx sends them, converted to JSON."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
 
-# The fields of each message that the objects of a builder may have: number, name in JSON, and type. A type is one of
-# those below, another message, or either with "*" for a list. A "?" marks a field whose zero differs from its absence.
-# The fields of a message without a name belong to the message around it.
+# The fields of each message in the objects of a builder: number, name in JSON, and type. The type is a scalar below or
+# another message; "*" after it marks a list. "?" marks a field whose zero differs from its absence. If a message has no
+# name, its fields belong to the enclosing message.
 _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     "Unknown": {1: ("", "TypeMeta"), 2: ("raw", "bytes")},
     "TypeMeta": {1: ("apiVersion", "text"), 2: ("kind", "text")},
@@ -151,7 +151,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
 
 
 def decode(body: bytes) -> Object:
-    """Return the object in the body of a request; ApiError if it has fields that are unknown here."""
+    """Return the object in the body of a request. Raise ApiError if the object has unknown fields."""
     if not body.startswith(_MAGIC):
         raise bad_request("the body of the request is not an object in protobuf")
     try:
@@ -176,7 +176,7 @@ def _message(name: str, message: bytes) -> Object:
 
 
 def _add(decoded: Object, key: str, kind: str, raw: int | bytes) -> None:
-    """Put the value of one field into the object."""
+    """Add the value of a field to the object."""
     value = _value(kind.lstrip("*?"), raw)
     if kind.startswith("*"):
         decoded.setdefault(key, []).append(value)
@@ -204,7 +204,7 @@ def _value(kind: str, raw: int | bytes) -> Any:
 
 
 def _entry(raw: bytes, kind: str) -> Object:
-    """Return one entry of a map; an empty key or value is omitted in protobuf."""
+    """Return one entry of a map. Protobuf omits an empty key or value."""
     halves = dict(fields(raw))
     return {_value("text", halves.get(1, b"")): _value(kind, halves.get(2, b""))}
 

@@ -1,4 +1,4 @@
-"""The settings of the process that represents a Kubernetes cluster."""
+"""The settings of the process that simulates a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClusterSettings:
-    """The settings of the cluster.
+    """The settings of a cluster.
 
-    It listens on `port` of 127.0.0.1 and keeps its objects in the file `state`. `machines` maps each architecture, and
-    "" for pods that may run anywhere, to the BuildKit behind their `buildctl`. The record of a Deployment's pods is
-    `witness`/NAMESPACE/DEPLOYMENT.jsonl.
+    The cluster listens on `port` of 127.0.0.1 and stores its objects in the file `state`. `machines` maps each
+    architecture to the BuildKit behind the `buildctl` of its pods; "" stands for pods that may run anywhere. The record
+    of a Deployment's pods is the file `witness`/NAMESPACE/DEPLOYMENT.jsonl.
     """
 
     port: int
@@ -27,6 +27,6 @@ class ClusterSettings:
 
     @classmethod
     def load(cls, fields: Mapping[str, Any]) -> ClusterSettings:
-        """Return the settings that were written as JSON."""
+        """Return the settings in a JSON text."""
         machines = {name: Settings(**machine) for name, machine in fields["machines"].items()}
         return cls(**{**fields, "machines": machines})

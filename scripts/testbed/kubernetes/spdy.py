@@ -1,6 +1,6 @@
-"""SPDY/3 frames, as far as clients of Kubernetes need them to run a command in a pod.
+"""SPDY/3 frames, as far as buildx and kubectl use them to run a command in a pod.
 
-Like these clients, this module does without flow control.
+Neither these clients nor this module use flow control.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ DICTIONARY = b"".join(map(_sized, _SIZED.split("|"))) + _PLAIN.encode()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Opened:
-    """The client opens a stream; header names are in lower case."""
+    """A frame with which the client opens a stream. Header names are in lower case."""
 
     stream: int
     headers: Mapping[str, str]
@@ -56,7 +56,7 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Data:
-    """The client sends bytes on a stream; nothing follows the `last` ones."""
+    """A frame with which the client sends bytes on a stream. The frame with `last` is the last one of the stream."""
 
     stream: int
     payload: bytes
@@ -65,7 +65,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ping:
-    """The client expects the same number back."""
+    """A frame whose number the client expects back."""
 
     number: int
 
@@ -83,15 +83,15 @@ def _compressor() -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpdyReader:
-    """Reads the bytes of the client of one connection, in any pieces."""
+    """A parser of the bytes that a client sends on one connection. The bytes may come in any chunks."""
 
     _rest: bytearray = field(default_factory=bytearray)
     _headers: Any = field(default_factory=_decompressor)
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Yield the frames that these bytes complete; ValueError if they are not SPDY/3.
+        """Yield the frames that are complete after these bytes. Raise ValueError if the bytes are not SPDY/3.
 
-        A stream that is reset ends. Settings, window updates and the like have no effect.
+        A stream that the client resets ends. Settings, window updates and similar frames have no effect.
         """
         self._rest.extend(data)
         while size := self._complete_size():
@@ -101,7 +101,7 @@ class SpdyReader:
                 yield event
 
     def _complete_size(self) -> int:
-        """Return the size of the first frame with its header; 0 while it is incomplete."""
+        """Return the size of the first frame with its header, or 0 if it is incomplete."""
         if len(self._rest) < _HEADER:
             return 0
         size = _HEADER + int.from_bytes(self._rest[5:8], "big")
@@ -128,21 +128,21 @@ class SpdyReader:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SpdyWriter:
-    """Makes the frames that the server of one connection sends."""
+    """An encoder of the frames that a server sends on one connection."""
 
     _headers: Any = field(default_factory=_compressor)
 
     def accept(self, stream: int) -> bytes:
-        """Return the answer to an opened stream, with no headers."""
+        """Return the reply to an opened stream, without headers."""
         block: bytes = self._headers.compress(struct.pack(">I", 0)) + self._headers.flush(zlib.Z_SYNC_FLUSH)
         return _control(_SYN_REPLY, struct.pack(">I", stream) + block)
 
     def data(self, stream: int, payload: bytes, *, last: bool = False) -> bytes:
-        """Return bytes for a stream, fewer than 16 MiB."""
+        """Return a frame of bytes for a stream. The bytes must be fewer than 16 MiB."""
         return struct.pack(">II", stream, (_FIN if last else 0) << 24 | len(payload)) + payload
 
     def pong(self, number: int) -> bytes:
-        """Return the answer to a ping."""
+        """Return the reply to a ping."""
         return _control(_PING, struct.pack(">I", number))
 
 

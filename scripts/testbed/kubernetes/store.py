@@ -1,4 +1,4 @@
-"""The objects of a cluster, in a file, so that they outlive its API."""
+"""The objects of a cluster, stored in a file, so that they stay when the cluster stops."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KEPT = ("uid", "creationTimestamp", "namespace", "name")
 
 @dataclass(kw_only=True, slots=True)
 class Store:
-    """The objects of every namespace; objects without one have the namespace ""."""
+    """The objects of all namespaces. Objects without a namespace have the namespace ""."""
 
     file: Path
     _objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Store:
 
     @classmethod
     def load(cls, file: Path) -> Store:
-        """Return the contents of the file, or else a new cluster, which has only the namespace `default`."""
+        """Return the contents of the file. Without a file, return a new cluster with only the namespace `default`."""
         store = cls(file=file)
         if not file.exists():
             store.create(NAMESPACES, "", {"metadata": {"name": "default"}})
@@ -56,11 +56,11 @@ class Store:
 
     @property
     def version(self) -> str:
-        """A number that grows with each change."""
+        """A version number that grows with each change."""
         return str(self._version)
 
     def list(self, resource: Resource, namespace: str) -> list[Object]:
-        """Return all objects of the kind in the namespace, or in every one if it is empty, sorted by name."""
+        """Return all objects of the kind in the namespace, or in every namespace if it is empty, sorted by name."""
         if resource == PODS:
             workloads = [item for kind in WORKLOADS for item in self.list(kind, namespace)]
             return [pod for workload in workloads for pod in pods_of(workload)]
@@ -69,14 +69,14 @@ class Store:
         return [self._objects[key] for key in keys]
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Return one object; ApiError (NotFound) if it does not exist."""
+        """Return one object. Raise ApiError (NotFound) if it does not exist."""
         for item in self.list(resource, namespace):
             if item["metadata"]["name"] == name:
                 return item
         raise not_found(resource, name)
 
     def create(self, resource: Resource, namespace: str, item: Object) -> Object:
-        """Add an object; ApiError (AlreadyExists) if its name is taken."""
+        """Add an object. Raise ApiError (AlreadyExists) if its name is taken."""
         _check_kept(resource)
         metadata = item.setdefault("metadata", {})
         if namespace:
@@ -96,7 +96,7 @@ class Store:
         return self._put(resource, namespace, item)
 
     def replace(self, resource: Resource, namespace: str, name: str, item: Object) -> Object:
-        """Replace an object; ApiError (Conflict) if the new one is based on an older version."""
+        """Replace an object. Raise ApiError (Conflict) if the new one is based on an older version."""
         _check_kept(resource)
         before = self.get(resource, namespace, name)["metadata"]
         metadata = item.setdefault("metadata", {})
@@ -107,7 +107,7 @@ class Store:
         return self._put(resource, namespace, item)
 
     def delete(self, resource: Resource, namespace: str, name: str) -> Object:
-        """Remove an object and return it; a namespace is removed with its objects."""
+        """Remove an object and return it. A namespace is removed with its objects."""
         item = self.get(resource, namespace, name)
         _check_kept(resource)
         del self._objects[resource.plural, namespace, name]
@@ -117,7 +117,7 @@ class Store:
         return item
 
     def _grow(self) -> None:
-        """Record which Deployments and StatefulSets have become ready by themselves."""
+        """Record the Deployments and StatefulSets whose pods have become ready in the meantime."""
         for key, item in self._objects.items():
             now = grown(item) if key[0] in {kind.plural for kind in WORKLOADS} else item
             if now is not item:

@@ -1,4 +1,4 @@
-"""The events of a cluster, sent to a client as they happen."""
+"""The watch requests of a cluster: a client gets events as they happen."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Watch:
-    """Sends the events of the objects that `find` returns, from those newer than the version `since`."""
+    """A watch of the objects that `find` returns. It starts with the first change after the version `since`."""
 
     find: Callable[[], list[Object]]
     since: int
     seconds: float
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Send events until the client ends the connection, or its requested time is over."""
+        """Send events until the client ends the connection, or until the requested time is over."""
         writer.write(head(HTTPStatus.OK, {"Content-Type": "application/json", "Connection": "close"}))
         loop = asyncio.get_running_loop()
         end = loop.time() + self.seconds
@@ -45,7 +45,7 @@ class Watch:
 
 
 def changes(before: Mapping[str, Object], after: Mapping[str, Object]) -> Iterator[Object]:
-    """Return the events that lead from one state to another, each state a map from uid to object."""
+    """Yield the events between two states. A state maps uids to objects."""
     for uid, item in before.items():
         if uid not in after:
             yield {"type": "DELETED", "object": item}

@@ -1,4 +1,4 @@
-"""Docker commands at once, within the limit of open files."""
+"""The number of docker commands at a time, as the limit of open files allows."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ print(threads, all(result == (0, [0]) for result in results))
 def test_all_that_is_affordable_runs_at_once(tmp_path: Path, hard: int, threads: int) -> None:
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     assert allowed == INFINITE or allowed >= hard, "this system allows too few open files to try this"
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", _MANY, str(tmp_path), "1024", str(hard)],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.stdout, done.stderr) == (f"{threads} True\n", "")
+    assert (completed.stdout, completed.stderr) == (f"{threads} True\n", "")

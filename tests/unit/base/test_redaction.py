@@ -205,12 +205,12 @@ def test_a_stream_that_hides() -> None:
 
 
 def test_the_documentation_says_what_is_taken_for_a_credential() -> None:
-    told = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What mpbake redacts")[0]
-    told = " ".join(told.split())
+    page = (DOCS / "secrets.md").read_text(encoding="utf-8").partition("## What mpbake redacts")[0]
+    page = " ".join(page.split())
     names = {*redactor._PARAMETERS.split("|"), *redactor.CREDENTIAL_FIELDS}
-    assert [name for name in sorted(names) if f"`{name}`" not in told] == []
-    assert f"has a digit, or {redactor._TOKEN_LENGTH} characters or more" in told
+    assert [name for name in sorted(names) if f"`{name}`" not in page] == []
+    assert f"has a digit, or {redactor._TOKEN_LENGTH} characters or more" in page
     urls = {"https://token@host": False, "https://token1@host": True, "https://abcdefghijklmnop@host": True}
     for url, hidden in urls.items():
         assert (Redactor().redact(url) != url) is hidden
-    assert "`https://token@host`, is taken for a name" in told
+    assert "`https://token@host`, counts as a name" in page

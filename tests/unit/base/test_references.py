@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mpbake.base.references import (
     Reference,
+    check_pullable,
     format_fields,
     has_host,
     is_local_context,
@@ -36,6 +37,14 @@ def test_a_reference(written: str, repository: str, tag: str) -> None:
     reference = parse_reference(written)
     assert reference == Reference(repository=repository, tag=tag)
     assert str(reference) == f"{repository}:{tag}"
+
+
+def test_an_image_to_pull_may_have_a_digest() -> None:
+    check_pullable("team/web:1")
+    check_pullable(f"team/web@sha256:{'0' * 64}")
+    for written, problem in (("Web", "is not an image name"), ("web@sha256:1", '"sha256:1" is not the digest')):
+        with pytest.raises(ValueError, match=problem):
+            check_pullable(written)
 
 
 @pytest.mark.parametrize(

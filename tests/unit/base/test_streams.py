@@ -17,12 +17,12 @@ CLOSED = "standard output: Bad file descriptor"
 
 
 def shell(folder: Path, command: str) -> tuple[int, str]:
-    """Run a shell command with this `mpbake`; return its exit code and all its output."""
+    """Run a shell command with this `mpbake`. Return its exit code and both output streams together."""
     (folder / "build.toml").write_text('version = 1\n[targets.web]\ndescription = "é"\n', encoding="utf-8")
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     script = f'mpbake() {{ "{sys.executable}" -m mpbake "$@"; }}\n{command}'
-    done = subprocess.run(["sh", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
-    return done.returncode, (done.stdout + done.stderr).decode()
+    completed = subprocess.run(["sh", "-c", script], cwd=folder, env=environment, capture_output=True, check=False)
+    return completed.returncode, (completed.stdout + completed.stderr).decode()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")

@@ -1,4 +1,4 @@
-"""The state of tags."""
+"""The tags that moved, that may have moved, and that did not move."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text for users."""
+"""Text that is safe to print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values and tables as TOML: the text parses to the same value and is safe to print."""
+"""Values and tables as TOML text, which parses to the same value and is safe to print."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_key_reads_back(name: str) -> None:
 
 @given(st.characters(categories=["Cs"]))
 def test_half_a_character_which_is_no_toml_does_no_harm(half: str) -> None:
-    """Surrogates come from environment variables that are not valid UTF-8."""
+    """An environment variable that is not valid UTF-8 contains surrogates, which TOML does not allow."""
     assert toml_value(half) == f'"\\u{ord(half):04x}"'
 
 

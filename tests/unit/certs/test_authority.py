@@ -1,4 +1,4 @@
-"""A certificate authority, and what it issues, checked by the TLS library of Python and by openssl."""
+"""A certificate authority and its certificates, checked by the TLS library of Python and by openssl."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def test_both_sides_of_a_connection_accept_each_other(tmp_path: Path, host: str)
 
 
 def context(folder: Path, name: str, protocol: int, root: KeyPair, pair: KeyPair) -> ssl.SSLContext:
-    """The TLS settings of one side, which trusts `root` and asks the other side for a certificate."""
+    """Return the TLS settings of one side. It trusts `root`, and requires a certificate from the other side."""
     (folder / f"{name}.pem").write_bytes(pair.certificate + pair.key)
     settings = ssl.SSLContext(protocol)
     settings.verify_mode = ssl.CERT_REQUIRED

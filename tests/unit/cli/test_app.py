@@ -40,7 +40,7 @@ HEAVY = ["networkx", "python_on_whales", "pydantic", "rich", "jinja2", "tomli"]
 
 
 class Called:
-    """A fake for every command, which keeps its arguments."""
+    """A fake for every command that records its arguments."""
 
     def __init__(self) -> None:
         self.options: Any = None
@@ -424,7 +424,7 @@ def test_whoever_reads_us_may_have_had_enough(monkeypatch: pytest.MonkeyPatch, t
 
 
 class Closed(io.StringIO):
-    """Standard output whose terminal was closed."""
+    """A standard output whose terminal is closed."""
 
     def flush(self) -> None:
         raise OSError(errno.EIO, "Input/output error")
@@ -502,10 +502,12 @@ def test_a_pipe_that_is_closed_early(tmp_path: Path) -> None:
     environment = {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT)}
     words = [sys.executable, "-m", "mpbake", "plan", "web"]
     try:
-        done = subprocess.run(words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path)
+        completed = subprocess.run(
+            words, stdout=writer, stderr=subprocess.PIPE, check=False, env=environment, cwd=tmp_path
+        )
     finally:
         os.close(writer)
-    assert (done.returncode, done.stderr) == (141, b"")
+    assert (completed.returncode, completed.stderr) == (141, b"")
 
 
 @pytest.mark.allow_subprocess
@@ -514,8 +516,8 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
     command = f'rmdir "$PWD" && exec {shlex.quote(sys.executable)} -m mpbake plan'
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)}
     words = ["sh", "-c", command]
-    done = subprocess.run(words, cwd=gone, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
+    completed = subprocess.run(words, cwd=gone, env=environment, capture_output=True, text=True, check=False)
+    assert (completed.returncode, completed.stderr) == (
         3,
         "error: the working folder no longer exists\n  = change to another folder\n",
     )

@@ -73,14 +73,14 @@ steps
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a plan, and an empty folder below it."""
+    """Return a folder with a plan, and an empty folder below it."""
     (tmp_path / "build.toml").write_text(PLAN)
     (tmp_path / "below").mkdir()
     return tmp_path
 
 
 def output_of(command: Command, here: World, **options: Any) -> str:
-    """Return what a command that succeeds prints."""
+    """Return the output of a command that succeeds."""
     assert call(command, here, **options) == 0
     assert written(here.stderr) == ""
     return written(here.stdout)
@@ -97,7 +97,7 @@ def test_plan(folder: Path) -> None:
 
 
 def test_a_plan_that_asks_nobody_ends_as_python_does(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a handler of mpbake, a signal would only be noted, and the plan be printed all the same."""
+    """A signal handler of mpbake would only record the signal, and mpbake would print the plan anyway."""
     before = str(signal.getsignal(signal.SIGTERM))
     monkeypatch.setattr(plan_text, "plan_text", lambda *_: str(signal.getsignal(signal.SIGTERM)))
     assert output_of(plan.main, world(folder)) == before
@@ -156,7 +156,7 @@ def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> Non
     [{"directory": "link"}, {"files": ("link/build.toml",)}, {"files": ("link/../below/build.toml",)}],
 )
 def test_a_plan_has_one_path_however_it_is_reached(folder: Path, options: dict[str, Any]) -> None:
-    """The path is the real one: mpbake finds the records of a plan by it."""
+    """The real path counts, since mpbake finds the records of a plan by its path."""
     (folder / "elsewhere").mkdir()
     (folder / "elsewhere/link").symlink_to(folder / "below")
     (folder / "below/build.toml").write_text(PLAN)
@@ -269,7 +269,7 @@ def test_a_name_that_means_nothing(folder: Path) -> None:
 
 @pytest.fixture
 def files(folder: Path) -> Path:
-    """The plan with two more files: one that it includes, and one for a second `-f`."""
+    """Return a plan with two more files: one that the plan includes, and one for a second `-f`."""
     (folder / "build.toml").write_text(PLAN.replace("[variables]", 'include = ["below/common.toml"]\n[variables]'))
     (folder / "below" / "common.toml").write_text(
         text("""
@@ -522,9 +522,7 @@ def test_which_file_a_value_comes_from(folder: Path) -> None:
     assert '"r/web:one"' in shown
     hint = '  = did you mean "tag"?'
     assert refused("one.toml", "wrong.toml") == f'--var-file wrong.toml: unknown variable "tga"\n{hint}'
-    assert 'variable "tag" cannot take "[1]" from --var-file list.toml: it is not text' in refused(
-        "one.toml", "list.toml"
-    )
+    assert 'variable "tag": the value "[1]" of --var-file list.toml is not text' in refused("one.toml", "list.toml")
 
 
 def test_a_platform_that_looks_misspelt(folder: Path) -> None:
@@ -645,7 +643,7 @@ def test_a_long_chain_to_what_is_left_out_is_walked_once(tmp_path: Path, monkeyp
     chain = (f"[targets.t{number}]\nneeds = ['t{number - 1}']\n" for number in range(1, 101))
     (tmp_path / "build.toml").write_text(f"version = 1\n[targets.t0]\n{''.join(chain)}")
     walked: list[str] = []
-    dependencies = graph._dependencies  # nothing else shows how much is walked
+    dependencies = graph._dependencies  # only the number of calls shows that each target is read once
 
     def counted(target: Target) -> tuple[Target, ...]:
         walked.append(target.name)
@@ -694,7 +692,7 @@ def test_leaving_out_platforms_of_what_is_pushed_is_warned_of(folder: Path) -> N
     assert data["warnings"] == [warning]
 
 
-# --- what cannot be placed --------------------------------------------------------------------------------------------
+# --- targets that cannot be placed ------------------------------------------------------------------------------------
 
 
 def test_what_cannot_be_placed_is_a_problem_of_the_plan(tmp_path: Path) -> None:
@@ -792,7 +790,7 @@ platforms = ["linux/amd64", "linux/arm64"]
 tags = ["r/web"]
 checks = [{ run = ["true"] }, { run = ["false"], platforms = ["linux/CHECKED"] }]
 """
-NEVER_RUN = "web: check 2 never runs: the target is not built for linux/amd65"
+NEVER_RUN = "web: this check never runs: the target is not built for linux/amd65"
 
 
 @pytest.mark.parametrize("inputs", [{}, {"platforms": ("linux/arm64",)}])
@@ -808,10 +806,10 @@ def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path
     (tmp_path / "build.toml").write_text(CHECKED.replace("CHECKED", "amd64"))
     assert "never" not in output_of(plan.main, world(tmp_path), platforms=("linux/arm64",))
     setting = ('web.platforms=["linux/arm64"]',)
-    assert "check 2 never runs" in output_of(plan.main, world(tmp_path), settings=setting)
+    assert "this check never runs" in output_of(plan.main, world(tmp_path), settings=setting)
 
 
-# --- run, as far as it needs no engine --------------------------------------------------------------------------------
+# --- run, without an engine -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -837,7 +835,7 @@ def test_a_check_of_another_platform_than_those_asked_for_needs_no_word(tmp_path
             "tool",
             "mpbake run tool --no-cache --pull --load --push",
         ),
-        # part of an image is neither pushed nor loaded as if it were the whole
+        # a part of an image is neither pushed nor loaded in place of the image
         (
             {"no_cache": True, "pull": True, "load": True, "push": True, "var_files": ("a b",)},
             "web",

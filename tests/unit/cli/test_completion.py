@@ -1,4 +1,4 @@
-"""Shell completion, in a process of its own that gets the typed words in the environment, as shells do it."""
+"""Shell completion: a separate process gets the words of the command line in its environment, as from a shell."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ builder = "farm"
 
 
 def complete(folder: Path, words: str, *, how: str = "bash_complete", **environment: str) -> tuple[int, str, str]:
-    """Return exit code, completions and errors for the last of some words, which may be empty."""
+    """Return the exit code, the completions and the errors for the last word of `words`, which may be empty."""
     typed = words.split(" ")
     environment |= {"PATH": os.defpath, "PYTHONPATH": str(CHECKOUT), "HOME": str(folder), "_MPBAKE_COMPLETE": how}
     environment |= {"COMP_WORDS": words, "COMP_CWORD": str(len(typed) - 1)}
     command = [sys.executable, "-m", "mpbake"]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
+    completed = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return completed.returncode, completed.stdout, completed.stderr
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

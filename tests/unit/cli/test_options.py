@@ -1,4 +1,4 @@
-"""The options of commands, made from the values of a command line."""
+"""The options of commands, made from the parameters of click."""
 
 from __future__ import annotations
 

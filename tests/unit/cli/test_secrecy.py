@@ -65,7 +65,7 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\
 
 
 def typed(plan: str, *words: str, **environment: str) -> str:
-    """Return the whole output of `mpbake WORDS`, in a folder with that plan."""
+    """Return all output of `mpbake WORDS` in a folder with that plan."""
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         Path(folder, "build.toml").write_text(plan, encoding="utf-8")
         output = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
@@ -78,14 +78,14 @@ def typed(plan: str, *words: str, **environment: str) -> str:
 
 
 def leaks(printed: str, *secrets: str) -> list[str]:
-    """Return the secrets that the output contains, or if it is JSON, its strings."""
+    """Return the secrets in the output. If the output is JSON, its strings are searched."""
     texts = [printed]
     with contextlib.suppress(ValueError):
         texts += scalars_in(json.loads(printed))
     return [secret for secret in secrets if any(secret.strip() in text for text in texts)]
 
 
-# --- what is printed --------------------------------------------------------------------------------------------------
+# --- printed output ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("words", ["plan", "plan --format json", "list", "show", "run --dry-run", "plan nothing"])
@@ -181,7 +181,7 @@ def test_what_is_no_toml_is_quoted_without_credentials(lines: str) -> None:
     assert leaks(printed, "hunter2s3cr3t") == []
 
 
-# --- what is started and written --------------------------------------------------------------------------------------
+# --- started processes and written files ------------------------------------------------------------------------------
 
 SAYS = raw(
     vertex(1, "[internal] load git source https://me:hunter2@host/r.git", "1", "1.2"),
@@ -215,7 +215,7 @@ class Builds(FakeDocker):
         self.given = ""
 
     def started(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str]) -> Builds:
-        """Take the arguments of the class that this object replaces."""
+        """Accept the arguments of the class that this object replaces."""
         assert environment == {"TOKEN": "hunter2"}
         assert folder.is_dir()
         assert redact("hunter2") == "***"
@@ -254,7 +254,7 @@ def here(tmp_path: Path) -> World:
 
 
 def written(folder: Path) -> dict[str, str]:
-    """Return all files of a run, without those of buildx."""
+    """Return all files of a run, except those of buildx."""
     return {path.name: path.read_text() for path in folder.glob(".mpbake/runs/*/*") if path.is_file()}
 
 

@@ -1,4 +1,4 @@
-"""The pages that people read, and the anchors and links in them."""
+"""The pages for users, with their anchors and links."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def prose_of(page: Path) -> str:
 
 
 def blocks_of(page: Path, language: str) -> list[str]:
-    """Return the blocks of code of a page that are in this language."""
+    """Return the blocks of code in this language."""
     text = page.read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def links_of(page: Path) -> list[str]:
-    """Return the link targets of a page, addresses of web sites excluded."""
+    """Return the link targets of a page, except addresses of web sites."""
     return [link for link in _LINK.findall(prose_of(page)) if "://" not in link]
 
 
 def anchors_of(page: Path) -> set[str]:
-    """Return the anchors that GitHub makes of the headings of a page."""
+    """Return the anchors that GitHub derives from the headings of a page."""
     headings = (_LINK.sub(r"\1", heading) for heading in _HEADING.findall(prose_of(page)))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

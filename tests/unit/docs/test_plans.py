@@ -1,4 +1,4 @@
-"""Plans in the README and in the docs: mpbake accepts each of them."""
+"""The plans in the README and in the docs. mpbake accepts each of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _VERSION = "version = 1"
-# A block that begins with the version is a whole plan. One with `include` needs other files.
+# A block that begins with the version is a complete plan. A plan with `include` needs other files.
 _PLANS = [
     pytest.param(block, id=f"{name_of(page)}-{number}")
     for page in PAGES

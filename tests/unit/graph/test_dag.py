@@ -39,7 +39,7 @@ def names(targets: tuple[Target, ...]) -> list[str]:
     return [target.name for target in targets]
 
 
-# --- what belongs to a run --------------------------------------------------------------------------------------------
+# --- the targets of a run ---------------------------------------------------------------------------------------------
 
 
 def test_needs_come_with_a_target_and_before_it() -> None:
@@ -600,7 +600,7 @@ BUILDER = Builder(
 
 @st.composite
 def plans(draw: st.DrawFn) -> list[Target]:
-    """Generate targets that need and link to some of the targets before them."""
+    """Generate targets. Each needs and links to some of the targets before it."""
     targets: list[Target] = []
     for index in range(draw(st.integers(min_value=1, max_value=12))):
         some = st.lists(st.sampled_from(targets), max_size=3, unique=True) if targets else st.just([])
@@ -623,8 +623,8 @@ def plans(draw: st.DrawFn) -> list[Target]:
 
 @given(plans(), st.data())
 def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.DataObject) -> None:
-    asked = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
-    graph = graph_of(asked)
+    names = data.draw(st.lists(st.sampled_from(targets), min_size=1, unique=True))
+    graph = graph_of(names)
     position = {step: index for index, step in enumerate(graph.steps)}
     assert len(position) == len(graph.steps)
     assert len({step.key for step in graph.steps}) == len(graph.steps)
@@ -641,12 +641,12 @@ def test_every_graph_is_in_order_and_complete(targets: list[Target], data: st.Da
         last = {step for step in own if not own & set(graph.after[step])}
         for piece in (step for step in graph.steps if isinstance(step, BuildPiece) and target in step.target.needs):
             assert last <= set(graph.before[piece])
-    again = graph_of(asked)
+    again = graph_of(names)
     assert [step.key for step in again.steps] == [step.key for step in graph.steps]
 
 
 def many(number: int) -> list[Target]:
-    """Return pushing targets of two platforms: every tenth needs the one before it, and all link to one base."""
+    """Return pushed targets of two platforms. Every tenth needs the one before it, and all link to one base."""
     base = Target(name="base", builder=BUILDER)
     targets: list[Target] = []
     for index in range(number):
@@ -745,7 +745,7 @@ ARCHIVED = """
 
 @pytest.mark.parametrize(("push", "last"), [("true", "verify web"), ("false", "join web")])
 def test_a_target_is_done_when_its_archive_is_joined(push: str, last: str) -> None:
-    """Before that, its tags do not move, and its dependents do not start."""
+    """Before its archive is joined, its tags do not move, and its dependents do not start."""
     graph = graph_of_text(ARCHIVED.replace("push = true", f"push = {push}"))
     by_key = {step.key: step for step in graph.steps}
     assert [key for key in by_key if key.startswith("join")] == ["join web"], "one piece has the whole archive"

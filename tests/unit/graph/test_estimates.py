@@ -1,4 +1,4 @@
-"""How long steps are expected to take."""
+"""The expected durations of steps."""
 
 from __future__ import annotations
 

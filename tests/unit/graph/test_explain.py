@@ -58,7 +58,7 @@ def test_before_anybody_was_asked() -> None:
 
 
 def rows(shown: str, platform: str) -> list[str]:
-    """Return the rows below a platform, with bars between the columns."""
+    """Return the rows below a platform, with `|` between the columns."""
     block = next(block for block in shown.split("\n\n") if block.startswith(f"{platform}\n"))
     return [re.sub(" {2,}", " | ", line.strip()) for line in block.splitlines()[1:]]
 
@@ -69,16 +69,16 @@ def test_what_nodes_said() -> None:
     assert rows(shown, "linux/amd64") == [
         "x/a | declares it | chosen, and preferred for its cache, by the target's name",
         f"x/b | declares it | {SECOND}",
-        "x/c | declares linux/386, but is itself linux/amd64 | not chosen: x/a declares it",
-        "x/arm | is itself linux/arm64, and emulates it | not chosen: x/a declares it",
+        "x/c | declares linux/386, but runs linux/amd64 natively | not chosen: x/a declares it",
+        "x/arm | runs linux/arm64 natively, and emulates it | not chosen: x/a declares it",
     ]
     wrong = explain_placement(target_of_text(PLAN, "base"), facts_of({"x/a": "linux/arm64 linux/amd64"}))
-    assert rows(wrong, "linux/amd64")[0].startswith("x/a | declares it, but is itself linux/arm64 | chosen")
+    assert rows(wrong, "linux/amd64")[0].startswith("x/a | declares it, but runs linux/arm64 natively | chosen")
     assert rows(shown, "linux/386") == [
         "x/a | declares linux/amd64, which includes it | chosen, and preferred for its cache, by the target's name",
         f"x/b | declares linux/amd64, which includes it | {SECOND}",
         "x/c | declares it | not chosen: x/a comes first in the plan, and this node builds other platforms",
-        "x/arm | is itself linux/arm64, and emulates it | not chosen: x/a declares it",
+        "x/arm | runs linux/arm64 natively, and emulates it | not chosen: x/a declares it",
     ]
     assert rows(shown, "linux/arm64") == [
         "x/a | declares linux/amd64; not probed yet | not chosen: x/arm runs it natively",
@@ -92,7 +92,7 @@ def test_a_node_that_does_not_answer() -> None:
     facts = facts_of({"x/arm": "", "x/a": "linux/amd64 linux/arm64"})
     one = re.sub("nodes.[bc].*", "", PLAN).replace('driver = "remote"', 'driver = "remote"\nemulation = "allow"')
     assert rows(explain_placement(target_of_text(one), facts), "linux/arm64") == [
-        "x/a | is itself linux/amd64, and emulates it | chosen: best node",
+        "x/a | runs linux/amd64 natively, and emulates it | chosen: best node",
         "x/arm | declares nothing; does not answer | not chosen: x/a answers",
     ]
     assert rows(explain_placement(target_of_text(one), facts), "linux/amd64") == [

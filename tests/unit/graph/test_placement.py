@@ -1,4 +1,4 @@
-"""Placement: which nodes build which platforms."""
+"""Placement: the nodes that build each platform."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.unit.plans import resolve_text, target_of_text, text
 
 
 def shown(placement: Placement) -> str:
-    """Return a line for each piece, warning and problem."""
+    """Return a line for each build piece, warning and problem."""
     pieces = [
         ", ".join(f"{placed.platform} {placed.execution}" for placed in piece.platforms)
         + f" on {' or '.join(node.name for node in piece.nodes)}: {piece.delivery.name}, one of {piece.piece_count}"
@@ -32,7 +32,7 @@ def shown(placement: Placement) -> str:
 
 
 def placed(nodes: str, platforms: str, *more: str, builder: str = "", **reported: str) -> str:
-    """Return where `platforms` are placed on `nodes` (name = declared platforms). Keywords are reports of nodes."""
+    """Return the placement of `platforms` on `nodes` (name = declared platforms). Keywords are the reports of nodes."""
     tables = tables_of(nodes)
     lines = "\n".join(more)
     plan = f"\n[targets.web]\nbuilder = 'x'\nplatforms = {_list(platforms)}\n{lines}\n[builders.x]\n{builder}\n{tables}"
@@ -54,7 +54,7 @@ def _list(names: str) -> str:
 
 
 def reported(names: str) -> str:
-    """Expand names such as `amd64 386` to platforms."""
+    """Expand short names such as `amd64 386` to platforms."""
     return " ".join(f"linux/{name}" for name in names.split())
 
 
@@ -74,31 +74,31 @@ SLOW = "warning: web: linux/amd64 emulated on x/b: 5 to 10 times slower than nat
 @pytest.mark.parametrize(
     ("nodes", "reports", "where"),
     [
-        # a declared node comes first, even if another runs the platform natively
+        # a node that declares the platform comes first, even if another node runs it natively
         ("a =\nb = amd64", {"a": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # a native node comes before an unknown node, and that before emulation
+        # a native node comes before a node that was not probed, and this comes before an emulating node
         ("a =\nb =", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
         ("a =\nb =", {"b": "arm64 amd64"}, "linux/amd64 not known yet on a: KEEP, one of 1"),
-        # the first platform that a node reports is native
+        # the first platform of a report is native
         ("a =\nb =", {"a": "arm64 amd64", "b": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # a node that declares another platform is chosen only if it reports this one
+        # a node that declares other platforms is chosen only if it reports this platform
         ("a = arm64\nb = amd64", {}, "linux/amd64 native on b: KEEP, one of 1"),
-        # a declared node stays chosen whatever it reports: the run follows the plan as printed
+        # a node that declares the platform stays chosen whatever it reports: the run follows the printed plan
         ("a = arm64\nb = amd64", {"a": "amd64 arm64"}, "linux/amd64 native on b: KEEP, one of 1"),
         ("a = arm64\nb = amd64", {"a": "amd64 arm64", "b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # it equals a node that declares nothing: the order of the plan decides
+        # it equals a node without declared platforms, so the order of the plan decides
         ("a = arm64\nb =", {"a": "amd64", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
         ("a =\nb = arm64", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
         ("a = arm64\nb =", {"a": "amd64 386", "b": "amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
-        # and it comes before an unknown node
+        # and it comes before a node that was not probed
         ("a =\nb = arm64", {"b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
-        # an unreachable node comes after nodes that emulate, and is better than none
+        # an unreachable node comes after emulating nodes, and before having no node
         ("a =\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 emulated on b: KEEP, one of 1\n" + SLOW),
         ("a =\nb =", {"a": "", "b": "amd64"}, "linux/amd64 native on b: KEEP, one of 1"),
         ("a =\nb =\nc =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 not known yet on c: KEEP, one of 1"),
         ("a =\nb =", {"a": "", "b": "s390x"}, "linux/amd64 not known yet on a: KEEP, one of 1"),
         ("a =\nb =", {"a": "", "b": ""}, "linux/amd64 not known yet on a or b: KEEP, one of 1"),
-        # but its declaration counts: it may answer later, and mpbake does not silently emulate elsewhere
+        # the declaration counts: the node may answer later, and mpbake does not silently emulate on another node
         ("a = amd64\nb =", {"a": "", "b": "arm64 amd64"}, "linux/amd64 native on a: KEEP, one of 1"),
     ],
 )
@@ -131,16 +131,16 @@ def test_emulation_may_be_forbidden() -> None:
     both = {"a": reported("amd64 arm64"), "b": reported("386")}
     assert placed("a =\nb =", "amd64 arm64", builder="emulation = 'forbid'", **both) == text("""
         linux/amd64 native on a: KEEP, one of 1
-        problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
-(a: linux/amd64, linux/arm64; b: linux/386) = add a native node, or set emulation = "warn"
+        problem: web: builder "x" forbids emulation, and has no native node for linux/arm64 \
+= add a native node, or set emulation = "warn" (nodes: a: linux/amd64, linux/arm64; b: linux/386)
         """)
 
 
 def test_what_all_nodes_declare_is_forbidden_before_any_is_asked() -> None:
     error = text("""
-        problem: web: builder "x" forbids emulation, and none of its nodes builds linux/arm64 natively \
-(a: linux/amd64; b: linux/386) = add a native node, add the platform to a node that runs it natively, or set \
-emulation = "warn"
+        problem: web: builder "x" forbids emulation, and has no native node for linux/arm64 \
+= add a native node, add the platform to a node that runs it natively, or set emulation = "warn" \
+(nodes: a: linux/amd64; b: linux/386)
         """)
     assert placed("a = amd64\nb = 386", "arm64", builder="emulation = 'forbid'") == error
     asked = {"a": reported("arm64 amd64"), "b": reported("386")}
@@ -152,8 +152,12 @@ def test_no_node_at_all() -> None:
     assert placed("a = amd64\nb =", "s390x amd64", a=reported("amd64"), b=reported("arm64 amd64")) == text("""
         linux/amd64 native on a: KEEP, one of 1
         problem: web: no node of builder "x" builds linux/s390x (a: linux/amd64; b: linux/arm64, linux/amd64) = \
-add a node for it, remove the platform, or let a node emulate it (QEMU, registered with binfmt_misc)
+add a node for it, remove the platform, or install an emulator: `mpbake doctor` prints the command
         """)
+    asks = placed(
+        "a = amd64", "s390x", builder='driver = "docker-container"\nemulators = "install"', a=reported("amd64")
+    )
+    assert asks.endswith(" = install the emulators that the plan asks for: mpbake builders up x")
 
 
 def test_a_node_that_declares_is_still_asked_whether_it_emulates() -> None:
@@ -183,7 +187,7 @@ def test_lower_variants_run_on_higher_hardware_never_the_other_way(hardware: str
 
 @pytest.mark.parametrize(("hardware", "wanted"), [("arm/v6", "arm/v7"), ("amd64", "amd64/v3")])
 def test_a_higher_variant_runs_only_on_hardware_that_says_so(hardware: str, wanted: str) -> None:
-    """BuildKit asks the CPU, and emulates other architectures only."""
+    """For variants, BuildKit reads the features of the CPU. It emulates other architectures only."""
     assert "no node of builder" in placed("a =", wanted, a=reported(hardware))
     pieces = placed("a =", wanted, builder="emulation = 'forbid'", a=reported(f"{hardware} {wanted}"))
     assert pieces == f"linux/{wanted} native on a: KEEP, one of 1"
@@ -230,7 +234,8 @@ def test_spare_nodes_may_emulate_where_that_is_allowed(
     [
         ("amd64 386", "amd64 386", "s390x amd64 386", ["b"]),
         ("amd64 386", "amd64 386", "s390x 386", []),
-        ("amd64 arm64", "amd64 arm64", "s390x amd64 arm64", []),  # that builds only a part of it natively
+        # this node builds only a part of the platforms natively
+        ("amd64 arm64", "amd64 arm64", "s390x amd64 arm64", []),
     ],
 )
 def test_a_spare_node_emulates_a_whole_piece_that_its_own_nodes_run_natively(
@@ -255,7 +260,7 @@ def test_a_spare_node_emulates_a_whole_piece_that_its_own_nodes_run_natively(
 
 def test_equal_nodes_form_a_set_and_unequal_ones_do_not() -> None:
     nodes = "a = amd64\nb = amd64 386\nc = amd64\nd = 386 amd64"
-    # the first node decides which abilities count
+    # the abilities of the first node count
     assert placed(nodes, "amd64") in {f"linux/amd64 native on {set_}: KEEP, one of 1" for set_ in ("a or c", "c or a")}
     assert placed(nodes, "386").startswith("linux/386 native on ")
 
@@ -349,7 +354,7 @@ def test_own_platform() -> None:
     assert own_platform(builder, facts_of({"x/a": "linux/arm64 linux/amd64"})) == parse_platforms(["linux/arm64"])
 
 
-# --- what becomes of the image ----------------------------------------------------------------------------------------
+# --- the results of a target ------------------------------------------------------------------------------------------
 
 
 TLS = 'tls = { ca = "ca.crt" }'
@@ -498,7 +503,7 @@ def platforms_of(*names: str) -> tuple[Platform, ...]:
         ("amd64 386", "amd64", "amd64"),
         ("amd64 386", "arm64", ""),
         ("amd64 386", "", "amd64 386"),
-        # BuildKit looks for exactly this platform, or else for an image with the name of the context
+        # BuildKit looks for exactly this platform, or otherwise for an image with the name of the context
         ("arm/v6 amd64", "arm/v7", ""),
         ("386 arm64", "amd64", ""),
     ],
@@ -610,7 +615,7 @@ def test_parts_of_one_node_are_joined_under_the_tags() -> None:
         (
             "output = ['type=tar,dest=web.tar']",
             (
-                "its output type=tar,dest=/plan/web.tar is one file, but its platforms differ, and are built one by one"
+                "its output type=tar,dest=/plan/web.tar is one file, but its platforms differ and are built separately"
                 " = use type=local, which writes a folder for each platform, or build one platform with --platform"
             ),
         ),
@@ -636,7 +641,7 @@ def test_the_engine_cannot_join_parts() -> None:
     (problem,) = place(target_of_text(plan), {}).problems
     assert (problem.code, problem.message) == (
         Code.SPLIT_PUSH,
-        "web: the docker driver cannot push it, since its platforms differ, and are built one by one",
+        "web: the docker driver cannot push it, since its platforms differ and are built separately",
     )
     assert place(target_of_text(plan.replace("push = true", "")), {}).problems == (), "it can build them"
 
@@ -691,7 +696,7 @@ def test_links_of_single_platforms_are_looked_at_for_these_only() -> None:
     }
     assert platforms_of_links == {"intel": amd64, "arm": arm64, "deep": amd64}
     assert place(web, {}).problems == ()
-    # a link that lacks what single platforms need is a problem
+    # it is a problem if a linked target lacks a platform that the target needs
     wrong = target_of_text(plan.replace('["linux/arm64", "linux/386"]', '["linux/386", "linux/s390x"]'))
     assert [problem.message for problem in place(wrong, {}).problems] == [
         'web: links to "arm" (context base), which is not built for linux/arm64'
@@ -718,7 +723,7 @@ def test_groups_of_platforms_for_which_one_thing_is_built() -> None:
 
 
 def test_a_long_chain_of_links_is_walked_once_for_each_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each target knows whether one of its linked targets varies."""
+    """Each target records whether one of its linked targets varies, so that no chain is read twice."""
     chain = "".join(f'[targets.t{n}]\ncontexts = {{ base = "target:t{n - 1}" }}\n' for n in range(1, 50))
     targets = resolve_text(f"[targets.t0]\n{chain}").targets
     assert not any(target.varies for target in targets.values())
@@ -734,7 +739,7 @@ def test_a_long_chain_of_links_is_walked_once_for_each_target(monkeypatch: pytes
     assert max(walks.values()) == 1, "for the graph; nothing within can lack a platform"
 
 
-# --- which nodes must be asked ----------------------------------------------------------------------------------------
+# --- nodes that must be probed ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -781,9 +786,9 @@ def test_nobody_is_asked_about_what_is_forbidden_whatever_they_say(nodes: str, a
 
 @pytest.mark.parametrize("emulation", ["warn", "allow", "forbid"])
 def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -> None:
-    """The conflict counts only for platforms that are built there: node a does not build 386."""
+    """The conflict counts only for platforms that are built on the node: node a does not build 386."""
     reports = {"a": reported("amd64 arm64"), "b": reported("amd64")}
-    message = "x/a declares linux/arm64, linux/s390x but is itself linux/amd64: such builds will fail there"
+    message = "x/a declares linux/arm64, linux/s390x but runs linux/amd64 natively: such builds will fail there"
     ending = {"forbid": f'problem: web: {message} = correct the platforms of x/a: builder "x" forbids emulation'}
     assert placed("a = arm64 s390x\nb = amd64", "arm64 amd64", builder=f"emulation = '{emulation}'", **reports) == text(
         f"""
@@ -805,7 +810,8 @@ def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -
         ("arm64", "arm64", "", ""),
         ("arm64", "arm64", "arm64 amd64", ""),
         ("amd64", "386", "amd64", ""),
-        ("amd64", "arm64", "amd64 arm64", ""),  # not declared: placement has reported_names that it is emulated
+        # a platform that is not declared: placement already reports the emulation
+        ("amd64", "arm64", "amd64 arm64", ""),
         ("arm64", "arm64", "amd64 arm64", "linux/arm64 {but}: it is emulated there, 5 to 10 times slower"),
         (
             "arm64 s390x",
@@ -820,7 +826,7 @@ def test_a_node_that_was_asked_and_contradicts_its_declaration(emulation: str) -
 def test_contradictions(declared: str, platforms: str, reported_names: str, complaint: str) -> None:
     node = Node(builder="x", name="a", driver=Driver.REMOTE, platforms=platforms_of(*declared.split()))
     facts = NodeFacts(driver=Driver.REMOTE, platforms=platforms_of(*reported_names.split()))
-    expected = f"x/a declares {complaint.format(but='but is itself linux/amd64')}"
+    expected = f"x/a declares {complaint.format(but='but runs linux/amd64 natively')}"
     assert declaration_conflicts(node, platforms_of(*platforms.split()), facts) == ((expected,) if complaint else ())
 
 

@@ -1,4 +1,4 @@
-"""Checks and paths of values that are passed to buildx."""
+"""The checks of values for buildx, and the paths in them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ from mpbake.model.bake_fields import (
     deletes,
     enabled_attestations,
     enforced_policies,
-    is_attested,
     is_set,
     map_paths,
     paths_of,
@@ -200,21 +199,6 @@ def test_whether_an_archive_is_one_file(text: str, *, tar: bool) -> None:
 )
 def test_which_attestations_are_asked_for(text: str, wanted: list[str]) -> None:
     assert enabled_attestations([text]) == wanted
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        ([], True),  # provenance is the default of BuildKit
-        (["type=provenance,mode=max"], True),
-        (["type=provenance,disabled=true"], False),
-        (["type=sbom,disabled=true"], True),
-        (["type=sbom", "type=provenance,disabled=true"], True),
-        (["type=sbom,disabled=true", "type=provenance,disabled=true"], False),
-    ],
-)
-def test_which_images_are_attested(entries: list[str], *, expected: bool) -> None:
-    assert is_attested(entries) is expected
 
 
 @pytest.mark.parametrize(

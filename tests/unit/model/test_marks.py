@@ -1,4 +1,4 @@
-"""Marks of nodes: where they are stored, and how they are read."""
+"""The marks of nodes: where mpbake stores them, and how it reads them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mpbake.model.plan import Driver
 
 
 def test_a_mark_among_driver_options() -> None:
-    """For Kubernetes, older buildx knows no environment; and it cuts annotations at `=` and `,`."""
+    """On Kubernetes, older buildx supports no environment variables, and it splits annotations at `=` and `,`."""
     for driver, expected in (
         (Driver.DOCKER_CONTAINER, {"annotations": "a=b", "env.MPBAKE_NODE": "image=1;memory=2"}),
         (Driver.KUBERNETES, {"annotations": "a=b,mpbake-node=image:1;memory:2"}),

@@ -18,6 +18,8 @@ from mpbake.model.steps import (
     StepResult,
     StepStatus,
     Verify,
+    bootstrapped_node,
+    is_shared,
 )
 
 NODE, SPARE = (Node(builder="b", name=name, driver=Driver.REMOTE) for name in ("node", "spare"))
@@ -36,7 +38,7 @@ STEPS: tuple[Step, ...] = (
 
 
 def kind_of(step: Step) -> str:
-    """Handle every kind of step: mypy reports a missing kind."""
+    """Handle every kind of step. mypy reports a missing kind."""
     match step:
         case BootstrapNode():
             return "bootstrap"
@@ -90,3 +92,12 @@ def test_only_a_piece_that_is_done_is_built() -> None:
     assert StepResult(step=PIECE, status=StepStatus.DONE).built
     assert not StepResult(step=PIECE, status=StepStatus.FAILED).built
     assert not StepResult(step=Verify(target=WEB), status=StepStatus.DONE).built
+
+
+def test_the_node_of_a_bootstrap() -> None:
+    assert [bootstrapped_node(step) for step in STEPS] == [NODE, *[None] * (len(STEPS) - 1)]
+
+
+def test_only_a_build_piece_is_shared() -> None:
+    assert not any(map(is_shared, STEPS))
+    assert is_shared(BuildPiece(target=WEB, nodes=(NODE,), shared=True))

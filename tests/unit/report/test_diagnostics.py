@@ -1,4 +1,4 @@
-"""Diagnostics as programs and workflows read them."""
+"""Diagnostics as JSON for programs, and as annotations of workflows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Git facts of real repositories; a hostile repository can make git run, write or fetch nothing."""
+"""Facts of real git repositories. A hostile repository cannot make git run, write or fetch anything."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ SYSTEM = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYST
 
 
 def run(folder: Path, *arguments: str, fine: bool = True) -> str:
-    """Return the output of git as a user runs it; with `fine` it must succeed."""
+    """Return the output of git as a user runs it. With `fine` it must succeed."""
     author = {"GIT_AUTHOR_NAME": "me", "GIT_AUTHOR_EMAIL": "me@example.com"}
     committer = {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.com"}
     command = ["git", "-c", "protocol.file.allow=always", *arguments]
     environment = SYSTEM | author | committer
-    done = subprocess.run(command, cwd=folder, env=environment, check=fine, capture_output=True)
-    return os.fsdecode(done.stdout).strip()
+    completed = subprocess.run(command, cwd=folder, env=environment, check=fine, capture_output=True)
+    return os.fsdecode(completed.stdout).strip()
 
 
 def new_repository(folder: Path) -> Path:
-    """Create a repository with a plan in one commit, on the branch main."""
+    """Create a repository on the branch main, with a plan in one commit."""
     folder.mkdir(parents=True)
     run(folder, "init", "--quiet", "--initial-branch=main")
     (folder / "build.toml").write_text("version = 1\n")
@@ -55,7 +55,7 @@ def new_repository(folder: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of a plan, which is a repository."""
+    """Return the folder of a plan. The folder is a repository."""
     return new_repository(tmp_path / "plan")
 
 
@@ -153,7 +153,10 @@ def test_line_ends_are_converted_as_git_does(folder: Path) -> None:
 
 
 def filtered(folder: Path) -> Path:
-    """Add a file with a filter: upper case in the folder, lower case in the repository. Make the index outdated."""
+    """Add a file with a filter: upper case in the folder, lower case in the repository.
+
+    Then make the index outdated.
+    """
     (folder / "images").mkdir()
     (folder / ".gitattributes").write_text("*.txt filter=capitals\n")
     for name, command in (("clean", "tr A-Z a-z"), ("smudge", "tr a-z A-Z")):
@@ -237,7 +240,7 @@ def test_no_commit_yet(tmp_path: Path) -> None:
 
 
 def wrapped(folder: Path, script: str) -> str:
-    """Return a PATH on which git is `script`, which can call the real git as `"$git"`."""
+    """Return a PATH on which git is `script`. The script can call the real git as `"$git"`."""
     folder.mkdir()
     program = folder / "git"
     program.write_text(f"#!/bin/sh\ngit={shutil.which('git')}\n{script}\n")
@@ -286,8 +289,8 @@ def test_git_ends_with_us(folder: Path, tmp_path: Path) -> None:
     path = wrapped(tmp_path / "bin", 'echo "$$" >"$0.pid"\nkill -TERM "$PPID"\nexec sleep 60')
     asked = f"GitRepository(Path({str(folder)!r}), {{'PATH': {path!r}}}).fact('commit')"
     script = f"from pathlib import Path; from mpbake.resolve.git import GitRepository; {asked}"
-    done = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
-    assert done.returncode == -signal.SIGTERM
+    completed = subprocess.run([sys.executable, "-c", script], cwd=CHECKOUT, check=False)
+    assert completed.returncode == -signal.SIGTERM
     for _ in range(50):
         try:
             os.kill(int((tmp_path / "bin/git.pid").read_text()), 0)
@@ -344,7 +347,7 @@ def test_a_plan_without_a_repository(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trap(tmp_path: Path) -> Path:
-    """Create a program that leaves a file behind when it runs."""
+    """Create a program that leaves a file when it runs."""
     path = tmp_path / "trap"
     path.write_text('#!/bin/sh\ntouch "$0.sprung"\n')
     path.chmod(0o755)
@@ -352,7 +355,7 @@ def trap(tmp_path: Path) -> Path:
 
 
 def sprung(trap: Path) -> bool:
-    """Whether the trap has run since the last call."""
+    """Return whether the trap has run since the last call."""
     file = trap.with_name("trap.sprung")
     was_run = file.exists()
     file.unlink(missing_ok=True)
@@ -435,7 +438,7 @@ def program_as_a_remote(folder: Path, trap: Path) -> None:
 
 
 def partial(folder: Path) -> None:
-    """Make a repository a partial clone that lacks the tree of its commit and has a promisor remote."""
+    """Make the repository a partial clone: it lacks the tree of its commit and has a promisor remote."""
     tree = run(folder, "rev-parse", "HEAD^{tree}")
     run(folder, "config", "remote.origin.promisor", "true")
     run(folder, "config", "extensions.partialClone", "origin")
@@ -477,7 +480,7 @@ def test_a_repository_runs_nothing_and_nothing_is_written(
 
 
 def fact_or_error(folder: Path, name: GitFact) -> str | bool:
-    """Return the fact or the error: a partial clone does not have every fact."""
+    """Return the fact, or the error if a partial clone lacks it."""
     try:
         return fact(folder, name)
     except FilterError as refused:
@@ -485,7 +488,7 @@ def fact_or_error(folder: Path, name: GitFact) -> str | bool:
 
 
 def everything(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Return all files with their times of modification and inodes."""
+    """Return all files with their modification times and inodes."""
     return {path: (path.lstat().st_mtime_ns, path.lstat().st_ino) for path in folder.rglob("*")}
 
 

@@ -1,4 +1,4 @@
-"""Topological order, cycles, names, and keys of values."""
+"""Topological order, cycles, names, and the keys of values."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_cycle_starts_at_the_least_name_and_what_is_left_is_ordered(names: tup
 
 
 def after_all(edges: dict[str, list[str]], name: str) -> set[str]:
-    """Return all names that `name` refers to directly or indirectly."""
+    """Return all names that `name` refers to, directly or indirectly."""
     reachable_names: set[str] = set()
     for _ in edges:
         reachable_names |= {after for reached in (name, *reachable_names) for after in edges[reached]}

@@ -1,4 +1,4 @@
-"""Whole plans: a realistic one, all problems at once, and no crash for arbitrary input."""
+"""Whole plans: a realistic plan, all problems at the same time, and arbitrary input without a crash."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ the repository in lower case
         build.toml:25: builders.k.memory: the docker driver does not support memory
             memory = "8g"
           = remove it, or use driver = "docker-container"
-        build.toml:27: variables.context: variable "context" cannot take "x" from --var: it is not a whole number
+        build.toml:27: variables.context: variable "context": the value "x" of --var is not a whole number
             context = 7
         build.toml:28: variables.b-c: "b-c" is not a valid variable name
             "b-c" = 1
@@ -530,7 +530,7 @@ STARTS = {
     "{": {"contexts", "args", "labels", "matrix", "nodes", "tls", "platform", "extra-hosts", "resources"},
     "tf": {"push", "load", "no-cache", "pull"},
 }
-"""The first character of a valid value for these keys; any other key takes text."""
+"""The first characters of a valid value for these keys. The value of any other key is a text."""
 
 
 def as_toml(value: Any) -> str:
@@ -548,7 +548,7 @@ def as_toml(value: Any) -> str:
 
 @st.composite
 def altered(draw: st.DrawFn) -> str:
-    """Return a valid plan with other values for some attributes, so that most plans reach the later stages."""
+    """Return a valid plan with other values of some attributes. Most of these plans reach the later stages."""
     plan = tomli.loads("version = 1\n" + dedent(draw(st.sampled_from(BASES))))
     for _ in range(draw(st.integers(1, 4))):
         kind = draw(st.sampled_from(["targets", "targets", "targets", *LEGAL]))
@@ -570,7 +570,7 @@ def altered(draw: st.DrawFn) -> str:
 
 
 def outcome(toml: str, **overrides: bool) -> str:
-    """Resolve a plan and render the result as text; only MpbakeError may be raised."""
+    """Resolve a plan and render the result as text. Only MpbakeError may be raised."""
     try:
         plan_files, spec = read_text(toml)
         changes = Overrides(**overrides)  # type: ignore[arg-type]
@@ -604,7 +604,7 @@ def check_diagnostics(diagnostics: tuple[Diagnostic, ...], toml: str) -> None:
 
 
 def check_mark(diagnostic: Diagnostic, place: Location) -> None:
-    """Check that the mark is within the shown line, and that at most four lines are shown."""
+    """Assert that the mark is within the shown line, and that at most four lines are shown."""
     assert place.column <= len(place.excerpt) + 1
     assert place.column + place.length <= len(place.excerpt) + 2
     _, *lines = str(diagnostic).split("\n")
@@ -626,7 +626,7 @@ def check_plan(plan: Plan) -> None:
         assert all(Path(context).is_absolute() or not is_local_context(context) for context in contexts)
         assert tomli.loads(target_text(target))["targets"].keys() == {name}
         assert place(target, {}).pieces or place(target, {}).problems
-    with contextlib.suppress(UsageError):  # two of them would have one name
+    with contextlib.suppress(UsageError):  # two of these keys would have the same name
         assert json.loads(bake_text(plan, list(plan.targets.values())))["target"] or not plan.targets
     for name, group in plan.groups.items():
         assert name not in plan.targets

@@ -1,4 +1,4 @@
-"""Sensitive variables: where their values are allowed, and what is redacted."""
+"""Sensitive variables: the places where their values are allowed, and the redaction of their values."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def problems_of(rest: str, environment: dict[str, str] | None = None, **inputs: 
     )
 
 
-# --- where they are allowed -------------------------------------------------------------------------------------------
+# --- allowed places ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_ends_in_the_history_of_the_image(line: str, key: str, reason: str,
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_what_is_published_with_the_image(line: str, key: str, reason: str, environment: dict[str, str]) -> None:
-    """A build secret cannot replace the value there, so the hint does not suggest one."""
+    """A build secret cannot replace these values, so the hint does not suggest one."""
     problems = problems_of(f"[targets.web]\n{line}", environment)
     message = f'variable "token" is sensitive, but {reason}'
     assert f"build.toml:4: targets.web.{key}: {message}\n    {line}\n  = {ALLOWED}" in problems
@@ -184,7 +184,7 @@ def test_paths_become_arguments(line: str) -> None:
 )
 @pytest.mark.parametrize("environment", [{}, GIVEN])
 def test_paths_become_arguments_whether_or_not_there_is_a_value(line: str, environment: dict[str, str]) -> None:
-    """A plan that is valid without secrets must stay valid with them."""
+    """A plan that is valid without values for its secrets stays valid with them."""
     assert problems_of(f"[targets.web]\n{line}", environment).splitlines()[::2] == [
         f"build.toml:4: targets.web.{_key_of(line)}: {PATHS}",
         f"  = {REMOTE}",
@@ -322,23 +322,27 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
 @pytest.mark.parametrize(
     ("settings", "inputs", "message"),
     [
-        ('default = "hunter2", type = "int"', {}, "from its default: it is not a whole number"),
-        ("default = 5, max = 9", {"variables": {"token": "hunter2"}}, "from --var: it is not a whole number"),
-        ('default = "", pattern = "^x"', {"values": {"token": "hunter2"}}, "from --var-file: it does not match ^x"),
+        ('default = "hunter2", type = "int"', {}, 'default "***" is not a whole number'),
+        ("default = 5, max = 9", {"variables": {"token": "hunter2"}}, 'value "***" of --var is not a whole number'),
+        (
+            'default = "", pattern = "^x"',
+            {"values": {"token": "hunter2"}},
+            'value "***" of --var-file does not match ^x',
+        ),
         (
             'env = "TOKEN", choices = ["a", "b"]',
             {"environment": {"TOKEN": "hunter2"}},
-            "from the environment variable TOKEN: it must be one of a, b",
+            'value "***" of the environment variable TOKEN is not one of a, b',
         ),
         (
             'default = ""',
             {"variables": {"token": " x "}},
-            "from --var: it has fewer than 3 characters and cannot be redacted",
+            'value "***" of --var has fewer than 3 characters and cannot be redacted',
         ),
         (
             "default = []",
             {"values": {"token": ["hunter2", "hu"]}},
-            "from --var-file: it has fewer than 3 characters and cannot be redacted",
+            'value "***" of --var-file has fewer than 3 characters and cannot be redacted',
         ),
     ],
 )
@@ -346,7 +350,7 @@ def test_a_value_that_cannot_be_taken_is_not_shown(settings: str, inputs: dict[s
     toml = f"\nvariables.token = {{ sensitive = true, {settings} }}\n"
     problems = problems_of_text(toml, **inputs)
     line = f"variables.token = {{ sensitive = true, {settings} }}".replace("hunter2", "***")
-    assert problems == f'build.toml:2: variables.token: variable "token" cannot take "***" {message}\n    {line}'
+    assert problems == f'build.toml:2: variables.token: variable "token": the {message}\n    {line}'
 
 
 def test_numbers_and_flags_may_be_short() -> None:

@@ -1,4 +1,4 @@
-"""Rendering and validation of whole values."""
+"""The rendering and validation of whole values."""
 
 from __future__ import annotations
 

@@ -12,7 +12,10 @@ from tests.unit.plans import problems_of_text, resolve_text, target_of_text, tex
 
 
 def value_of(default: str, **inputs: Any) -> str:
-    """Return the variable `v` as a template prints it; its default and its environment variable `V` are parameters."""
+    """Return the value of the variable `v` in a template.
+
+    Its default and its environment variable `V` are parameters.
+    """
     written = f"""
         [variables]
         v = {{ default = {default}, env = "V" }}
@@ -95,25 +98,25 @@ def test_text_in_a_default_is_a_number_as_it_is_written() -> None:
     assert target_of_text(plan).attributes["args"] == {"A": "8.10", "B": "16.2"}
 
 
-ZEROS = "the number has a leading zero; for text, put the default in quotes"
+ZEROS = "has a leading zero; for text, put the default in quotes"
 
 
 @pytest.mark.parametrize(
     ("default", "given", "problem"),
     [
-        ("true", "maybe", 'cannot take "maybe" from --var: it is not true or false'),
-        ("1", "1.5", 'cannot take "1.5" from --var: it is not a whole number'),
-        ("1", "", 'cannot take "" from --var: it is not a whole number'),
-        ("1", "9" * 5000, f'cannot take "{"9" * 99}…" from --var: it is not a whole number'),
-        ("1", "007", f'cannot take "007" from --var: {ZEROS}'),
-        ("0.5", "08.10", f'cannot take "08.10" from --var: {ZEROS}'),
-        ("1", "0o7", 'cannot take "0o7" from --var: it is not a whole number'),
-        ("0.5", "half\n", r'cannot take "half\n" from --var: it is not a number'),
+        ("true", "maybe", 'the value "maybe" of --var is not true or false'),
+        ("1", "1.5", 'the value "1.5" of --var is not a whole number'),
+        ("1", "", 'the value "" of --var is not a whole number'),
+        ("1", "9" * 5000, f'the value "{"9" * 99}…" of --var is not a whole number'),
+        ("1", "007", f'the value "007" of --var {ZEROS}'),
+        ("0.5", "08.10", f'the value "08.10" of --var {ZEROS}'),
+        ("1", "0o7", 'the value "0o7" of --var is not a whole number'),
+        ("0.5", "half\n", r'the value "half\n" of --var is not a number'),
     ],
 )
 def test_a_text_that_does_not_fit_the_type(default: str, given: str, problem: str) -> None:
     plan = f"\n[variables]\nv = {default}"
-    expected = f'build.toml:3: variables.v: variable "v" {problem}\n    v = {default}'
+    expected = f'build.toml:3: variables.v: variable "v": {problem}\n    v = {default}'
     assert problems_of_text(plan, variables={"v": given}) == expected
 
 
@@ -124,8 +127,8 @@ def test_a_bad_value_from_the_environment_names_the_variable_there() -> None:
         env = "PORT"
         """
     assert problems_of_text(plan, environment={"PORT": "http"}) == text("""
-        build.toml:2: variables.port: variable "port" cannot take "http" from the environment variable PORT: \
-it is not a whole number
+        build.toml:2: variables.port: variable "port": the value "http" of the environment variable PORT \
+is not a whole number
             [variables.port]
         """)
 
@@ -192,7 +195,7 @@ def test_a_bad_name_with_a_bad_value() -> None:
 
 
 def shown(variable: str, **inputs: Any) -> str:
-    """Return the value of `v`, declared as `variable`, as a template prints it, or the problems."""
+    """Return the value in a template of `v`, declared as `variable`, or the problems."""
     plan = f'\n[variables]\nv = {variable}\n[targets.web]\nargs = {{ V = "<{{{{ v }}}}>" }}'
     try:
         return str(target_of_text(plan, **inputs).attributes["args"]["V"][1:-1])
@@ -211,41 +214,45 @@ def shown(variable: str, **inputs: Any) -> str:
         ('{ type = "list" }', "a,b", '["a", "b"]'),
         ('{ type = "list" }', '["a,b", "c"]', '["a,b", "c"]'),
         ('{ type = "map" }', '{ a = 1, "b.c" = "x" }', '{ a = 1, "b.c" = "x" }'),
-        ('{ type = "int" }', "x", 'variable "v" cannot take "x" from --var: it is not a whole number'),
-        ('{ type = "list" }', "[1", 'variable "v" cannot take "[1" from --var: it is not a list'),
-        ('{ type = "map" }', "a=1", 'variable "v" cannot take "a=1" from --var: it is not a table'),
-        ('{ type = "map" }', "{", 'variable "v" cannot take "{" from --var: it is not a table'),
+        ('{ type = "int" }', "x", 'variable "v": the value "x" of --var is not a whole number'),
+        ('{ type = "list" }', "[1", 'variable "v": the value "[1" of --var is not a list'),
+        ('{ type = "map" }', "a=1", 'variable "v": the value "a=1" of --var is not a table'),
+        ('{ type = "map" }', "{", 'variable "v": the value "{" of --var is not a table'),
         ('{ choices = ["a", "b"] }', "a", "a"),
-        ('{ choices = ["a", "b"] }', "c", 'variable "v" cannot take "c" from --var: it must be one of a, b'),
+        ('{ choices = ["a", "b"] }', "c", 'variable "v": the value "c" of --var is not one of a, b'),
         ("{ default = 1, choices = [1, 2] }", "2", "2"),
         ("{ default = 8.3, choices = [8.3, 8.10] }", "8.10", "8.10"),
         (
             "{ default = 8.3, choices = [8.1, 8.3] }",
             "8.10",
-            'variable "v" cannot take "8.10" from --var: it must be one of 8.1, 8.3',
+            'variable "v": the value "8.10" of --var is not one of 8.1, 8.3',
         ),
         ("{ default = 1, min = 1, max = 3 }", "3", "3"),
-        ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v" cannot take "0" from --var: it must be at least 1'),
-        ("{ default = 1, min = 1, max = 3 }", "4", 'variable "v" cannot take "4" from --var: it must be at most 3'),
+        ("{ default = 1, min = 1, max = 3 }", "0", 'variable "v": the value "0" of --var is less than the minimum 1'),
+        (
+            "{ default = 1, min = 1, max = 3 }",
+            "4",
+            'variable "v": the value "4" of --var is greater than the maximum 3',
+        ),
         (
             '{ default = "a", min = 1 }',
             "b",
-            'variable "v" cannot take "b" from --var: `min` and `max` apply only to numbers',
+            'variable "v": the value "b" of --var is not a number, but the variable has `min` or `max`',
         ),
         ('{ pattern = "^[a-z]+$" }', "abc", "abc"),
-        ('{ pattern = "^[a-z]+$" }', "abc1", 'variable "v" cannot take "abc1" from --var: it does not match ^[a-z]+$'),
+        ('{ pattern = "^[a-z]+$" }', "abc1", 'variable "v": the value "abc1" of --var does not match ^[a-z]+$'),
         (
             '{ default = 1, pattern = "1" }',
             "1",
-            'variable "v" cannot take "1" from --var: `pattern` applies only to text',
+            'variable "v": the value "1" of --var is not text, but the variable has a `pattern`',
         ),
         (
             '{ pattern = "(" }',
             "a",
-            'variable "v" cannot take "a" from --var: the pattern ( is invalid: missing ): (',
+            'variable "v": the pattern ( is invalid: missing ): (',
         ),
         ('{ pattern = "(a+)+$" }', "a" * 5000 + "b", None),
-        ("{ required = true }", "", 'variable "v" cannot take "" from --var: it must not be empty'),
+        ("{ required = true }", "", 'variable "v": the value "" of --var is empty, but the variable is required'),
         ('{ required = true, default = "" }', "x", "x"),
     ],
 )
@@ -259,15 +266,15 @@ def test_types_and_limits_of_what_is_given(variable: str, given: str, value: str
     [
         ('{ type = "string" }', 'variable "v" has no value; pass --var v=…'),
         ('{ type = "string", env = "V" }', 'variable "v" has no value; pass --var v=…, or set V'),
-        ('{ required = true, default = "" }', 'variable "v" cannot take "" from its default: it must not be empty'),
-        ('{ default = "c", choices = ["a"] }', 'variable "v" cannot take "c" from its default: it must be one of a'),
-        ('{ default = [1], type = "string" }', 'variable "v" cannot take "[1]" from its default: it is not text'),
+        ('{ required = true, default = "" }', 'variable "v": the default "" is empty, but the variable is required'),
+        ('{ default = "c", choices = ["a"] }', 'variable "v": the default "c" is not one of a'),
+        ('{ default = [1], type = "string" }', 'variable "v": the default "[1]" is not text'),
         ('{ default = true, type = "string" }', "true"),
         ('{ default = 3.10, type = "string" }', "3.10"),
         ('{ default = 3, type = "float" }', "3"),
         (
             '{ default = true, type = "int" }',
-            'variable "v" cannot take "True" from its default: it is not a whole number',
+            'variable "v": the default "True" is not a whole number',
         ),
         ("{ default = { a = 1 } }", "{ a = 1 }"),
         ('{ type = "number" }', 'unknown value "number"; known values: bool, float, int, list, map, string'),
@@ -283,7 +290,7 @@ def test_a_file_of_values_wins_over_the_environment_and_keeps_its_types() -> Non
     assert shown(variable, environment={"V": "env"}, values={"v": "file"}, variables={"v": "var"}) == "var"
     assert shown("{ default = [] }", values={"v": [1, "a,b"]}) == '[1, "a,b"]'
     assert shown("{ default = 1 }", values={"v": [1]}) == (
-        'variable "v" cannot take "[1]" from --var-file: it is not a whole number'
+        'variable "v": the value "[1]" of --var-file is not a whole number'
     )
     with pytest.raises(UsageError, match='--var-file: unknown variable "w"'):
         shown(variable, values={"w": 1})

@@ -62,7 +62,7 @@ CHAIN = """
 
 
 class FakeRunner:
-    """Ends each step as `script` says for its key or the name of its target.
+    """A runner that ends each step as `script` says for its key, or for the name of its target.
 
     An entry is an outcome, an error to raise, or a function to call.
     """
@@ -86,16 +86,16 @@ class FakeRunner:
         self, pieces: Sequence[BuildPiece], inputs: Mapping[Step, StepResult], reporter: Reporter
     ) -> dict[Step, Outcome | MpbakeError]:
         self.calls.append([piece.target.name for piece in pieces])
-        ends: dict[Step, Outcome | MpbakeError] = {}
+        outcomes: dict[Step, Outcome | MpbakeError] = {}
         for piece in pieces:
             try:
-                ends[piece] = self.run(piece, inputs, reporter)
+                outcomes[piece] = self.run(piece, inputs, reporter)
             except MpbakeError as error:
-                ends[piece] = error
-        failed = any(isinstance(end, BuildFailed) for end in ends.values())
+                outcomes[piece] = error
+        failed = any(isinstance(outcome, BuildFailed) for outcome in outcomes.values())
         return {
-            piece: BatchFailed("another failed") if failed and isinstance(end, Outcome) else end
-            for piece, end in ends.items()
+            piece: BatchFailed("another failed") if failed and isinstance(outcome, Outcome) else outcome
+            for piece, outcome in outcomes.items()
         }
 
     def finish(self) -> None:
@@ -110,7 +110,7 @@ class FakeRunner:
 
 
 class Recorder:
-    """Records all events, as lines and as events."""
+    """A reporter that records each event, both as an object and as a line."""
 
     def __init__(self, also: Callable[[Event], None] | None = None) -> None:
         self.events: list[Event] = []
@@ -148,7 +148,7 @@ def result_line(result: StepResult) -> str:
 def executed(
     graph: BuildGraph, runner: FakeRunner, reporter: Recorder, *, stop: StopRequest | None = None
 ) -> list[str]:
-    """Return the results of an execution, one piece at a time, with a clock that advances at each call."""
+    """Return the results of an execution that builds one piece at a time. Its clock advances at each call."""
     schedule = Schedule(graph, {"default/local": 1})
     clock = map(float, itertools.count()).__next__
     results = Executor(
@@ -316,7 +316,7 @@ def test_what_became_of_tags_stays_with_the_result_of_their_step(error: MpbakeEr
     assert next(result for result in ended if result.step.key == key).outcome.moves == moves
 
 
-# --- trying again -----------------------------------------------------------------------------------------------------
+# --- retries ----------------------------------------------------------------------------------------------------------
 
 POOL = """
     [targets.web]
@@ -327,11 +327,11 @@ POOL = """
     a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
     b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
     """
-"""The target prefers a."""
+"""Two targets on two equal nodes. The target web prefers a."""
 
 
 def failing(times: int, error: MpbakeError) -> Callable[[], Outcome]:
-    """Return a function that fails that many times."""
+    """Return a function that fails `times` times."""
     left = iter(range(times))
 
     def run() -> Outcome:
@@ -361,7 +361,7 @@ def test_a_node_that_cannot_be_had_is_put_off_where_there_is_an_equal_one() -> N
 
 
 def test_a_base_that_was_built_for_itself_is_what_its_users_are_built_upon() -> None:
-    """Its users on the same node do not build it again."""
+    """The targets that link to the base do not build it again on the same node."""
     plan = (
         POOL
         + """
@@ -599,11 +599,11 @@ def test_the_loss_of_another_node_than_the_required_one_is_no_more_than_that() -
     assert not any("required" in line for line in results)
 
 
-# --- outcomes that the schedule gets, and how long the executor waits -------------------------------------------------
+# --- the outcomes for the schedule, and the waits of the executor -----------------------------------------------------
 
 
 class OutcomeRecorder(Schedule):
-    """Records the outcomes of the steps that are over."""
+    """A schedule that records the outcomes of the steps that have ended."""
 
     def finish(self, step: Step, status: StepStatus, outcome: Outcome | None = None) -> Any:
         self.outcomes = {**getattr(self, "outcomes", {}), step.key: outcome}
@@ -632,7 +632,7 @@ def test_what_a_step_has_found_out_is_told_to_the_schedule() -> None:
         (1, 10.25, 0.25),
         (0, 10.25, 0.25),
         (1, 99.0, 1.0),
-        (1, 9.0, 0.0),  # it has become late meanwhile
+        (1, 9.0, 0.0),  # the deadline has passed meanwhile
     ],
 )
 def test_a_result_is_waited_for_until_something_may_be_started(
@@ -646,7 +646,7 @@ def test_when_the_last_step_was_node_failed_nothing_is_waited_for() -> None:
 
 
 def waits_of(schedule: Any) -> list[float | None]:
-    """Return how long the executor waits for a result, at second 10."""
+    """Return the seconds for which the executor waits for a result, at second 10."""
     waits: list[float | None] = []
 
     class Empty:
@@ -742,7 +742,7 @@ def test_when_a_call_fails_and_then_a_stop_request_comes_the_others_are_cancelle
     ]
 
 
-# --- the end before the end -------------------------------------------------------------------------------------------
+# --- stops before the end ---------------------------------------------------------------------------------------------
 
 
 def test_a_stop_request_ends_what_runs_and_starts_nothing_more() -> None:
@@ -814,7 +814,7 @@ def test_the_first_signal_counts_and_each_is_acted_upon() -> None:
 
 
 def test_a_signal_while_an_action_is_noted_calls_it_once() -> None:
-    """Two calls would count as a second Ctrl-C, which kills."""
+    """Two calls would count as a second Ctrl-C, which kills the running processes."""
     stop, calls = StopRequest(), list[str]()
 
     class Interrupted(list[Any]):
@@ -867,7 +867,7 @@ def test_every_step_of_any_run_has_one_result(graph: BuildGraph, data: st.DataOb
 
 
 def _was_in_a_batch(result: StepResult) -> bool:
-    """Whether a skipped piece began in the same call as its dependency, which failed."""
+    """Return whether a skipped piece began in the same call as its dependency, which failed."""
     return result.status is SKIPPED and isinstance(result.step, BuildPiece)
 
 
@@ -917,7 +917,7 @@ FAILURE, GONE, WRONG, LOCKED = BuildFailed(""), Unreachable(""), UsageError(""),
         ((GONE, WRONG), 3),
         ((FAILURE, GONE), 5),
         ((FAILURE, GONE, WRONG), 3),
-        # others were built, and one target's own build failed
+        # other targets were built, and the build of one target itself failed
         ((None, FAILURE), 1),
         ((None, FAILURE, GONE), 1),
         ((None, FAILURE, GONE, WRONG), 1),

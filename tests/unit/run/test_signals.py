@@ -55,7 +55,7 @@ def test_a_bug_is_told_even_after_a_signal() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_are_requests_to_stop_until_the_work_is_over(number: signal.Signals) -> None:
-    """This holds even if the parent of the tests ignores signals."""
+    """This holds even if the parent process of the tests ignores signals."""
     before, stop = signal.signal(number, signal.SIG_DFL), StopRequest()
     try:
         with stopped_by_signals(stop):
@@ -67,7 +67,7 @@ def test_signals_are_requests_to_stop_until_the_work_is_over(number: signal.Sign
 
 
 def test_a_signal_that_is_ignored_stays_so() -> None:
-    """This is how nohup works."""
+    """A program under nohup ignores SIGHUP in this way."""
     before, stop = signal.signal(signal.SIGHUP, signal.SIG_IGN), StopRequest()
     try:
         with stopped_by_signals(stop):

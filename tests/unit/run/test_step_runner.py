@@ -1,4 +1,4 @@
-"""Steps on simulated nodes and registries."""
+"""The steps of a run, on simulated nodes and registries."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ PLAN = """
 
 
 def engine_with(cpus: Any) -> Completed:
-    """The answer of an engine with so many CPUs."""
+    """Return the answer of an engine with that many CPUs."""
     return done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "NCPU": cpus}))
 
 
 class Silent:
-    """A reporter that expects no events."""
+    """A reporter that gets no event."""
 
     def handle(self, event: Event) -> None:
         pytest.fail(f"unexpected event: {event}")
@@ -66,14 +66,14 @@ class Silent:
 def runner_with(
     docker: FakeDocker, folder: Path, *shared: str, registry: MemoryRegistry | None = None
 ) -> BuildKitRunner:
-    """Return a runner with `folder` as each of its folders."""
+    """Return a runner whose folders are all `folder`."""
     docker.scratch = folder
     nodes, state = (
         ReadyNodes(docker, folder, {"HOME": str(folder)}, folder / "build.toml"),
         State(nodes=folder, run=folder),
     )
     bake = Bake(docker=docker, root=folder, buildx=(0, 13))
-    registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker)
+    registries, images = MemoryRegistries(registry or MemoryRegistry()), EngineImages(docker, folder)
     builds = PieceBuilder(
         bake=bake,
         forms=ImageForms(nodes=nodes),
@@ -113,7 +113,7 @@ def result(step: Step, **outcome: Any) -> dict[Step, StepResult]:
 def publish_and_verify(
     folder: Path, driver: Driver, registry: MemoryRegistry, docker: Mapping[str, Any] | None = None, **built: Any
 ) -> tuple[Outcome, Outcome]:
-    """The outcomes of publishing and of verifying."""
+    """Return the outcomes of publishing and of verifying."""
     graph = graph_of_text(PLAN.replace("DRIVER", driver))
     build, publish, verify = (step_of(graph, start) for start in ("build", "publish", "verify"))
     this = runner(folder, docker or {}, registry=registry)
@@ -126,7 +126,7 @@ def publish_and_verify(
 
 
 def two_platforms() -> tuple[MemoryRegistry, str]:
-    """A registry with the untagged images of the plan, and their digest."""
+    """Return a registry with the untagged images of the plan, and their digest."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -186,9 +186,9 @@ def test_a_push_of_an_engine_is_tried_again_unless_the_registry_refuses(tmp_path
     registry = MemoryRegistry()
     image = registry.add_image("r/web", "amd64")
     registry.add_image("s/web", "amd64")
-    ends = iter([failed("unknown: "), done()])
+    results = iter([failed("unknown: "), done()])
     docker = {
-        "image push": lambda _: next(ends, done()),
+        "image push": lambda _: next(results, done()),
         "image tag": done(),
         "image rm": done(),
         "image inspect": done(json.dumps([{"RepoDigests": [f"r/web@{image.digest}", f"s/web@{image.digest}"]}])),
@@ -222,7 +222,7 @@ def test_an_engine_pushes_one_image_at_a_time(tmp_path: Path) -> None:
     inputs = result(build, digest="sha256:1", platforms=BOTH[:1], node="x/local")
     with ThreadPoolExecutor() as workers:
         list(workers.map(lambda _: this.run(publish, inputs, Silent()), range(3)))
-    assert most == [True] * 6  # two repositories each
+    assert most == [True] * 6  # each has two repositories
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ NODES = """
 
 
 class Network(FakeDocker):
-    """Several engines with their own answers."""
+    """A docker that reaches several engines with their own answers."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         asked = {"buildx inspect": answers["buildx"], "system info": failed("no answer")}
@@ -272,7 +272,7 @@ def network(folder: Path, buildx: Any) -> BuildKitRunner:
 def test_nodes_that_fail_are_silent_or_left_out_and_fail_in_their_own_step(tmp_path: Path) -> None:
     good, gone, foreign = target_of_text(NODES).builder.nodes
     this = network(tmp_path, done("Platforms: linux/amd64*\n"))
-    for node in (good, gone, foreign):  # one after the other: the network is not safe for threads
+    for node in (good, gone, foreign):  # in sequence, since the network is not thread-safe
         this.make_ready([node], Silent())
     facts = this.make_ready([good, gone, foreign], Silent())
     assert {node: report.unreachable for node, report in facts.items()} == {"x/good": False, "x/gone": True}
@@ -298,7 +298,7 @@ def test_the_engine_is_asked_only_for_targets_of_the_default_builder(tmp_path: P
     assert this.docker.commands == [
         "system info --format {{json .}}",
         "context inspect",
-        "buildx inspect desktop",  # an engine with the classic image store may have no BuildKit
+        "buildx inspect desktop",  # BuildKit may be missing in an engine with the classic image store
     ]
 
 
@@ -353,7 +353,7 @@ def test_an_engine_behind_tls_is_asked_for_its_cpus_through_its_context(tmp_path
     assert this.docker.settings[-1]["endpoint"] == "mpbake-x-n"
 
 
-# --- builds, checks and what is left on this machine ------------------------------------------------------------------
+# --- builds, checks and results on this machine -----------------------------------------------------------------------
 
 CHECKED = """
     [targets.web]
@@ -368,7 +368,7 @@ CHECKED = """
 
 
 class Listener:
-    """Records events."""
+    """A reporter that records events."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -400,7 +400,7 @@ def test_a_check_runs_where_its_piece_was_built_and_out_of_the_cache(tmp_path: P
 
 def test_a_node_that_is_lost_during_a_check_is_made_ready_anew(tmp_path: Path) -> None:
     graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
-    docker = Baker(ENGINE, says=b"ERROR: rpc error: code = Unavailable desc = EOF\n", returncode=1)
+    docker = Baker(ENGINE, stderr=b"ERROR: rpc error: code = Unavailable desc = EOF\n", returncode=1)
     this = runner_with(docker, tmp_path)
     for _ in range(2):
         with pytest.raises(NodeLost):
@@ -427,8 +427,8 @@ def test_a_check_that_fails_shows_its_output(tmp_path: Path) -> None:
         "logs": [{"vertex": "sha256:1", "data": "bm8gcGhwIGhlcmUK"}],
     }
     failure = {"vertexes": [{"digest": "sha256:1", "name": "[web-check-1 1/1] RUN php", "error": "exit code: 127"}]}
-    says = f"{json.dumps(status)}\n{json.dumps(failure)}\nERROR: failed to solve: exit code: 127\n"
-    docker = Baker(ENGINE, says=says.encode(), returncode=1)
+    stderr = f"{json.dumps(status)}\n{json.dumps(failure)}\nERROR: failed to solve: exit code: 127\n"
+    docker = Baker(ENGINE, stderr=stderr.encode(), returncode=1)
     graph = graph_of_text(CHECKED, facts={"x/local": "linux/amd64 linux/arm64"})
     listener = Listener()
     with pytest.raises(BuildFailed) as caught:

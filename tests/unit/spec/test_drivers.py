@@ -1,4 +1,4 @@
-"""What each driver can do."""
+"""The abilities of each driver."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ CONTAINERD = 'enable the containerd image store of the engine, or set driver = "
 )
 def test_what_the_classic_image_store_cannot_do(asked: str, problem: str) -> None:
     target = target_of_text(f"[targets.web]\n{asked}")
-    found = list(unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False))
-    assert [(each.message, each.hint) for each in found] == (
+    requests = list(unsupported_requests(target, target.platforms, Driver.DOCKER, containerd_store=False))
+    assert [(request.message, request.hint) for request in requests] == (
         [(f"the docker driver does not support {problem} with this engine's image store", CONTAINERD)]
         if problem
         else []
@@ -66,10 +66,33 @@ def test_nodes_in_the_clear_are_warned_of() -> None:
         closed = { endpoint = "tcp://10.0.0.6:1234", insecure = true, tls = { ca = "ca.crt" } }
         here = { endpoint = "tcp://127.0.0.1:1234" }
         """)
-    (found,) = node_warnings(plan.builders["x"].nodes)
-    assert (found.code, found.key) == (Code.INSECURE_NODE, ("builders", "x", "nodes", "open", "insecure"))
-    assert found.message == (
-        "x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true): anyone who can reach its port has full control of it"
+    (warning,) = node_warnings(plan.builders["x"].nodes)
+    assert (warning.code, warning.key) == (Code.INSECURE_NODE, ("builders", "x", "nodes", "open", "insecure"))
+    assert warning.message == ("x/open: tcp://10.0.0.5:1234 has no TLS (insecure = true)")
+
+
+@pytest.mark.parametrize(
+    ("options", "warns"),
+    [
+        ('replicas = 2\nloadbalance = "random"', True),
+        ('replicas = 2\nloadbalance = "sticky"', False),
+        ("replicas = 2", False),
+        ('loadbalance = "random"', False),
+    ],
+)
+def test_a_spread_over_pods_that_a_run_does_not_make_is_warned_of(options: str, *, warns: bool) -> None:
+    plan = resolve_text(f'[builders.k]\ndriver = "kubernetes"\n{options}\n[builders.k.nodes.n]')
+    found = list(node_warnings(plan.builders["k"].nodes))
+    assert [(problem.code, problem.message, problem.hint) for problem in found] == (
+        [
+            (
+                Code.DOUBTFUL_VALUE,
+                'k/n: mpbake builds all targets of a run in one pod, despite loadbalance = "random"',
+                "to spread the targets of a run, declare several nodes instead of several replicas",
+            )
+        ]
+        if warns
+        else []
     )
 
 

@@ -1,4 +1,4 @@
-"""Every code has an explanation, and its examples have the problem that they show."""
+"""The explanations of diagnostics: every code has one, and its examples have the problem that it explains."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDER = CHECKOUT / "mpbake" / "spec" / "diagnostics"
 
 
 def codes_of(folder: Path, plan: str) -> set[str]:
-    """The codes that `mpbake check` reports for a plan in a folder with a Dockerfile."""
+    """Return the codes that `mpbake check` reports for a plan in a folder with a Dockerfile."""
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_text(plan if plan.startswith("version =") else f"version = 1\n{plan}")
     where = world(folder)

@@ -1,4 +1,4 @@
-"""The reference in Markdown: every table and key, made from the models."""
+"""The Markdown reference: every table and key, made from the models."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_what_paths_count_from() -> None:
 
 
 def test_the_page_for_those_who_come_from_bake_is_true() -> None:
-    """It lists all attributes of mpbake, and marks every other attribute of bake as missing."""
+    """The page lists all attributes of mpbake. It marks the other attributes of bake as missing."""
     page = (CHECKOUT / "docs" / "bake.md").read_text(encoding="utf-8").partition("## What is different")[0]
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
     there = {name for row in rows if "not there yet" not in row[3] for name in row[1].split("`")[1::2]}

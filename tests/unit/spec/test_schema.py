@@ -1,4 +1,4 @@
-"""The published schema: the plans that an editor accepts and rejects."""
+"""The published schema: the plans that an editor accepts and refuses."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXAMPLES = sorted((CHECKOUT / "plans").glob("*/build.toml"))
 
 
 def refused(toml: str) -> list[str]:
-    """Return the keys of a plan that the schema rejects."""
+    """Return the keys of a plan that the schema refuses."""
     return [problem.partition(": ")[0] for problem in refusals(tomli.loads("version = 1\n" + dedent(toml)))]
 
 
@@ -177,7 +177,7 @@ def test_defaults_that_say_something_are_shown() -> None:
 
 
 class MoreTargetSpec(TargetSpec):
-    """A target with an additional attribute."""
+    """The table of a target with one more attribute."""
 
     new_thing: Annotated[Texts, Attribute(merge=Merge.BY_FIELD, role=Role.SOURCE, identity="id")] = Field(
         default_factory=list, description="something that bake may learn"
@@ -185,7 +185,7 @@ class MoreTargetSpec(TargetSpec):
 
 
 class MorePlanSpec(PlanSpec):
-    """A plan of such targets."""
+    """The tables of a plan with such targets."""
 
     targets: dict[str, MoreTargetSpec] = Field(  # type: ignore[assignment]  # the point of the test
         default_factory=dict, description="more targets"
@@ -193,7 +193,7 @@ class MorePlanSpec(PlanSpec):
 
 
 def test_an_attribute_is_declared_once() -> None:
-    """An additional field is a merge rule, a key of the schema and a row of the reference."""
+    """An additional field gives a merge rule, a key of the schema and a row of the reference."""
     assert attributes_of(MoreTargetSpec)["new-thing"].merge is Merge.BY_FIELD
     schema = plan_schema(MorePlanSpec)
     plan = {"version": 1, "targets": {"web": {"new-thing": ["a"]}}}
@@ -214,7 +214,7 @@ FIELD = """
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
-    """A copy of mpbake with an additional attribute and no other change."""
+    """Return a copy of mpbake with one more attribute and no other change."""
     shutil.copytree(CHECKOUT / "mpbake", tmp_path / "mpbake", ignore=shutil.ignore_patterns("__pycache__"))
     tables = tmp_path / "mpbake" / "spec" / "tables" / "target_tables.py"
     before, class_, after = tables.read_text(encoding="utf-8").partition("class TargetDefaultsSpec(")
@@ -252,7 +252,7 @@ print(json.dumps([bake_definition(piece, context)["target"]["web"], checked["tar
 
 @pytest.mark.allow_subprocess
 def test_a_declared_attribute_arrives_everywhere(package: Path) -> None:
-    """It is merged, set, shown, exported, and part of the schema, the reference and all bake definitions."""
+    """The attribute is merged, set, shown and exported. It is in the schema, the reference and all bake definitions."""
 
     def python(*words: str) -> str:
         command = [sys.executable, *words]

@@ -1,4 +1,4 @@
-"""The first plan of a project, from the paths of its Dockerfiles."""
+"""The first plan of a project, made from the paths of its Dockerfiles."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ tags = ["{{ registry }}/web:{{ tag }}"]
 
 
 def names(*paths: str, project: str = "shop") -> dict[str, str]:
-    """Return the target names of the Dockerfiles at `paths`."""
+    """Return the names of the targets for the Dockerfiles at `paths`."""
     names = target_names(project, [PurePosixPath(path) for path in paths])
     return {str(path): name for name, path in names.items()}
 
@@ -76,7 +76,7 @@ def starter(*paths: str, project: str = "shop") -> str:
 
 
 def uncommented(plan: str) -> str:
-    """Return `plan` with the TOML in its comments uncommented."""
+    """Return `plan` with the TOML in its comments made active."""
     marked = ("# [", "# endpoint = ", "# platforms = ", "# builder = ", "# push = ")
     return "\n".join(line.removeprefix("# ") if line.startswith(marked) else line for line in plan.splitlines())
 
@@ -152,7 +152,7 @@ def test_folders_of_others(name: str) -> None:
         ("Dockerfile.dev", "dev"),
         ("services/web/Dockerfile.dev", "web-dev"),
         ("Dockerfile.py3.12", "py3-12"),
-        # fit for a target and for a repository
+        # a name that is valid for both a target and a repository
         ("My Web/Dockerfile", "my-web"),
         ("my_web/Dockerfile", "my_web"),
         ("my__web/Dockerfile", "my-web"),
@@ -165,7 +165,7 @@ def test_folders_of_others(name: str) -> None:
         ("{{ x }}/Dockerfile", "x"),
         ("a" * 70 + "/Dockerfile", "a" * 60),
         ("x-" + "a" * 59 + "/Dockerfile", "a" * 59),
-        # not that of the group
+        # a target cannot have the name of the group
         ("default/Dockerfile", "default-2"),
     ],
 )
@@ -195,7 +195,7 @@ def test_a_project_without_a_name() -> None:
     assert names("Dockerfile", project="") == {"Dockerfile": "image"}
 
 
-# --- the text ---------------------------------------------------------------------------------------------------------
+# --- the text of the plan ---------------------------------------------------------------------------------------------
 
 
 def test_the_plan_of_two() -> None:
@@ -224,7 +224,7 @@ def test_long_tags_are_folded() -> None:
     ("path", "line"),
     [
         ('a "b"\\/Dockerfile', 'context = "a \\"b\\"\\\\"'),
-        # no repository, and no template
+        # the plan must not read these paths as repositories, links or templates
         ("git@x/Dockerfile", 'context = "./git@x"'),
         ("github.com/x/Dockerfile", 'context = "./github.com/x"'),
         ("target:x.Dockerfile", 'dockerfile = "./target:x.Dockerfile"'),

@@ -1,4 +1,4 @@
-"""What the testbed's cluster makes of Deployments, and which objects it selects."""
+"""The Deployments of the testbed's cluster, and the selection of its objects."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def test_changes_are_told_once() -> None:
     def item(version: int) -> dict[str, Any]:
         return {"metadata": {"resourceVersion": str(version)}}
 
-    told = changes({"a": item(1), "b": item(2), "c": item(3)}, {"b": item(2), "c": item(4), "d": item(5)})
-    assert [(event["type"], event["object"]) for event in told] == [
+    events = changes({"a": item(1), "b": item(2), "c": item(3)}, {"b": item(2), "c": item(4), "d": item(5)})
+    assert [(event["type"], event["object"]) for event in events] == [
         ("DELETED", item(1)),
         ("MODIFIED", item(4)),
         ("ADDED", item(5)),

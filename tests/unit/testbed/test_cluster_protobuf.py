@@ -1,4 +1,4 @@
-"""Objects in protobuf become what they are in JSON, and nothing is lost without a word."""
+"""Kubernetes objects in protobuf, converted to JSON. An unknown field is an error, so that nothing is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard that keeps unit tests from starting processes."""
+"""The guard that prevents unit tests from starting processes."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def test_starting_a_process_fails_the_test(name: str) -> None:
 
 @pytest.mark.allow_subprocess
 def test_the_marker_allows_it() -> None:
-    done = subprocess.run([sys.executable, "-c", "print(1)"], check=True, capture_output=True, text=True)
-    assert done.stdout == "1\n"
+    completed = subprocess.run([sys.executable, "-c", "print(1)"], check=True, capture_output=True, text=True)
+    assert completed.stdout == "1\n"

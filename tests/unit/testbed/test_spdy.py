@@ -1,4 +1,4 @@
-"""SPDY frames of the testbed's cluster, however they are cut."""
+"""The SPDY frames of the testbed's cluster, in any chunks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _block(headers: dict[str, str]) -> bytes:
 
 
 def _sent() -> bytes:
-    """What a client sends that opens two streams, and ends the first."""
+    """Return the bytes of a client that opens two streams and ends the first."""
     compressor = zlib.compressobj(zdict=DICTIONARY)
 
     def opening(stream: int, name: str) -> bytes:
@@ -51,7 +51,7 @@ _MEANT = [
 
 
 def test_dictionary_is_the_one_of_spdy_3() -> None:
-    assert zlib.adler32(DICTIONARY) == 0xE3C6A7C2  # which a header block names as that of its dictionary
+    assert zlib.adler32(DICTIONARY) == 0xE3C6A7C2  # a header block names this number as that of its dictionary
 
 
 def test_frames_survive_any_cut() -> None:

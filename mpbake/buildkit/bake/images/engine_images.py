@@ -17,6 +17,7 @@ from mpbake.run.events import Warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
     from mpbake.buildkit.process.docker import Docker, DockerCommands
@@ -35,17 +36,18 @@ _NO_ENGINE = re.compile(r"Cannot connect to the Docker daemon|error during conne
 
 
 class EngineImages:
-    """Tags, pushes and removes images of engines. Thread-safe."""
+    """Tags, pushes and removes images of engines, for the plan in the folder `root`. Thread-safe."""
 
-    def __init__(self, docker: Docker) -> None:
+    def __init__(self, docker: Docker, root: Path) -> None:
         self._docker = docker
+        self._root = root
         self._taggers = ThreadPoolExecutor(max_workers=_TAGGERS, thread_name_prefix="tag")
         self._uploads: dict[str, tuple[ReadyNode, dict[str, None]]] = {}
 
     def remember_uploads(self, targets: Sequence[Target], ready_node: ReadyNode) -> None:
         """Remember the temporary tags that the engine is about to push for `targets`; `close` removes these tags."""
         _, names = self._uploads.setdefault(ready_node.endpoint, (ready_node, {}))
-        names.update(dict.fromkeys(name for target in targets for name in upload_tags(target)))
+        names.update(dict.fromkeys(name for target in targets for name in upload_tags(target, self._root)))
 
     def name(self, target: Target, image: str, ready_node: ReadyNode) -> None:
         """Give `image` in the engine the tags of `target`. Raises BuildFailed, Unreachable."""
@@ -67,7 +69,7 @@ class EngineImages:
         Unreachable.
         """
         digests = {}
-        for tag in upload_tags(target):
+        for tag in upload_tags(target, self._root):
             self._tag(image, tag, ready_node)
             try:
                 self._push(target, tag, ready_node, client)

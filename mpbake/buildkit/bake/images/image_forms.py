@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import BuildFailed
 from mpbake.base.references import format_fields, parse_fields
 from mpbake.buildkit.registry.manifests import is_attestation
+from mpbake.graph.stated_form import OUTPUT_OPTIONS, states_form
 from mpbake.model.bake_fields import disabled_attestations
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ ImageForm = tuple[str, ...]
 
 _PROVENANCE = "provenance"
 # Every BuildKit release can write this form. Older releases write only this form, and ignore the options.
-_COMMON_OUTPUT = {"oci-mediatypes": "true", "oci-artifact": "false"}
+_COMMON_OUTPUT = dict(zip(OUTPUT_OPTIONS, ("true", "false"), strict=True))
 _COMMON_PROVENANCE = {"version": "v0.2"}
 # buildx's default if the plan names no attestation: provenance, but not as a file in a local output.
 _DEFAULT_PROVENANCE = {"type": _PROVENANCE, "mode": "min", "inline-only": "true"}
@@ -72,15 +73,6 @@ def _missing(options: Mapping[str, str], fields: Mapping[str, str]) -> dict[str,
     return {key: value for key, value in options.items() if key not in fields}
 
 
-def _states_form(target: Target) -> bool:
-    """Whether the plan itself sets an option for the form of a target's images."""
-    attestations = map(parse_fields, target.attributes.get("attest", ()))
-    outputs = (target.push_options, *map(parse_fields, target.outputs))
-    return any("version" in fields for fields in attestations) or any(
-        key in fields for fields in outputs for key in _COMMON_OUTPUT
-    )
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageForms:
     """Decides once for each target of a run whether the build pieces of the target must use the common form."""
@@ -106,7 +98,7 @@ class ImageForms:
 
         Pieces that cannot differ are not read.
         """
-        is_stated = self._common.get(target, False) and not _states_form(target)
+        is_stated = self._common.get(target, False) and not states_form(target)
         if len(built_on) > 1 and not is_stated and not self._have_same_release(built_on.values()):
             _check_same_form(target, {self._node_text(node): form(piece) for piece, node in built_on.items()})
 

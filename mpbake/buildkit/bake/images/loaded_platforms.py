@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadDecision:
-    """What to load of a build piece: all platforms during the build, one platform later, or nothing for a reason."""
+    """The platforms to load: all during the build, one after the build, or none. `warning` is the reason for none."""
 
     whole: bool = False
     platform: Platform | None = None
@@ -22,7 +22,10 @@ class LoadDecision:
 
 
 def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
-    """Decide what to load of `piece`. Query the engine in use only if the answer matters. Raises Unreachable."""
+    """Decide which platforms of `piece` to load. Query the engine in use only if the answer matters.
+
+    Raises Unreachable.
+    """
     if not piece.target.load or piece.shared:
         return LoadDecision()
     if piece.piece_count == 1 and len(piece.platforms) <= 1:
@@ -31,7 +34,7 @@ def load_decision(piece: BuildPiece, engines: Engines) -> LoadDecision:
 
 
 def load_of(piece: BuildPiece, engine: EngineFacts) -> LoadDecision:
-    """Decide what to load of `piece` into `engine`.
+    """Decide which platforms of `piece` to load into `engine`.
 
     An engine with the containerd image store loads all platforms of one solve. Any other engine loads only the engine's
     own platform.

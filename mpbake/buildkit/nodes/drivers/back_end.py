@@ -25,6 +25,17 @@ INSPECT_TIMEOUT = 60.0
 """Seconds within which docker, buildx or kubectl must answer a query about a node."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blockage:
+    """A reason why the resource of a node will not become ready by itself.
+
+    mpbake gives up the start after the reason has existed for `patience` seconds.
+    """
+
+    reason: str
+    patience: float = 0.0
+
+
 class ResourceManager(Protocol):
     """Finds, prepares, stops and removes the resources that mpbake creates for nodes, such as containers."""
 
@@ -51,6 +62,15 @@ class ResourceManager(Protocol):
     def is_starting(self, node: Node) -> bool:
         """Whether the resource of `node` is starting without an error so far."""
 
+    def blockage(self, node: Node) -> Blockage | None:
+        """Return why the resource of `node` will not become ready; None if no reason is known."""
+
+    def daemons(self, node: Node) -> frozenset[str]:
+        """Return an id of each running BuildKit of `node`. Empty if unknown, or if `serves` needs no ids."""
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:
+        """Whether one of the `daemons` still runs and has a client; True if unknown."""
+
     def is_stopped(self, made: NodeResource) -> bool:
         """Whether nothing runs in the resource."""
 
@@ -59,6 +79,12 @@ class ResourceManager(Protocol):
 
     def fetch(self, node: Node, start: NodeStart) -> None:
         """Pull the image of `node` if necessary. Raises ImageUnavailable, Unreachable."""
+
+    def pulled_image(self, node: Node) -> str:
+        """Return the image that is pulled only when the resource starts; empty if `fetch` pulls it, or if unknown."""
+
+    def check_replacement(self, node: Node) -> None:
+        """Check that a new resource could replace the existing one, without changes. Raises UsageError, Unreachable."""
 
     def prepare(self, node: Node) -> None:
         """Create everything that must exist before buildx creates the resource of `node`.
@@ -73,7 +99,7 @@ class ResourceManager(Protocol):
         """
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume or start a resource that buildx does not start."""
+        """Resume or start a resource that buildx does not start, such as one that was paused or scaled down by hand."""
 
     def wait(self, node: Node, start: NodeStart) -> None:
         """Wait until a started resource accepts connections, if buildx would not report why it does not.
@@ -87,6 +113,9 @@ class ResourceManager(Protocol):
     def remove(self, node: Node, made: NodeResource) -> None:
         """Stop and remove the resource. Keep its cache if the driver can."""
 
+    def remove_leftovers(self, node: Node) -> tuple[str, ...]:
+        """If the resource of `node` does not exist, remove what is left of it. Return the kinds and names."""
+
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the cache of `node`, if mpbake created the cache."""
 
@@ -96,6 +125,10 @@ class ResourceManager(Protocol):
 
 def _is_shared_by_none(_: Node) -> bool:
     return False
+
+
+def _no_cluster(_: Docker) -> str:
+    return ""
 
 
 def _reach(
@@ -116,6 +149,7 @@ class BackEnd:
     `ask`: return a node that should be running, with its facts. Raises Unreachable, UsageError.
     `connect`: return a node without a resource, ready for builds. Raises Unreachable, UsageError.
     `is_shared`: whether plans that declare no builder share the node.
+    `cluster`: return the URL of the cluster in which a node would be created now; empty if unknown or none.
     """
 
     causes: Causes
@@ -124,6 +158,7 @@ class BackEnd:
     ask: Callable[[Instances, Node], ReadyNode]
     connect: Callable[[Instances, Node, NodeStart], ReadyNode]
     is_shared: Callable[[Node], bool] = _is_shared_by_none
+    cluster: Callable[[Docker], str] = _no_cluster
     check: NodeCheck = check_node
     reach: Callable[[Docker, Node, Callable[[], datetime], Mapping[str, str], NodeStart], Warnings] = _reach
 

@@ -15,7 +15,6 @@ from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, en
 from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import (
-    docker_command,
     hides_missing_engine,
     log_paragraph,
     node_text,
@@ -26,13 +25,14 @@ from mpbake.buildkit.nodes.first_start import PullProgress
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.buildkit.process.docker import CommandFailed
 from mpbake.model.marks import CONTAINER_LABEL, MARK, SETTING_LABEL, VOLUME_LABEL
-from mpbake.model.node_resources import resource_name, volume_name
+from mpbake.model.node_resources import docker_command, resource_name, volume_name
 from mpbake.model.node_state import CacheRemoval, NodeResource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.buildkit.nodes.causes import Cause, Causes
+    from mpbake.buildkit.nodes.drivers.back_end import Blockage
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands
     from mpbake.model.node_state import Pairs
@@ -165,6 +165,17 @@ class Containers:
         inspected = self._run(node, "container", "inspect", "--format", state, resource_name(node))
         return inspected.stdout.split() == ["running", "0"]
 
+    def blockage(self, node: Node) -> Blockage | None:
+        """Return None: `is_starting` and the pull show all reasons."""
+
+    def daemons(self, node: Node) -> frozenset[str]:  # noqa: ARG002 - as the interface says
+        """Return no ids: if a container ends, docker closes the connections of its clients."""
+        return frozenset()
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:  # noqa: ARG002 - as the interface says
+        """Return True, for the same reason as in `daemons`."""
+        return True
+
     def is_stopped(self, made: NodeResource) -> bool:
         """Whether nothing runs in the container."""
         return made.status not in RUNNING
@@ -180,6 +191,17 @@ class Containers:
     def _unpause(self, node: Node, made: NodeResource) -> None:
         if made.status == _PAUSED:
             self._must(node, lambda client: client.container.unpause(made.id))
+
+    def pulled_image(self, node: Node) -> str:  # noqa: ARG002 - as the interface says
+        """Return an empty string: `fetch` pulls the image before a container is replaced."""
+        return ""
+
+    def check_replacement(self, node: Node) -> None:
+        """Check nothing: the image is there, and the engine checks options when the container is created."""
+
+    def remove_leftovers(self, node: Node) -> tuple[str, ...]:  # noqa: ARG002 - as the interface says
+        """Remove nothing: `forget_cache` removes the volumes."""
+        return ()
 
     def create(self, node: Node) -> None:
         """Do nothing: buildx creates the container when the node starts."""

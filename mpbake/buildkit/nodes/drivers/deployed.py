@@ -26,11 +26,12 @@ from mpbake.buildkit.nodes.drivers.deployed_container import (
 )
 from mpbake.buildkit.nodes.drivers.remote import check_container
 from mpbake.buildkit.nodes.engines.contexts import engine_of
-from mpbake.buildkit.nodes.failure_causes import docker_command, unreachable_by
+from mpbake.buildkit.nodes.failure_causes import unreachable_by
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults
 from mpbake.model.drivers.deployed import deployment
 from mpbake.model.marks import CONTAINER_LABEL
+from mpbake.model.node_resources import docker_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,75 +12,66 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.base.errors import NodeMayBeInUse, Unreachable
-from mpbake.base.text import one_line, without_colour
-from mpbake.buildkit.nodes.causes import REFUSED, cause
-from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, ask_nothing, boot_instance
+from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
+from mpbake.base.text import one_line
+from mpbake.buildkit.nodes.drivers.back_end import (
+    INSPECT_TIMEOUT,
+    BackEnd,
+    Blockage,
+    ask_instance,
+    ask_nothing,
+    boot_instance,
+)
+from mpbake.buildkit.nodes.drivers.kubernetes_causes import cluster_causes
+from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
+from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
+    deployment_manifest,
+    is_rejected,
+    is_rejected_pod,
+    pod_manifest,
+    rejection_text,
+    says_nothing_against,
+)
+from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
+    REFUSAL,
+    blockage_of,
+    crashed_containers,
+    daemon_ids,
+    end_with_errors,
+    event_messages,
+    has_running_container,
+    is_creating,
+    is_owned_by,
+    is_scaled_down,
+    is_starting,
+    marked_names,
+    mounted_config_maps,
+    possible_config_maps,
+    refusals_of,
+    resource_of,
+    troubles_of,
+)
 from mpbake.buildkit.nodes.failure_causes import explain_by, log_paragraph, unreachable_by
 from mpbake.buildkit.nodes.ownership import owned_resource
-from mpbake.model.drivers.kubernetes import has_volume_claim, kubernetes_namespace
-from mpbake.model.marks import annotated_mark
-from mpbake.model.node_state import CacheRemoval, NodeResource
+from mpbake.model.drivers.kubernetes import declared_replicas, has_volume_claim, kubernetes_namespace
+from mpbake.model.node_resources import resource_word
+from mpbake.model.node_state import CacheRemoval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from mpbake.buildkit.nodes.causes import Cause
+    from mpbake.base.errors import MpbakeError
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
 _REMOVE_TIMEOUT = 120.0
+_READ_LINES = 100
 _LAST_LINES = 10
-_STARTING = {"", "ContainerCreating", "PodInitializing", "Completed"}
-"""Reasons of waiting or terminated containers in a pod that is starting normally."""
-_SETTINGS = {"serviceaccount": "serviceAccountName", "schedulername": "schedulerName"}
-_CLUSTER_CAUSES = (
-    cause(
-        r"\b(Err)?ImagePull|ErrImage|InvalidImageName",
-        "",
-        'set image = "…" in the builder to a BuildKit image that the cluster can pull',
-    ),
-    cause(
-        r"\bUnschedulable\b",
-        "",
-        "check nodeselector, tolerations and requests: no machine of the cluster takes its pods",
-    ),
-    cause(
-        r"no configuration has been provided|current-context|context \S+ does not exist|localhost:8080 was refused",
-        "kubectl has no cluster to talk to",
-        "set KUBECONFIG, and choose a context: kubectl config use-context NAME",
-    ),
-    cause(
-        r"\bforbidden\b",
-        "this user may not do that in the cluster",
-        "give its role access to deployments, configmaps, pods and pods/exec; try: kubectl auth can-i --list",
-    ),
-    cause(
-        r"unauthorized|must be logged in|asked for the client to provide credentials|getting credentials",
-        "the cluster does not know this user",
-        "log in to it again; try: kubectl get deployments",
-    ),
-    cause(
-        r"namespaces? \S+ not found",
-        "the namespace does not exist",
-        "create it (kubectl create namespace), or name another with `namespace`",
-    ),
-    cause(
-        r"replicas to be ready",
-        "its pods do not become ready",
-        "look at them (kubectl describe pods), or raise `timeout`",
-    ),
-    cause(
-        r"was refused|unable to connect|no such host|timed? ?out|no route to host|connection refused",
-        "the cluster does not answer",
-        "check that it is up, and that the right context is in use; try: kubectl version",
-    ),
-)
-
-
-def _causes(_: Node, __: str) -> tuple[Cause, ...]:
-    return (REFUSED, *_CLUSTER_CAUSES)
+_OWNERS = {"deployment": "ReplicaSet", "statefulset": "StatefulSet"}
+"""The kind of object that owns the pods of a Deployment and of a StatefulSet."""
+_TWINS = {"deployment": "statefulset", "statefulset": "deployment"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +84,7 @@ class Deployments:
     def find(self, node: Node) -> NodeResource | None:
         """Return the Deployment of `node`; None if there is none. Raises Unreachable."""
         described = self._described(node)
-        return _resource(described) if described else None
+        return resource_of(described) if described else None
 
     def own(self, node: Node) -> NodeResource | None:
         """Return the Deployment of `node`; None if there is none.
@@ -107,22 +98,28 @@ class Deployments:
 
         Raises NodeMayBeInUse if a running pod cannot be queried, since a build may be running in the pod.
         """
-        return any(self._is_used(node, made, pod["metadata"]["name"]) for pod in self._pods(node) if _runs(pod))
+        names = [pod["metadata"]["name"] for pod in self._pods(node) if has_running_container(pod)]
+        return any(self._is_used(node, made, name) for name in names)
 
     def _is_used(self, node: Node, made: NodeResource, pod: str) -> bool:
-        asked = self._run(node, "exec", pod, "--", "pgrep", "-f", "buildctl dial-stdio")
-        if not asked.returncode:
-            return True
-        ended = f"command terminated with exit code {asked.returncode}"
-        if asked.returncode == 1 and ended in asked.stderr:  # with any other output, kubectl itself has failed
-            return False
-        error = asked.stderr.strip().removesuffix(ended).strip()
-        message, hint = explain_by(_causes, node, asked.error if asked.timed_out else error or asked.error)
+        asked = self._ask_for_client(node, pod)
+        answer = _client_answer(asked)
+        if answer is not None:
+            return answer
+        error = asked.stderr.strip().removesuffix(_exit_text(asked)).strip()
+        message, hint = explain_by(cluster_causes, node, asked.error if asked.timed_out else error or asked.error)
         by_hand = f"if no build runs, run: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
         raise NodeMayBeInUse(
             f"{node.id}: mpbake cannot tell whether a build runs in the pod {pod}: {message}",
             hint="; or, ".join(filter(None, [hint, by_hand])),
         )
+
+    def _has_client(self, node: Node, pod: str) -> bool | None:
+        """Whether a client is connected to BuildKit in `pod`; None if the pod cannot be queried."""
+        return _client_answer(self._ask_for_client(node, pod))
+
+    def _ask_for_client(self, node: Node, pod: str) -> Completed:
+        return self._run(node, "exec", pod, "--", "pgrep", "-f", "buildctl dial-stdio")
 
     def remove(self, node: Node, made: NodeResource) -> None:
         """Remove the Deployment and its ConfigMaps, and wait until all pods have terminated.
@@ -132,12 +129,75 @@ class Deployments:
         described = self._described(node)
         if not described or described["metadata"]["uid"] != made.id:
             return  # another process has removed or replaced the Deployment
-        names = [f"{_kind(node)}/{made.name}", *(f"configmap/{name}" for name in _config_maps(described))]
+        config_maps = dict.fromkeys([*mounted_config_maps(described), *self._marked_config_maps(node)])
+        if self._has_twin(node):
+            config_maps = {}
+        names = [f"{_kind(node)}/{made.name}", *(f"configmap/{name}" for name in config_maps)]
         waiting = ("--ignore-not-found", "--cascade=foreground", f"--timeout={_REMOVE_TIMEOUT:.0f}s")
         self._must(node, "delete", *names, *waiting, timeout=_REMOVE_TIMEOUT + INSPECT_TIMEOUT)
 
+    def remove_leftovers(self, node: Node) -> tuple[str, ...]:
+        """Remove ConfigMaps of a Deployment that was never created, or that somebody removed by hand.
+
+        Return their names.
+        """
+        if self.find(node) is not None or self._has_twin(node):
+            return ()
+        names = self._marked_config_maps(node)
+        if names:
+            self._must(node, "delete", *(f"configmap/{name}" for name in names), "--ignore-not-found")
+        return tuple(f"ConfigMap {name}" for name in names)
+
+    def _marked_config_maps(self, node: Node) -> list[str]:
+        """Return the names of the ConfigMaps of `node` that bear mpbake's mark; none if the user may not read them."""
+        names = possible_config_maps(node.buildx_name)
+        completed = self._run(node, "get", "configmap", *names, "--ignore-not-found", "--output=json")
+        if completed.returncode or not completed.stdout.strip():
+            return []
+        listed = json.loads(completed.stdout)
+        return marked_names(listed.get("items", [listed]))
+
+    def _has_twin(self, node: Node) -> bool:
+        """Whether there are both a Deployment and a StatefulSet with the name of `node`, which share ConfigMaps.
+
+        If the user may not ask for the other kind, mpbake has not created one.
+        """
+        twin = f"{_TWINS[_kind(node)]}/{node.buildx_name}"
+        completed = self._run(node, "get", twin, "--ignore-not-found", "--output=name")
+        return not completed.returncode and bool(completed.stdout.strip())
+
     def fetch(self, node: Node, start: NodeStart) -> None:
         """Do nothing: the cluster decides which machine pulls the image when the cluster schedules the pods."""
+
+    def pulled_image(self, node: Node) -> str:
+        """Return the image that the cluster pulls for `node`; empty if the plan does not name one."""
+        return dict(node.options).get("image", "")
+
+    def check_replacement(self, node: Node) -> None:
+        """Check that the cluster would accept a new Deployment and its pods, without creating them.
+
+        Raises UsageError if the cluster rejects the Deployment, and Unreachable if the cluster cannot be asked.
+        """
+        manifest = deployment_manifest(node)
+        created = self._dry_run(node, manifest)
+        if created.returncode and not says_nothing_against(created.stderr):
+            raise self._rejection(node, created)
+        pod = self._dry_run(node, pod_manifest(manifest))
+        if pod.returncode and is_rejected_pod(pod.stderr):
+            raise self._rejection(node, pod)
+
+    def _dry_run(self, node: Node, manifest: Mapping[str, Any]) -> Completed:
+        command = [*_kubectl(node), "create", "--dry-run=server", "--output=name", "--filename=-"]
+        return self.docker.run_program(command, timeout=INSPECT_TIMEOUT, given=json.dumps(manifest))
+
+    def _rejection(self, node: Node, completed: Completed) -> MpbakeError:
+        """Return the error of a dry run: UsageError if the cluster rejects the object, else Unreachable."""
+        error = unreachable_by(cluster_causes, node, completed)
+        if not is_rejected(completed.stderr):
+            return error
+        reason = one_line(rejection_text(completed.stderr))
+        message = f"{node.id}: the cluster would reject the new {resource_word(node)}, so the old one stays: {reason}"
+        return UsageError(message, hint=error.hint or "correct the options of the builder or the node")
 
     def is_starting(self, node: Node) -> bool:
         """Whether the pods of `node` run or are being created, all without a restart and with an assigned machine."""
@@ -145,7 +205,48 @@ class Deployments:
             pods = self._pods(node)
         except Unreachable:
             return False
-        return bool(pods) and all(map(_is_starting, pods))
+        return bool(pods) and all(map(is_starting, pods))
+
+    def blockage(self, node: Node) -> Blockage | None:
+        """Return why the pods of `node` will not start; None if they may start."""
+        try:
+            described = self._described(node)
+            if not described:
+                return None
+            if is_scaled_down(described):
+                return Blockage(reason=f"its {resource_word(node)} is scaled to 0")
+            return REFUSAL if self._refusals(node, described) else blockage_of(self._pods(node))
+        except Unreachable:
+            return None
+
+    def _refusals(self, node: Node, described: Mapping[str, Any]) -> list[str]:
+        """Return why the cluster creates no pods. Only events say so about a StatefulSet."""
+        events = self._events(described, "reason=FailedCreate", node) if has_volume_claim(node) else []
+        return refusals_of(described) or events
+
+    def _events(self, described: Mapping[str, Any], kind: str, node: Node) -> list[str]:
+        """Return the messages of events about an object; none if the user may not read events."""
+        selector = f"--field-selector=involvedObject.uid={described['metadata'].get('uid', '')},{kind}"
+        completed = self._run(node, "get", "events", selector, "--sort-by=.lastTimestamp", "--output=json")
+        return [] if completed.returncode else event_messages(json.loads(completed.stdout)["items"])
+
+    def daemons(self, node: Node) -> frozenset[str]:
+        """Return an id of each running BuildKit of `node`; none if the cluster does not say."""
+        try:
+            return daemon_ids(self._pods(node))
+        except Unreachable:
+            return frozenset()
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:
+        """Whether one of the `daemons` still runs and has a client; True if the cluster does not say.
+
+        If a pod is replaced, or if the connection to a pod breaks, older buildx waits forever for the build.
+        """
+        try:
+            pods = [pod for pod in self._pods(node) if daemon_ids([pod]) & daemons]
+            return any(self._has_client(node, pod["metadata"]["name"]) is not False for pod in pods)
+        except Unreachable:
+            return True
 
     def check_new(self, node: Node) -> None:
         """Check nothing: the cache of a new Deployment is created together with the pods or the volume claim."""
@@ -164,7 +265,15 @@ class Deployments:
         """Do not wait: buildx waits for the pods."""
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Do nothing: pods cannot be paused."""
+        """Scale up a Deployment that was scaled to 0 by hand. buildx would only wait for its pods."""
+        described = self._described(node)
+        if described and is_scaled_down(described):
+            command = ["scale", f"{_kind(node)}/{made.name}", f"--replicas={declared_replicas(node)}"]
+            try:
+                self._must(node, *command)
+            except Unreachable as error:
+                by_hand = f"scale it up by hand: {one_line(shlex.join([*_kubectl(node), *command]))}"
+                raise Unreachable(error.message, hint="; or, ".join(filter(None, [error.hint, by_hand]))) from None
 
     def stop(self, node: Node, made: NodeResource) -> None:
         """Do nothing: the cluster keeps pods running."""
@@ -174,15 +283,30 @@ class Deployments:
         return CacheRemoval.NOTHING
 
     def end_of_log(self, node: Node) -> str:
-        """Return why the pods of `node` do not run, or the end of their log; empty if nothing is known."""
+        """Return why the pods of `node` do not run, and the end of the log of a pod; empty if nothing is known."""
         try:
-            troubles = [trouble for pod in self._pods(node) for trouble in _troubles(pod)]
+            described, pods = self._described(node), self._pods(node)
         except Unreachable:
             return ""
-        if troubles:
-            return log_paragraph("its pods wait", "\n".join(dict.fromkeys(troubles)))
-        logs = self._run(node, "logs", f"--selector={_selector(node)}", "--tail", str(_LAST_LINES))
-        return "" if logs.returncode else log_paragraph("its log ends with", without_colour(logs.stdout).strip())
+        refused = self._refusals(node, described) if described else []
+        troubles = [*refused, *(trouble for pod in pods for trouble in troubles_of(pod))]
+        creating = [pod for pod in pods if is_creating(pod)]
+        events = [message for pod in creating for message in self._events(pod, "type=Warning", node)]
+        crashed = [(pod["metadata"]["name"], name) for pod in pods for name in crashed_containers(pod)]
+        paragraphs = [
+            log_paragraph("its pods wait", "\n".join(dict.fromkeys(troubles))),
+            log_paragraph("the cluster reports", "\n".join(dict.fromkeys(events))),
+        ]
+        if crashed:
+            pod, container = crashed[0]
+            paragraphs.append(self._log(node, "--previous", f"--container={container}", pod))
+        elif not troubles and not events:
+            paragraphs.append(self._log(node, f"--selector={_selector(node)}"))
+        return "\n".join(filter(None, paragraphs))
+
+    def _log(self, node: Node, *which: str) -> str:
+        logs = self._run(node, "logs", *which, "--tail", str(_READ_LINES))
+        return "" if logs.returncode else log_paragraph("its log ends with", end_with_errors(logs.stdout, _LAST_LINES))
 
     def _described(self, node: Node) -> dict[str, Any]:
         """Return the cluster's description of the Deployment; empty if there is no Deployment."""
@@ -191,14 +315,15 @@ class Deployments:
         return described
 
     def _pods(self, node: Node) -> list[dict[str, Any]]:
+        """Return the cluster's descriptions of the pods of `node`."""
         completed = self._must(node, "get", "pods", f"--selector={_selector(node)}", "--output=json")
         pods: list[dict[str, Any]] = json.loads(completed.stdout)["items"]
-        return pods
+        return [pod for pod in pods if is_owned_by(pod, _OWNERS[_kind(node)])]
 
     def _must(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
         completed = self._run(node, *command, timeout=timeout)
         if completed.returncode:
-            raise unreachable_by(_causes, node, completed)
+            raise unreachable_by(cluster_causes, node, completed)
         return completed
 
     def _run(self, node: Node, *command: str, timeout: float = INSPECT_TIMEOUT) -> Completed:
@@ -226,67 +351,17 @@ def _selector(node: Node) -> str:
     return f"app={node.buildx_name}"
 
 
-def _runs(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of a pod runs. A failed container that waits for a restart has no builds."""
-    return any("running" in (status.get("state") or {}) for status in _statuses(pod, "containerStatuses"))
+def _exit_text(completed: Completed) -> str:
+    """Return kubectl's line about a command in a pod that failed."""
+    return f"command terminated with exit code {completed.returncode}"
 
 
-def _is_starting(pod: Mapping[str, Any]) -> bool:
-    """Whether a pod is starting without an error. A pod whose containers have no state waits for a machine."""
-    statuses = (*_statuses(pod, "initContainerStatuses"), *_statuses(pod, "containerStatuses"))
-    states = [status.get("state") or {} for status in statuses]
-    reasons = {(state.get("waiting") or state.get("terminated") or {}).get("reason", "") for state in states}
-    return bool(states) and reasons <= _STARTING and not any(status.get("restartCount") for status in statuses)
-
-
-def _resource(described: Mapping[str, Any]) -> NodeResource:
-    metadata, spec = described["metadata"], described["spec"]
-    ready, wanted = described.get("status", {}).get("readyReplicas") or 0, spec.get("replicas", 1)
-    pod = spec["template"]["spec"]
-    container = pod["containers"][0]
-    return NodeResource(
-        id=metadata["uid"],
-        name=metadata["name"],
-        status="running" if ready else f"not ready ({ready} of {wanted} pods)",
-        mark=annotated_mark(metadata.get("annotations") or {}),
-        settings=tuple(sorted(_settings(wanted, pod, container))),
-    )
-
-
-def _settings(replicas: int, pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the options with which a Deployment was created, without unset options."""
-    yield "image", container.get("image", "")
-    yield "replicas", str(replicas)
-    yield from ((name, pod[key]) for name, key in _SETTINGS.items() if pod.get(key))
-    for kind, amounts in (container.get("resources") or {}).items():
-        yield from ((f"{kind}.{resource}", str(amount)) for resource, amount in amounts.items())
-
-
-def _config_maps(described: Mapping[str, Any]) -> list[str]:
-    """Return the names of the ConfigMaps that buildx created for a Deployment.
-
-    The names start with the Deployment's name.
-    """
-    volumes = described["spec"]["template"]["spec"].get("volumes") or ()
-    names = [volume["configMap"]["name"] for volume in volumes if volume.get("configMap")]
-    return [name for name in names if name.startswith(described["metadata"]["name"])]
-
-
-def _statuses(pod: Mapping[str, Any], kind: str) -> Sequence[Mapping[str, Any]]:
-    return (pod.get("status") or {}).get(kind) or ()
-
-
-def _troubles(pod: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the reasons why a pod does not run: no machine accepts the pod, or a container does not start."""
-    name, status = pod["metadata"]["name"], pod.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            yield one_line(f"pod {name}: {condition.get('reason', '')}: {condition.get('message', '')}")
-    containers = (*_statuses(pod, "initContainerStatuses"), *_statuses(pod, "containerStatuses"))
-    for state in (container.get("state") or {} for container in containers):
-        stopped = state.get("waiting") or state.get("terminated")
-        if stopped and stopped.get("reason") != "Completed":
-            yield one_line(f"pod {name}: {stopped.get('reason', '')}: {stopped.get('message', '')}".rstrip(": "))
+def _client_answer(asked: Completed) -> bool | None:
+    """Return whether `pgrep` in a pod has found a client; None if the pod could not be queried."""
+    if not asked.returncode:
+        return True
+    # With any other output, kubectl itself has failed.
+    return False if asked.returncode == 1 and _exit_text(asked) in asked.stderr else None
 
 
 def _manager(docker: Docker) -> Deployments:
@@ -294,5 +369,10 @@ def _manager(docker: Docker) -> Deployments:
 
 
 KUBERNETES_BACK_END = BackEnd(
-    causes=_causes, manager=_manager, survey=ask_nothing, ask=ask_instance, connect=boot_instance
+    causes=cluster_causes,
+    manager=_manager,
+    survey=ask_nothing,
+    ask=ask_instance,
+    connect=boot_instance,
+    cluster=cluster_in_use,
 )

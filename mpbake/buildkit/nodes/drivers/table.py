@@ -14,6 +14,7 @@ from mpbake.model.plan import Driver
 
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.drivers.back_end import BackEnd
+    from mpbake.buildkit.process.docker import Docker
     from mpbake.model.plan import Node
 
 BACK_ENDS: dict[Driver, BackEnd] = {
@@ -30,3 +31,8 @@ BACK_ENDS: dict[Driver, BackEnd] = {
 def back_end_of(node: Node) -> BackEnd:
     """Return the back end of the driver of `node`."""
     return BACK_ENDS[node.driver]
+
+
+def cluster_of(docker: Docker, node: Node) -> str:
+    """Return the URL of the Kubernetes cluster in which `node` would be created now; empty if unknown or none."""
+    return back_end_of(node).cluster(docker)

@@ -123,7 +123,7 @@ def _check_owner(node: Node, context: dict[str, Any]) -> None:
     if context["Metadata"].get("Description") != _DESCRIPTION:
         name = context["Name"]
         raise UsageError(
-            f"{node.id}: a docker context {name} exists that mpbake did not make; it stays unchanged",
+            f"{node.id}: mpbake did not make the docker context {name}, and leaves it unchanged",
             hint=f"rename the builder or the node, or remove it: docker context rm {name}",
         )
 

@@ -12,6 +12,8 @@ from mpbake.buildkit.nodes.failure_causes import explain_engine
 from mpbake.graph.node_facts import EngineFacts
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mpbake.buildkit.process.docker import Docker
 
 _TIMEOUT = 30.0
@@ -43,9 +45,14 @@ def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) ->
 
     Raises Unreachable with the engine's own error.
     """
+    return engine_info(docker, endpoint, timeout)[0]
+
+
+def engine_info(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) -> tuple[EngineFacts, Mapping[str, Any]]:
+    """Return the facts of an engine, and its whole answer to `docker info`. Raises as `ask_engine` does."""
     completed = docker.run(["system", "info", "--format", "{{json .}}"], endpoint=endpoint, timeout=timeout)
     try:
-        info = json.loads(completed.stdout)
+        info: Mapping[str, Any] = json.loads(completed.stdout)
         store = str(info.get("DriverStatus") or "")
         machine = info["Architecture"]
         platform = parse_platform(f"{info['OSType']}/{_MACHINES.get(machine, machine)}")
@@ -53,11 +60,12 @@ def ask_engine(docker: Docker, endpoint: str = "", timeout: float = _TIMEOUT) ->
         error = _engine_error(completed.stdout, completed.stderr)
         raise engine_unreachable("no answer in time" if completed.timed_out else error) from None
     cpus = info.get("NCPU")
-    return EngineFacts(
+    facts = EngineFacts(
         platform=platform,
         containerd_store="io.containerd.snapshotter" in store,
         cpus=cpus if isinstance(cpus, int) else 0,
     )
+    return facts, info
 
 
 def _engine_error(stdout: str, stderr: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
@@ -67,6 +67,17 @@ def resource_settings(node: Node) -> dict[str, str]:
         return options
     fingerprints = {name: fingerprint(path) for name, path in rules.certificates(node).items() if is_file(path)}
     return options | dict(rules.settings(node)) | fingerprints
+
+
+def without_spreading(node: Node, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the driver `options` of `node` without options that spread the calls of a run over several BuildKits."""
+    spreading = node.driver.rules.spreading_options
+    return {name: value for name, value in options.items() if name not in spreading}
+
+
+def for_run(node: Node) -> Node:
+    """Return `node` as a run uses it: all calls of the run reach the same BuildKit."""
+    return replace(node, options=tuple(without_spreading(node, dict(node.options)).items()))
 
 
 def create_arguments(declaration: Declaration, config: Path) -> list[str]:

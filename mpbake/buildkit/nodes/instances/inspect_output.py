@@ -44,7 +44,7 @@ def parse_as_one_node(text: str) -> dict[str, str]:
 
 
 def max_parallelism(text: str) -> int:
-    """Return how many steps BuildKit runs at once, from the configuration; 0 if the configuration does not say.
+    """Return the number of steps that BuildKit runs in parallel, from its configuration; 0 if none is set.
 
     Newer buildx prints the configuration of a node. The first value counts, so the node's actual configuration must
     come before the declared one.
@@ -63,4 +63,4 @@ def lacks_buildkit(lines: Mapping[str, str]) -> bool:
 
 def status_complaint(lines: Mapping[str, str]) -> str:
     """Return an error text for a node that does not run according to buildx; empty for any other status."""
-    return f"buildx calls it {lines['status']}" if lines.get("status") in NOT_RUNNING else ""
+    return f"buildx reports the status {lines['status']}" if lines.get("status") in NOT_RUNNING else ""

@@ -1,4 +1,4 @@
-"""buildx instances of single nodes, each in its own folder: writes them, and asks nodes through them.
+"""buildx instances of single nodes: each is in its own folder, and mpbake queries the node through it.
 
 An instance lists one node, so buildx cannot choose another one, and a node that does not answer delays no other node.
 An instance only refers to the node: its folder can be removed at any time.
@@ -20,6 +20,7 @@ from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import node_text
 from mpbake.buildkit.nodes.first_start import BootProgress
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
+from mpbake.buildkit.nodes.instances.declaration import without_spreading
 from mpbake.buildkit.nodes.instances.inspect_output import (
     NOT_RUNNING,
     lacks_buildkit,
@@ -40,14 +41,14 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.buildkit.process.docker import Completed, Docker, Watch
     from mpbake.graph.node_facts import EngineFacts
     from mpbake.model.plan import Driver, Node, Target
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadyNode:
-    """A node that answers: its facts, how buildx reaches it, and a `note` of what mpbake had to do.
+    """A node that answers: its facts, the buildx builder that reaches it, and a `note` about mpbake's work on it.
 
     `workflow` holds environment variables about the workflow run. buildx needs these variables to create the node's
     container.
@@ -100,7 +101,7 @@ class Instances:
         inspected, lines = self._inspect(ready)
         if lacks_buildkit(lines):
             raise UsageError(
-                f"node {node.id}: this engine has no BuildKit of its own, as podman has none",
+                f"node {node.id}: the engine does not contain BuildKit (podman does not)",
                 hint=f'set driver = "{CONTAINER_DRIVER}" in its builder: BuildKit then runs in a container',
             )
         return replace(ready, facts=self._facts(node, inspected, lines))
@@ -147,18 +148,20 @@ class Instances:
         self._folders.write(node, ready.store, self.endpoint(node), ready.environment)
         return ready
 
-    def boot(self, ready: ReadyNode, start: NodeStart) -> ReadyNode:
+    def boot(self, ready: ReadyNode, start: NodeStart, watch: Watch | None = None) -> ReadyNode:
         """Create and start the node if necessary, and return `ready` with the node's facts.
 
         `buildx inspect` waits for an answer until 20 seconds after its own start, even if the node takes longer to
-        start. If the node starts without an answer in that time, mpbake queries the node again. Raises Unreachable, or
-        UsageError if buildx rejects the declared options.
+        start. buildx then reports a status from before the start, so mpbake queries the node again. `watch` may end a
+        start that has no hope. Raises Unreachable, or UsageError if buildx rejects the declared options.
         """
         progress = BootProgress(lambda step: start.tell(self.docker.redact(step)))
-        inspected, lines = self._inspect(ready, bootstrap=True, timeout=start.seconds, on_stderr=progress.feed)
+        inspected, lines = self._inspect(
+            ready, bootstrap=True, timeout=start.seconds, on_stderr=progress.feed, watch=watch
+        )
         if inspected.timed_out:
             raise _start_timed_out(ready.node, self.docker.redact(progress.step))
-        if not inspected.returncode and not lines.get("platforms"):
+        if not inspected.returncode and not _is_answer(lines):
             return self.ask(ready, min(start.seconds, INSPECT_TIMEOUT))
         inspected = replace(inspected, stderr=self.docker.redact(progress.text))
         return replace(ready, facts=self._facts(ready.node, inspected, lines))
@@ -216,7 +219,8 @@ class Instances:
         if single is None:
             raise Unreachable(f"node {node.id}: buildx no longer lists this builder", hint="try: docker buildx ls")
         store = self._folders.open(node)
-        entry = {**builder, "Name": node.name, "Nodes": [{**single, "Platforms": None}]}
+        options = without_spreading(node, single.get("DriverOpts") or {}) or None
+        entry = {**builder, "Name": node.name, "Nodes": [{**single, "Platforms": None, "DriverOpts": options}]}
         BuildxStore(folder=store).put(node.name, entry)
         return ReadyNode(node=node, facts=NodeFacts(driver=node.driver), builder=node.name, store=store)
 
@@ -238,6 +242,7 @@ class Instances:
         bootstrap: bool = False,
         timeout: float = INSPECT_TIMEOUT,
         on_stderr: Callable[[bytes], None] | None = None,
+        watch: Watch | None = None,
     ) -> tuple[Completed, dict[str, str]]:
         """Return the result of `buildx inspect` for a builder, and its lines by key."""
         inspected = self.docker.follow(
@@ -246,18 +251,24 @@ class Instances:
             environment=ready.environment,
             timeout=timeout,
             on_stderr=on_stderr,
+            watch=watch,
         )
         parse = parse_as_one_node if ready.node.driver.rules.is_placed_by_buildx else parse_inspect
         return inspected, parse(inspected.stdout)
 
     def _facts(self, node: Node, inspected: Completed, lines: Mapping[str, str]) -> NodeFacts:
-        """Return what `node` reports. Raises Unreachable if it reports nothing, UsageError as `boot` does."""
-        if inspected.returncode or "error" in lines or not lines.get("platforms"):
+        """Return the facts that `node` reports. Raises Unreachable without a report, and UsageError as `boot` does."""
+        if inspected.returncode or not _is_answer(lines):
             raise unusable(node, inspected, lines.get("error") or inspected.stderr or status_complaint(lines))
         platforms = tuple(reported_platform(name.rstrip("*")) for name in lines["platforms"].split(", "))
         version = next((value for key, value in lines.items() if key in {"buildkit version", "buildkit"}), "")
         slots = max_parallelism(f"{inspected.stdout}\n{self._folders.config(node)}")
         return NodeFacts(driver=node.driver, platforms=platforms, version=version, slots=slots)
+
+
+def _is_answer(lines: Mapping[str, str]) -> bool:
+    """Whether a node answered buildx. buildx lists fixed platforms also for a node that does not run."""
+    return "error" not in lines and bool(lines.get("platforms")) and lines.get("status") not in NOT_RUNNING
 
 
 def _start_timed_out(node: Node, step: str) -> Unreachable:

@@ -1,4 +1,4 @@
-"""One bake call: its grants."""
+"""The grants of a bake call."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def test_a_buildx_is_told_what_it_wants_to_be_told(tmp_path: Path, buildx: tuple[int, int], granted: list[str]) -> None:
     target = {"context": str(tmp_path), "network": "host", "entitlements": ["network.host", "device"]}
     bake = Bake(docker=FakeDocker({}), root=tmp_path, buildx=buildx)
-    found = bake._grants({"target": {"web": target}})
-    assert found == [each.format(folder=tmp_path) for each in granted]
+    grants = bake._grants({"target": {"web": target}})
+    assert grants == [grant.format(folder=tmp_path) for grant in granted]
 
 
 def test_the_nearest_folder_that_exists(tmp_path: Path) -> None:

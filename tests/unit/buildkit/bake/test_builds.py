@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.buildkit.registry.transport import Request
-    from mpbake.model.plan import Builder
+    from mpbake.model.plan import Builder, Node
     from mpbake.model.steps import Step
     from mpbake.run.events import Event
 
@@ -60,15 +60,15 @@ PLAN = """
 
 
 class Baking(FakeDocker):
-    """A docker whose bake writes `says` to standard error and returns `ends`."""
+    """A docker whose bake writes `stderr` to standard error and returns `result`."""
 
-    def __init__(self, says: bytes = b"", ends: Completed | None = None, *, alive: bool = True) -> None:
+    def __init__(self, stderr: bytes = b"", result: Completed | None = None, *, alive: bool = True) -> None:
         inspected = done("Platforms: linux/amd64\n")
         store = [["driver-type", "io.containerd.snapshotter.v1"]]
         engine = done(json.dumps({"OSType": "linux", "Architecture": "x86_64", "DriverStatus": store}))
         super().__init__({"context inspect": context_in_use("x"), "buildx inspect": inspected, "system info": engine})
-        self.says = says
-        self.ends = ends or done()
+        self.stderr = stderr
+        self.result = result or done()
         self.alive = alive
         self.calls: list[dict[str, Any]] = []
 
@@ -78,30 +78,30 @@ class Baking(FakeDocker):
         kept = "--metadata-file" in arguments
         targets = list(arguments[arguments.index("-") + (3 if kept else 1) :])
         self.calls.append({"targets": targets, **settings})
-        settings["on_stderr"](self.says)
+        settings["on_stderr"](self.stderr)
         if not self.alive:
             self.answers["buildx inspect"] = failed("gone")
-        if kept and not self.ends.returncode:
+        if kept and not self.result.returncode:
             digests = {
                 name: {"containerimage.digest": "sha256:0", "containerimage.descriptor": {"digest": f"sha256:{name}"}}
                 for name in targets
             }
             Path(arguments[arguments.index("--metadata-file") + 1]).write_text(json.dumps(digests))
-        return self.ends
+        return self.result
 
 
 class Recorder:
-    """Records the output and activities of pieces, by target name."""
+    """A reporter that records the output and the activities of pieces, by target name."""
 
     def __init__(self) -> None:
-        self.said: dict[str, str] = {}
+        self.output: dict[str, str] = {}
         self.warnings: list[str] = []
         self.activities: list[str] = []
 
     def handle(self, event: Event) -> None:
         match event:
             case StepOutput():
-                self.said[name_of(event.step)] = event.text
+                self.output[name_of(event.step)] = event.text
             case StepProgressed():
                 self.activities.append(name_of(event.step))
             case Warned():
@@ -133,17 +133,17 @@ def builds_of(folder: Path, docker: Baking, registry: MemoryRegistry | None = No
         bake=Bake(docker=docker, root=folder, buildx=(0, 13)),
         forms=ImageForms(nodes=ReadyNodes(docker, folder / "nodes", {"HOME": str(folder)}, folder / "build.toml")),
         registries=MemoryRegistries(registry or MemoryRegistry()),
-        images=EngineImages(docker),
+        images=EngineImages(docker, folder),
         state=State(nodes=folder / "nodes", run=folder / "run"),
         repeat=lambda what: f"again {what.target.name}" if isinstance(what, BuildPiece) else f"all of {what.name}",
     )
 
 
 def built(folder: Path, docker: Baking, pieces: list[BuildPiece], reporter: Recorder | None = None) -> dict[str, Any]:
-    """The results of pieces, by target name."""
-    ends = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
-    assert set(ends) == set(pieces)
-    return {name_of(step): end for step, end in ends.items()}
+    """Return the results of pieces, by target name."""
+    results = builds_of(folder, docker).build(pieces, {}, reporter or Recorder())
+    assert set(results) == set(pieces)
+    return {name_of(step): end for step, end in results.items()}
 
 
 def test_one_piece(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_one_piece(tmp_path: Path) -> None:
     result = built(tmp_path, docker, [web], reporter)["web"]
     assert isinstance(result, Outcome)
     assert (result.digest, result.node, result.uploaded) == ("sha256:web", "x/local", "r/web@sha256:web")
-    assert reporter.said == {"web": "=> [1/2] RUN make\n  cc"}
+    assert reporter.output == {"web": "=> [1/2] RUN make\n  cc"}
     assert reporter.activities == ["web"]
     (call,) = docker.calls
     assert call["targets"] == ["web"]
@@ -165,7 +165,7 @@ COLLISION = b"""ERROR: failed to solve: image "moby-dangling@sha256:a0": already
 
 
 class Racing(Baking):
-    """A docker whose first `times` bakes collide with another build."""
+    """A docker whose first `times` bake calls collide with another build."""
 
     def __init__(self, times: int, complaint: bytes) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class Racing(Baking):
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         stumbles = "bake" in arguments and len(self.calls) < self.times
-        self.says, self.ends = (self.complaint, failed("")) if stumbles else (b"", done())
+        self.stderr, self.result = (self.complaint, failed("")) if stumbles else (b"", done())
         return super().run(arguments, **settings)
 
 
@@ -248,12 +248,12 @@ def test_deadlines_are_those_of_the_target(tmp_path: Path) -> None:
 
 
 def test_several_pieces_in_one_call(tmp_path: Path) -> None:
-    says = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
-    docker, reporter = Baking(says), Recorder()
+    output = raw(vertex(1, "[web 1/2] RUN a", "1"), vertex(2, "[tool 1/2] RUN b", "1"), log(2, "b\n"), log(1, "a\n"))
+    docker, reporter = Baking(output), Recorder()
     result = built(tmp_path, docker, pieces_of("web", "tool"), reporter)
     assert {name: end.digest for name, end in result.items()} == {"web": "sha256:web", "tool": "sha256:tool"}
     assert docker.calls[0]["targets"] == ["web", "tool"]
-    assert reporter.said == {"web": "=> [web 1/2] RUN a\n  a", "tool": "=> [tool 1/2] RUN b\n  b"}
+    assert reporter.output == {"web": "=> [web 1/2] RUN a\n  a", "tool": "=> [tool 1/2] RUN b\n  b"}
     assert len({end.log for end in result.values()}) == 1
 
 
@@ -261,8 +261,8 @@ COMPLAINT = b'ERROR: failed to solve: process "/bin/sh -c make" did not complete
 
 
 def test_only_the_target_at_fault_has_failed(tmp_path: Path) -> None:
-    says = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
-    result = built(tmp_path, Baking(says, failed("")), pieces_of("web", "tool", "api"))
+    output = raw(vertex(1, "[tool 1/2] RUN make", "1", error="exit code: 2")) + COMPLAINT
+    result = built(tmp_path, Baking(output, failed("")), pieces_of("web", "tool", "api"))
     assert {name: type(end) for name, end in result.items()} == {
         "web": BatchFailed,
         "tool": BuildFailed,
@@ -317,6 +317,42 @@ def test_a_build_that_was_stopped_says_nothing_of_tags(docker: Baking, line: str
     assert "moved" not in message
 
 
+class Replaced(ReadyNodes):
+    """A node that answers, but with another BuildKit than at the start of the build."""
+
+    def daemons(self, node: Node) -> frozenset[str]:
+        return frozenset({f"{node.id} 1"})
+
+    def serves(self, node: Node, daemons: frozenset[str]) -> bool:
+        assert daemons == {f"{node.id} 1"}
+        return False
+
+
+class Silent(Baking):
+    """A docker whose bake is silent until its watch ends it."""
+
+    def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
+        completed = super().run(arguments, **settings)
+        if "bake" not in arguments or settings["watch"].alive():
+            return completed
+        return STALLED
+
+
+@pytest.mark.parametrize("names", [("web",), ("web", "tool")])
+def test_a_build_whose_buildkit_was_replaced_is_lost(names: tuple[str, ...], tmp_path: Path) -> None:
+    builds = builds_of(tmp_path, docker := Silent(WORKING))
+    nodes = Replaced(docker, tmp_path / "nodes", {"HOME": str(tmp_path)}, tmp_path / "build.toml")
+    builds = replace(builds, forms=ImageForms(nodes=nodes))
+    with pytest.raises(NodeLost) as caught:
+        builds.build(pieces_of(*names), {}, Recorder())
+    reason = "its BuildKit was replaced, or lost the connection to this build"
+    assert caught.value.message.startswith(f"node x/local was lost: {reason}\nlog: ")
+
+
+def test_a_silent_build_whose_buildkit_works_continues(tmp_path: Path) -> None:
+    assert isinstance(built(tmp_path, Silent(WORKING), pieces_of("web"))["web"], Outcome)
+
+
 REFUSED = b'ERROR: failed to solve: failed to push r/web:1: failed to do request: Head "https://r/v2": no such host\n'
 
 
@@ -328,7 +364,7 @@ def test_a_push_is_done_again_by_a_run_of_the_whole_target(tmp_path: Path) -> No
 
 
 class Registering(Racing):
-    """A docker whose first bakes cannot push."""
+    """A docker whose first bake calls cannot push."""
 
     def __init__(self, times: int) -> None:
         super().__init__(times, b"ERROR: failed to solve: failed to push r/web:mpbake-upload: unknown: \n")
@@ -348,7 +384,7 @@ class Registering(Racing):
 def test_a_push_that_failed_is_tried_again_unless_the_registry_refuses(
     answer: int | NoResponse | None, calls: int, line: str, tmp_path: Path
 ) -> None:
-    """BuildKit's own message has no status."""
+    """The message of BuildKit contains no HTTP status."""
 
     def asked(_: Request, __: int) -> Response | None:
         if isinstance(answer, NoResponse):
@@ -374,12 +410,12 @@ class BrokenHelper(Credentials):
         super().__init__({}, lambda *_: failed("no helper"))
 
     def login(self, *_: object) -> NoReturn:
-        """Fail always."""
+        """Always fail."""
         raise BuildFailed("docker-credential-x get r: no keyring", hint="run `docker login`")
 
 
 class Logins(MemoryRegistries):
-    """Reaches registries in memory with a broken credential helper."""
+    """Registries in memory, with a broken credential helper."""
 
     def client(self, builder: Builder) -> RegistryClient:
         """Return a client that cannot log in."""
@@ -389,18 +425,18 @@ class Logins(MemoryRegistries):
 
 @pytest.mark.parametrize("names", [("web",), ("web", "api")])
 def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, ...], tmp_path: Path) -> None:
-    """Only r/web asks for a login."""
+    """Only the registry of r/web asks for a login."""
     plan = PLAN.replace("[targets.api]", "[targets.api]\n    tags = ['r/api:1']\n    push = true")
     challenge = Response(status=401, headers={"www-authenticate": 'Basic realm="r"'})
     registry = MemoryRegistry(lambda request, _: challenge if "/r/web/" in request.url else None)
     docker, pieces = Registering(9), pieces_of(*names, plan=plan)
     builds = replace(builds_of(tmp_path, docker), registries=Logins(registry))
-    ends = builds.build(pieces, {}, Recorder())
+    results = builds.build(pieces, {}, Recorder())
     assert len(docker.calls) == 1, "it is not retried"
     if len(names) > 1:
-        assert {type(end) for end in ends.values()} == {BatchFailed}
+        assert {type(end) for end in results.values()} == {BatchFailed}
         return
-    error = ends[pieces[0]]
+    error = results[pieces[0]]
     assert isinstance(error, BuildFailed)
     first, *_, last = error.message.splitlines()
     assert "failed to push r/web" in first
@@ -409,8 +445,8 @@ def test_a_login_that_cannot_be_read_hides_no_error_of_a_push(names: tuple[str, 
 
 
 def test_a_command_that_prints_of_pushing_pushes_nothing(tmp_path: Path) -> None:
-    says = raw(vertex(1, "[1/2] RUN echo pushing manifest", "1", error="exit code: 2")) + COMPLAINT
-    result = built(tmp_path, Baking(says, failed("")), pieces_of("web"))["web"]
+    output = raw(vertex(1, "[1/2] RUN echo pushing manifest", "1", error="exit code: 2")) + COMPLAINT
+    result = built(tmp_path, Baking(output, failed("")), pieces_of("web"))["web"]
     assert result.hint == "repeat with: again web"
 
 
@@ -582,10 +618,10 @@ def test_what_the_engines_image_store_cannot_do_is_told_before_it_is_tried(tmp_p
     docker.answers["system info"] = done('{"OSType":"linux","Architecture":"x86_64"}')
     plan = PLAN.replace("[targets.web]", "[targets.web]\ncache-to = ['type=local,dest=c']")
     pieces = pieces_of("web", "tool", plan=plan)
-    ends = built(tmp_path, docker, pieces)
-    assert isinstance(ends["web"], UsageError)
-    assert "the docker driver does not support cache-to type=local,dest=" in ends["web"].message
-    assert isinstance(ends["tool"], Outcome), "what can be done is done"
+    results = built(tmp_path, docker, pieces)
+    assert isinstance(results["web"], UsageError)
+    assert "the docker driver does not support cache-to type=local,dest=" in results["web"].message
+    assert isinstance(results["tool"], Outcome), "what can be done is done"
     assert [call["targets"] for call in docker.calls] == [["tool"]]
     assert docker.commands[-1] == "system info --format {{json .}}"
 
@@ -609,7 +645,7 @@ LOADING = """
 
 
 class Store(Baking):
-    """A node with a container of its own, beside an engine with the classic image store; loads end as `load` does."""
+    """A container node beside an engine with the classic image store. A load into the engine returns `load`."""
 
     def __init__(self, load: Completed | None = None) -> None:
         super().__init__()
@@ -623,7 +659,7 @@ class Store(Baking):
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         if "bake" in arguments and "--metadata-file" not in arguments:
-            self.ends = self.load
+            self.result = self.load
         return super().run(arguments, **settings)
 
 
@@ -656,7 +692,7 @@ def test_what_cannot_be_loaded_fails_alone(tmp_path: Path) -> None:
 
 
 class Frozen(Store):
-    """The engine in use falls silent, and so does every bake that loads an image into it."""
+    """A docker whose engine stops answering. Then every bake call that loads an image into the engine stalls."""
 
     def run(self, arguments: Sequence[str], **settings: Any) -> Completed:
         result = super().run(arguments, **settings)
@@ -686,7 +722,7 @@ def test_an_engine_is_asked_when_one_of_several_is_loaded_into_it(tmp_path: Path
 
 
 def test_an_engine_is_not_asked_where_nothing_is_loaded_into_it(tmp_path: Path) -> None:
-    """For a check, or if the engine builds by itself, as the engine of another context may."""
+    """The engine is not asked for a check, or if the engine itself is the node that builds."""
     plan = LOADING.replace('"10s"', '"0.1s"')
     check = next(step for step in graph_of_text(plan).steps if isinstance(step, CheckPiece))
     assert isinstance(builds_of(tmp_path, Frozen()).check(check, Outcome(), Recorder()), Outcome)
@@ -792,7 +828,7 @@ def test_a_check_is_upon_what_was_uploaded(tmp_path: Path) -> None:
 
 
 def test_a_node_that_cannot_be_had_any_more_was_lost(tmp_path: Path) -> None:
-    """Another step may have noticed the loss before: a step starts only if its node was ready."""
+    """Another step may have noticed the loss of the node before. A step starts only if its node was ready."""
     check = next(step for step in graph_of_text(LOADING).steps if isinstance(step, CheckPiece))
     docker = Store()
     docker.answers |= {"buildx inspect": failed("no route to host"), "container logs": done("")}

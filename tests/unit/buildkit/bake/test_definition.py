@@ -1,4 +1,4 @@
-"""The bake definition of a piece."""
+"""The bake definition of a build piece."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ CONTAINER, ENGINE = Driver.DOCKER_CONTAINER, Driver.DOCKER
 
 
 def pieces_of(attributes: str, *more: str) -> list[BuildPiece]:
-    """The pieces of a target `web` on an Intel and an ARM node."""
+    """Return the pieces of a target `web` on an Intel node and an ARM node."""
     rest = "\n".join(more)
     return _pieces(f"\n[targets.web]\nbuilder = 'release'\n{attributes}\n{rest}\n{TWO_NODES}")
 
 
 def pieces_on(driver: Driver, attributes: str) -> list[BuildPiece]:
-    """The pieces of a target `web` on the one node of a builder."""
+    """Return the pieces of a target `web` on the only node of a builder."""
     return _pieces(f"[targets.web]\nbuilder = 'x'\n{attributes}\n[builders.x]\ndriver = '{driver}'")
 
 
@@ -51,7 +51,7 @@ def _pieces(plan: str) -> list[BuildPiece]:
 
 
 def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
-    """The definition of a piece by target; `built` names links."""
+    """Return the targets in the definition of a piece, by name. `built` names the linked targets."""
     links = {link.name: link for link in piece.target.links.values()}
     setting = DefinitionContext(driver=driver, built=[links[name] for name in built])
     definition = bake_definition(piece, setting)
@@ -103,11 +103,11 @@ EACH = ["index:a=b", "manifest:c=d", "index:e=f", "manifest:e=f", "manifest[linu
 @pytest.mark.parametrize(
     ("attributes", "annotations"),
     [
-        # one image without an index: annotations of an index would be refused
+        # the image has no index, and buildx refuses annotations of an index
         ("platforms = ['linux/amd64']", ["manifest:c=d", "manifest:e=f"]),
         ("platforms = ['linux/amd64']\ntags = ['r/web:1']\nload = true", ["manifest:c=d", "manifest:e=f"]),
         ("platforms = ['linux/386']\noutput = ['type=oci,dest=x']", ["manifest:c=d", "manifest:e=f", ANNOTATIONS[3]]),
-        # these have an index
+        # these images have an index
         ("platforms = ['linux/amd64', 'linux/386']", EACH),
         ("platforms = ['linux/amd64']\ntags = ['r/web:1']\npush = true", EACH),
     ],
@@ -183,7 +183,7 @@ def test_the_pieces_of_a_split_target_behave_as_parts_of_many() -> None:
         ("manifest[linux/aarch64]:a=1", ["manifest[linux/aarch64]:a=1"], {}),
         ("manifest[linux/x86_64]:a=1", [], {}),
         ("manifest[linux/amd64],index:a=1", [], {"a": "1"}),
-        # what is no level is a part of the key
+        # an unknown level belongs to the key
         ("https://x:y=1", ["manifest:https://x:y=1"], {}),
         ("other:a=1", ["manifest:other:a=1"], {}),
         ("index,other:a=1", ["manifest:index,other:a=1"], {}),
@@ -204,7 +204,7 @@ PLAIN = "attest = ['type=provenance,disabled=true']"
 DIGEST = "push=true,push-by-digest=true,name-canonical=true,store=false"
 BY_DIGEST = f'type=image,"name=r/web,s:5000/web",{DIGEST}'
 ONE_BY_DIGEST = f"type=image,name=r/web,{DIGEST}"
-_UPLOAD = "mpbake-upload-4b5e57f6eb2f"
+_UPLOAD = "mpbake-upload-6e63e60516ac"
 UPLOAD = f"type=image,name=r/web:{_UPLOAD},push=true"
 UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
 
@@ -233,7 +233,7 @@ UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
             ["type=docker,name=r/web:1", ONE_BY_DIGEST],
             None,
         ),
-        # there the image is in the store anyway: it gets its tags after the build
+        # the image is in the engine's store anyway, and gets its tags after the build
         (ENGINE, f"tags = ['r/web:1']\nload = true\npush = true\n{PLAIN}", [UPLOAD], None),
         (
             ENGINE,
@@ -254,7 +254,7 @@ UPLOADS = f'type=image,"name=r/web:{_UPLOAD},s:5000/web:{_UPLOAD}",push=true'
             ['type=docker,"name=r/web:1,s:5000/web:1"', BY_DIGEST],
             None,
         ),
-        # what goes elsewhere, or under another name, is in nobody's way
+        # these outputs do not conflict with the image
         (
             ENGINE,
             f"{PLAIN}\n{ONE}\npush = true\noutput = ['type=docker,name=own', 'type=docker,context=other']",
@@ -405,7 +405,7 @@ def test_an_engine_goes_on_to_pull_since_it_may_have_an_older_image_by_that_name
 
 
 def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_them() -> None:
-    """The plan's own named contexts take precedence."""
+    """The plan's own named contexts have precedence."""
     (piece,) = pieces_of("platforms = ['linux/arm64']\ncontexts = { base = 'target:base', own = 'own' }", LINKS)
     (base,) = piece.target.links.values()
     published = {"r/a": "docker-image://r/a@sha256:1", "own": "docker-image://r/own@sha256:1"}
@@ -526,7 +526,7 @@ def test_a_link_that_differs_is_told_the_same_platform() -> None:
 
 
 def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
-    """The assets are built on Intel for both platforms, and so are their links."""
+    """The Intel node builds the assets and their links, for both platforms."""
     _, piece = pieces_of(
         """
         platforms = ["linux/amd64", "linux/arm64"]
@@ -553,7 +553,7 @@ def test_what_is_needed_for_two_platforms_that_differ_is_there_twice() -> None:
 
 
 def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> None:
-    """No link takes the name of another link or of the target itself."""
+    """The copy of a link never gets the name of another link or of the target itself."""
     targets = target_of_text(
         """
         [targets.base-2]
@@ -589,7 +589,7 @@ def test_what_is_needed_for_more_platforms_that_differ_is_there_as_often() -> No
 
 
 def test_a_link_that_differs_is_there_for_one_whose_platform_only_the_node_knows() -> None:
-    """The native platform is unknown until the node was probed."""
+    """The native platform is unknown until the node is probed."""
     graph = graph_of([target_of_text(f"[targets.web]\ncontexts = {{ base = 'target:base' }}\n{BASES}")])
     targets = targets_of(piece_of(graph, "web"))
     assert list(targets) == ["web", "base", "base-2"]
@@ -647,7 +647,7 @@ def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
     assert dockerfiles({"target": {"web": target}}, Path("/plan")) == {"web": path}
 
 
-# --- what newer buildx must be allowed --------------------------------------------------------------------------------
+# --- entitlements of newer buildx -------------------------------------------------------------------------------------
 
 
 def granted(attributes: str, *more: str) -> list[str]:
@@ -662,7 +662,7 @@ def granted(attributes: str, *more: str) -> list[str]:
         ("context = 'web'", ["fs.read=/plan/web"]),
         ("context = '../other'", ["fs.read=/plan/../other"]),
         ("context = 'https://example.com/repo.git'", []),
-        # buildx forwards the agent by itself for these
+        # buildx itself forwards the agent for these
         ("context = 'git@example.com:repo.git'", ["ssh"]),
         ("contexts = { a = 'git@example.com:repo.git' }", ["fs.read=/plan", "ssh"]),
         ("context = 'git@example.com:repo.git'\nssh = ['default']", ["ssh"]),
@@ -753,10 +753,10 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         ssh = ["default=agent/socket"]
         dockerfile = "/files/Dockerfile"
         """)
-    asked = []
+    requested = []
 
     def parent(path: str) -> str:
-        asked.append(path)
+        requested.append(path)
         return path.rpartition("/")[0] or path
 
     assert grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), parent) == [
@@ -769,7 +769,7 @@ def test_the_nearest_folder_that_exists_is_granted() -> None:
         "fs.write=/plan/out",
         "ssh",
     ]
-    assert asked == [
+    assert requested == [
         "/plan",
         "/plan/cache/old",
         "/plan/secrets/a",
@@ -804,7 +804,7 @@ def test_another_attribute_that_holds_paths_is_granted_them(monkeypatch: pytest.
 def checked(
     attributes: str, platforms: str = "'linux/amd64'", *, uploaded: str = "", driver: Driver = CONTAINER
 ) -> tuple[str, dict[str, Any]]:
-    """The definition of the first check of a target."""
+    """Return the definition of the first check of a target."""
     graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web")
     check = next(step for step in graph.steps if isinstance(step, CheckPiece))
     name, definition = check_definition(check, DefinitionContext(driver=driver), uploaded)

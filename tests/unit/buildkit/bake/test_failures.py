@@ -1,4 +1,4 @@
-"""Error messages of docker, buildx and BuildKit. The texts are real, only shortened."""
+"""Error messages of docker, buildx and BuildKit. They are shortened copies of real messages."""
 
 from __future__ import annotations
 
@@ -43,11 +43,12 @@ def error_of(
     progress = Progress()
     progress.feed(output)
     progress.close()
-    return build_error(progress, "mpbake run web", "/plan/web.log", check, dockerfiles=dockerfiles or {})
+    own = ("web", "web-check-1")
+    return build_error(progress, "mpbake run web", "/plan/web.log", check, own=own, dockerfiles=dockerfiles or {})
 
 
 def hint_of(error: MpbakeError) -> str:
-    """The hint without the command that repeats the build, which every hint has."""
+    """Return the hint without the command that repeats the build, which is part of every hint."""
     assert error.hint.endswith("repeat with: mpbake run web")
     return error.hint.removesuffix("repeat with: mpbake run web").removesuffix("; ")
 
@@ -224,8 +225,8 @@ def test_a_push_by_the_engine_itself() -> None:
 
 
 def test_output_of_a_build_gives_no_commands_to_a_ci_server() -> None:
-    name, said = "[2/2] RUN echo; exit 3", "fine\n  ::add-mask::e\n::error::boo\n##[error]boo\n"
-    failing = (vertex(1, name, "1"), log(1, said), vertex(1, name, "1", "2", error=PROCESS))
+    name, output = "[2/2] RUN echo; exit 3", "fine\n  ::add-mask::e\n::error::boo\n##[error]boo\n"
+    failing = (vertex(1, name, "1"), log(1, output), vertex(1, name, "1", "2", error=PROCESS))
     shown = str(error_of(raw(*failing, f"ERROR: failed to solve: {PROCESS}\n")))
     assert "  fine\n  |   ::add-mask::e\n  | ::error::boo\n  | ##[error]boo\n" in shown
 
@@ -283,7 +284,7 @@ FALSE = 'process "false" did not complete successfully: exit code: 1'
 
 
 def failed_check(first: str) -> bytes:
-    """The output of buildx for a command that fails, with an excerpt of the Dockerfile."""
+    """Return buildx's output for a failed command, with an excerpt of the Dockerfile."""
     name = '[web-check-1 2/2] RUN ["false"]'
     excerpt = f'Dockerfile:2\n{"-" * 20}\n   1 |     {first}\n   2 | >>> RUN ["false"]\n{"-" * 20}\n'
     failing = (vertex(1, name, "1"), log(1, "why\n"), vertex(1, name, "1", "2", error=FALSE))
@@ -320,9 +321,15 @@ def test_what_is_out_of_reach_is_told_without_the_output_of_steps() -> None:
     assert str(error_of(output)).startswith("context deadline exceeded\nin Dockerfile:2:\n")
 
 
-def test_a_failure_of_a_linked_target_names_it() -> None:
-    error = error_of(raw(EXCERPT, f"ERROR: target web: failed to solve: {PROCESS}\n", "View build details: x\n"))
-    assert error.message.split("\n")[0] == f"target web: failed to solve: {PROCESS}"
+@pytest.mark.parametrize(("name", "start"), [("web", ""), ("base", "target base: ")])
+def test_a_failure_of_a_linked_target_names_it(name: str, start: str) -> None:
+    error = error_of(raw(EXCERPT, f"ERROR: target {name}: failed to solve: {PROCESS}\n", "View build details: x\n"))
+    assert error.message.split("\n")[0] == f"{start}{PROCESS}"
+
+
+def test_a_hint_does_not_depend_on_the_target_in_the_message() -> None:
+    error = error_of(raw("ERROR: target web: failed to solve: policy file a.rego not found\n"))
+    assert hint_of(error).startswith("write the path relative to the build context")
 
 
 def test_buildx_may_say_nothing_or_something_else() -> None:

@@ -1,4 +1,4 @@
-"""Parsing of BuildKit's progress from chunks of bytes."""
+"""The parser of BuildKit's progress. It reads chunks of bytes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.unit.rawjson import EXCERPT, FAILED, PROCESS, PUSHED, log, raw, verte
 
 
 def followed(*chunks: bytes) -> tuple[Progress, list[str], list[str]]:
-    """The progress of a finished build, the lines of its log, and its activities."""
+    """Return the progress of a finished build, the lines of its log, and its activities."""
     progress = Progress()
     updates = [*(progress.feed(chunk) for chunk in chunks), progress.close()]
-    said = [line for update in updates for line in update.lines]
-    return progress, said, [name for update in updates for name in update.activities]
+    log_lines = [line for update in updates for line in update.lines]
+    return progress, log_lines, [name for update in updates for name in update.activities]
 
 
 def by_line(data: bytes) -> list[bytes]:
@@ -30,8 +30,8 @@ def by_line(data: bytes) -> list[bytes]:
 
 
 def test_a_build_that_is_pushed() -> None:
-    progress, said, activities = followed(*by_line(PUSHED))
-    assert said == text("""
+    progress, log_lines, activities = followed(*by_line(PUSHED))
+    assert log_lines == text("""
         => [internal] load local bake definitions
         => [internal] load local bake definitions: done 0.0s
         => [internal] load build definition from Dockerfile
@@ -53,8 +53,8 @@ def test_a_build_that_is_pushed() -> None:
 
 
 def test_a_build_that_fails() -> None:
-    progress, said, activities = followed(*by_line(FAILED))
-    assert said == text(f"""
+    progress, log_lines, activities = followed(*by_line(FAILED))
+    assert log_lines == text(f"""
         => [1/3] FROM localhost:5000/base:1@sha256:5dc4
         => [1/3] FROM localhost:5000/base:1@sha256:5dc4: cached
         => [2/3] RUN echo ERROR: hello; exit 3
@@ -76,10 +76,10 @@ def test_objects_may_stand_on_one_line() -> None:
 
 @given(st.data())
 def test_it_does_not_matter_where_the_bytes_are_split(data: st.DataObject) -> None:
-    for whole in (PUSHED, FAILED):
-        cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20)))
-        parts = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-        expected, actual = followed(*by_line(whole)), followed(*parts)
+    for output in (PUSHED, FAILED):
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(output)), max_size=20)))
+        parts = [output[start:end] for start, end in zip([0, *cuts], [*cuts, len(output)], strict=True)]
+        expected, actual = followed(*by_line(output)), followed(*parts)
         assert actual[1] == expected[1]
         assert actual[2][-1:] == expected[2][-1:]
         assert (actual[0].text, actual[0].failed) == (expected[0].text, expected[0].failed)
@@ -91,8 +91,8 @@ def test_no_bytes_make_it_stumble(data: bytes) -> None:
 
 
 def test_a_byte_at_a_time() -> None:
-    progress, said, _ = followed(*(bytes([byte]) for byte in FAILED))
-    assert said == followed(FAILED)[1]
+    progress, log_lines, _ = followed(*(bytes([byte]) for byte in FAILED))
+    assert log_lines == followed(FAILED)[1]
     assert progress.failed == followed(FAILED)[0].failed
 
 
@@ -136,15 +136,15 @@ def test_names_are_one_line_and_safe() -> None:
     ],
 )
 def test_housekeeping_is_no_activity(name: str) -> None:
-    _, said, activities = followed(raw(vertex(1, "RUN make", "1")), raw(vertex(2, name, "1")))
-    assert said[-1] == f"=> {name}"
+    _, log_lines, activities = followed(raw(vertex(1, "RUN make", "1")), raw(vertex(2, name, "1")))
+    assert log_lines[-1] == f"=> {name}"
     assert activities == ["RUN make"]
 
 
 def test_what_is_in_the_cache_is_no_activity() -> None:
     cached = raw(vertex(1, "[base 2/2] RUN make", "1.5", "1.5", cached=True))
-    _, said, activities = followed(cached)
-    assert said == ["=> [base 2/2] RUN make", "=> [base 2/2] RUN make: cached"]
+    _, log_lines, activities = followed(cached)
+    assert log_lines == ["=> [base 2/2] RUN make", "=> [base 2/2] RUN make: cached"]
     assert activities == []
 
 
@@ -166,18 +166,18 @@ def test_what_was_cancelled_with_others_is_not_what_failed() -> None:
 
 def test_only_the_last_lines_of_a_failure_are_kept() -> None:
     lines = [f"line {number}" for number in range(100)]
-    progress, said, _ = followed(
+    progress, log_lines, _ = followed(
         raw(vertex(1, "RUN make", "1"), log(1, "\n".join(lines) + "\n"), vertex(1, "RUN make", "1", "2", error="no"))
     )
     assert progress.failed is not None
     assert progress.failed.tail == tuple(lines[-30:])
-    assert len(said) == 102
+    assert len(log_lines) == 102
 
 
 def test_control_sequences_of_builds_go_nowhere() -> None:
     parts = [vertex(1, "RUN make", "1"), log(1, "\x1b]0;title\x07\x1b[2J\x1b[31mred\x1b[0m\x08\nunfinished \x1b[31m")]
-    progress, said, _ = followed(raw(*parts, vertex(1, "RUN make", "1", "2", error="no")))
-    assert said == ["=> RUN make", r"  red\x08", "=> RUN make: ERROR no", "  unfinished "]
+    progress, log_lines, _ = followed(raw(*parts, vertex(1, "RUN make", "1", "2", error="no")))
+    assert log_lines == ["=> RUN make", r"  red\x08", "=> RUN make: ERROR no", "  unfinished "]
     assert progress.failed is not None
     assert progress.failed.tail == (r"red\x08", "unfinished ")
 
@@ -199,13 +199,13 @@ def test_objects_without_any_of_it() -> None:
     assert said_of({"vertexes": None, "statuses": None, "logs": None}, {}, {"warnings": [{"vertex": "sha256:1"}]}) == []
 
 
-# --- what is no progress ----------------------------------------------------------------------------------------------
+# --- output that is no progress ---------------------------------------------------------------------------------------
 
 
 def test_plain_text_is_kept_without_control_sequences() -> None:
-    progress, said, _ = followed(raw("\x1b[31mERROR: \x07no\r\n", "\n", vertex(1, "RUN", "1"), "  more\n"))
+    progress, log_lines, _ = followed(raw("\x1b[31mERROR: \x07no\r\n", "\n", vertex(1, "RUN", "1"), "  more\n"))
     assert progress.text == "ERROR: \\x07no\n  more"
-    assert said == ["=> RUN"]
+    assert log_lines == ["=> RUN"]
 
 
 def test_text_that_looks_like_an_object_is_kept_as_text() -> None:
@@ -214,9 +214,9 @@ def test_text_that_looks_like_an_object_is_kept_as_text() -> None:
 
 
 def test_an_object_that_never_ends_is_kept_as_text() -> None:
-    progress, said, _ = followed(b'ERROR: died\n{\n  "vertexes": [')
+    progress, log_lines, _ = followed(b'ERROR: died\n{\n  "vertexes": [')
     assert progress.text == 'ERROR: died\n{\n  "vertexes": ['
-    assert said == []
+    assert log_lines == []
 
 
 def test_a_last_line_without_its_end_counts() -> None:

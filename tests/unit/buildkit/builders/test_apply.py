@@ -1,4 +1,4 @@
-"""Builders reconciled and stopped with a fake engine."""
+"""The reconciliation and the stop of builders, with a fake engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mpbake.buildkit.builders.apply import stop
 from mpbake.buildkit.builders.removal import remove
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.model.plan import Builder, Driver, Node
-from tests.unit.dockers import done, failed
+from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
 from tests.unit.tls import serving
 from tests.unit.workspaces import (
@@ -153,10 +153,11 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
     engine.foreign = True
     with serving(certificates.engine()) as port:
         plan, _, errors = brought_up(tmp_path, engine, replace(CI, nodes=(secured(port, certificates),)))
-    assert "+ create container buildx_buildkit_ci-local: if it does not exist: only the context can show that\n" in plan
+    create = "+ create container buildx_buildkit_ci-local: unless it exists, which only the docker context can show"
+    assert f"{create}\n" in plan
     assert errors == [
         text("""
-            ci/local: a container buildx_buildkit_ci-local exists that mpbake did not make; it stays unchanged
+            ci/local: mpbake did not make the container buildx_buildkit_ci-local, and leaves it unchanged
               = rename the builder or the node, use its builder (external = true), \
 or remove it: docker rm -f buildx_buildkit_ci-local
             """)
@@ -204,6 +205,23 @@ def test_the_engines_own_builder_is_only_asked(tmp_path: Path) -> None:
     plan, messages, errors = brought_up(tmp_path, engine, Builder(name="e", driver=Driver.DOCKER, nodes=(node,)))
     assert (plan, messages, errors) == ("e (docker)\n  as declared\n", [], [])
     assert engine.commands == ["buildx inspect far"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "message"),
+    [
+        (
+            Driver.KUBERNETES,
+            "k/n: keeps running: mpbake stops containers only; to free its resources, run: mpbake builders rm k",
+        ),
+        (Driver.REMOTE, "k/n: keeps running: mpbake stops containers only"),
+    ],
+)
+def test_only_containers_are_stopped(tmp_path: Path, driver: Driver, message: str) -> None:
+    workspace, messages = workspace_with(tmp_path, FakeDocker({}))
+    node = Node(builder="k", name="n", driver=driver)
+    assert stop(workspace, Builder(name="k", driver=driver, nodes=(node,))) == []
+    assert messages == [message]
 
 
 def test_stop(tmp_path: Path) -> None:
@@ -256,7 +274,7 @@ def test_a_volume_that_somebody_else_made_is_not_taken_over(tmp_path: Path) -> N
     plans, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci/local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it stays unchanged
+            ci/local: mpbake did not make the volume buildx_buildkit_ci-local_state, and leaves it unchanged
               = rename the builder or the node, or remove the volume: docker -H ssh://far volume rm \
 buildx_buildkit_ci-local_state
             """)

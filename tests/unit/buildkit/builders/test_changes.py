@@ -1,4 +1,4 @@
-"""The changes of a declared builder: declared and actual state in, changes out."""
+"""The changes of a declared builder, computed from its declared and actual state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def state(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
 
 
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
-    """Return the changes as text."""
+    """Return the planned changes as text."""
     return changes_text(CI, builder_changes(CI, nodes, kept, declared))
 
 
@@ -48,7 +48,7 @@ def test_everything_is_missing() -> None:
         == text("""
         CI (docker-container)
           ~ correct docker context mpbake-ci-local: buildx reaches an engine by TLS through a docker context only
-          + create container buildx_buildkit_ci-local: if it does not exist: only the context can show that
+          + create container buildx_buildkit_ci-local: unless it exists, which only the docker context can show
           + create builder ci: for use by hand: docker buildx build --builder ci
         """)
         + "\n"

@@ -1,4 +1,4 @@
-"""Entries of builders in buildx's store."""
+"""The entries of builders in buildx's store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_an_entry_that_buildx_does_not_take_is_not_written(tmp_path: Path) -> No
 
 
 def test_an_entry_with_an_option_that_buildx_does_not_know_is_not_written(tmp_path: Path) -> None:
-    """Buildx still lists the node."""
+    """In this case `docker buildx inspect` lists the node with an error."""
     engine = Engine()
     engine.answers = {"buildx inspect ci-local": done(INSPECTED), **engine.answers}
     refused = "invalid driver option memory for docker-container driver"
@@ -68,8 +68,8 @@ def test_somebody_elses_builder_is_an_error_unless_it_says_the_same(tmp_path: Pa
     _, _, errors = brought_up(tmp_path, engine)
     assert errors == [
         text("""
-            ci: a builder ci is in buildx's store that mpbake did not make; it stays unchanged
-              = rename yours, use that one (external = true), or remove it and keep what it uses: \
+            ci: mpbake did not make the builder ci in buildx's store, and leaves it unchanged
+              = rename your builder, use the existing one (external = true), or remove only its entry: \
 docker buildx rm --keep-daemon ci
             """)
     ]
@@ -93,7 +93,7 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
     for _ in range(2):
         _, _, errors = brought_up(tmp_path, engine, declared)
         assert errors[-1].startswith(
-            "ci: a builder ci is in buildx's store that mpbake did not make; it stays unchanged"
+            "ci: mpbake did not make the builder ci in buildx's store, and leaves it unchanged"
         )
     assert remove(workspace, declared, keep_state=False) == []
     assert messages[-1] == "ci: the builder of that name in buildx's store stays: mpbake did not make it"
@@ -101,7 +101,7 @@ def test_somebody_elses_builder_stays_though_mpbake_has_noted_one_of_its_name(tm
 
 
 def test_a_builder_of_remote_nodes_is_known_by_what_its_entry_says(tmp_path: Path) -> None:
-    """Remote nodes bear no mark."""
+    """The entry itself shows that the builder is the plan's own, since remote nodes have no mark."""
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(os.fspath(tmp_path / "s"))
         server.listen()
@@ -131,7 +131,10 @@ def test_a_remote_node_with_a_bad_certificate_is_not_put_into_the_store(
 
 
 def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Path) -> None:
-    """Otherwise `docker buildx build --builder` would use the old one. The entry of another plan stays."""
+    """With the old entry, `docker buildx build --builder` would use the old builder.
+
+    The entry of another plan stays.
+    """
     engine = Engine()
     engine.answers = {"buildx inspect far": done("Name: far\nPlatforms: linux/amd64\n"), **engine.answers}
     node = Node(builder="ci", name="local", driver=Driver.DOCKER, endpoint="far")
@@ -143,7 +146,7 @@ def test_the_entry_goes_of_a_builder_that_is_the_engines_own_by_now(tmp_path: Pa
     assert listed.drift == ("entry: driver",)
     messages.clear()
     state = reconcile(one, declared, lambda _: None)
-    why = "it is the engine's own builder now, which needs no entry in buildx's store"
+    why = "the builder has the `docker` driver now, which needs no entry in buildx's store"
     assert changes_text(declared, state.changes).splitlines()[1:] == [
         f"  - remove builder ci: {why}",
         "      driver: docker-container -> docker",

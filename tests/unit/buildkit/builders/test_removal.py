@@ -324,7 +324,7 @@ SHARED = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
 
 
 def test_the_container_of_the_default_builder_is_every_plans(tmp_path: Path) -> None:
-    """Whether the plan makes the builder, or declares it external."""
+    """This holds both if the plan declares the builder, and if it declares the builder as external."""
     engine = Engine(mark=declare(SHARED).mark)
     workspace, messages = workspace_with(tmp_path, engine)
     default = Builder(name="default", driver=Driver.DOCKER_CONTAINER, nodes=(SHARED, replace(SHARED, name="far")))

@@ -1,4 +1,4 @@
-"""One process at a time changes a builder, and only while no build runs."""
+"""The locks of builders: one process at a time changes a builder, and only while no build runs."""
 
 from __future__ import annotations
 

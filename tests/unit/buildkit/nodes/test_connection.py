@@ -1,4 +1,4 @@
-"""Checks of connections to nodes, and of certificates."""
+"""The checks of connections to nodes and of their certificates."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_all_is_well(certificates: Certificates) -> None:
 
 def test_a_node_that_waits_for_the_first_word(monkeypatch: pytest.MonkeyPatch, certificates: Certificates) -> None:
     monkeypatch.setattr(connection, "_REFUSAL_SECONDS", 0.1)
-    with serving(certificates.server(says=b"")) as port:
+    with serving(certificates.server(sends=b"")) as port:
         check_connection(node_at(port, certificates.tls()))
 
 
@@ -286,12 +286,12 @@ def test_a_node_without_tls(certificates: Certificates) -> None:
 
 
 def test_a_node_that_hangs_up(certificates: Certificates) -> None:
-    """Some nodes close the connection instead of naming the problem with a certificate."""
-    with serving(certificates.server(says=b"", waits=False)) as port:
+    """Some nodes close the connection without naming the problem with the certificate."""
+    with serving(certificates.server(sends=b"", waits=False)) as port:
         assert refusal(port, certificates.tls()) == (
             f"node release/arm closes the TLS connection at once: it may not trust tls.cert\n{CLIENT}"
         )
-    with serving(certificates.server(says=b"", waits=False, wants_client=False)) as port:
+    with serving(certificates.server(sends=b"", waits=False, wants_client=False)) as port:
         assert refusal(port, certificates.tls(without="cert key")) == text("""
             node release/arm closes the TLS connection at once: it may require a client certificate
               = set tls.cert and tls.key
@@ -316,7 +316,7 @@ def test_an_engine_is_waited_for_and_asked_for_no_protocol(
     monkeypatch: pytest.MonkeyPatch, certificates: Certificates
 ) -> None:
     monkeypatch.setattr(connection, "_REFUSAL_SECONDS", 0.1)
-    with serving(certificates.engine(says=b"")) as port:
+    with serving(certificates.engine(sends=b"")) as port:
         assert check_connection(engine_at(port, certificates.tls())) == ()
 
 

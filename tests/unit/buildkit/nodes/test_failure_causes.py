@@ -1,4 +1,4 @@
-"""Causes of failures, recognized in docker's output."""
+"""The causes of failures, recognized in the output of docker."""
 
 from __future__ import annotations
 
@@ -182,7 +182,19 @@ def test_ssh_asks_nobody(endpoint: str, words: list[str]) -> None:
             "The connection to the server localhost:8080 was refused - did you specify the right host or port?",
             "kubectl has no cluster to talk to",
         ),
-        ('error: context "gone" does not exist', "kubectl has no cluster to talk to"),
+        ('error: context "gone" does not exist', "kubectl does not know the context"),
+        (
+            "Error in configuration: context was not found for specified context: gone",
+            "kubectl does not know the context",
+        ),
+        ("Unable to connect to the server: remote error: tls: bad certificate", "the cluster does not know this user"),
+        (
+            (
+                "Unable to connect to the server: tls: failed to verify certificate: x509: certificate signed by "
+                "unknown authority"
+            ),
+            "the certificate of the cluster cannot be verified",
+        ),
         (
             'Error from server (Forbidden): deployments.apps "x" is forbidden: User "me" cannot get resource',
             "this user may not do that in the cluster",
@@ -197,6 +209,28 @@ def test_clusters(output: str, message: str) -> None:
     explanation, hint = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), output)
     assert explanation == f"{message} ({output.removeprefix('ERROR: ')})"
     assert hint
+
+
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [
+        ('pods "x" is forbidden: exceeded quota: q, requested: cpu=2', "lower requests, limits or replicas"),
+        ('pods "x" is forbidden: violates PodSecurity "baseline:latest"', "use a namespace that allows privileged"),
+        ('pods "x" is forbidden: serviceaccount "a" not found', "create it (kubectl create serviceaccount NAME)"),
+        ("its Deployment is scaled to 0", "run `mpbake builders up`"),
+    ],
+)
+def test_clusters_that_create_no_pods(output: str, hint: str) -> None:
+    explanation, found = explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), output)
+    assert explanation == output
+    assert found.startswith(hint)
+
+
+def test_the_progress_of_buildx_is_no_error() -> None:
+    output = "#1 waiting for 1 pods to be ready, timeout: 2 minutes\n#1 DONE 31.2s\nERROR: it broke"
+    assert explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), output) == ("it broke", "")
+    kept = "waiting for 1 pods to be ready, timeout: 2 minutes"
+    assert explain(Node(builder="k", name="n", driver=Driver.KUBERNETES), kept) == (kept, "")
 
 
 @pytest.mark.parametrize(

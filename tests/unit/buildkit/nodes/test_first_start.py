@@ -14,7 +14,7 @@ NODE = Node(builder="ci", name="local", driver=Driver.DOCKER_CONTAINER, boot_tim
 
 
 def drawn(*lines: str) -> bytes:
-    """Return lines of layers as docker redraws them on a terminal."""
+    """Return lines about layers, redrawn as docker redraws them on a terminal."""
     return "".join(f"\x1b[1A\x1b[2K\r{line}\r\x1b[1B" for line in lines).encode()
 
 
@@ -62,8 +62,8 @@ def test_several_layers_whose_sizes_become_known_one_after_the_other() -> None:
 
 
 def test_bytes_come_in_any_pieces() -> None:
-    whole = drawn("9db0c266a1c0: Downloading  2.097MB/251.3MB", "9db0c266a1c0: Downloading  4MB/251.3MB")
-    output = pulled(*(whole[index : index + 1] for index in range(len(whole))))
+    lines = drawn("9db0c266a1c0: Downloading  2.097MB/251.3MB", "9db0c266a1c0: Downloading  4MB/251.3MB")
+    output = pulled(*(lines[index : index + 1] for index in range(len(lines))))
     assert output[1:] == [
         "pulling moby/buildkit:v1: 2.1 MB of 251.3 MB",
         "pulling moby/buildkit:v1: 4.0 MB of 251.3 MB",

@@ -1,4 +1,4 @@
-"""Nodes made ready with a fake engine."""
+"""Nodes that mpbake makes ready, with a fake engine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ import pytest
 
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
+from mpbake.buildkit.nodes.drivers.back_end import Blockage
+from mpbake.buildkit.nodes.drivers.containers import Containers
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.inspect_output import parse_inspect
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
+from mpbake.buildkit.process.docker import Completed
 from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.marks import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
@@ -34,7 +37,6 @@ from tests.unit.tls import Certificates, serving
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mpbake.buildkit.process.docker import Completed
 
 PLAN = Path("/plan/build.toml")
 OPTIONS = (("image", "moby/buildkit:v1"), ("network", "host"))
@@ -70,7 +72,7 @@ GC Policy rule#0:
 """
 
 
-# --- what is read and written -----------------------------------------------------------------------------------------
+# --- the output of buildx ---------------------------------------------------------------------------------------------
 
 
 def test_what_buildx_says_of_a_node() -> None:
@@ -177,8 +179,8 @@ def test_the_engines_own_builder(
 ) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": done(INSPECTED)}, environment)
     ready = nodes.ready(node)
-    asked = [] if node.endpoint or environment else ["context inspect"]
-    assert docker.commands == [*asked, f"buildx inspect {builder}"]
+    commands = [] if node.endpoint or environment else ["context inspect"]
+    assert docker.commands == [*commands, f"buildx inspect {builder}"]
     assert docker.settings[-1]["endpoint"] == ready.endpoint == endpoint
     assert ready == ReadyNode(
         node=node,
@@ -235,7 +237,7 @@ def test_an_engine_without_buildkit_is_no_node_of_the_driver_docker(tmp_path: Pa
     with pytest.raises(UsageError) as caught:
         nodes.ready(ENGINE)
     assert str(caught.value) == (
-        "node default/local: this engine has no BuildKit of its own, as podman has none\n"
+        "node default/local: the engine does not contain BuildKit (podman does not)\n"
         '  = set driver = "docker-container" in its builder: BuildKit then runs in a container'
     )
 
@@ -248,11 +250,11 @@ def test_only_the_default_node_fails_where_the_engine_does_not_answer(tmp_path: 
         server.bind(os.fspath(path))
         server.listen()
         assert nodes.ready(replace(REMOTE, tls=TlsFiles(), endpoint=f"unix://{path}")).note == "running"
-    asked = list(docker.commands)
+    commands = list(docker.commands)
     for _ in range(2):
         with pytest.raises(Unreachable, match=r"^the Docker engine does not answer: Cannot connect\n"):
             nodes.ready(AUTOMATIC)
-    assert docker.commands == asked, "it is not asked again"
+    assert docker.commands == commands, "it is not asked again"
 
 
 def test_an_engine_that_did_not_answer_is_asked_again_for_a_default_node_that_is_tried_again(tmp_path: Path) -> None:
@@ -317,7 +319,7 @@ def test_a_node_that_failed_is_not_tried_again(tmp_path: Path) -> None:
         errors.append(caught.value)
     assert docker.commands == ["context inspect", "buildx inspect desktop"]
     assert errors[0] is errors[1] is errors[2]
-    nodes.tidy()  # which has nothing to tidy up there
+    nodes.tidy()  # there is nothing to remove in this folder
 
 
 def test_a_node_whose_making_was_cancelled_did_not_fail(tmp_path: Path) -> None:
@@ -347,7 +349,7 @@ def test_a_node_is_made_ready_once(tmp_path: Path) -> None:
         (failed("ERROR: no builder\nERROR: context \x1b[31mdeadline exceeded\n"), "context deadline exceeded"),
         (failed("", timed_out=True), "no answer in time"),
         (done("Name: x\nError: Cannot connect: refused\n"), "Cannot connect: refused"),
-        (done("Name: x\nStatus: inactive\n"), "buildx calls it inactive"),
+        (done("Name: x\nStatus: inactive\n"), "buildx reports the status inactive"),
     ],
 )
 def test_a_node_that_cannot_be_used(tmp_path: Path, answer: Completed, output: str) -> None:
@@ -408,7 +410,7 @@ def test_a_container_that_is_missing_is_made(tmp_path: Path) -> None:
 
 
 def starting(bootstrap: Completed, *asked: Completed, state: str = "") -> dict[str, Any]:
-    """Return a docker that answers so to a bootstrap and to the question after it."""
+    """Return docker's answers: `bootstrap` to the bootstrap of a node, and `asked` to the questions after it."""
     again = iter(asked)
     return {
         "container inspect --format {{.State": done(state),
@@ -431,9 +433,31 @@ def test_a_start_that_takes_longer_than_buildx_asks_for_is_asked_about_again(tmp
     assert output == ["creating container c"]
 
 
+def test_fixed_platforms_of_a_node_that_does_not_run_are_no_answer(tmp_path: Path) -> None:
+    """Buildx lists the fixed platforms of a node of an external builder in any state."""
+    fixed = done("Name: ci-local\n\nNodes:\nName: ci-local\nStatus: inactive\nPlatforms: linux/arm64*\n")
+    nodes, docker = nodes_with(tmp_path, starting(fixed, done(INSPECTED)))
+    assert nodes.ready(CONTAINER).facts.version == "v0.13.1"
+    assert docker.commands[-2:] == ["buildx inspect ci-local --bootstrap", "buildx inspect ci-local"]
+
+
+def test_a_start_without_hope_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Containers, "blockage", lambda _, __: Blockage(reason="its image does not start"))
+    nodes, docker = nodes_with(tmp_path, starting(LATE, state="running 0"))
+
+    def ended(_: Mapping[str, str]) -> Completed:
+        assert not docker.watches[-1].alive()
+        return Completed(returncode=1, stdout="", stderr="", stalled=True)
+
+    docker.answers = {**docker.answers, "buildx inspect ci-local --bootstrap": ended}
+    with pytest.raises(Unreachable, match=r"cannot be used: its image does not start$"):
+        nodes.ready(CONTAINER)
+    assert docker.commands.count("buildx inspect ci-local --bootstrap") == 1
+
+
 def test_a_start_that_ends_in_nothing_says_so(tmp_path: Path) -> None:
     nodes, _ = nodes_with(tmp_path, starting(LATE, replace(LATE, stderr="")))
-    with pytest.raises(Unreachable, match=r"cannot be used: buildx calls it inactive$"):
+    with pytest.raises(Unreachable, match=r"cannot be used: buildx reports the status inactive$"):
         nodes.ready(CONTAINER)
 
 
@@ -489,7 +513,7 @@ def test_a_run_uses_no_volume_that_somebody_else_made(tmp_path: Path, labels: st
         with pytest.raises(UsageError) as caught:
             nodes.ready(CONTAINER)
         assert str(caught.value) == text("""
-            ci/Local: a volume buildx_buildkit_ci-local_state exists that mpbake did not make; it stays unchanged
+            ci/Local: mpbake did not make the volume buildx_buildkit_ci-local_state, and leaves it unchanged
               = rename the builder or the node, or remove the volume: docker volume rm buildx_buildkit_ci-local_state
             """)
     else:
@@ -512,7 +536,7 @@ def test_a_node_that_says_no_once_still_answers(tmp_path: Path) -> None:
     nodes, docker = nodes_with(tmp_path, {"buildx inspect": lambda _: next(output)})
     nodes.ready(ENGINE)
     assert nodes.answers_at_last(ENGINE, 7.0)
-    assert len(docker.commands) == 5  # with that for the context in use
+    assert len(docker.commands) == 5  # one of the commands asks for the context in use
 
 
 @pytest.mark.parametrize(("status", "note"), [("running", "running"), ("exited", "started"), ("created", "started")])
@@ -539,11 +563,11 @@ def test_a_container_may_name_an_earlier_workflow_run(
     node = replace(CONTAINER, options=(*CONTAINER.options, ("provenance-add-gha", "true")))
     made = container(f"{MARK}={declare(node).mark}")
     nodes, _ = nodes_with(tmp_path, {"container inspect": made, "buildx": done(INSPECTED)}, environment)
-    told = (
+    message = (
         "ci/Local: provenance names the workflow run that made its container, which may be an earlier one; "
         "run `mpbake builders rm --keep-state ci` first, so that the run recreates it with its cache"
     )
-    assert nodes.ready(node).warnings == ((told,) if is_told else ())
+    assert nodes.ready(node).warnings == ((message,) if is_told else ())
 
 
 def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
@@ -551,7 +575,7 @@ def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         nodes.ready(CONTAINER)
     assert str(caught.value) == text("""
-        ci/Local: a container buildx_buildkit_ci-local exists that mpbake did not make; it stays unchanged
+        ci/Local: mpbake did not make the container buildx_buildkit_ci-local, and leaves it unchanged
           = rename the builder or the node, use its builder (external = true), \
 or remove it: docker rm -f buildx_buildkit_ci-local
         """)
@@ -624,7 +648,7 @@ def test_a_container_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
-    """Return buildx's entry of a right instance of a node, with changes in its node."""
+    """Return buildx's entry of a correct instance of a node, with changes in its node."""
     name = node.buildx_name
     entry = {
         "Name": name,
@@ -640,7 +664,7 @@ def instance(node: Node = CONTAINER, **changes: Any) -> dict[str, Any]:
 def created_again(
     folder: Path, written: str | None, environment: dict[str, str] | None = None, node: Node = CONTAINER
 ) -> bool:
-    """Whether the instance of `node` is written anew if its file holds `written`."""
+    """Return whether mpbake writes the instance of `node` again if its file contains `written`."""
     if written is not None:
         (folder / "ci-local/instances").mkdir(parents=True)
         (folder / "ci-local/instances/ci-local").write_text(written)
@@ -715,7 +739,7 @@ def test_an_instance_that_is_a_link_is_not_read(tmp_path: Path) -> None:
 
 
 def test_what_is_in_a_folder_is_left_to_builds_that_use_it(tmp_path: Path) -> None:
-    """A node that was lost is made ready anew while others of its builds go on."""
+    """A lost node is made ready again while other builds use it."""
     answers = {"container inspect": made_for(), "buildx": done(INSPECTED)}
     nodes, _ = nodes_with(tmp_path, answers)
     store = nodes.ready(CONTAINER).store
@@ -877,7 +901,7 @@ def test_an_instance_is_bound_to_the_engine_in_use_now(tmp_path: Path, in_use: C
     assert create.endswith(f" {endpoint}")
 
 
-# --- builders of others -----------------------------------------------------------------------------------------------
+# --- foreign builders -------------------------------------------------------------------------------------------------
 
 
 def theirs(folder: Path, builder: str, *endpoints: str) -> None:
@@ -914,6 +938,20 @@ def test_nodes_of_several_builders_that_have_one_name_have_an_instance_each(tmp_
         ("x0", "tcp://b0:1"),
     ]
     assert len({node.store for node in results}) == len(results)
+
+
+def test_a_run_keeps_to_one_pod_of_an_external_builder(tmp_path: Path) -> None:
+    theirs(tmp_path, "team", "")
+    path = tmp_path / ".docker/buildx/instances/team"
+    entry = json.loads(path.read_text())
+    entry["Driver"] = "kubernetes"
+    entry["Nodes"][0]["DriverOpts"] = {"loadbalance": "random", "namespace": "ci"}
+    path.write_text(json.dumps(entry))
+    (tmp_path / "nodes").mkdir()
+    nodes, _ = nodes_with(tmp_path / "nodes", {"buildx": done(INSPECTED)}, {"HOME": str(tmp_path)})
+    ready = nodes.ready(Node(builder="team", name="x0", driver=Driver.KUBERNETES, external=True))
+    (copied,) = json.loads((ready.store / "instances" / ready.builder).read_text())["Nodes"]
+    assert copied["DriverOpts"] == {"namespace": "ci"}
 
 
 STOPPED = "Name: team\nDriver: docker-container\n\nNodes:\nName: x0\nEndpoint: unix:///x\nStatus: stopped\n"
@@ -988,7 +1026,7 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
     assert docker.commands == []
 
 
-# --- nodes that go away -----------------------------------------------------------------------------------------------
+# --- lost nodes -------------------------------------------------------------------------------------------------------
 
 
 def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known(tmp_path: Path) -> None:
@@ -1012,7 +1050,7 @@ def test_a_node_that_was_lost_is_made_ready_anew_and_its_instance_is_still_known
 
 
 def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None:
-    """Neither the thread that forgets a node nor the one that makes it ready waits for the other."""
+    """A thread can forget a node while another thread makes it ready. Neither waits for the other."""
     nodes, docker = nodes_with(tmp_path, {})
     asked, forgotten = threading.Event(), threading.Event()
 
@@ -1031,10 +1069,10 @@ def test_a_node_that_is_forgotten_while_it_is_made_ready(tmp_path: Path) -> None
 
 
 class Forgotten(UserDict[str, Any]):
-    """Results about nodes."""
+    """The results of nodes. Another thread forgets each result as soon as it is stored."""
 
     def __setitem__(self, node: str, results: Any) -> None:
-        """Store a result, and forget it at once, as another thread may."""
+        """Store a result, and forget its node immediately."""
         super().__setitem__(node, results)
         self.pop(node)
 

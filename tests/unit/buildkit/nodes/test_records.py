@@ -1,4 +1,4 @@
-"""Records of the nodes that mpbake made from this machine."""
+"""The records of the nodes that mpbake has made from this machine."""
 
 from __future__ import annotations
 
@@ -108,6 +108,20 @@ def test_a_plan_that_was_moved_takes_its_record_along(tmp_path: Path) -> None:
     assert records.of_plan(old) == []
 
 
+def test_a_node_in_two_clusters_is_noted_twice(tmp_path: Path) -> None:
+    """A record without a cluster is of an earlier mpbake, and is completed."""
+    node = replace(ONE, driver=Driver.KUBERNETES, endpoint="")
+    builder = replace(BUILDER, nodes=(node,))
+    for cluster in ("", "https://a:6443", "https://b:6443", "https://b:6443"):
+        Records(folder=tmp_path, cluster_of={node: cluster}.__getitem__).add("ci", [node], PLAN)
+    record = Records(folder=tmp_path).read("ci", PLAN)
+    assert record is not None
+    assert [made.cluster for made in record.nodes] == ["https://a:6443", "https://b:6443"]
+    assert record.undeclared(builder) == ()
+    assert record.undeclared(None) == record.nodes
+    assert record_of(builder, PLAN, record) == record, "the declared node is one of them"
+
+
 def test_what_is_every_plans_is_not_noted(tmp_path: Path) -> None:
     records = Records(folder=tmp_path / "state")
     shared = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
@@ -135,7 +149,14 @@ def test_nodes_that_are_added_at_once_are_all_there(tmp_path: Path) -> None:
     assert {made.name for made in record.nodes} == {node.name for node in nodes}
 
 
-NODE_FIELDS = {"name": "one", "driver": "docker-container", "engine": "ssh://a", "context": "", "place": {}}
+NODE_FIELDS = {
+    "name": "one",
+    "driver": "docker-container",
+    "engine": "ssh://a",
+    "context": "",
+    "place": {},
+    "cluster": "",
+}
 RECORD_FIELDS = {"format": 1, "builder": "ci", "plan": str(PLAN), "nodes": [NODE_FIELDS]}
 
 

@@ -1,4 +1,4 @@
-"""The docker command, as far as it needs none."""
+"""The docker command, with a shell in place of docker."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_temporary_folder_that_is_not_there(tmp_path: Path, missing: str) -> N
 
 
 class Shell(Docker):
-    """Runs shell commands in place of docker's."""
+    """A docker that runs shell commands."""
 
     def _head(self, endpoint: str) -> list[str]:
         assert not endpoint
@@ -84,14 +84,14 @@ class Shell(Docker):
 
 @pytest.mark.allow_subprocess
 def test_a_silent_command_goes_on_as_long_as_its_node_answers(tmp_path: Path) -> None:
-    docker, asked, said = Shell({}, tmp_path), itertools.count(), bytearray()
+    docker, asked, output = Shell({}, tmp_path), itertools.count(), bytearray()
     try:
-        done = docker.run(
+        completed = docker.run(
             ["printf one >&2; sleep 0.5; printf two >&2; exit 3"],
-            on_stderr=said.extend,
+            on_stderr=output.extend,
             watch=Watch(seconds=0.1, alive=lambda: next(asked) >= 0),
         )
-        assert (done.returncode, done.stalled, bytes(said)) == (3, False, b"onetwo")
+        assert (completed.returncode, completed.stalled, bytes(output)) == (3, False, b"onetwo")
         assert next(asked) >= 3
     finally:
         docker.close()
@@ -102,8 +102,8 @@ def test_a_silent_command_whose_node_does_not_answer_is_ended(tmp_path: Path) ->
     docker = Shell({}, tmp_path)
     began = time.monotonic()
     try:
-        done = docker.run(["echo one >&2; sleep 30"], watch=Watch(seconds=0.1, alive=lambda: False))
-        assert (done.stalled, done.timed_out, done.stderr) == (True, False, "one\n")
+        completed = docker.run(["echo one >&2; sleep 30"], watch=Watch(seconds=0.1, alive=lambda: False))
+        assert (completed.stalled, completed.timed_out, completed.stderr) == (True, False, "one\n")
         assert time.monotonic() - began < 10
     finally:
         docker.close()
@@ -129,12 +129,12 @@ def test_a_command_is_watched_however_many_files_are_open(tmp_path: Path) -> Non
     nowhere = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
     docker = Shell({}, tmp_path)
     try:
-        done = docker.run(["echo one >&2; sleep 0.5"], watch=Watch(seconds=0.1, alive=lambda: True))
-        assert (done.returncode, done.stderr) == (0, "one\n")
+        completed = docker.run(["echo one >&2; sleep 0.5"], watch=Watch(seconds=0.1, alive=lambda: True))
+        assert (completed.returncode, completed.stderr) == (0, "one\n")
     finally:
         docker.close()
-        for each in nowhere:
-            os.close(each)
+        for stream in nowhere:
+            os.close(stream)
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
@@ -184,9 +184,9 @@ def test_what_a_command_complains_of_is_hidden_and_what_it_answers_is_not(
 ) -> None:
     docker = Docker({"PATH": "/usr/bin:/bin"}, tmp_path, lambda text: text.replace("hunter2", "***"))
     monkeypatch.setattr(docker, "_head", lambda _: ["/bin/sh", "-c"])
-    found = docker.run(["read line; echo $line; echo ERROR: $line >&2; exit 1"], given=b"hunter2\n")
+    completed = docker.run(["read line; echo $line; echo ERROR: $line >&2; exit 1"], given=b"hunter2\n")
     docker.close()
-    assert (found.stdout, found.stderr, found.error) == ("hunter2\n", "ERROR: ***\n", "***")
+    assert (completed.stdout, completed.stderr, completed.error) == ("hunter2\n", "ERROR: ***\n", "***")
     assert not docker.scratch.exists()
 
 
@@ -196,10 +196,10 @@ def test_what_a_command_draws_on_its_terminal_is_handed_over(tmp_path: Path) -> 
     drawn = bytearray()
     try:
         command = "test -t 1 && echo one; sleep 0.1; printf two; echo no >&2; exit 3"
-        found = docker.run([command], on_terminal=drawn.extend)
+        completed = docker.run([command], on_terminal=drawn.extend)
     finally:
         docker.close()
-    assert (found.returncode, found.stdout, found.stderr) == (3, "", "no\n")
+    assert (completed.returncode, completed.stdout, completed.stderr) == (3, "", "no\n")
     assert bytes(drawn) == b"one\r\ntwo"
 
 
@@ -211,7 +211,7 @@ def test_without_terminals_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(os, "openpty", openpty)
     docker = Shell({}, tmp_path)
     try:
-        found = docker.run(["echo one"], on_terminal=lambda _: pytest.fail("there is none"))
+        completed = docker.run(["echo one"], on_terminal=lambda _: pytest.fail("there is none"))
     finally:
         docker.close()
-    assert (found.returncode, found.stdout) == (0, "one\n")
+    assert (completed.returncode, completed.stdout) == (0, "one\n")

@@ -26,7 +26,7 @@ WORLD = {
     "SSH_AUTH_SOCK": "/run/agent",
     "TOKEN": "secret",
     "OTHER_TOKEN": "secret",
-    # these change builds behind the plan
+    # these variables change builds, although the plan does not name them
     "BUILDX_BUILDER": "other",
     "BUILDX_BAKE_GIT_SSH": "x",
     "BUILDX_CONFIG": "/other",
@@ -39,7 +39,7 @@ WORLD = {
     "BUILDX_GIT_LABELS": "full",
     "EXPERIMENTAL_BUILDKIT_SOURCE_POLICY": "policy.json",
     "DOCKER_DEFAULT_PLATFORM": "linux/s390x",
-    # these go to some calls only
+    # only some calls get these variables
     "GITHUB_ACTIONS": "true",
     "RUNNER_OS": "Linux",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://traces",
@@ -58,7 +58,7 @@ def test_only_what_finds_things_is_passed() -> None:
 def test_the_list_is_in_order_and_changes_no_build() -> None:
     assert list(CHILD_VARIABLES) == sorted(set(CHILD_VARIABLES))
     doubtful = [name for name in CHILD_VARIABLES if re.match(r"BUILDX_|BUILDKIT_|SOURCE_DATE|COMPOSE_|MPBAKE_", name)]
-    assert doubtful == ["BUILDX_DEFAULT_POLICY"]  # which refuses sources, and changes none
+    assert doubtful == ["BUILDX_DEFAULT_POLICY"]  # this variable makes buildx refuse sources, and changes no build
     assert list(WORKFLOW) == sorted(set(WORKFLOW) - set(CHILD_VARIABLES))
 
 

@@ -1,4 +1,4 @@
-"""Typed calls through python-on-whales, started by the launcher, with a shell in place of docker."""
+"""Typed calls through python-on-whales, which the launcher starts. A shell takes the place of docker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.allow_subprocess
 
 
 class Shell(Docker):
-    """Runs shell commands in place of docker's."""
+    """A docker that runs shell commands."""
 
     def _head(self, endpoint: str) -> list[str]:
         assert not endpoint
@@ -46,7 +46,7 @@ def docker(tmp_path: Path) -> Iterator[Shell]:
 
 
 def shell(script: str) -> Callable[[DockerCommands], str]:
-    """A request that runs a shell script as python-on-whales runs docker."""
+    """Return a request that runs a shell script as python-on-whales runs docker."""
     return lambda client: run([*client.client_config.docker_cmd, script], return_stderr=False)
 
 
@@ -102,9 +102,9 @@ def test_a_process_gets_the_environment_of_docker_and_nothing_else(
     monkeypatch.setenv("DOCKER_CLI_EXPERIMENTAL", "before")
     docker._environment |= {"KEPT": "as it is", "CHANGED": "it's\nnew $(date)"}
     listed = docker.call(shell("env -0"), environment={"BUILDX_CONFIG": "/store"})
-    found = dict(entry.split("=", 1) for entry in listed.split("\0") if entry)
-    assert found.pop("PWD", "")  # a shell adds it
-    assert found == {
+    variables = dict(entry.split("=", 1) for entry in listed.split("\0") if entry)
+    assert variables.pop("PWD", "")  # the shell itself sets this variable
+    assert variables == {
         "PATH": os.defpath,
         "TMPDIR": str(docker.scratch),
         "KEPT": "as it is",
@@ -140,28 +140,28 @@ def test_a_followed_call_has_standard_input_and_a_working_folder(docker: Shell, 
     folder.mkdir()
     shown = bytearray()
     script = "cat >&2; sleep 0.2; pwd; ls $TMPDIR/*/input"
-    done = docker.follow(shell(script), stdin="hunter2", cwd=folder, on_stderr=shown.extend)
-    assert (bytes(shown[:7]), done.stderr) == (b"hunter2", "")
-    assert done.stdout.startswith(str(folder))
-    assert "input" not in done.stdout, "the standard input is removed as soon as the process has it"
+    completed = docker.follow(shell(script), stdin="hunter2", cwd=folder, on_stderr=shown.extend)
+    assert (bytes(shown[:7]), completed.stderr) == (b"hunter2", "")
+    assert completed.stdout.startswith(str(folder))
+    assert "input" not in completed.stdout, "the standard input is removed as soon as the process has it"
     assert docker.follow(shell("cat; echo hunter2 >&2")).stderr == "***\n"
 
 
 def test_a_silent_call_goes_on_as_long_as_its_node_answers(docker: Shell) -> None:
     asked, shown = itertools.count(), bytearray()
-    done = docker.follow(
+    completed = docker.follow(
         shell("printf one >&2; sleep 0.5; printf two >&2; exit 3"),
         on_stderr=shown.extend,
         watch=Watch(seconds=0.1, alive=lambda: next(asked) >= 0),
     )
-    assert (done.returncode, done.stalled, bytes(shown)) == (3, False, b"onetwo")
+    assert (completed.returncode, completed.stalled, bytes(shown)) == (3, False, b"onetwo")
     assert next(asked) >= 3
 
 
 def test_a_silent_call_whose_node_does_not_answer_is_ended(docker: Shell) -> None:
     began = time.monotonic()
-    done = docker.follow(shell("echo one >&2; sleep 30"), watch=Watch(seconds=0.1, alive=lambda: False))
-    assert (done.stalled, done.timed_out, done.stderr) == (True, False, "one\n")
+    completed = docker.follow(shell("echo one >&2; sleep 30"), watch=Watch(seconds=0.1, alive=lambda: False))
+    assert (completed.stalled, completed.timed_out, completed.stderr) == (True, False, "one\n")
     assert time.monotonic() - began < 10
 
 
@@ -169,8 +169,8 @@ def test_deadlines(docker: Shell) -> None:
     began = time.monotonic()
     with pytest.raises(CommandFailed, match="no answer in time"):
         docker.call(shell("sleep 30 & sleep 30"), timeout=0.3)
-    done = docker.follow(shell("sleep 30 & sleep 30"), timeout=0.3)
-    assert (done.timed_out, done.stalled, done.returncode) == (True, False, -signal.SIGKILL)
+    completed = docker.follow(shell("sleep 30 & sleep 30"), timeout=0.3)
+    assert (completed.timed_out, completed.stalled, completed.returncode) == (True, False, -signal.SIGKILL)
     assert time.monotonic() - began < 10
 
 

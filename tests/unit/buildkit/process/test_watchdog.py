@@ -1,4 +1,4 @@
-"""What the watchdog reads of the children that it has to end."""
+"""The register of child processes that the watchdog must end."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
         ("+12\n+13\n-12\n", {13}),
         ("+12\n-12\n", set()),
         ("-12\n", set()),
-        # a number that is used again
+        # a process number that is used again
         ("+12\n-12\n+12\n", {12}),
         ("+12\n+12\n-12\n", set()),
-        # lines that are no children, or only half of one
+        # lines that name no child, and incomplete lines
         ("+\n-\nx12\n+a\n+1a\n12\n", {12} - {12}),
         ("+12\n+1", {1, 12}),
         ("+12\n+", {12}),

@@ -1,4 +1,4 @@
-"""Challenges and redirects of registries."""
+"""Authorization challenges and redirects of registries."""
 
 from __future__ import annotations
 

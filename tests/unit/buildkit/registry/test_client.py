@@ -1,4 +1,4 @@
-"""Requests to registries: their content, retries and errors."""
+"""Requests to registries: their contents, retries and errors."""
 
 from __future__ import annotations
 
@@ -52,6 +52,12 @@ def test_a_registry_that_fails_is_asked_again_whatever_it_says(status: int, body
     client_of(registry, pauses).put(WEB, "1", IMAGE)
     assert pauses == [0.5, 1.0, 2.0, 2.0]
     assert len(registry.asked) == 5
+
+
+def test_a_put_without_a_digest_is_retried_if_the_registry_rejects_its_digest() -> None:
+    pauses: list[float] = []
+    client_of(MemoryRegistry(fails(refusal(400, "DIGEST_INVALID"))), pauses).put(WEB, "1", IMAGE)
+    assert pauses == [0.5]
 
 
 @pytest.mark.parametrize("end", [REFUSED, ENDED])
@@ -118,7 +124,7 @@ def bare(status: int, body: bytes = b"<html>") -> Response:
 
 
 @pytest.mark.parametrize(
-    ("ends", "not_applied"),
+    ("answers", "not_applied"),
     [
         ([refusal(403)], True),
         ([refusal(429)] * 9, True),
@@ -150,10 +156,10 @@ def bare(status: int, body: bytes = b"<html>") -> Response:
     ],
 )
 def test_a_failure_says_whether_the_request_may_have_been_carried_out(
-    ends: list[Response | NoResponse], *, not_applied: bool
+    answers: list[Response | NoResponse], *, not_applied: bool
 ) -> None:
     with pytest.raises(RequestFailed) as caught:
-        client_of(MemoryRegistry(fails(*ends))).put(WEB, "1", IMAGE)
+        client_of(MemoryRegistry(fails(*answers))).put(WEB, "1", IMAGE)
     assert caught.value.failure.not_applied is not_applied
 
 

@@ -1,4 +1,4 @@
-"""The user's logins, found as docker and buildx find them."""
+"""The user's logins, from the same sources as those of docker and buildx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verification from this machine without any node."""
+"""Verification from this machine, without any node."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def web(attributes: str = "") -> Target:
 
 
 def two_platforms() -> tuple[MemoryRegistry, dict[str, list[str]]]:
-    """Return a registry with an index in two repositories, and the sources of these indexes."""
+    """Return a registry with an index in two repositories, and the source digests of both."""
     registry = MemoryRegistry()
     digest = registry.add_index("r/web", "amd64", "arm64").digest
     registry.add_index("s/web", "amd64", "arm64")
@@ -83,11 +83,11 @@ def test_pieces_are_joined_in_the_order_of_the_plan() -> None:
     assert [entry["platform"]["architecture"] for entry in index["manifests"]] == ["amd64", "arm64"]
 
 
-def at(tag: str, *ends: Response | NoResponse | str) -> Callable[[MemoryRegistry], None]:
-    """Let requests that move a tag end so; with `done` the registry carries them out before."""
+def at(tag: str, *answers: Response | NoResponse | str) -> Callable[[MemoryRegistry], None]:
+    """Set the answers to requests that move a tag. After `done`, the registry moves the tag before it answers."""
 
     def install(registry: MemoryRegistry) -> None:
-        left = list(ends)
+        left = list(answers)
 
         def answer(request: Request, number: int) -> Response | None:
             if request.method != "PUT" or not registry.asked[number - 1].endswith(f" {tag}") or not left:
@@ -107,7 +107,7 @@ def at(tag: str, *ends: Response | NoResponse | str) -> Callable[[MemoryRegistry
 
 
 @pytest.mark.parametrize(
-    ("ends", "kind", "moves"),
+    ("answers", "kind", "moves"),
     [
         ([refusal(403)], BuildFailed, TagMoves(moved=TAGS[:1], unmoved=TAGS[1:])),
         ([refusal(500)] * 9, BuildFailed, TagMoves(moved=TAGS[:1], unmoved=TAGS[1:])),
@@ -117,10 +117,10 @@ def at(tag: str, *ends: Response | NoResponse | str) -> Callable[[MemoryRegistry
     ],
 )
 def test_what_failed_says_what_became_of_each_tag(
-    ends: list[Response | NoResponse], kind: type[MpbakeError], moves: TagMoves
+    answers: list[Response | NoResponse], kind: type[MpbakeError], moves: TagMoves
 ) -> None:
     registry, sources = two_platforms()
-    at("r/web:2", *ends)(registry)
+    at("r/web:2", *answers)(registry)
     with pytest.raises(kind) as caught:
         TagPublisher(client=client_of(registry)).publish(Publish(target=web()), sources)
     assert caught.value.moves == moves
@@ -214,7 +214,7 @@ class BrokenHelper(Credentials):
 
 
 def unauthorized_at(*requests: str) -> Callable[[MemoryRegistry], None]:
-    """Let a registry answer some requests, such as `PUT r/web:2`, with a challenge."""
+    """Let a registry answer some requests, such as `PUT r/web:2`, with 401 and a challenge."""
     challenge = Response(status=401, headers={"www-authenticate": 'Basic realm="r"'})
 
     def install(registry: MemoryRegistry) -> None:
@@ -230,7 +230,7 @@ def unauthorized_at(*requests: str) -> Callable[[MemoryRegistry], None]:
 
 
 @pytest.mark.parametrize(
-    ("ends", "asks", "line", "moves"),
+    ("answers", "asks", "line", "moves"),
     [
         ([], ["PUT r/web:2"], str(NO_LOGIN.message), TagMoves(moved=TAGS[:1], unmoved=TAGS[1:])),
         ([refusal(403)], ["PUT r/web:2", "HEAD s/web:1"], "403", TagMoves(moved=TAGS[:1], unmoved=TAGS[1:])),
@@ -239,10 +239,10 @@ def unauthorized_at(*requests: str) -> Callable[[MemoryRegistry], None]:
     ],
 )
 def test_a_login_that_cannot_be_read_hides_no_tag_that_moved(
-    ends: list[Response | NoResponse], asks: list[str], line: str, moves: TagMoves
+    answers: list[Response | NoResponse], asks: list[str], line: str, moves: TagMoves
 ) -> None:
     registry, sources = two_platforms()
-    at("r/web:2", *ends)(registry)
+    at("r/web:2", *answers)(registry)
     unauthorized_at(*asks)(registry)
     client = replace(client_of(registry), authorization=Authorization(registry, BrokenHelper()))
     with pytest.raises(MpbakeError) as caught:
@@ -251,7 +251,7 @@ def test_a_login_that_cannot_be_read_hides_no_tag_that_moved(
     assert first.startswith("cannot move the tag r/web:2: ")
     assert line in first
     assert (second, caught.value.moves) == (str(moves), moves)
-    if not ends:
+    if not answers:
         assert (type(caught.value), caught.value.hint) == (BuildFailed, NO_LOGIN.hint)
 
 

@@ -1,4 +1,4 @@
-"""Clients for the registries of builders."""
+"""The clients for the registries of a builder."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ TLS = HostTls()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """A handler whose answer depends on the path."""
+    """A handler whose answer depends on the path of the request."""
 
     protocol_version = "HTTP/1.1"
 

@@ -1,4 +1,4 @@
-"""Images are read back until they match the expected images, or until a deadline."""
+"""Verification: mpbake reads images until they equal the expected images, or until a deadline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def expected(attributes: str = "", platforms: Sequence[str] = ("linux/amd64", "l
 
 
 def verification(answer: Any, by_digest: Any = None, **others: Any) -> tuple[FakeReading, Verification]:
-    """Return a verification: all tags get `answer`, except tags that start with a name in `others`."""
+    """Return a verification. The answer for a tag is `answer`, or the value in `others` whose key starts the tag."""
     reading = FakeReading({name.replace("_", ":"): other for name, other in others.items()} | {"": answer}, by_digest)
     return reading, verification_of(reading)
 
@@ -97,9 +97,9 @@ def test_a_registry_is_not_asked_for_ever() -> None:
           s:5000/web:1: platforms: linux/amd64, not linux/amd64, linux/arm64
           = run again: another run may have pushed the same tags at the same time
         """)
-    _, gone = verification(Unreachable("connection refused"))
+    _, unreachable = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
-        gone.wait(expected(), pauses.append, pauses=(1.0,))
+        unreachable.wait(expected(), pauses.append, pauses=(1.0,))
 
 
 def test_a_registry_that_does_not_answer_is_soon_left() -> None:
@@ -163,6 +163,6 @@ def test_a_tag_that_cannot_be_read_is_different_too() -> None:
         _, checker = verification(MANY, s=error)
         (mismatch,) = checker.compare_each_tag(expected_of(target_of_text(PLAN), BOTH))
         assert (mismatch.tag, mismatch.attribute, mismatch.actual) == ("s:5000/web:1", "answer", answer)
-    _, gone = verification(Unreachable("connection refused"))
+    _, unreachable = verification(Unreachable("connection refused"))
     with pytest.raises(Unreachable):
-        list(gone.compare_each_tag(expected_of(target_of_text(PLAN), BOTH)))
+        list(unreachable.compare_each_tag(expected_of(target_of_text(PLAN), BOTH)))

@@ -1,4 +1,4 @@
-"""`mpbake builders`: its options, and what it prints and does for builders in some state."""
+"""The command `mpbake builders`: its options, its output and its actions for builders in several states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,8 +31,9 @@ from tests.unit.plans import resolve_text, text
 from tests.unit.worlds import call, options_for, world, written
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
+    from mpbake.base.platforms import Platform
     from mpbake.cli.world import World
 
 __all__ = ["plain_environment"]
@@ -78,11 +79,11 @@ START = Change(action=Action.START, kind=ResourceKind.CONTAINER, name="c", reaso
 
 
 def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, str]:
-    """Return the exit code and the output of `builders plan` for a builder in some state."""
+    """Return the exit code and the output of `builders plan` for a builder in this state."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            command, "survey_builder", lambda _, builder, __: state if builder == CI else pytest.fail(str(builder))
+            command, "survey_builder", lambda _, builder, *__: state if builder == CI else pytest.fail(str(builder))
         )
         code = command._act(_Pretended(), resolve_text(""), (CI,), BuildersOptions(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
@@ -90,15 +91,16 @@ def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, 
 
 @dataclass
 class _Services:
-    """The services that are needed to ask for the version of buildx."""
+    """Services that only report the version of buildx."""
 
     docker: FakeDocker
 
 
 class _Pretended:
-    """A workspace whose functions are never called."""
+    """A workspace whose methods are never called."""
 
-    services = bring_up = stop = remove = None
+    services = plan = bring_up = stop = remove = None
+    platforms: Mapping[str, Sequence[Platform]] = MappingProxyType({})
 
 
 def test_the_plan_of_builders(tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ class Hesitant(io.StringIO):
 
 
 def hesitant_world(folder: Path) -> World:
-    """A world with such streams."""
+    """Return a world with such streams."""
     return replace(world(folder, {"HOME": str(folder)}), stdout=Hesitant(), stderr=Hesitant())
 
 

@@ -1,7 +1,7 @@
-"""`mpbake check`, and the exact text of every diagnostic.
+"""The command `mpbake check`, and the exact text of every diagnostic.
 
-The files in `golden/check/` hold its output: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and a file
-for each plan there. To write them anew after a change, run
+The files in `golden/check/` contain its output: `examples.txt` for the wrong examples of `docs/diagnostics.md`, and a
+file for each plan there. After a change, write them again with
 
     UPDATE_GOLDEN=1 pytest tests/unit/cli/commands/test_check.py
 
@@ -36,7 +36,7 @@ _EXAMPLES = {code: plan.wrong for code, plan in explanations().items() if plan.w
 def checked(
     folder: Path, plan: str, environment: Mapping[str, str] | None = None, **options: object
 ) -> tuple[str, int]:
-    """Return the output for a plan beside a Dockerfile, and the exit code; the folder is called `/plan`."""
+    """Return the output for a plan beside a Dockerfile, and the exit code. The folder is shown as `/plan`."""
     (folder / "Dockerfile").touch()
     (folder / "build.toml").write_bytes(plan.encode())
     where = world(folder, environment)
@@ -45,7 +45,7 @@ def checked(
 
 
 def same(name: str, printed: str) -> None:
-    """Compare `printed` with the golden file."""
+    """Compare `printed` with the golden file, or write the golden file."""
     golden = _GOLDEN / name
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(printed, encoding="utf-8")
@@ -141,7 +141,7 @@ builder = "far"
 @pytest.mark.parametrize(
     ("written", "instead", "codes"),
     [
-        # targets without errors are checked further; targets with errors, and targets that link to those, are not
+        # mpbake checks targets without errors further, but not targets with errors and not targets that link to those
         ("", "", "missing-folder unknown-target loopback-registry tag-twice loopback-registry"),
         ('context = "of-parent"', 'context = "of-parent"\nneeds = ["no"]', "unknown-target " * 2 + LATER),
         (

@@ -1,4 +1,4 @@
-"""`mpbake init` on real folders: which Dockerfiles it finds, what it writes, and that it overwrites nothing."""
+"""The command `mpbake init` on real folders: the Dockerfiles that it finds, its output files, and its refusals."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def project(folder: Path, *paths: str) -> Path:
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
-    """A project with two Dockerfiles."""
+    """Return a project with two Dockerfiles."""
     return project(tmp_path / "shop", "api/Dockerfile", "web/Dockerfile")
 
 
@@ -70,7 +70,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-# --- what is written --------------------------------------------------------------------------------------------------
+# --- written files ----------------------------------------------------------------------------------------------------
 
 
 def test_a_plan_and_its_schema(shop: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_it_writes_is_a_plan_at_once(shop: Path) -> None:
     assert "localhost:5000/shop/web:1.0\n" in printed
 
 
-# --- what stays as it is ----------------------------------------------------------------------------------------------
+# --- files that stay unchanged ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["build.toml", "mpbake.toml"])
@@ -204,7 +204,7 @@ def test_a_disk_that_is_full_leaves_no_half_of_a_file(shop: Path, monkeypatch: p
     assert files(shop) == ["api", "web"]
 
 
-# --- what is found ----------------------------------------------------------------------------------------------------
+# --- Dockerfiles in a project -----------------------------------------------------------------------------------------
 
 
 def test_dockerfiles_in_the_order_of_their_paths(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_none_is_an_error_with_a_remedy(tmp_path: Path) -> None:
 
 
 def unreadable(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """Make `folder` unreadable, for root as well."""
+    """Make `folder` unreadable, even for root."""
     real = os.scandir
 
     def scandir(path: str) -> Any:
@@ -289,7 +289,7 @@ def test_no_such_folder(tmp_path: Path) -> None:
     assert refused(tmp_path, directory="nowhere") == "there is no folder nowhere"
 
 
-# --- odd projects -----------------------------------------------------------------------------------------------------
+# --- unusual projects -------------------------------------------------------------------------------------------------
 
 PIECES = st.sampled_from(
     [*"abAB19_-. ~$'\"\\{}%#:@,;=[]()*?!", "é", "日", "ß", "{{", "}}", "{%", "git@", "target:", "github.com", "default"]
@@ -304,7 +304,7 @@ PATHS = st.tuples(st.lists(COMPONENTS, max_size=3), NAMES).map(lambda parts: "/"
 
 
 def expected(paths: Iterable[str]) -> set[str]:
-    """Return which of `paths` are Dockerfiles of the project."""
+    """Return the Dockerfiles of the project among `paths`."""
     split = [(path, path.split("/")) for path in paths]
     return {path for path, (*folders, name) in split if is_dockerfile(name) and all(map(is_searched, folders))}
 
@@ -333,7 +333,7 @@ def test_whatever_they_are_called_the_plan_builds_them_all(paths: list[str], nam
 
 
 def _made(path: Path) -> bool:
-    """Make an empty file, unless another file takes the place of one of its folders."""
+    """Make an empty file, unless another file has the name of one of its folders."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

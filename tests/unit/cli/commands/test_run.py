@@ -1,4 +1,4 @@
-"""The end of a run: everything is printed and recorded, whatever else fails."""
+"""The end of a run: mpbake prints and records everything, even if one of the outputs fails."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_came_of_a_run_is_kept(tmp_path: Path) -> None:
 def test_the_seconds_of_a_run_count_from_where_those_of_its_lines_do(tmp_path: Path) -> None:
     this = Run(tmp_path)
     while this.world.clock() < 600:
-        pass  # as if nodes were probed first
+        pass  # as if mpbake had probed the nodes first
     assert this.execute() == 0
     assert ": 2 done in 10m" in written(this.world.stdout)
 
@@ -145,6 +145,23 @@ def test_what_goes_nowhere_is_told(tmp_path: Path, options: dict[str, Any], *, e
     assert this.errors.count("\n") == expected
 
 
+def test_quiet_keeps_everything(tmp_path: Path) -> None:
+    this = Run(tmp_path)
+    assert this.execute(options_for("run", quiet=True)) == 0
+    assert (this.errors, written(this.world.stdout)) == ("", "")
+    assert all(this.is_kept(name) for name in TOLD)
+
+
+def test_quiet_prints_errors_only(tmp_path: Path) -> None:
+    skipped = PLAN.replace('output = ["type=cacheonly"]', 'output = ["type=cacheonly"]\nneeds = ["good"]')
+    this = Run(tmp_path, {"good": BuildFailed("exit code: 1")}, blocked=(PUBLISHED, DURATIONS))
+    assert this.execute(options_for("run", quiet=True), skipped) == 1
+    assert this.errors.startswith("\nerror: build good ")
+    assert "warning" not in this.errors
+    assert "not started" not in this.errors
+    assert written(this.world.stdout) == ""
+
+
 def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
     from mpbake.base.errors import Unreachable
 
@@ -153,7 +170,7 @@ def test_a_run_that_failed_keeps_its_exit_code(tmp_path: Path) -> None:
 
 
 class Gone(io.StringIO):
-    """A stream that fails on every write."""
+    """A stream whose writes always fail."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -272,7 +289,7 @@ def test_what_is_asked_first_is_told_when_the_answer_takes_its_time(
 
 
 def test_each_warning_is_told_once(tmp_path: Path) -> None:
-    """A probe and the bootstrap after it can give the same warning about a node."""
+    """Both a probe and the bootstrap after it can report the same warning of a node."""
     here = world(tmp_path)
     reporting = RunEvents(PlainReporter(here.stderr, here.clock), StopRequest(), began=0.0)
     for message in ("a", "b", "a"):

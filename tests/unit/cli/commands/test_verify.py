@@ -1,4 +1,4 @@
-"""`mpbake verify`, with a fake registry."""
+"""The command `mpbake verify`, with a fake registry."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, manifests: Mapping[str, Any]) -> None:
-    """Make the registries serve `manifests`, by the end of the command."""
+    """Make the registries of the command serve `manifests`. Their keys are the starts of tags."""
 
     @contextlib.contextmanager
     def open_verification(*_: object) -> Iterator[Callable[[Builder], Verification]]:
@@ -156,7 +156,7 @@ def test_digests_are_as_short_as_differs(
 
 
 def test_what_is_no_image_is_a_difference(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For example a chart, whose config names no platform."""
+    """For example, the config of a Helm chart names no platform."""
     config = {"architecture": "", "os": "", "config": {}, "rootfs": {"type": "", "diff_ids": None}}
     chart = {"name": "r/web:1", "manifest": {"digest": "sha256:1", "size": 5}, "image": config}
     answers(monkeypatch, {"": chart})
@@ -211,7 +211,8 @@ def test_a_signal_ends_it(folder: Path, monkeypatch: pytest.MonkeyPatch, when: s
         yield lambda _: verification_of(FakeReading({"": interrupted}))
 
     monkeypatch.setattr(verify, "open_verification", open_verification)
-    here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)  # the signal may be ignored
+    # the process may ignore the signal
+    here, ours = world(folder), signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         assert call(verify.main, here) == 130
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -27,7 +27,7 @@ PLAN = """
 
 
 def complaints(toml: str, version: tuple[int, int], *names: str, default: Driver = Driver.DOCKER) -> str:
-    """Return the problems of a run of the targets called `names` on this buildx, or nothing."""
+    """Return the problems of a run of the targets in `names` with this buildx, or an empty text."""
     plan_files, spec = read_text(toml)
     plan = resolve(plan_files, spec, Inputs())
     try:
@@ -38,7 +38,7 @@ def complaints(toml: str, version: tuple[int, int], *names: str, default: Driver
 
 
 def complaints_of_builders(toml: str, version: tuple[int, int], *names: str) -> str:
-    """Return the problems of the builders called `names` on this buildx, or nothing."""
+    """Return the problems of the builders in `names` with this buildx, or an empty text."""
     plan_files, spec = read_text(toml)
     plan = resolve(plan_files, spec, Inputs())
     try:
@@ -70,7 +70,7 @@ def test_everything_that_would_be_ignored_at_once_and_where_it_stands() -> None:
         ((0, 24), ["web", "base"], ["extra-hosts"]),
         ((0, 25), ["web"], []),
         ((1, 0), ["web", "other"], []),
-        # targets that are not built need nothing
+        # targets that are not built have no requirements
         ((0, 25), ["other"], ["resources"]),
     ],
 )

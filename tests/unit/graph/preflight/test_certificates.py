@@ -1,4 +1,4 @@
-"""Faults of certificates are found before a run touches anything, each with a message and a hint."""
+"""Faulty certificates: mpbake reports them before a run touches anything, with a message and a hint for each."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_an_authority_that_is_none(certificates: Certificates) -> None:
 
 
 def test_a_client_of_another_authority_is_warned_of(certificates: Certificates, tmp_path: Path) -> None:
-    """This may be intended: a node can trust one authority for clients and have its certificate from another."""
+    """This may be intended: the node may trust one authority for clients, and have its own certificate from another."""
     ensure_certificates(tmp_path)
     tls = replace(certificates.tls(), ca=tmp_path / "ca.crt")
     assert check_certificates(node_with(tls), NOW) == (

@@ -1,4 +1,4 @@
-"""The list of preflight checks, and the stages at which they are made."""
+"""The list of preflight checks, and the stage of each."""
 
 from __future__ import annotations
 

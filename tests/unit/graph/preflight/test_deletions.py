@@ -1,4 +1,4 @@
-"""Outputs with `mode=delete` that would delete something else."""
+"""Outputs with `mode=delete` that would delete other files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def found_in(toml: str, *names: str, real: Callable[[str], str] = posixpath.normpath) -> list[str]:
-    """Return the messages for the targets called `names`, or for all targets."""
+    """Return the messages for the targets in `names`, or for all targets."""
     plan = resolve_text(toml)
     targets = [plan.targets[name] for name in names or plan.targets]
     return [problem.message for problem in deletion_problems(targets, ROOT, real)]

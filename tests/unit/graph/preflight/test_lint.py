@@ -12,7 +12,7 @@ from tests.unit.plans import read_text, text
 
 
 def warned(toml: str) -> str:
-    """Return a line for each warning of a plan: its key and code."""
+    """Return a line with the key and the code of each warning of a plan."""
     plan_files, spec = read_text(toml)
     warnings = lint_warnings(plan_files, resolve(plan_files, spec, Inputs()))
     places = [(warning.code, warning.location) for warning in warnings]

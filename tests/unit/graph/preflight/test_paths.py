@@ -24,7 +24,7 @@ HINT = "  = correct the path: it is relative to the folder of the file that cont
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
-    """Return the problems of the targets called `names`, or of all, with paths relative to `folder`."""
+    """Return the problems of the targets in `names`, or of all targets. Paths are relative to `folder`."""
     (folder / "build.toml").write_text("version = 1\n" + text(toml))
     plan_files, plan = load_plan(SourceOptions(), world(folder))
     try:
@@ -37,7 +37,7 @@ def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a Dockerfile, a file and an empty folder."""
+    """Return a folder with a Dockerfile, a file and an empty folder."""
     for name in ("Dockerfile", "file"):
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
@@ -57,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
         "contexts = { a = 'empty', b = 'docker-image://alpine', c = 'https://example.com/x.git' }",
         "secret = ['id=a,src=file', 'id=b,env=NOPE', 'id=file', 'type=env,id=d,src=nope']",
         "ssh = ['default', 'key=file']",
-        # buildx creates these paths, or they may be missing
+        # buildx creates these paths, or does not need them
         "output = ['nope']\ncache-from = ['type=local,src=nope']\ncache-to = ['type=local,dest=nope']",
     ],
 )
@@ -218,7 +218,8 @@ def test_links_are_looked_at_once_and_other_targets_not_at_all(folder: Path) -> 
 
 def test_one_walk_finds_what_all_targets_link_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chain = "".join(f'[targets.t{n}]\ncontexts = {{ base = "target:t{n - 1}" }}\n' for n in range(1, 50))
-    monkeypatch.setattr("mpbake.graph.preflight.paths.linked_platforms", None)  # one walk for each target
+    # a separate walk for each target would call this function
+    monkeypatch.setattr("mpbake.graph.preflight.paths.linked_platforms", None)
     assert "targets.t0.context: t0: there is no folder nope" in checked(
         folder, f"[targets.t0]\ncontext='nope'\n{chain}"
     )

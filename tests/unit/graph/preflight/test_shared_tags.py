@@ -22,7 +22,7 @@ def test_nobody_may_wait_for_tags_that_move_in_the_end() -> None:
     (problem,) = dependencies_on_shared_tags([resolve_text(PLAN).targets["web"]])
     assert (key_path_text(problem.key), problem.message) == (
         "targets.base.needs",
-        'base: needs "pushed", whose tags move only when all is built (publish = "together")',
+        'base: needs "pushed", but no tag moves before all targets are built (publish = "together")',
     )
     assert "contexts = { NAME" in problem.hint
 

@@ -1,4 +1,4 @@
-"""Targets as a bake file, and what such a file cannot express."""
+"""Targets as a bake file, and the attributes that a bake file cannot express."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_policies_are_exported_as_a_run_hands_them_on() -> None:
 
 
 def exported(toml: str, *names: str, only: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the bake file of the targets called `names`, or of all, for these platforms."""
+    """Return the bake file of the targets in `names`, or of all targets, for these platforms."""
     plan = resolve_text(toml)
     targets = [plan.targets[name] for name in names or plan.targets]
     definition: dict[str, Any] = json.loads(bake_text(plan, targets, parse_platforms(only)))
@@ -69,7 +69,7 @@ def lost(toml: str, *names: str) -> list[str]:
     return list(export_losses([plan.targets[name] for name in names or plan.targets]))
 
 
-# --- what is exported -------------------------------------------------------------------------------------------------
+# --- the contents of the file -----------------------------------------------------------------------------------------
 
 
 def test_a_target_with_what_it_links_to() -> None:
@@ -233,13 +233,13 @@ def test_a_group_and_a_part_of_one_name() -> None:
     with pytest.raises(UsageError) as caught:
         bake_text(plan, [plan.targets["web"]])
     assert str(caught.value) == 'a group and a target would be called "base-linux-amd64"\n  = rename one of them'
-    # a group that is not exported takes no name
+    # a name of a group that is not exported stays free
     assert "base-linux-amd64" in exported(toml, "base")["target"]
 
 
-# --- what is lost -----------------------------------------------------------------------------------------------------
+# --- attributes that are lost -----------------------------------------------------------------------------------------
 
-PARTS = "web: bake has no values for single platforms: one target and tag for each"
+PARTS = "web: bake has no values for single platforms: exported as a target and a tag for each platform"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Plans as reviewers read them.
+"""Plans as text, for reviewers.
 
-The files in `golden/` hold the output of `mpbake plan` for the plans in `plans/`. To write them anew, run
+The files in `golden/` contain the output of `mpbake plan` for the plans in `plans/`. To write them again, run
 
-    UPDATE_GOLDEN=1 pytest tests/unit/report/test_plan_text.py
+    UPDATE_GOLDEN=1 pytest tests/unit/report/plan/test_plan_text.py
 
 and read the differences in git.
 """
@@ -48,7 +48,7 @@ def test_every_golden_file_has_its_plan() -> None:
 
 
 def printed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> str:
-    """Return the plan of some targets, without the last line break. Keywords are the platforms of local nodes."""
+    """Return the plan of some targets without the last line break. Keywords are the platforms of local nodes."""
     graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
     shown = plan_text(graph, warnings)
     assert shown.endswith("\n")
@@ -167,20 +167,25 @@ def test_nodes() -> None:
         nodes.far = { endpoint = "ssh://me@far", platforms = ["linux/arm64", "linux/arm/v7"] }
         [builders.c]
         nodes.one = { endpoint = "one" }
+        [builders.k]
+        driver = "kubernetes"
+        [targets.k]
+        builder = "k"
         """
     assert printed(plan).startswith(
         text("""
-        plan: 3 targets, 3 nodes, 8 steps
+        plan: 4 targets, 4 nodes, 10 steps
 
         nodes
-          a/local  docker            the engine in use  platforms: what the node reports
-          b/far    docker-container  ssh://me@far       linux/arm64, linux/arm/v7
-          c/one    docker-container  one                platforms: what the node reports
+          a/local  docker            the engine in use   platforms: what the node reports
+          b/far    docker-container  ssh://me@far        linux/arm64, linux/arm/v7
+          c/one    docker-container  one                 platforms: what the node reports
+          k/local  kubernetes        the cluster in use  platforms: what the node reports
 
         steps
         """)
     )
-    assert printed(plan).endswith("verify     c        its platform, 1 tag, one digest")
+    assert "verify     c        its platform, 1 tag, one digest" in printed(plan)
 
 
 @pytest.mark.parametrize(
@@ -389,6 +394,6 @@ def test_checks_archives_and_tags_that_move_together() -> None:
 def test_what_is_loaded_of_one_piece() -> None:
     several = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64', 'linux/arm64']")
     single = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64']")
-    what = "load into the engine in use"
-    assert f"{what}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
-    assert f"{what}\n" in plan_text(single)
+    delivery = "load into the engine in use"
+    assert f"{delivery}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
+    assert f"{delivery}\n" in plan_text(single)

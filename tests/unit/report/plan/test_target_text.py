@@ -175,7 +175,7 @@ def test_what_looks_like_a_template_is_written_as_none(value: str, line: str) ->
     assert f"labels = {{ a = {toml_value(line)} }}\n" in shown(plan)
 
 
-# --- where values come from -------------------------------------------------------------------------------------------
+# --- sources of values ------------------------------------------------------------------------------------------------
 
 
 def with_origins(toml: str, name: str = "web", **inputs: Any) -> str:
@@ -234,11 +234,11 @@ def test_the_origin_of_what_holds_on_one_platform() -> None:
     assert '# targets.web.platform."linux/arm64".contexts.base\n' in output
 
 
-# --- it is a plan -----------------------------------------------------------------------------------------------------
+# --- the output is a plan ---------------------------------------------------------------------------------------------
 
 
 def facts(target: Target) -> dict[str, Any]:
-    """Return the fields of a target without locations; other targets by name."""
+    """Return the fields of a target without locations. Other targets are represented by their names."""
     values = {field.name: getattr(target, field.name) for field in dataclasses.fields(target)}
     for name in ("source_key", "table", "attributes", "links"):
         del values[name]
@@ -253,7 +253,7 @@ def facts(target: Target) -> dict[str, Any]:
 
 
 def again(plan: Plan) -> Plan:
-    """Resolve the plan that `mpbake show` prints."""
+    """Resolve the output of `mpbake show` as a plan."""
     builders = "".join(f"[builders.{name}]\n" for name in plan.builders if name != "default")
     return resolve_text("\n" + builders + "\n".join(map(target_text, plan.targets.values())))
 
@@ -278,7 +278,7 @@ def test_every_attribute_is_shown(attribute: str, parent: str, own: str, _inheri
     common = "\n".join([BUILDERS, OTHERS, "[targets._p]", *lines, f"{attribute} = {parent}"])
     plan = resolve_text(f"{common}\n[targets.web]\ninherits = ['_p']\n{attribute} = {own}\n")
     check(plan)
-    if attribute != "enabled" and own != "false":  # false values are not printed
+    if attribute != "enabled" and own != "false":  # `show` omits false values
         line = "[targets.web.platform." if attribute == "platform" else f"{attribute} = "
         assert f"\n{line}" in target_text(plan.targets["web"])
 
@@ -331,7 +331,7 @@ PLATFORM_LISTS = [["linux/amd64"], ["linux/amd64", "linux/arm64"], ["linux/arm",
 
 @st.composite
 def plans(draw: st.DrawFn) -> str:
-    """Return a plan of a few targets with most attributes."""
+    """Generate a plan of a few targets with most attributes."""
     tables: dict[str, Any] = {"base": {}}
     for name in draw(st.lists(NAMES.filter(lambda name: name[0] not in "_-"), max_size=2, unique=True)):
         platforms = draw(st.sampled_from(PLATFORM_LISTS))

@@ -153,7 +153,10 @@ def test_what_became_of_tags_is_there(status: StepStatus) -> None:
 
 
 def test_what_was_not_started_says_why(tmp_path: Path) -> None:
-    """The reason has the words of the reporter, and the error of the failed step, which belongs to no target."""
+    """The reason has the words of the reporter.
+
+    It contains the error of the failed step, which belongs to no target.
+    """
     graph = plan("'linux/arm64'")
     boot = next(step for step in graph.steps if isinstance(step, BootstrapNode))
     results = [StepResult(step=boot, status=StepStatus.FAILED, error=Unreachable("the secret node is gone"))]

@@ -313,7 +313,7 @@ def test_a_node_of_the_default_builders_name() -> None:
 
 
 def test_builders_whose_names_differ_in_case_only() -> None:
-    """Their nodes share names too, which is not reported as another problem."""
+    """The names of their nodes are equal as well, but mpbake does not report that as another problem."""
     assert problems_of_text("""
         [builders.CI.nodes.local]
         [builders.ci.nodes.local]

@@ -1,4 +1,4 @@
-"""Options of nodes: the values for buildx and buildkitd, and invalid options."""
+"""The options of nodes: their values for buildx and buildkitd, and invalid options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.unit.plans import ROOT, problems_of_text, resolve_text, text
 
 
 def node_of_text(toml: str) -> Node:
-    """Return the first node of builder x."""
+    """Return the first node of the builder `x`."""
     return resolve_text(toml).builders["x"].nodes[0]
 
 

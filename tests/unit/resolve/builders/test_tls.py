@@ -1,4 +1,4 @@
-"""Nodes without TLS, and where TLS is supported."""
+"""Nodes without TLS, and the drivers and endpoints that support TLS."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import pytest
 
 from tests.unit.plans import problems_of_text, resolve_text, text
 
+INSECURE = "set insecure = true: then everyone who reaches the port controls the"
+
 
 @pytest.mark.parametrize(
     ("driver", "remedy"),
     [
-        ("remote", "set tls = { ca, cert, key }, or accept the risk with insecure = true"),
-        ("docker-container", "set tls = { ca, cert, key }, or accept the risk with insecure = true"),
-        ("docker", "use a docker context with TLS or ssh://, or accept the risk with insecure = true"),
+        ("remote", f"set tls = {{ ca, cert, key }}, or {INSECURE} node"),
+        ("docker-container", f"set tls = {{ ca, cert, key }}, or {INSECURE} node"),
+        ("docker", f"use a docker context with TLS or ssh://, or {INSECURE} engine"),
     ],
 )
 def test_another_machine_needs_tls(driver: str, remedy: str) -> None:
@@ -21,8 +23,7 @@ def test_another_machine_needs_tls(driver: str, remedy: str) -> None:
         driver = "{driver}"
         nodes.far.endpoint = "tcp://10.0.0.5:1234"
         """) == text(f"""
-        build.toml:4: builders.x.nodes.far.endpoint: is on another machine without TLS: anyone who can \
-reach its port has full control of it
+        build.toml:4: builders.x.nodes.far.endpoint: is on another machine without TLS
             nodes.far.endpoint = "tcp://10.0.0.5:1234"
           = {remedy}
         """)

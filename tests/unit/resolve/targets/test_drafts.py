@@ -1,4 +1,4 @@
-"""Drafts of targets: inheritance, matrix, templates, overrides."""
+"""The drafts of targets: inheritance, matrix, templates and overrides."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def seen(target: Target, attribute: str) -> Any:
             return target.attributes.get(attribute)
 
 
-# attribute, value of the parent, value of the target, result with only the parent's value, result with both
+# attribute, value of the parent, value of the target, result with only the parent's value, result with both values
 INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("builder", '"one"', '"two"', "one", "two"),
     ("context", '"a"', '"b"', "/plan/a", "/plan/b"),
@@ -145,10 +145,10 @@ def test_how_an_attribute_is_inherited(attribute: str, parent: str, own: str, in
     child = f'{common}{attribute} = {parent}\n[targets.web]\ninherits = ["_p"]\n'
     assert seen(target_of_text(child), attribute) == inherited
     assert seen(target_of_text(f"{child}{attribute} = {own}"), attribute) == merged
-    # a value of the target alone gives the same result as a value of a parent alone
+    # a value that only the target has gives the same result as a value that only a parent has
     alone = f"{common}[targets.web]\ninherits = ['_p']\n{attribute} = {parent}"
     assert seen(target_of_text(alone), attribute) == inherited
-    # and defaults have the lowest rank (`needs` in the defaults would make a target need itself)
+    # defaults have the lowest rank (`needs` in the defaults would make a target need itself)
     if attribute == "needs":
         return
     general = f"{common}[defaults.target]\n{attribute} = {parent}\n[targets.web]\ninherits = ['_p']\n"
@@ -386,12 +386,12 @@ def test_what_a_template_becomes_does_not_come_to_stand_after_what_follows_it() 
         ('["id=1,env=A"]', '["id={{ v }},env=B"]', ["id=1,env=B"]),
         ('["id=1,env={{ v }}"]', '["ID=1,env=B{{ v }}"]', ["ID=1,env=B1"]),
         ('["id={{ v }},env=A"]', '["id={{ v + 1 }},env=B"]', ["id=1,env=A", "id=2,env=B"]),
-        # an identity without a template is known before rendering and keeps its position
+        # an identity without a template is known before rendering, and keeps its position
         ('["id=2,env=A", "id=1,env={{ v }}"]', '["id=2,env=B"]', ["id=2,env=B", "id=1,env=1"]),
-        # text inside a template is not a field
+        # text inside a template is no field
         ('["id=2,env=A"]', """["id=1,env={{ ',id=2,' | length }}"]""", ["id=2,env=A", "id=1,env=6"]),
         ("['\"id={{ v }}\"']", "['\"id={{ v }}\"']", ['"id=1"']),
-        # quotes that close only after rendering
+        # quotes that are closed only after rendering
         (
             """['''"{{ 'id=1,env=A"' }}''']""",
             """['''"{{ 'id=1,env=B"' }}''']""",
@@ -923,7 +923,10 @@ def test_a_number_is_text_as_it_was_written() -> None:
 
 
 def variants(toml: str, **inputs: Any) -> dict[str, Any]:
-    """Return the attributes of each platform of `web` without its context; nothing if the platforms do not differ."""
+    """Return the attributes of each platform of `web`, without its context.
+
+    Return nothing if the platforms do not differ.
+    """
     by_platform = target_of_text(toml, **inputs).variants
     return {
         str(platform): {name: value for name, value in variant.attributes.items() if name != "context"}
@@ -991,11 +994,11 @@ def test_a_table_for_a_platform_that_is_not_built_changes_nothing() -> None:
         """
     assert variants(plan) == {}
     assert target_of_text(plan).attributes["args"] == {"A": "1"}
-    # unless the command line requests the platform
+    # unless the command line requests this platform
     target = target_of_text(plan, platforms=parse_platforms(["linux/arm64"]))
     assert target.on(parse_platforms(["linux/arm64"])).attributes["args"] == {"A": "2"}
     assert list(map(str, target.platforms)) == ["linux/amd64", "linux/386"]
-    # the values of other platforms are not checked
+    # mpbake does not check the values of other platforms
     assert [list(map(str, platforms)) for _, platforms in target.split_by_variant(())] == [["linux/amd64", "linux/386"]]
 
 
@@ -1077,7 +1080,7 @@ def test_rows_of_a_matrix_differ_each_for_itself() -> None:
 
 
 def test_an_item_that_comes_out_empty_moves_no_other(tmp_path: Path) -> None:
-    """A path is relative to the folder of the file that contains it."""
+    """A path is relative to the folder of the file that contains it. An empty item must not shift these folders."""
     plan = resolve_files(
         tmp_path,
         {

@@ -1,4 +1,4 @@
-"""The key of each own and inherited value of a target."""
+"""The keys of the own and inherited values of a target."""
 
 from __future__ import annotations
 
@@ -327,7 +327,7 @@ def test_what_is_set_as_the_plan_has_it_already_is_there_once() -> None:
     assert web.outputs == ("type=local,dest=/plan/out",)
 
 
-# --- differences of single platforms ----------------------------------------------------------------------------------
+# --- platforms that differ --------------------------------------------------------------------------------------------
 
 PLATFORMS = """
     [defaults.target.platform."linux/386"]

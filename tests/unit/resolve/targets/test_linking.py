@@ -1,4 +1,4 @@
-"""References of targets to builders and to other targets, and their paths."""
+"""The references of targets to builders and to other targets, and the paths of targets."""
 
 from __future__ import annotations
 
@@ -482,7 +482,7 @@ def test_each_platform_may_link_to_a_target_of_its_own() -> None:
     links = {str(platform): dict(variant.links) for platform, variant in web.variants.items()}
     assert links == {"linux/amd64": {"tools": tools, "base": intel}, "linux/arm64": {"base": arm}}
     assert web.every_link == (tools, intel, arm)
-    # the files are the same on both
+    # both platforms have the same files
     assert {str(variant.attributes["contexts"]) for variant in web.variants.values()} == {"{'files': '/plan/files'}"}
 
 

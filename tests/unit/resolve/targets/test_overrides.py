@@ -1,4 +1,4 @@
-"""Values of `--set`: parsing, matching of targets, precedence."""
+"""Values of `--set`: their parsing, the targets that they match, and their precedence."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def setting(written: str) -> SetOverride:
 @pytest.mark.parametrize(
     ("written", "attribute", "value"),
     [
-        # text is taken literally
+        # a text is taken literally
         ("web.context=a b", "context", "a b"),
         ("web.context=", "context", ""),
         ("web.dockerfile-inline=FROM x\nRUN y=1", "dockerfile-inline", "FROM x\nRUN y=1"),
         ("web.timeout=30m", "timeout", "30m"),
         ('web.target="quoted"', "target", '"quoted"'),
         ("web.context={{ folder }}", "context", "{{ folder }}"),
-        # a flag or a number is TOML; an invalid one is reported with the other problems of the plan
+        # a flag or a number is TOML. An invalid one is reported with the other problems of the plan
         ("web.push=true", "push", True),
         ("web.push=yes", "push", "yes"),
         ("web.push={{ release }}", "push", "{{ release }}"),
@@ -47,7 +47,7 @@ def setting(written: str) -> SetOverride:
         ("web.cache-to=type=local,dest=x", "cache-to", ["type=local,dest=x"]),
         ("web.tags={{ tag }}", "tags", ["{{ tag }}"]),
         ("web.checks=[{ run = ['php', '-v'] }]", "checks", [{"run": ["php", "-v"]}]),
-        # a table is TOML, or a single value, which is text
+        # a table is TOML, or a single value, which is a text
         ("web.args={ A = 1, B = 'x' }", "args", {"A": 1, "B": "x"}),
         ("web.args={}", "args", {}),
         ("web.args.A=1", "args", {"A": "1"}),
@@ -115,7 +115,7 @@ PLATFORM = (
         ("web.=1", f" is not GLOB.KEY=VALUE{FORM}"),
         ("web.pussh=true", ' unknown key "pussh"\n  = did you mean "push"?'),
         ("web.x\x1by=1", ' unknown key "x\\x1by"'),
-        # the attributes that define the rows of a matrix cannot be set
+        # `--set` cannot set the attributes that define the rows of a matrix
         *(
             (
                 f"web.{name}=x",
@@ -218,10 +218,10 @@ def args_of(*settings: str) -> dict[str, str]:
         (["web.args={ C = 9 }"], {"web": "C=9"}),
         (["web.args+={ B = 9, C = 9 }"], {"web": "A=1 B=9 C=9"}),
         (["web.args={}", "web.args.C=9"], {"web": "C=9"}),
-        # the later of two wins
+        # the later of two values wins
         (["web.args.A=8", "web.args.A=9"], {"web": "A=9 B=2"}),
         (["web.args.A=8", "web.args={ C = 9 }"], {"web": "C=9"}),
-        # a table inherits an override of its parent, and its own values win over it
+        # a table inherits an override of its parent, but its own values win over this override
         (["base.args.A=9", "base.args.B=9"], {"base": "A=9 B=9", "web": "A=9 B=2"}),
         (
             ["_image.args.A=9"],
@@ -231,13 +231,13 @@ def args_of(*settings: str) -> dict[str, str]:
             ["*.args.B=9"],
             {"base": "A=1 B=9", "web": "A=1 B=9", "php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"},
         ),
-        # a row is matched by its own name, a matrix by the name of its table
+        # the name of a row matches the row, and the name of a table matches the whole matrix
         (["php-1.args.B=9"], {"php-1": "A=1 B=9 V=1"}),
         (["php-*.args.B=9"], {"php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"}),
         (["php.args.B=9"], {"php-1": "A=1 B=9 V=1", "php-2": "A=1 B=9 V=2"}),
         (["php-2.args.V={{ v }}{{ v }}"], {"php-2": "A=1 B=1 V=22"}),
         (["php.args.B=8", "php-2.args.B=9"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=9 V=2"}),
-        # an override of a row does not win over a later one of the whole table
+        # an override of a row does not win over a later override of the whole table
         (["php-2.args.B=9", "php.args.B=8"], {"php-1": "A=1 B=8 V=1", "php-2": "A=1 B=8 V=2"}),
         (
             ["php-*.args.B=9", "*.args.B=8"],
@@ -264,7 +264,7 @@ def test_whom_a_setting_reaches(settings: list[str], args: dict[str, str]) -> No
         (['web.no-cache-filter+=["x", "y"]'], ["image", "web", "x", "y"]),
         (["base.no-cache-filter=x"], ["x", "web"]),
         (["base.no-cache-filter+=x"], ["image", "x", "web"]),
-        # an inherited addition is not added twice
+        # a value that is added by inheritance is not added twice
         (["*.no-cache-filter+=x"], ["image", "x", "web"]),
     ],
 )
@@ -408,7 +408,7 @@ TWO = """
         ([], {"args": {"A": "1", "B": "1"}}, {"args": {"A": "2", "B": "1"}, "target": "arm"}),
         (["web.platform.linux/arm64.args.B=9"], {"args": {"A": "1", "B": "1"}}, {"args": {"A": "2", "B": "9"}}),
         (["web.platform.linux/amd64.target=x"], {"target": "x"}, {"target": "arm"}),
-        # an override of all platforms applies to each of them
+        # an override for all platforms applies to each of them
         (["web.args.A=9"], {"args": {"A": "9", "B": "1"}}, {"args": {"A": "9", "B": "1"}}),
         (["web.args={ C = 9 }"], {"args": {"C": "9"}}, {"args": {"C": "9"}}),
         (["web.target=x"], {"target": "x"}, {"target": "x"}),
@@ -428,7 +428,7 @@ TWO = """
             {"cache-to": ["type=inline"]},
             {"cache-to": ["type=inline", "type=gha"]},
         ),
-        # a template may name the platform
+        # a template may contain the name of the platform
         (["web.args.A={{ platform.arch }}"], {"args": {"A": "amd64", "B": "1"}}, {"args": {"A": "arm64", "B": "1"}}),
     ],
 )
@@ -465,7 +465,7 @@ def test_a_row_alone_may_be_made_to_differ() -> None:
 
 @pytest.mark.parametrize(("attribute", "parent", "own", "_inherited", "_merged"), INHERITED)
 def test_every_attribute_can_be_set(attribute: str, parent: str, own: str, _inherited: Any, _merged: Any) -> None:
-    """An override gives the same result as a value that only the target states."""
+    """An override gives the same result as a value that only the target has."""
     if attribute in {"platform", "enabled"}:
         return
     around = "\n[builders.one]\n[builders.two]\n[targets.other]\n[targets.another]\n[targets.web]\n"
@@ -555,7 +555,7 @@ def test_whatever_is_set_is_understood_or_explained(written: list[str]) -> None:
 
 
 def outcome(written: list[str]) -> str:
-    """Return the targets of the plan with the override, or its problems; no other error may be raised."""
+    """Return the targets of the plan with the override, or the problems. No other error may be raised."""
     try:
         return " ".join(resolve_text(PLAN, settings=written).targets) or "nothing"
     except (PlanError, UsageError) as error:
@@ -579,7 +579,7 @@ def test_a_setting_for_a_platform_reaches_a_target_that_is_built_for_it(name: st
         f"--set {name}.platform.linux/ppc64el.args.A=1: no matching target is built for linux/ppc64el\n"
         '  = did you mean "linux/ppc64le"?'
     )
-    # a name that exists elsewhere in the plan is not a typo
+    # a name that exists elsewhere in the plan is no typing error
     assert problems_of_text(OF_PLATFORMS, settings=[good.replace("ppc64le", "ppc64")]) == (
         f"--set {name}.platform.linux/ppc64.args.A=1: no matching target is built for linux/ppc64\n"
         "  = known platforms: linux/amd64, linux/ppc64le"

@@ -1,4 +1,4 @@
-"""Local paths are relative to the folder of the file that contains them."""
+"""Local paths. They are relative to the folder of the file that contains them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAIN = """
 
 
 def located(folder: Path, target: Target) -> dict[str, Any]:
-    """Return the values of a target that contain paths, with `@` for the folder."""
+    """Return the values of a target that contain paths. `@` stands for the folder."""
     values = {**target.attributes, "output": list(target.outputs)}
 
     def short(value: Any) -> Any:
@@ -103,14 +103,14 @@ def located(folder: Path, target: Target) -> dict[str, Any]:
                 ["type=local,dest=@/b"],
             ),
         ),
-        # the path is relative to the context
+        # this path is relative to the context
         ("dockerfile", "'a'", "'b'", ("a", "b", "b")),
     ],
 )
 def test_the_folder_of_the_file_that_states_a_path(
     tmp_path: Path, attribute: str, included: str, main: str, outcome: tuple[Any, Any, Any]
 ) -> None:
-    """The results if only the included file states the value, only the main file, and both."""
+    """The results if only the included file has the value, if only the main file has it, and if both have it."""
 
     def resolved(in_included: str, in_main: str) -> Any:
         image = "\n[targets._image]\n" + (f"{attribute} = {in_included}\n" if in_included else "")

@@ -1,4 +1,4 @@
-"""Filters for versions, names and times."""
+"""The filters for versions, names and times."""
 
 from __future__ import annotations
 
@@ -254,7 +254,7 @@ def test_the_time_of_the_environment() -> None:
     )
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------
+# --- all filters ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("function", [semver, sha256, slug, timestamp])

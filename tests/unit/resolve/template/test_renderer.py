@@ -1,4 +1,4 @@
-"""Rendering of templates: values, errors, names, Git facts, documented examples."""
+"""The rendering of templates: values, errors, names, facts of git, and documented examples."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("template", "value"),
     [
-        # no template at all
+        # a text without a template
         ("plain", "plain"),
         ("", ""),
         ("}} {", "}} {"),
         ("${TAG} $tag %{tag}", "${TAG} $tag %{tag}"),
-        # a text that contains expressions renders to text
+        # a text that contains expressions renders to a text
         ("v{{ tag }}", "v1.2"),
         ("{{ n }}{{ n }}", "55"),
         ("{{ n }} ", "5 "),
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
         ("{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m(1) }}{{ m(2) }}", "<1><2>"),
         ("{% set x %}{{ n }}{{ tag }}{% endset %}{{ x ~ x }}", "51.251.2"),
         ("<{{ '<&>' }}>", "<<&>>"),
-        # a lone expression keeps its type
+        # a single expression without other text keeps its type
         ("{{ tag }}", "1.2"),
         ("{{ version }}", "8.10"),
         ("{{ '8.10' }}", "8.10"),
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         # the result is not rendered again
         ("{{ braces }}", "{{ tag }}"),
         ("x{{ braces }}", "x{{ tag }}"),
-        # a sign next to the braces is white space control, any other sign belongs to the expression
+        # a sign next to the braces controls white space, and any other sign belongs to the expression
         ("{{- n -}}", 5),
         ("{{-n}}", 5),
         ("{{ n -}}", 5),
@@ -136,7 +136,7 @@ def test_rendering(template: str, value: object) -> None:
         ("{{ tag.uper() }}", "'str object' has no attribute 'uper'"),
         (
             "{{ ['off' if not debug] }}",
-            "the template cannot be rendered: an if without else has no value here: add one",
+            "the template cannot be rendered: an `if` without `else` has no value here: add `else`",
         ),
         (
             "{{ [platforms | map('upper')] }}",
@@ -216,7 +216,7 @@ def test_one_renderer_serves_many_scopes() -> None:
         renderer.render("{{ n }}", {})
 
 
-# --- bare names, compiled without Jinja -------------------------------------------------------------------------------
+# --- bare names, which mpbake compiles without Jinja ------------------------------------------------------------------
 
 NAMES = (
     *("tag", "n", "_x", "nope", "range", "é", "context", "environment", "import", "__debug__"),
@@ -244,7 +244,7 @@ def test_bare_names_are_filled_in_as_jinja_does(template: str, scope: dict[str, 
 
 
 def outcome(template: str, scope: dict[str, Any]) -> tuple[str, object]:
-    """Return the result of a template and its type, or the error."""
+    """Return the result of a template with its type, or the error."""
     try:
         value = Renderer().render(template, scope)
     except TemplateProblem as problem:
@@ -363,7 +363,7 @@ def test_what_is_to_blame(template: str, code: Code, culprit: str) -> None:
 
 
 class Asked:
-    """A fake git that records the requested facts and fails for tags."""
+    """A fake git that records the requested facts, and that cannot find tags."""
 
     def __init__(self) -> None:
         self.asked: list[GitFact] = []
@@ -480,7 +480,7 @@ def test_the_documentation_shows_all_that_mpbake_adds() -> None:
 
 def test_the_documentation_lists_filters_that_there_are() -> None:
     known = Renderer()._environment.filters
-    _, _, section = PAGE.partition("## What comes with Jinja")
+    _, _, section = PAGE.partition("## Filters of Jinja")
     use, taken = section.split("mpbake removes")
     listed = re.findall("`([a-z]+)`", use.partition("[Jinja's own list]")[0])
     assert len(listed) > 10

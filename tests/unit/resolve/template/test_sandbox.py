@@ -1,4 +1,4 @@
-"""Limits of the sandbox: no access to Python, and bounded time and memory."""
+"""The limits of the sandbox: no access to Python, and bounded time and memory."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ BOMBS = [
     "{% set x = [1] * 9999 %}{% set y = [1] * 9999 %}{% for i in range(99999) %}{% if x == y %}{% endif %}{% endfor %}",
     doubled("[1]", "[x, x]", "") + doubled("[1]", "[x, x]", "").replace("x", "y") + "{{ x40 == y40 }}",
     "{% for i in range(99999) %}{% set x = {1: 1}.keys() - range(99999) %}{% endfor %}",
-    # quadratic time in the length of a text
+    # time that grows quadratically with the length of a text
     "{{ ('a' * 1000000) | wordwrap(1) }}",
     "{{ ('-' * 1000000) | wordwrap(80) }}",
     "{{ ('<>' * 500000) | striptags }}",

@@ -18,7 +18,7 @@ OTHER = replace(PIECE, target=replace(TARGET, name="other"))
 
 
 def test_a_piece_that_is_queued_again_waits_once() -> None:
-    """Its old entry in the queue does not count as another piece."""
+    """The old entry of the piece in the queue does not count as another piece."""
     queue = PieceQueue()
     queue.push(QueuedPiece(-3.0, 0, PIECE, 3.0))
     taken = queue.first_preferring(ScheduledNode(declared=A, order=0))
@@ -63,7 +63,7 @@ def test_a_pool_is_usable_while_one_of_its_nodes_is() -> None:
 
 
 def test_a_node_whose_slots_are_taken_by_parked_pieces_is_full() -> None:
-    """Its load does not change when a parked piece starts, and its slots must not be exceeded."""
+    """The load of the node does not change when a parked piece starts. Its slots must not be exceeded."""
     node = ScheduledNode(declared=A, order=0, slots=2, status=NodeStatus.UP, running={PIECE: 1.0}, parked=[OTHER])
     pool = Pool({"x/a": node})
     assert pool.least_loaded() is node

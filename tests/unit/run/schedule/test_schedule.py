@@ -1,4 +1,4 @@
-"""When and where the schedule starts steps."""
+"""The schedule: when it starts steps, and on which nodes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CHAIN = """
 
 
 class Schedule(Real):
-    """A schedule that returns single steps; `calls` holds the calls of several steps that it started last."""
+    """A schedule that returns single steps. `calls` holds the calls with several steps that it started last."""
 
     calls: list[list[str]]
 
@@ -54,7 +54,10 @@ class Schedule(Real):
 
 
 class Run:
-    """A schedule whose running steps tests name by the start of their keys; bootstraps succeed by themselves."""
+    """A schedule with its running steps.
+
+    Tests name a step by the start of its key. Bootstraps succeed by themselves.
+    """
 
     def __init__(self, toml: str, *names: str, seconds: dict[str, list[float]] | None = None, **slots: int) -> None:
         self.graph = graph = graph_of_text(toml, *names)
@@ -65,7 +68,10 @@ class Run:
         self.dead: set[str] = set()
 
     def start(self) -> list[str]:
-        """Return the steps that start now, as `web on a`, without bootstraps; these succeed, except on `dead` nodes."""
+        """Return the steps that start now, such as `web on a`, without bootstraps.
+
+        Bootstraps fail on `dead` nodes only.
+        """
         started: list[Step] = []
         while new := self.schedule.start(self.now):
             started += new
@@ -80,7 +86,7 @@ class Run:
         return next(step for step in self.schedule.running if shown(step).startswith(name))
 
     def end(self, name: str, status: StepStatus = DONE, *, uploaded: bool = False) -> list[str]:
-        """End a step, and return the steps that start then."""
+        """End a step, and return the steps that start after it."""
         self.schedule.finish(self.step(name), status, outcome_of(uploaded=uploaded))
         return self.start()
 
@@ -199,7 +205,7 @@ CROWD = """
 
 
 def crowd(slots: dict[str, int] | None = None, toml: str = CROWD) -> Schedule:
-    """Return a schedule with six ready pieces on one node and two on the other."""
+    """Return a schedule with six ready pieces on one node and two ready pieces on another."""
     schedule = Schedule(graph_of_text(toml), slots)
     for step in schedule.start():
         schedule.finish(step, DONE, Outcome(slots=3))
@@ -354,7 +360,7 @@ def test_without_a_record_nothing_is_worth_waiting_for() -> None:
 
 
 def test_the_nodes_of_what_waits_are_made_ready_at_the_same_time() -> None:
-    """They all prefer the first node, and it is unknown how long that will be busy."""
+    """All pieces prefer the first node, and it is unknown how long this node will be busy."""
     boots = Schedule(graph_of_text(POOL, "pie1", "pie2", "pie3")).start()
     assert keys(boots) == ["bootstrap x/a", "bootstrap x/b", "bootstrap x/c"]
 
@@ -543,9 +549,9 @@ MIXED = """
 def mixed(
     known: float | None, toml: str = MIXED, *, reports: str = "linux/amd64 linux/arm64", number: int = 10
 ) -> list[str]:
-    """Return what a run starts when both nodes are up and the Intel node is free again.
+    """Return the steps that a run starts when both nodes are up and the Intel node is free again.
 
-    The run has `number` pieces, each of which took `known` seconds before.
+    The run has `number` pieces, which took `known` seconds each in an earlier run.
     """
     toml = toml.replace("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]", str(list(range(1, number + 1))))
     seconds = {f"w{n}": {"linux/arm64": [known] * 2} for n in range(1, number + 1)} if known else {}
@@ -565,7 +571,7 @@ def dead(
     retries: int = 0,
     reports: str = "linux/amd64 linux/arm64",
 ) -> Run:
-    """Return a run whose ARM node is unreachable at first, and whose Intel node reports its platforms if probed."""
+    """Return a run whose ARM node is unreachable at first. Its Intel node reports its platforms if it was probed."""
     toml = toml.replace('builder = "x"', f'builder = "x"\n    retries = {retries}')
     seconds = {name: {"linux/arm64": [known] * 2} for name in names} if known else {}
     run = Run(toml, *names)
@@ -668,7 +674,7 @@ UPON = f"""{MIXED}
     name = "u{{{{ n }}}}"
     contexts = {{ base = "target:stem" }}
     """
-"""Two targets upon a common base."""
+"""Two targets that link to the same base."""
 
 
 def test_a_node_stands_in_only_where_it_can_build_the_base_too() -> None:
@@ -731,7 +737,7 @@ MANY = """
 
 
 def calls_of(seconds: dict[str, list[float]], toml: str = MANY) -> list[list[str]]:
-    """Return the calls of several pieces that a run starts first."""
+    """Return the calls with several pieces that a run starts first."""
     run = Run(toml, seconds=seconds, a=2)
     (bootstrap,) = run.schedule.start()
     run.schedule.finish(bootstrap, DONE)
@@ -774,7 +780,7 @@ def test_pieces_with_other_deadlines_or_platforms_stay_apart() -> None:
 
 
 SHARING = BASE.replace("slots = 1", "")
-"""Nodes whose slots the plan does not give: short pieces share a call there."""
+"""Nodes without slots in the plan. On such nodes, short pieces share a call."""
 
 
 def test_a_piece_whose_base_is_not_built_yet_joins_no_call() -> None:
@@ -817,7 +823,7 @@ class Unlimited(Run):
     """A run whose nodes have no slots."""
 
     def calls(self) -> list[list[str]]:
-        """Return the names of the pieces of each call that starts when the nodes are up."""
+        """Return the names of the pieces in each call that starts when the nodes are up."""
         for step in self.schedule.start(self.now):
             if isinstance(step, BootstrapNode):
                 self.schedule.finish(step, DONE)
@@ -828,7 +834,7 @@ class Unlimited(Run):
 def calls_without_slots(
     toml: str = MANY, *names: str, seconds: Mapping[str, float] = MappingProxyType({})
 ) -> list[list[str]]:
-    """Return the first calls on a node without slots. `seconds` are the last durations of pieces."""
+    """Return the first calls on a node without slots. `seconds` are the last durations of the pieces."""
     return Unlimited(toml, *names, seconds={name: [duration] for name, duration in seconds.items()}).calls()
 
 
@@ -1196,7 +1202,7 @@ def test_when_no_equal_node_is_left_all_that_needs_one_is_given_up() -> None:
 
 
 def test_a_piece_that_notices_late_that_its_node_was_lost_does_not_lose_it_again() -> None:
-    """A piece may report the loss long after another one did, while the node is already starting again."""
+    """The piece reports the loss long after another piece did, while the node is already starting again."""
     plan = POOL.replace("nodes.b", "#").replace("nodes.c", "#").replace("[targets._t]", "[targets._t]\n    retries = 3")
     run = Run(plan, "pie1", "pie2", "pie3", "pie4", a=4)
     run.start()
@@ -1334,7 +1340,7 @@ ALONE = CHECKED.replace("nodes.b", "#").replace("nodes.c", "#")
 
 
 def checking(plan: str = CHECKED, *, uploaded: bool = True, retries: int = 0) -> Run:
-    """Return a run whose only piece has been built on node a, and is being checked there."""
+    """Return a run whose only piece was built on node a and is being checked there."""
     run = Run(plan.replace("RETRIES", str(retries)), "pie1")
     assert run.start() == ["pie1 on a"]
     assert run.end("pie1", uploaded=uploaded) == ["check pie1 on a"]
@@ -1570,7 +1576,7 @@ LAST = """
 
 @pytest.mark.parametrize("required", [True, False])
 def test_what_still_runs_on_a_node_that_is_given_up_is_not_tried_again(*, required: bool) -> None:
-    """However it ends, nothing would start it again."""
+    """The remaining steps are not retried, even if they fail, since nothing would start them again."""
     for disturbed in (True, False):
         run = Run(LAST + ("required = true\n" if required else ""), "p", "q", a=2)
         assert run.start() == ["p on a", "q on a"]
@@ -1657,7 +1663,7 @@ def _busy(schedule: Schedule, node: str) -> int:
 def _may_begin_after(
     before: Step, step: Step, begun: list[Step], schedule: Schedule, ended: Mapping[Step, StepStatus]
 ) -> bool:
-    """Whether `step` may begin: `before` is done, or `step` links to it and both have `begun` together."""
+    """Return whether `step` may begin: `before` is done, or `step` links to it and both have `begun` together."""
     if step_is_shared(before) or ended.get(schedule.origin(before)) is DONE:
         return True
     linked = isinstance(step, BuildPiece) and isinstance(before, BuildPiece) and before.target in step.target.every_link
@@ -1665,19 +1671,19 @@ def _may_begin_after(
 
 
 def _is_possible(schedule: Schedule, step: BuildPiece) -> bool:
-    """Whether a piece was started on one of its nodes, or on a spare node that reports that it can emulate it."""
+    """Return whether the piece was started on one of its nodes, or on a spare node that can emulate its platforms."""
     origin = schedule.origin(step)
     assert isinstance(origin, BuildPiece)
     return step.node in origin.nodes or (step.node in origin.spare and _says(schedule, step.node, origin))
 
 
 def _was_ready(graph: BuildGraph, step: Step, ended: Mapping[Step, StepStatus]) -> bool:
-    """Whether all dependencies of a step are done."""
+    """Return whether all dependencies of a step are done."""
     return all(ended.get(other) is DONE for other in graph.before[step] if not step_is_shared(other))
 
 
 def _is_impossible(schedule: Schedule, piece: Step) -> bool:
-    """Whether a piece has lost a required node, or all remaining nodes report that they cannot build it."""
+    """Return whether a piece has lost a required node, or all remaining nodes report that they cannot build it."""
     if not isinstance(piece, BuildPiece):
         return True
     gone = {node for node in (*piece.nodes, *piece.spare) if schedule._fleet.node(node).status is NodeStatus.FAILED}
@@ -1687,7 +1693,7 @@ def _is_impossible(schedule: Schedule, piece: Step) -> bool:
 
 
 def _says(schedule: Schedule, node: Node, piece: BuildPiece) -> bool:
-    """Whether a node reports that it builds a piece, or has not been probed."""
+    """Return whether a node reports that it builds a piece, or has not been probed."""
     reported = schedule._fleet.node(node).platforms
     return reported is None or all(placed.platform in reported for placed in piece.platforms)
 
@@ -1697,6 +1703,6 @@ def step_is_shared(step: Step) -> bool:
 
 
 def new(steps: tuple[Step, ...], ended: dict[Step, StepStatus], schedule: Schedule) -> tuple[Step, ...]:
-    """Return skipped `steps`, of which none may run or have run."""
+    """Return the skipped `steps`. Assert that none of them is running or has ended."""
     assert not set(steps) & (set(ended) | set(map(schedule.origin, schedule.running)))
     return steps

@@ -1,4 +1,4 @@
-"""A small version of benchmarks/simulate.py: runs are near the lower bound, and no piece is lost."""
+"""A small version of benchmarks/simulate.py: runs are close to the lower bound, and every piece is built."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_no_run_is_held_off_while_one_works(tmp_path: Path) -> None:
 
 
 def test_no_run_starts_while_it_is_held_off(tmp_path: Path) -> None:
-    """This holds for a plan without earlier runs, and if the lock names the process of an earlier run."""
+    """This also holds for a plan without earlier runs, and if the lock names the process of an earlier run."""
     for _ in range(2):
         with block_runs(tmp_path), block_runs(tmp_path):
             with pytest.raises(LockHeld) as caught, open_state(tmp_path, NOON):
@@ -139,7 +139,7 @@ def test_the_lock_of_a_run_that_died_is_free(tmp_path: Path) -> None:
         assert (tmp_path / ".mpbake/lock").read_text() == f"{os.getpid()}\n"
 
 
-# --- a folder that came with the checkout -----------------------------------------------------------------------------
+# --- a folder that is part of the checkout ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [".mpbake", ".mpbake/nodes", ".mpbake/runs"])

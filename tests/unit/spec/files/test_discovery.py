@@ -1,4 +1,4 @@
-"""Finding the plan of a folder."""
+"""The discovery of the plan in a folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans of several files: the merged values, the file that contains a value, and problems of single files."""
+"""Plans of several files: the merged values, the file of each value, and the problems of single files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COMMON = """
     ("before", "after", "together"),
     [
         ("[targets.a]", "[targets.b]", {"targets": {"a": {}, "b": {}}}),
-        # the later value wins; a list is one value
+        # the later value wins, and a list is one value
         ("[targets.a]\nx = 1\ny = 1", "[targets.a]\ny = 2", {"targets": {"a": {"x": 1, "y": 2}}}),
         ("[targets.a]\ntags = ['x', 'y']", "[targets.a]\ntags = ['z']", {"targets": {"a": {"tags": ["z"]}}}),
         ("targets.a.args = { A = 1, B = 1 }", "targets.a.args.B = 2", {"targets": {"a": {"args": {"A": 1, "B": 2}}}}),
@@ -43,7 +43,7 @@ COMMON = """
         ("targets.a.args = '{{ args }}'", "targets.a.args.B = 2", {"targets": {"a": {"args": {"B": 2}}}}),
         ("targets.a.args.B = 2", "targets.a.args = '{{ args }}'", {"targets": {"a": {"args": "{{ args }}"}}}),
         ("targets = 1", "[targets.a]", {"targets": {"a": {}}}),
-        # short forms are merged as tables
+        # short forms are merged like tables
         (
             "[variables]\nv = { default = 'x', env = 'V' }",
             "[variables]\nv = 'y'",
@@ -85,13 +85,13 @@ def source(name: str, toml: str) -> PlanFile:
     ("files", "named", "order"),
     [
         ({"build.toml": []}, [], ["build.toml"]),
-        # included files come first, in order, then the file that includes them
+        # included files come first, in their order, before the file that includes them
         ({"build.toml": ["a", "b"], "a": [], "b": []}, [], ["a", "b", "build.toml"]),
         ({"build.toml": ["a"], "a": ["b"], "b": []}, [], ["b", "a", "build.toml"]),
         # each file counts once, at its first include
         ({"build.toml": ["a", "b"], "a": ["c"], "b": ["c"], "c": []}, [], ["c", "a", "b", "build.toml"]),
         ({"build.toml": ["a", "a", "./a", "x/../a"], "a": []}, [], ["a", "build.toml"]),
-        # -f files keep their order
+        # the files of -f keep their order
         ({"one": [], "two": []}, ["two", "one"], ["two", "one"]),
         ({"one": ["a"], "two": ["a"], "a": []}, ["one", "two"], ["a", "one", "two"]),
         ({"one": [], "two": ["one"]}, ["one", "two"], ["one", "two"]),
@@ -133,7 +133,7 @@ def test_the_folder_of_a_plan_is_that_of_the_first_file(tmp_path: Path) -> None:
     assert (plan_files.path, plan_files.root) == (tmp_path / "a/one.toml", tmp_path / "a")
 
 
-# --- the file that contains a value -----------------------------------------------------------------------------------
+# --- the file of a value ----------------------------------------------------------------------------------------------
 
 MAIN = """
     include = ["sub/one.toml"]
@@ -174,7 +174,7 @@ ONE = """
         (("targets", "web", "args", "C"), "build.toml:9"),
         (("targets", "web", "args"), "build.toml:9"),
         (("targets", "web", "tags", 0), "build.toml:8"),
-        # a replaced list has no entries left
+        # a list that was replaced has no entries left
         (("targets", "web", "tags", 1), "build.toml:8"),
         (("targets", "web", "contexts", "c"), "build.toml:10"),
         (("targets", "web", "platform", "linux/arm64", "target"), "build.toml:12"),
@@ -219,7 +219,7 @@ def test_a_line_is_gone_through_once_however_many_problems_it_has(tmp_path: Path
         (("targets", "nope", "dockerfile"), ()),
         (("targets", "web", "args", "B"), ("targets", "web", "args", "B")),
         (("targets", "web", "tags", 0), ("targets", "web", "tags", 0)),
-        # entries of a template have the location of the template
+        # an entry of a template has the location of the template
         (("targets", "web", "contexts", "c"), ("targets", "web", "contexts")),
         (("targets", "web", "contexts", 0), ("targets", "web", "contexts")),
         (("defaults", "target", "context"), ()),

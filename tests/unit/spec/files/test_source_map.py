@@ -1,4 +1,4 @@
-"""The spans of keys and values: in literal documents, compared with tomli, and in generated documents."""
+"""The spans of keys and values in written and generated documents, compared with tomli's values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lines_of(document: str) -> dict[KeyPath, int]:
 
 
 def shown(toml: str) -> dict[str, int]:
-    """Return the lines of a literal document by dotted key."""
+    """Return the lines of a document, by dotted key."""
     return {"/".join(str(part) for part in key): line for key, line in lines_of(text(toml)).items()}
 
 
@@ -324,7 +324,7 @@ WEB = ("targets", "web")
 
 
 def marked(key: KeyPath, culprit: str = "", *, of_key: bool = False) -> tuple[int, str]:
-    """Return the line with the marked part of it."""
+    """Return the line with its marked part."""
     spot = SourceMap(DOCUMENT).find(key, culprit, of_key=of_key)
     assert spot is not None
     assert spot.excerpt == DOCUMENT.split("\n")[spot.line - 1]
@@ -406,7 +406,7 @@ def test_columns_count_with_windows_line_ends() -> None:
 
 
 def keys_of(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
-    """Yield every key path of a document as tomli reads it."""
+    """Yield the path of every key in a document, as tomli reads it."""
     if path:
         yield path
     if isinstance(value, dict):
@@ -418,7 +418,7 @@ def keys_of(value: Any, path: KeyPath = ()) -> Iterable[KeyPath]:
 
 
 def _basic(value: str) -> str:
-    """A string in double quotes."""
+    """Return a text in double quotes."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + re.sub("[\x00-\x1f\x7f]", lambda control: f"\\u{ord(control.group()):04x}", escaped) + '"'
 
@@ -438,7 +438,7 @@ BLANKS = st.sampled_from(["", "", "", "\n", "# a = 1 [\n", "\n\n", "  # ]]\n\t\n
 
 
 class Writer:
-    """Writes a random document, and records the line and the spelling of the first occurrence of each key."""
+    """A writer of a random document. It records the line and the spelling of the first occurrence of each key."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self.draw = draw
@@ -474,7 +474,7 @@ class Writer:
         return self.pick(".", " . ", "\t.").join(written)
 
     def body(self, path: KeyPath, depth: int) -> None:
-        """Write the pairs of a table, then its nested tables."""
+        """Write the pairs of a table, and then its nested tables."""
         later = []
         for key in self.some_keys():
             kind = self.pick("value", "value", "dotted", "table", "implicit", "array")
@@ -562,7 +562,7 @@ def check_places(writer: Writer, line_end: str) -> None:
 
 
 def check_spans(document: str) -> None:
-    """Every span contains its key or value as tomli reads it."""
+    """Assert that every span contains its key or value as tomli reads it."""
     places, data = SourceMap(document), tomli.loads(document)
     for path, span in places.keys.items():
         if isinstance(path[-1], str):

@@ -1,4 +1,4 @@
-"""The messages for files that are not TOML."""
+"""The messages for files that are not valid TOML."""
 
 from __future__ import annotations
 

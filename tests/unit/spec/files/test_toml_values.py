@@ -1,4 +1,4 @@
-"""Reading single values and keys of TOML."""
+"""The parser of single values and keys of TOML."""
 
 from __future__ import annotations
 

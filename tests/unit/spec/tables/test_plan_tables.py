@@ -1,4 +1,4 @@
-"""The tables of variables, groups, builders and whole plans as written."""
+"""The tables of variables, groups, builders and whole plans, as written in a plan file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The declared attributes of targets, and the tables of targets as written."""
+"""The declared attributes of targets, and the tables of targets as written in a plan file."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ ROLES = {
     Role.RESULT: ("cache-to", "annotations", "attest"),
     Role.DESTINATION: ("tags", "output"),
 }
-"""The attributes of attribute role except SOURCE and PLAN."""
+"""The attributes by role, except the roles SOURCE and PLAN."""
 
 
 def test_every_attribute_has_its_role() -> None:
@@ -194,7 +194,7 @@ def test_every_attribute_is_described() -> None:
 
 
 def target(toml: str) -> dict[str, Any]:
-    """Return the keys of a target as written."""
+    """Return the keys of a target as written in a plan file."""
     _, spec = read_text(f"\n[targets.web]\n{toml}")
     return spec.targets["web"].written()
 

@@ -1,4 +1,4 @@
-"""The messages for wrong keys and values of tables."""
+"""The messages for wrong keys and values in tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KNOWN = (
 
 
 def target(toml: str) -> dict[str, Any]:
-    """Return the keys of a target as written."""
+    """Return the keys of a target as written in a plan file."""
     _, spec = read_text(f"\n[targets.web]\n{toml}")
     return spec.targets["web"].written()
 

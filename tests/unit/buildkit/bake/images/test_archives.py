@@ -40,7 +40,7 @@ def archive(path: Path, files: Mapping[str, bytes]) -> Path:
 
 
 def part(folder: Path, machine: str) -> Path:
-    """The archive of a node that has built one platform: an image, its attestation, and a common layer."""
+    """Return the archive of a node that has built one platform: an image, its attestation, and a shared layer."""
     image, attestation = f"image {machine}".encode(), f"attestation {machine}".encode()
     of = {"vnd.docker.reference.digest": digest_of(image), "vnd.docker.reference.type": "attestation-manifest"}
     entries = [

@@ -1,4 +1,4 @@
-"""The form of images: the options that pieces state, and the detection of differences."""
+"""The form of images: the options that build pieces state, and the detection of different forms."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_outputs_of_images_state_media_types_and_the_form_of_attestations(output
 
 
 class FakeNodes:
-    """Nodes with these versions of BuildKit, by name; an error is the answer of a node that fails."""
+    """Nodes with these versions of BuildKit, by name. A node with an error fails with this error."""
 
     def __init__(self, versions: Mapping[str, str]) -> None:
         self._versions = versions

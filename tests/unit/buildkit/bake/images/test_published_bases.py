@@ -1,4 +1,4 @@
-"""The base images of a target that the run has published."""
+"""The base images of a target that the same run has published."""
 
 from __future__ import annotations
 

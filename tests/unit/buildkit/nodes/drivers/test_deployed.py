@@ -337,7 +337,7 @@ def test_foreign_volumes_stay(tmp_path: Path) -> None:
     state = reconcile(workspace, BUILDER, lambda _: None)
     (error,) = state.errors
     assert str(error) == text("""
-        ci/arm: a volume bk-files exists that mpbake did not make; it stays unchanged
+        ci/arm: mpbake did not make the volume bk-files, and leaves it unchanged
           = rename the builder or the node, or remove the volume: docker --context far volume rm bk-files
         """)
     assert (host.containers, host.volumes) == ({}, {"bk-files": {}})
@@ -348,7 +348,7 @@ def test_a_foreign_container_with_the_name_of_the_copy_stays(tmp_path: Path) -> 
     host.run(["container", "create", "--name", "bk-files"])
     workspace, _ = workspace_with(tmp_path, host)
     (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
-    assert "a container bk-files exists that mpbake did not make; it stays unchanged\n" in str(error)
+    assert "ci/arm: mpbake did not make the container bk-files, and leaves it unchanged\n" in str(error)
     assert (list(host.containers), host.volumes) == (["bk-files"], {})
 
 
@@ -471,5 +471,5 @@ def test_a_foreign_container(tmp_path: Path) -> None:
     host.run(["container", "create", "--name", "bk"])
     workspace, _ = workspace_with(tmp_path, host)
     (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
-    assert "a container bk exists that mpbake did not make; it stays unchanged\n" in str(error)
+    assert "ci/arm: mpbake did not make the container bk, and leaves it unchanged\n" in str(error)
     assert "remove it: docker --context far rm -f bk" in str(error)

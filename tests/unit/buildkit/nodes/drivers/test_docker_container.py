@@ -1,4 +1,4 @@
-"""Containers of nodes: found, recognized by their mark, removed."""
+"""Containers of nodes: mpbake finds them, recognizes them by their mark, and removes them."""
 
 from __future__ import annotations
 

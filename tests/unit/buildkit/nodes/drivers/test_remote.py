@@ -1,4 +1,4 @@
-"""Remote nodes: what mpbake checks before buildx connects."""
+"""Remote nodes: the checks of mpbake before buildx connects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NODE = Node(builder="CI", name="local", driver=Driver.REMOTE)
 
 
 def instances_with(folder: Path, inspected: Completed) -> tuple[Instances, FakeDocker]:
-    """Instances of an engine that describes a container in this way."""
+    """Return instances with an engine that describes a container in this way."""
     docker = FakeDocker({"container inspect": inspected})
     return Instances(docker, folder, {}), docker
 

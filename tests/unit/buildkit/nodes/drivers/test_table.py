@@ -1,4 +1,4 @@
-"""The tables of drivers: complete, and the only places that tell one driver from another."""
+"""The tables of drivers: they are complete, and no other module distinguishes drivers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mpbake.cli.world import World
 
 NAMING_DRIVERS = {
-    "model/plan.py",  # the names, and the drivers of builders that name none
+    "model/plan.py",  # the names of drivers, and the drivers of builders without a `driver`
     "spec/tables/builder_tables.py",  # the options of drivers
     "resolve/builders/external.py",  # the drivers of builders that buildx's store does not describe
     "buildkit/nodes/drivers/table.py",  # the back ends
@@ -49,7 +49,7 @@ def test_only_the_tables_and_the_parser_of_plans_name_a_driver() -> None:
     assert naming == NAMING_DRIVERS
 
 
-# A made-up driver: all that a module in `model/drivers/` and one in `buildkit/nodes/drivers/` would hold.
+# A made-up driver. A real one would be a module in `model/drivers/` and a module in `buildkit/nodes/drivers/`.
 RULES_OF_NOTHING = DriverRules(name="nothing", endpoint=EndpointRules(schemes=("nothing",)), is_stored=False)
 CAUSES_OF_NOTHING: Causes = lambda _, far_host: engine_causes(far_host)  # noqa: E731 - one line of a module
 BACK_END_OF_NOTHING = BackEnd(

@@ -38,7 +38,7 @@ def context(folder: Path, *, description: str = "made by mpbake", host: str = "t
 
 @pytest.fixture
 def kept(tmp_path: Path, certificates: Certificates) -> Path:
-    """Return a folder with certificates of a context, as docker stores them."""
+    """Return a folder with the certificates of a context, in the form in which docker stores them."""
     folder = tmp_path / "docker"
     folder.mkdir()
     for name, file in (("ca", "ca.crt"), ("cert", "client.crt"), ("key", "client.key")):
@@ -96,7 +96,7 @@ def test_somebody_elses_stays_as_it_is(certificates: Certificates, kept: Path) -
         with pytest.raises(UsageError) as caught:
             act(node)
         assert str(caught.value) == text("""
-            Far/arm: a docker context mpbake-far-arm exists that mpbake did not make; it stays unchanged
+            Far/arm: mpbake did not make the docker context mpbake-far-arm, and leaves it unchanged
               = rename the builder or the node, or remove it: docker context rm mpbake-far-arm
             """)
     assert set(docker.commands) == {"context inspect mpbake-far-arm"}

@@ -1,4 +1,4 @@
-"""Resolution of endpoints to engines."""
+"""The resolution of endpoints to engines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SOCKET = "unix:///tmp/no/such.sock"
 
 
 def endpoints(**contexts: Completed) -> Endpoints:
-    """Return the endpoints of a user with these docker contexts, of which `used` is in use."""
+    """Return the endpoints of a user with these docker contexts. The context `used` is in use."""
     answers = {
         f"context inspect{'' if name == 'used' else ' ' + name}": resolved for name, resolved in contexts.items()
     }

@@ -1,4 +1,4 @@
-"""Facts of the engine in use."""
+"""The facts of the engine in use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HINT = (
 
 
 def info(**changes: Any) -> str:
-    """Return the output of `docker system info`, as far as mpbake reads it."""
+    """Return the output of `docker system info`, with the fields that mpbake reads."""
     output = {"ID": "x", "OSType": "linux", "Architecture": "x86_64", "DriverStatus": [["Supports d_type", "true"]]}
     return json.dumps(output | changes) + "\n"
 
@@ -51,7 +51,7 @@ def test_an_engine_that_complains_of_something_else_answers_all_the_same() -> No
     assert ask_engine(docker).platform == parse_platform("linux/amd64")
 
 
-# without an engine docker fills in what only the client knows
+# without an engine, docker prints only the facts of the client
 @pytest.mark.parametrize(
     ("machine", "platform"),
     [
@@ -78,13 +78,13 @@ NOBODY = info(OSType="", Architecture="", DriverStatus=None, ServerErrors=["Cann
         (failed("ERROR: one\nERROR: Cannot connect\x1b[31m\n"), "Cannot connect"),
         (failed("permission denied", stdout=info(OSType="", ServerErrors=[])), "permission denied"),
         (failed("permission denied", stdout=info(OSType="", ServerErrors="x")), "permission denied"),
-        (failed("", stdout=info(OSType="")), "it says nothing"),
+        (failed("", stdout=info(OSType="")), "docker gives no reason"),
         (failed("half", stdout=info()[:20], timed_out=True), "no answer in time"),
         (failed("", timed_out=True), "no answer in time"),
-        (failed(""), "it says nothing"),
-        (done("null"), "it says nothing"),
-        (done("[]"), "it says nothing"),
-        (done("{}"), "it says nothing"),
+        (failed(""), "docker gives no reason"),
+        (done("null"), "docker gives no reason"),
+        (done("[]"), "docker gives no reason"),
+        (done("{}"), "docker gives no reason"),
     ],
 )
 def test_an_engine_that_does_not_answer(answer: Completed, output: str) -> None:
@@ -123,16 +123,16 @@ def test_a_context_that_is_not_there(output: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "message"),
     [
-        ("", "it says nothing"),
-        (" \n \n", "it says nothing"),
+        ("", "docker gives no reason"),
+        (" \n \n", "docker gives no reason"),
         ("one\nERROR: two\n\n", "two"),
         ("\x1b[31mred\x1b[0m", "red"),
     ],
 )
-def test_the_last_line_counts(output: str, told: str) -> None:
-    assert engine_unreachable(output).message == f"the Docker engine does not answer: {told}"
+def test_the_last_line_counts(output: str, message: str) -> None:
+    assert engine_unreachable(output).message == f"the Docker engine does not answer: {message}"
 
 
 def test_each_engine_is_asked_once_and_again_only_where_it_did_not_answer() -> None:

@@ -1,4 +1,4 @@
-"""buildx's store: entries read as they are, and written as a whole."""
+"""The store of buildx: mpbake reads its entries without changes, and writes each entry as a whole."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ BUILDER = Builder(
 
 
 def test_a_builder_is_put_together_from_its_nodes() -> None:
-    """Both keep a platform that both declare, which `buildx create --append` would take away from the first."""
+    """Both nodes keep a platform that both declare. `buildx create --append` would remove it from the first node."""
     files = {"buildkitd.toml": "eA=="}
     entry = merged_entry(BUILDER, [single("ci-one", "ssh://a"), single("ci-two", "ssh://b", Files=files)])
     assert (entry["Name"], entry["Driver"], entry["Dynamic"]) == ("ci", "docker-container", False)

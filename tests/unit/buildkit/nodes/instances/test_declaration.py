@@ -10,7 +10,7 @@ import pytest
 
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platforms
-from mpbake.buildkit.nodes.instances.declaration import Declaration, create_arguments, declare
+from mpbake.buildkit.nodes.instances.declaration import Declaration, create_arguments, declare, for_run
 from mpbake.model.marks import MARK, drifted_names, read_mark
 from mpbake.model.plan import Driver, Node, TlsFiles
 
@@ -44,7 +44,7 @@ def test_a_remote_node() -> None:
 
 
 def test_a_container_carries_a_mark_of_all_that_it_was_made_with() -> None:
-    # Every machine must know it again, whichever version of mpbake made the container.
+    # The mark must stay the same in all versions of mpbake, since other machines compare it with their plan.
     mark = "driver=09208fa2;image=4bee1ca1;network=e62c1c09"
     assert declare(CONTAINER).options == {"image": "moby/buildkit:v1", "network": "host", f"env.{MARK}": mark}
     assert declare(replace(CONTAINER, driver=Driver.KUBERNETES)).mark != ""
@@ -65,6 +65,26 @@ def test_a_mark_does_not_tell_what_only_buildx_heeds() -> None:
     )
     assert declare(client).mark == declare(CONTAINER).mark
     assert "default-load" in declare(client).options
+
+
+CLUSTER_NODE = Node(
+    builder="k", name="n", driver=Driver.KUBERNETES, options=(("loadbalance", "random"), ("replicas", "2"))
+)
+
+
+def test_a_run_keeps_to_one_of_several_pods() -> None:
+    assert "loadbalance" in declare(CLUSTER_NODE).options
+    assert dict(for_run(CLUSTER_NODE).options) == {"replicas": "2"}
+    assert declare(for_run(CLUSTER_NODE)).mark == declare(CLUSTER_NODE).mark
+    assert for_run(CONTAINER) == CONTAINER
+
+
+@pytest.mark.parametrize("option", [("loadbalance", "sticky"), ("timeout", "5m")])
+def test_an_option_of_the_client_is_no_drift_of_a_deployment(option: tuple[str, str]) -> None:
+    changed = replace(CLUSTER_NODE, options=(("replicas", "2"), option))
+    assert drifted_names(declare(CLUSTER_NODE).mark, declare(changed).mark) == ()
+    of_earlier_version = f"{declare(CLUSTER_NODE).mark};{option[0]}=1f0c9a3e"
+    assert drifted_names(of_earlier_version, declare(changed).mark) == ()
 
 
 @pytest.mark.parametrize(

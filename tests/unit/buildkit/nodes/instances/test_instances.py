@@ -50,9 +50,9 @@ def test_buildx_knows_the_workflow_run_where_it_makes_a_container_that_asks_for_
 
     ready = instances.boot(instances.write(node), NodeStart.of(node))
 
-    told = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
-    assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **told}
-    # a newer buildx tells the version of an operating system
+    variables = {"GITHUB_ACTIONS": "true"} if asked == "true" else {}
+    assert docker.settings[-1]["environment"] == {"BUILDX_CONFIG": str(tmp_path / "k-n"), **variables}
+    # newer buildx prints the version of an operating system
     assert ready.facts.platforms == parse_platforms(["windows/amd64"])
 
 
@@ -63,7 +63,7 @@ def test_the_users_logins_for_single_repositories_are_found_beside_an_instance(d
     (user / "config/r/config.json").write_text("{}")
     folder.mkdir()
     node = Node(builder="k", name="n", driver=driver, endpoint="unix:///n")
-    for _ in range(2):  # also where an earlier run has left one
+    for _ in range(2):  # even if an earlier run left a value
         docker = FakeDocker({"buildx create": done()})
         ready = Instances(docker, folder, {"BUILDX_CONFIG": str(user)}).write(node)
         assert (ready.store / "config/r/config.json").read_text() == "{}"

@@ -1,0 +1,1 @@
+"""Finds the facts for `mpbake doctor`, without changes."""

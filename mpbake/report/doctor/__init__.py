@@ -1,0 +1,1 @@
+"""The results of `mpbake doctor` as text and as JSON."""
