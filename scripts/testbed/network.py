@@ -70,6 +70,9 @@ def ensure_namespace(place: Place, name: str, bridge: str, number: int) -> tuple
 def remove_namespace(place: Place, space: str) -> None:
     """Remove the network namespace if it exists; its devices go with it."""
     if succeeds(("ip", "netns", "exec", space, "true"), env=place.environ):
+        # A process that still runs there, such as the server of an ssh connection, keeps the devices.
+        if succeeds(("ip", "link", "show", f"{space}v"), env=place.environ):
+            run(("ip", "link", "del", f"{space}v"), env=place.environ)
         run(("ip", "netns", "del", space), env=place.environ)
 
 
