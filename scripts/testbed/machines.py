@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from testbed.clients import own_client
 from testbed.dockerd import start_engine_within
-from testbed.network import ensure_bridge, ensure_namespace
+from testbed.network import bridge_address, ensure_bridge, ensure_namespace
 from testbed.packages import ensure_tools
 from testbed.processes import run
 from testbed.registry import ProcessRegistry
@@ -16,6 +16,8 @@ from testbed.sshd import SshNode
 if TYPE_CHECKING:
     from testbed.place import Place
 
+_BRIDGE = "w"
+"""The suffix of the bridge between the machines, which no engine of the testbed uses."""
 _FIRST_ADDRESS = 10
 """The machines have the addresses of the bridge plus 11, 12 and so on."""
 
@@ -40,20 +42,18 @@ def start_machine(place: Place, number: int) -> Machine:
     """Start the machine with this number, unless it runs; ssh reaches it as `root@build1`, `root@build2` and so on."""
     ensure_tools(place, "containerd", "dockerd", "docker", "ip", "nsenter", "iptables", "sshd")
     name = f"build{number}"
-    bridge = ensure_bridge(place, "m")
-    space, gateway = ensure_namespace(place, str(number), bridge, _FIRST_ADDRESS + number)
+    bridge = ensure_bridge(place, _BRIDGE)
+    space, address = ensure_namespace(place, str(number), bridge, _FIRST_ADDRESS + number)
     within = ("nsenter", f"--net=/run/netns/{space}", "--")
-    docker_host = start_engine_within(place, name, within, f"{gateway}/32")
-    first, _, last = gateway.rpartition(".")
-    address = f"{first}.{int(last) + _FIRST_ADDRESS + number}"
+    docker_host = start_engine_within(place, name, within, f"{bridge_address(place, bridge).ip}/32")
     client = own_client(place, docker_host)
-    ssh = SshNode(place=place, client=client, alias=name, name=name, address=address, within=within)
+    where = {"alias": name, "name": name, "address": str(address)}
+    ssh = SshNode(place=place, client=client, within=within, shares_connections=True, **where)
     ssh.start()
-    return Machine(place=place, name=name, address=address, docker_host=docker_host, ssh=ssh)
+    return Machine(place=place, name=name, address=str(address), docker_host=docker_host, ssh=ssh)
 
 
 def machines_registry(place: Place) -> ProcessRegistry:
     """Return the testbed's registry as machines reach it: at the address of their bridge, without TLS."""
-    bridge = ensure_bridge(place, "m")
-    _, gateway = ensure_namespace(place, "1", bridge, _FIRST_ADDRESS + 1)
-    return ProcessRegistry(place=place, name="machines-registry", storage="registry", address=gateway)
+    address = bridge_address(place, ensure_bridge(place, _BRIDGE))
+    return ProcessRegistry(place=place, name="machines-registry", storage="registry", address=str(address.ip))

@@ -37,14 +37,20 @@ def remove_bridge(place: Place, name: str) -> None:
         run(("ip", "link", "del", name), env=place.environ)
 
 
-def ensure_namespace(place: Place, name: str, bridge: str, number: int) -> tuple[str, str]:
-    """Return a network namespace on the testbed's bridge, and the address of the bridge in it.
+def bridge_address(place: Place, bridge: str) -> ipaddress.IPv4Interface:
+    """Return the address of a bridge of the testbed, with its network."""
+    (device,) = json.loads(run(("ip", "-j", "-4", "addr", "show", "dev", bridge), env=place.environ))
+    (address,) = device["addr_info"]
+    return ipaddress.IPv4Interface(f"{address['local']}/{address['prefixlen']}")
 
-    `name` distinguishes the namespace from others of the testbed; its address is that of the bridge plus `number`.
+
+def ensure_namespace(place: Place, name: str, bridge: str, number: int) -> tuple[str, ipaddress.IPv4Address]:
+    """Return the network namespace of that name on the testbed's bridge, and its address: that of the bridge + number.
+
+    The bridge is its way to all other addresses.
     """
-    space = f"mpb{place.key}{name}"
-    (gateway,) = json.loads(run(("ip", "-j", "-4", "addr", "show", "dev", bridge), env=place.environ))
-    address = ipaddress.ip_interface(f"{gateway['addr_info'][0]['local']}/16")
+    space, gateway = f"mpb{place.key}{name}", bridge_address(place, bridge)
+    address = gateway.ip + number
     if not succeeds(("ip", "netns", "exec", space, "true"), env=place.environ):
         place.note("namespace", space)
         inside = ("ip", "-n", space)
@@ -52,18 +58,21 @@ def ensure_namespace(place: Place, name: str, bridge: str, number: int) -> tuple
             ("ip", "netns", "add", space),
             ("ip", "link", "add", f"{space}v", "type", "veth", "peer", "name", "eth0", "netns", space),
             ("ip", "link", "set", f"{space}v", "master", bridge, "up"),
-            (*inside, "addr", "add", f"{address.ip + number}/16", "dev", "eth0"),
+            (*inside, "addr", "add", f"{address}/{gateway.network.prefixlen}", "dev", "eth0"),
             (*inside, "link", "set", "eth0", "up"),
             (*inside, "link", "set", "lo", "up"),
-            (*inside, "route", "add", "default", "via", str(address.ip)),
+            (*inside, "route", "add", "default", "via", str(gateway.ip)),
         ):
             run(command, env=place.environ)
-    return space, str(address.ip)
+    return space, address
 
 
 def remove_namespace(place: Place, space: str) -> None:
     """Remove the network namespace if it exists; its devices go with it."""
     if succeeds(("ip", "netns", "exec", space, "true"), env=place.environ):
+        # A process that still runs there, such as the server of an ssh connection, keeps the devices.
+        if succeeds(("ip", "link", "show", f"{space}v"), env=place.environ):
+            run(("ip", "link", "del", f"{space}v"), env=place.environ)
         run(("ip", "netns", "del", space), env=place.environ)
 
 

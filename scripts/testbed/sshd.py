@@ -34,7 +34,7 @@ class SshNode(Background):
     """The server, and what a client needs to reach it as `mpbake-node` or `mpbake-node-ANYTHING`.
 
     Another `alias` needs another `name`. The command `within` enters a network namespace, in which the server listens
-    on `address`.
+    on `address`. With `shares_connections`, commands within some seconds use one connection.
     """
 
     place: Place
@@ -43,6 +43,7 @@ class SshNode(Background):
     name: str = "ssh"
     address: str = "127.0.0.1"
     within: tuple[str, ...] = ()
+    shares_connections: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -117,6 +118,12 @@ class SshNode(Background):
             f"SetEnv {variables}\n"
         )
 
+    def _sharing(self) -> str:
+        """Return the client's settings for shared connections, as docs/builders.md recommends them."""
+        if not self.shares_connections:
+            return ""
+        return f"  ControlMaster auto\n  ControlPath {self.place.sockets}/%C\n  ControlPersist 20\n"
+
     def _write_client(self) -> None:
         known = self._folder / "known_hosts"
         host_key = (self._folder / "host_key.pub").read_text()
@@ -125,7 +132,7 @@ class SshNode(Background):
         config.write_text(
             f"Host {self.alias} {self.alias}-*\n  HostName {self.address}\n  Port {self._port}\n"
             f"  User {getpass.getuser()}\n  IdentityFile {self._folder}/user_key\n  IdentitiesOnly yes\n"
-            f"  UserKnownHostsFile {known}\n  StrictHostKeyChecking yes\n  LogLevel ERROR\n"
+            f"  UserKnownHostsFile {known}\n  StrictHostKeyChecking yes\n  LogLevel ERROR\n{self._sharing()}"
         )
         every = self.place.folder("ssh") / "config"
         every.write_text(f"Include {every.parent}/*/config\n")

@@ -47,13 +47,20 @@ def node_changes(state: NodeState) -> Iterator[Change]:
             else "it does not exist"
         )
         yield _creation(state, name, reason)
-    elif names := drifted_names(made.mark, state.mark):
+    elif names := _drifted_names(state, made):
         differences = tuple(_option_drift(option, made, state) for option in names)
         cache = "its cache stays" if keeps_cache(node) else "its cache goes with its pods"
         reason = f"it was made with other options; {cache}"
         yield Change(action=Action.REPLACE, kind=kind, name=name, reason=reason, node=node, differences=differences)
     elif made.status != "running":
         yield Change(action=Action.START, kind=kind, name=name, reason=f"it is {made.status}", node=node)
+
+
+def _drifted_names(state: NodeState, made: NodeResource) -> tuple[str, ...]:
+    """Return the names of the options in which a resource differs, without certificates that this machine lacks."""
+    rules = state.node.driver.rules.resource
+    unknown = rules.certificates(state.node).keys() - dict(state.settings).keys() if rules else set()
+    return tuple(name for name in drifted_names(made.mark, state.mark) if name not in unknown)
 
 
 def _creation(state: NodeState, name: str, reason: str) -> Change:

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mpbake.model.node_state import CacheRemoval, NodeResource
     from mpbake.model.plan import Node
 
-_SERVER_KEY = ("deploy", "tls", "key")
 _ESTABLISHED = "01"
 """The state of an open connection in /proc/net/tcp."""
 _REPEATS_NAME = "Error: failed to start containers"
@@ -195,7 +194,8 @@ class DeployedContainers(Containers):
 
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the cache of `node`, if mpbake created it, and what is left of an interrupted start."""
-        self._remove_files(node)
+        if self.find(node) is None:
+            self._remove_files(node)
         return Containers.forget_cache(self, node)
 
 
@@ -209,15 +209,11 @@ def has_connection(sockets: str, port: int) -> bool:
 
 
 def _check(node: Node, now: Callable[[], datetime], _: Mapping[str, str]) -> Warnings:
-    """Check the certificates of the client and of the server. Whether the node answers follows from its container.
+    """Check the certificates of the client, and those of the server if they are on this machine.
 
-    The server's key is needed only for a new container.
+    Whether the node answers follows from its container. Only a new container needs the files of the server.
     """
-    findings = deployment_findings(node, now(), required=True)
-    return (
-        *check_certificates(node, now()),
-        *raise_faults(node, [finding for finding in findings if finding.key != _SERVER_KEY]),
-    )
+    return (*check_certificates(node, now()), *raise_faults(node, deployment_findings(node, now())))
 
 
 def _reach(

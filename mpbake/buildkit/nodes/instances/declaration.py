@@ -57,12 +57,15 @@ def resource_mark(node: Node) -> str:
 
 
 def resource_settings(node: Node) -> dict[str, str]:
-    """Return what the resource of `node` depends on, by name, for messages. Raises UsageError."""
+    """Return what the resource of `node` depends on, by name, for messages. Raises UsageError.
+
+    Certificates that are not on this machine are left out: only a machine that deploys the node needs them.
+    """
     options = {name: value for name, value in node.options if not _is_of_client(name)}
     rules = node.driver.rules.resource
     if rules is None:
         return options
-    fingerprints = {name: fingerprint(path) for name, path in rules.certificates(node).items()}
+    fingerprints = {name: fingerprint(path) for name, path in rules.certificates(node).items() if is_file(path)}
     return options | dict(rules.settings(node)) | fingerprints
 
 

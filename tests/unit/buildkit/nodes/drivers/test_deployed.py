@@ -14,6 +14,7 @@ import pytest
 from mpbake.base.errors import Cancelled, NodeMayBeInUse, Unreachable, UsageError
 from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.removal import prune, remove
+from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
 from mpbake.buildkit.nodes.drivers.deployed_container import (
     archive,
@@ -260,6 +261,29 @@ def test_drift_attribute_by_attribute(tmp_path: Path) -> None:
     assert "bk-files" not in host.containers, "the container of the copy is gone"
 
 
+def test_a_machine_without_the_files_of_the_server(tmp_path: Path, node: Node) -> None:
+    """Somebody else has deployed the node: its certificates are unknown here, so they are no drift."""
+    host = Host()
+    host.run(["container", "create", "--name", "c", *_labels(node)])
+    host.run(["container", "start", "c"])
+    assert node.deploy is not None
+    for path in (node.deploy.tls.cert, node.deploy.tls.key):
+        assert path is not None
+        path.unlink()
+    workspace, _ = workspace_with(tmp_path, host)
+    state = survey_builder(workspace.services, replace(BUILDER, nodes=(node,)), workspace.plan)
+    assert (state.errors, [change.kind.value for change in state.changes]) == ((), ["builder"])
+    other = replace(node, deploy=replace(node.deploy, restart="always"))
+    state = survey_builder(workspace.services, replace(BUILDER, nodes=(other,)), workspace.plan)
+    assert [str(difference) for difference in state.changes[0].differences] == ["restart: unless-stopped -> always"]
+
+
+def _labels(node: Node) -> list[str]:
+    """Return the labels in the command that creates the container of `node`."""
+    command = create_arguments(node, {})
+    return [part for index, part in enumerate(command) if "--label" in (part, command[index - 1])]
+
+
 def test_a_node_that_left_the_plan(tmp_path: Path) -> None:
     host = Host()
     workspace, messages = workspace_with(tmp_path, host)
@@ -274,14 +298,15 @@ def test_a_node_that_left_the_plan(tmp_path: Path) -> None:
 def test_an_earlier_volume_goes_with_prune(tmp_path: Path) -> None:
     host = Host()
     workspace, messages = workspace_with(tmp_path, host)
-    reconcile(workspace, BUILDER, lambda _: None)
+    node = replace(BARE, config="debug = true\n")
+    reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
     assert BARE.deploy is not None
-    moved = replace(BUILDER, nodes=(replace(BARE, deploy=replace(BARE.deploy, volume="larger")),))
+    moved = replace(BUILDER, nodes=(replace(node, deploy=replace(BARE.deploy, volume="larger")),))
     reconcile(workspace, moved, lambda _: None)
-    assert set(host.volumes) == {"cache", "larger"}
+    assert set(host.volumes) == {"bk-files", "cache", "larger"}
     (record,) = workspace.services.records.of_plan(workspace.plan)
     assert prune(workspace, record, {"ci": moved}) == []
-    assert (set(host.containers), set(host.volumes)) == ({"bk"}, {"larger"})
+    assert (set(host.containers), set(host.volumes)) == ({"bk"}, {"bk-files", "larger"})
     assert messages[-2:] == [
         "ci/arm: its container stays, since ci/arm uses it",
         "ci/arm: its earlier volume cache is removed",
