@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Mpbake
 
+pytestmark = pytest.mark.any_release
+
 _FILES = 'ca = "certs/ca.crt"'
 _CLIENT = 'cert = "certs/client.crt", key = "certs/client.key"'
 _DEPLOY = 'deploy = { host = "none", tls = { cert = "certs/server.crt", key = "certs/server.key" } }'

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker
 
+pytestmark = pytest.mark.any_release
+
 _BOTH = "linux/amd64,linux/arm64"
 _DOCKERFILE = "ARG BASE\nFROM ${BASE}\nRUN uname -m > /machine\n"
 _PGREP = ("pgrep", "-f", "buildctl dial-stdio")

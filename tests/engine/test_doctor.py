@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import RunMpbake
 
+pytestmark = pytest.mark.any_release
+
 _GOLDEN = CHECKOUT / "tests/engine/golden/doctor"
 _VARYING = (
     (r"docker \d\S+", "docker VERSION"),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, Mpbake
 
+pytestmark = pytest.mark.any_release
+
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _ARCHITECTURES = ("riscv64", "s390x", "mips64le")
 _INSTALL = """\

@@ -148,13 +148,13 @@ def row_of(
 @pytest.mark.parametrize(
     ("builder", "name", "stride"),
     [
-        ("two", "403", 7),
-        ("default", "403", 7),
-        ("two", "500, once", 11),
+        ("two", "403", 13),
+        ("default", "403", 13),
+        ("two", "500, once", 23),
         ("two", "503, for ever", 47),
-        ("two", "429, twice", 13),
+        ("two", "429, twice", 29),
         ("two", "connection ends", 37),
-        ("two", "accepted, connection ends, once", 13),
+        ("two", "accepted, connection ends, once", 29),
         ("two", "accepted, connection ends, for ever", 29),
         ("two", "accepted, answer late", 1),
         ("two", "accepted, answer late, then silence", 1),
