@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, RunMpbake
 
+pytestmark = pytest.mark.any_release
+
 _SLOW, _LIMIT = 10, 5.0
 _DELAY = 1.0
 """The delay in seconds of each connection. buildx makes two, one after the other, to read the facts of a node."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Docker, RunMpbake
     from tests.engine.faulty import FaultyRegistry
 
+pytestmark = pytest.mark.any_release
+
 
 def plan_of(testbed: Testbed, builder: str, repository: str, more: str = "") -> str:
     """Return a plan with a target that declares labels, annotations and attestations."""
