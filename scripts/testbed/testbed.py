@@ -19,12 +19,12 @@ from testbed.engine import Engine, is_root_on_linux
 from testbed.engine_choice import engine_file, ensure_engine
 from testbed.errors import TestbedError
 from testbed.images import base_packages, ensure_node_image, node_image, push_base_image
-from testbed.kubernetes.cluster import Cluster
 from testbed.nodes import mtls_node, unix_node
-from testbed.other_engines import start_podman, start_rootless
 from testbed.place import Place
 from testbed.registry import ProcessRegistry, find_registry
 from testbed.sshd import SshNode
+from tests.testbed_parts.kubernetes.cluster import Cluster
+from tests.testbed_parts.other_engines import start_podman, start_rootless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping

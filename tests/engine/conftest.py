@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from testbed.kubernetes.cluster import Cluster
     from testbed.registry import Registry
+
+    from tests.testbed_parts.kubernetes.cluster import Cluster
 
 _SECONDS = 240
 

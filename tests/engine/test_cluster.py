@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from testbed.errors import TestbedError
-from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.processes import wait_until
 from testbed.registry_client import platforms_of
+
+from tests.testbed_parts.kubernetes.cluster import UNPULLABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from testbed.kubernetes.cluster import Cluster
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker
+    from tests.testbed_parts.kubernetes.cluster import Cluster
 
 _BOTH = "linux/amd64,linux/arm64"
 _DOCKERFILE = "ARG BASE\nFROM ${BASE}\nRUN uname -m > /machine\n"

@@ -10,21 +10,21 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from testbed.kubernetes.cluster import UNPULLABLE
 from testbed.registry_client import platforms_of
 
 from mpbake.model.plan import Driver
 from mpbake.spec.tables.builder_tables import OPTIONS, SINCE
 from tests.checkout import CHECKOUT
+from tests.testbed_parts.kubernetes.cluster import UNPULLABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from testbed.kubernetes.cluster import Cluster
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
+    from tests.testbed_parts.kubernetes.cluster import Cluster
 
 
 @pytest.fixture

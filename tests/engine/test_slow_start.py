@@ -14,22 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from testbed.kubernetes.cluster import SLOW
 from testbed.oci import Blob, Tree
 
 from tests.checkout import CHECKOUT
 from tests.engine.faulty import FaultyRegistry, faulty_registry
 from tests.engine.test_builders import container_plan
+from tests.testbed_parts.kubernetes.cluster import SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from testbed.kubernetes.cluster import Cluster
     from testbed.registry_client import RegistryClient
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
+    from tests.testbed_parts.kubernetes.cluster import Cluster
 
 _FILLER = 64 << 20
 OVER_20_SECONDS = 24.0

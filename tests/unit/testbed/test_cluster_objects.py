@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from testbed.kubernetes.objects import (
+
+from tests.testbed_parts.kubernetes.objects import (
     DEPLOYMENTS,
     STATEFUL_SETS,
     ApiError,
@@ -15,10 +16,10 @@ from testbed.kubernetes.objects import (
     selected,
     workload_of,
 )
-from testbed.kubernetes.watch import changes
+from tests.testbed_parts.kubernetes.watch import changes
 
 if TYPE_CHECKING:
-    from testbed.kubernetes.objects import Resource
+    from tests.testbed_parts.kubernetes.objects import Resource
 
 
 def _workload(resource: Resource, **changed: Any) -> dict[str, Any]:

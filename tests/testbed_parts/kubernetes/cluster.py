@@ -7,12 +7,13 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.kubernetes.settings import ClusterSettings
 from testbed.node_settings import Settings
 from testbed.nodes import SOURCES, read_builds, read_open_connections
 from testbed.packages import ensure_tools
 from testbed.place import is_free
 from testbed.processes import Background, run
+
+from tests.testbed_parts.kubernetes.settings import ClusterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,8 +59,8 @@ class Cluster(Background):
         file = self._daemon.folder / f"{_NAME}.json"
         file.write_text(json.dumps(asdict(self._settings())))
         self.place.note("daemon", _NAME)
-        env = {**self.upstreams[""].env, "PYTHONPATH": str(SOURCES)}
-        argv = (sys.executable, "-m", "testbed.kubernetes.api", str(file))
+        env = {**self.upstreams[""].env, "PYTHONPATH": f"{SOURCES.parent}:{SOURCES}"}
+        argv = (sys.executable, "-m", "tests.testbed_parts.kubernetes.api", str(file))
         self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
 
     def kubectl(self, *args: str, stdin: str = "") -> str:

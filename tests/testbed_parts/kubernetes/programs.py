@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from testbed.kubernetes.objects import ARCHITECTURE, workload_of
 from testbed.node_proxy import Node, Witness
+
+from tests.testbed_parts.kubernetes.objects import ARCHITECTURE, workload_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.kubernetes.exec import Streams
-    from testbed.kubernetes.objects import Object
-    from testbed.kubernetes.settings import ClusterSettings
+    from tests.testbed_parts.kubernetes.exec import Streams
+    from tests.testbed_parts.kubernetes.objects import Object
+    from tests.testbed_parts.kubernetes.settings import ClusterSettings
 
 _DIAL = "buildctl dial-stdio"
 

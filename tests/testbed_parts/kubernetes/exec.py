@@ -9,17 +9,17 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.kubernetes.http import head
-from testbed.kubernetes.objects import ApiError, bad_request
-from testbed.kubernetes.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
+from tests.testbed_parts.kubernetes.http import head
+from tests.testbed_parts.kubernetes.objects import ApiError, bad_request
+from tests.testbed_parts.kubernetes.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from testbed.kubernetes.http import Request
-    from testbed.kubernetes.objects import Object
-    from testbed.kubernetes.programs import Programs
-    from testbed.kubernetes.spdy import Event
+    from tests.testbed_parts.kubernetes.http import Request
+    from tests.testbed_parts.kubernetes.objects import Object
+    from tests.testbed_parts.kubernetes.programs import Programs
+    from tests.testbed_parts.kubernetes.spdy import Event
 
 _CHUNK = 1 << 16
 _PROTOCOL = "v4.channel.k8s.io"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from testbed.kubernetes.objects import RESOURCES, ApiError
+from tests.testbed_parts.kubernetes.objects import RESOURCES, ApiError
 
 if TYPE_CHECKING:
-    from testbed.kubernetes.objects import Object, Resource
+    from tests.testbed_parts.kubernetes.objects import Object, Resource
 
 _APPS = {"groupVersion": "apps/v1", "version": "v1"}
 _VERSION = {"major": "1", "minor": "32", "gitVersion": "v1.32.0", "platform": "linux/amd64"}

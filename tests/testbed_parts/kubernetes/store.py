@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.kubernetes.objects import (
+from tests.testbed_parts.kubernetes.objects import (
     NAMESPACES,
     PODS,
     RESOURCES,
@@ -26,7 +26,7 @@ from testbed.kubernetes.objects import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.kubernetes.objects import Object, Resource
+    from tests.testbed_parts.kubernetes.objects import Object, Resource
 
 _KEPT = ("uid", "creationTimestamp", "namespace", "name")
 

@@ -1,6 +1,6 @@
 """The API of a simulated Kubernetes cluster. The `buildctl` in its pods leads to an engine's BuildKit.
 
-Run it as `python -m testbed.kubernetes.api SETTINGS.json`. `cluster.py` writes the settings.
+Run it as `python -m tests.testbed_parts.kubernetes.api SETTINGS.json`. `cluster.py` writes the settings.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from testbed.kubernetes import discovery, protobuf
-from testbed.kubernetes.exec import Exec
-from testbed.kubernetes.http import answer, read_request
-from testbed.kubernetes.objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
-from testbed.kubernetes.programs import Programs
-from testbed.kubernetes.settings import ClusterSettings
-from testbed.kubernetes.store import Store
-from testbed.kubernetes.watch import Watch
+from tests.testbed_parts.kubernetes import discovery, protobuf
+from tests.testbed_parts.kubernetes.exec import Exec
+from tests.testbed_parts.kubernetes.http import answer, read_request
+from tests.testbed_parts.kubernetes.objects import NAMESPACES, PODS, RESOURCES, ApiError, bad_request, selected
+from tests.testbed_parts.kubernetes.programs import Programs
+from tests.testbed_parts.kubernetes.settings import ClusterSettings
+from tests.testbed_parts.kubernetes.store import Store
+from tests.testbed_parts.kubernetes.watch import Watch
 
 if TYPE_CHECKING:
-    from testbed.kubernetes.http import Request
-    from testbed.kubernetes.objects import Object, Resource
+    from tests.testbed_parts.kubernetes.http import Request
+    from tests.testbed_parts.kubernetes.objects import Object, Resource
 
 _LIMIT = 1 << 20  # the largest head of a request, and the most bytes that are read ahead
 _WATCH_SECONDS = 1800

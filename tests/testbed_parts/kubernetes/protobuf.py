@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.kubernetes.objects import bad_request
 from testbed.protobuf import fields
+
+from tests.testbed_parts.kubernetes.objects import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.kubernetes.objects import Object
+    from tests.testbed_parts.kubernetes.objects import Object
 
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"

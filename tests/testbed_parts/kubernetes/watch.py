@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.kubernetes.http import head
+from tests.testbed_parts.kubernetes.http import head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from testbed.kubernetes.objects import Object
+    from tests.testbed_parts.kubernetes.objects import Object
 
 _POLL_SECONDS = 0.05
 
