@@ -46,8 +46,8 @@ def succeeds(ask: Callable[[], object]) -> bool:
 
 def builds(workspace: Workspace, command: str) -> bool:
     """Return whether a build runs the command in the pod."""
-    pgrep = ("exec", "deployment/k-one", "--", "pgrep", "-f", command)
-    return succeeds(lambda: kubectl(workspace, *pgrep))
+    pgrep = ("exec", "--namespace", workspace.namespace, "deployment/k-one", "--", "pgrep", "-f", command)
+    return succeeds(lambda: workspace.cluster.kubectl(*pgrep))
 
 
 def target(workspace: Workspace, name: str, dockerfile: str, more: str = "") -> str:
