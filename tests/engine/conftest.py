@@ -68,7 +68,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """Return the session's testbed, with all its parts started."""
+    """Return the session's testbed. Its node image and its ssh server are ready."""
     bed = Testbed(tmp_path_factory.mktemp("testbed"))
     try:
         bed.up(("node-image", "ssh"))

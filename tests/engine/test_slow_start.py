@@ -277,7 +277,7 @@ platforms = ["linux/amd64"]
 def test_a_pod_that_is_ready_after_the_timer_of_buildx(
     testbed: Testbed, mpbake: Mpbake, pods: str, buildx: tuple[int, int], tmp_path: Path
 ) -> None:
-    """Buildx since 0.34 then reports the state from before the start."""
+    """In this case, buildx since 0.34 reports the state from before the start."""
     if buildx < (0, 34):
         pytest.skip("tests/cluster tests this with older releases of buildx")
     (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 25))

@@ -114,7 +114,7 @@ def _deleted(resource: Resource, item: Object) -> Object:
 
 
 def _unknown(request: Request) -> ApiError:
-    message = f"{request.method} /{'/'.join(request.path)} is nothing that this stand-in for a cluster does"
+    message = f"the simulated cluster does not support {request.method} /{'/'.join(request.path)}"
     return ApiError(HTTPStatus.METHOD_NOT_ALLOWED, "MethodNotAllowed", message)
 
 

@@ -1,4 +1,4 @@
-"""The simulated Kubernetes cluster, for the rest of the testbed and for tests."""
+"""The simulated Kubernetes cluster as tests see it."""
 
 from __future__ import annotations
 
