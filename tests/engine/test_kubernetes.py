@@ -142,6 +142,11 @@ def test_the_life_of_a_stateful_set(
     made = json.loads(cluster.kubectl("get", "statefulset", f"{name}-one", "--output", "json"))
     (claim,) = made["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"] == {"requests": {"storage": "1Gi"}}
+
+    (tmp_path / "build.toml").write_text(plan(testbed, name, options=f"{CLAIM}\nreplicas = 2"))
+    assert f"± replace StatefulSet {name}-one: " in mpbake("builders", "plan").stdout
+    assert f"{name}/one: recreated with its cache, and answers" in mpbake("builders", "up").stderr
+    assert mpbake("builders", "plan").stdout == f"{name} (kubernetes)\n  as declared\nnothing to do\n"
     assert f"{name}/one: StatefulSet removed, its cache stays" in mpbake("builders", "rm").stderr
     assert name not in objects(cluster)
 
