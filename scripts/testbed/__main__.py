@@ -1,4 +1,4 @@
-"""The command `python -m testbed up|down|env --dir DIR [--with cluster,node-image,ssh]`, with PYTHONPATH=scripts."""
+"""The command `python -m testbed up|down|env --dir DIR [--with node-image,ssh]`, with PYTHONPATH=scripts."""
 
 from __future__ import annotations
 

@@ -19,9 +19,7 @@ from testbed.engine import Engine, is_root_on_linux
 from testbed.engine_choice import engine_file, ensure_engine
 from testbed.errors import TestbedError
 from testbed.images import base_packages, ensure_node_image, node_image, push_base_image
-from testbed.kubernetes.cluster import Cluster
 from testbed.nodes import mtls_node, unix_node
-from testbed.other_engines import start_podman, start_rootless
 from testbed.place import Place
 from testbed.registry import ProcessRegistry, find_registry
 from testbed.sshd import SshNode
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from testbed.nodes import Node, Upstream
     from testbed.registry import Registry
 
-Extra = Literal["cluster", "node-image", "ssh"]
+Extra = Literal["node-image", "ssh"]
 
 AMD64, ARM64 = "linux-amd64", "linux-arm64"
 _MARK = "mpbake-testbed"
@@ -61,7 +59,7 @@ class Testbed:
     def up(self, extras: Collection[Extra] = ()) -> None:
         """Start the parts that do not run. TestbedError says what is missing and how to get it."""
         self._claim()
-        with self._locked(), ThreadPoolExecutor() as pool:
+        with self.locked(), ThreadPoolExecutor() as pool:
             packages = pool.submit(base_packages, self.place)
             if is_root_on_linux():
                 ensure_emulation(self.place)
@@ -78,15 +76,13 @@ class Testbed:
             self.node_image()
         if "ssh" in extras:
             self.ssh.start()
-        if "cluster" in extras:
-            self.cluster.start()
 
     def down(self) -> None:
         """Stop all parts and undo all changes. Do nothing if there is no testbed."""
         if not self.place.root.exists():
             return
         self._claim()
-        with self._locked():
+        with self.locked():
             undo_all(self.place, Engine.load(engine_file(self.place), self.place.environ))
 
     def env(self) -> dict[str, str]:
@@ -104,8 +100,6 @@ class Testbed:
         if self.ssh.bin.exists():
             env["SSH_NODE"] = self.ssh.endpoint
             env["PATH"] = self.ssh.client_path
-        if self.cluster.kubeconfig.exists():
-            env |= self.cluster.client
         return env
 
     @property
@@ -132,19 +126,16 @@ class Testbed:
         """The machine behind ssh. It runs after `up` with the extra "ssh", or after its own `start`."""
         return SshNode(place=self.place, client=self.engine.client)
 
-    @property
-    def cluster(self) -> Cluster:
-        """The Kubernetes cluster. It runs after `up` with the extra "cluster", or after its own `start`."""
-        platforms = {"": "", "amd64": "linux/amd64", "arm64": "linux/arm64"}
-        upstreams = {name: self._upstream(platform) for name, platform in platforms.items()}
-        return Cluster(place=self.place, upstreams=upstreams)
+    def upstream(self, platform: str, release: Release = "default") -> Upstream:
+        """Return the BuildKit behind nodes that pose as a platform; empty for the machine's own."""
+        return upstream(self.place, self.engine, platform, release)
 
     def node(self, name: str) -> Node:
         """Return the mTLS node of that name. The nodes linux-amd64 and linux-arm64 always exist.
 
         Each node reports its real platform. On one machine, one of the two emulates the platform in its name.
         """
-        return mtls_node(self.place, name, self._upstream("linux/arm64" if name == ARM64 else ""))
+        return mtls_node(self.place, name, self.upstream("linux/arm64" if name == ARM64 else ""))
 
     def add_node(
         self, name: str, *, poses_as: str = "", beside: str = "", release: Release = "default", states: bool = True
@@ -157,44 +148,34 @@ class Testbed:
         If the testbed has its own engines, all nodes that pose as linux/arm64 share one engine, and all other nodes
         share another. `beside` names another platform whose engine the node uses.
         """
-        backend = self._upstream(beside or poses_as, release)
+        backend = self.upstream(beside or poses_as, release)
         node = mtls_node(self.place, name, backend if states else replace(backend, version=""), poses_as=poses_as)
         node.start()
         return node
 
     def add_node_with(self, name: str, certificates: Path) -> Node:
         """Start one more mTLS node, whose ca.crt, server.crt and server.key are in a folder."""
-        node = mtls_node(self.place, name, self._upstream(""), certificates=certificates)
+        node = mtls_node(self.place, name, self.upstream(""), certificates=certificates)
         node.start()
         return node
 
     def add_unix_node(self, name: str, *, poses_as: str = "", delay: float = 0.0) -> Node:
         """Start a node on a unix socket. Each connection waits for `delay` seconds before an answer."""
-        node = unix_node(self.place, name, self._upstream(poses_as), poses_as=poses_as, delay=delay)
+        node = unix_node(self.place, name, self.upstream(poses_as), poses_as=poses_as, delay=delay)
         node.start()
         return node
 
     def node_image(self, release: Release = "default") -> str:
         """Return an image for docker-container nodes. Build it if necessary. `release` chooses its BuildKit."""
         name = node_image(self.engine, self.registry.client, release)
-        with self._locked():
+        with self.locked():
             ensure_node_image(self.place, name, self.registry.client)
         return name
 
     def classic_engine(self) -> Engine:
         """Start a second engine of the testbed, with the classic image store."""
-        with self._locked():
+        with self.locked():
             return start_engine(self.place, "classic")
-
-    def rootless_engine(self) -> str:
-        """Start rootless Docker, with its own image store and network. Return its DOCKER_HOST."""
-        with self._locked():
-            return start_rootless(self.place, int(self.registry.host.rpartition(":")[2]))
-
-    def podman(self) -> str:
-        """Start the service of podman, and return its DOCKER_HOST."""
-        with self._locked():
-            return start_podman(self.place, self.registry.host)
 
     def password_registry(self) -> ProcessRegistry:
         """Start a second registry. It answers 401 without the login USER, PASSWORD."""
@@ -208,8 +189,15 @@ class Testbed:
         registry.start()
         return registry
 
-    def _upstream(self, platform: str, release: Release = "default") -> Upstream:
-        return upstream(self.place, self.engine, platform, release)
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the testbed, so that only one process at a time starts or stops its parts."""
+        lock = os.open(self.place.root, os.O_RDONLY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def _claim(self) -> None:
         """Mark the folder as a testbed. Refuse a folder with other contents, since `down` removes the folder."""
@@ -219,13 +207,3 @@ class Testbed:
             raise TestbedError(message)
         self.place.prepare()
         (root / _MARK).touch()
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Lock the testbed, so that only one process at a time starts or stops its parts."""
-        lock = os.open(self.place.root, os.O_RDONLY)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(lock)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -42,6 +44,12 @@ def succeeds(ask: Callable[[], object]) -> bool:
     return True
 
 
+def builds(workspace: Workspace, command: str) -> bool:
+    """Return whether a build runs the command in the pod."""
+    pgrep = ("exec", "--namespace", workspace.namespace, "deployment/k-one", "--", "pgrep", "-f", command)
+    return succeeds(lambda: workspace.cluster.kubectl(*pgrep))
+
+
 def target(workspace: Workspace, name: str, dockerfile: str, more: str = "") -> str:
     """Return the table of a target."""
     return f"""
@@ -60,7 +68,9 @@ def test_a_start_that_takes_longer_than_buildx_asks_for(workspace: Workspace) ->
     workspace.write_plan(f'nodeselector = {{ "{label}" = "yes" }}')
     began = time.monotonic()
     labelled = after(24, lambda: workspace.cluster.kubectl("label", "node", "--all", f"{label}=yes"))
-    assert "k/one: created, and answers" in workspace.mpbake("builders", "up")
+    said = workspace.mpbake("builders", "up")
+    assert "k/one: waiting for 1 pods to be ready\n" in said
+    assert "k/one: created, and answers" in said
     assert time.monotonic() - began > 24
     labelled.join()
     workspace.cluster.kubectl("label", "node", "--all", f"{label}-")
@@ -74,9 +84,7 @@ def test_a_pod_that_is_lost_during_a_silent_build(workspace: Workspace) -> None:
 
     def lose() -> None:
         """Delete the pod as soon as it builds."""
-        place = ("exec", "--namespace", workspace.namespace, "deployment/k-one")
-        builds = (*place, "--", "pgrep", "-f", "sleep 100")
-        assert wait_until(lambda: succeeds(lambda: workspace.cluster.kubectl(*builds)), seconds=60)
+        assert wait_until(lambda: builds(workspace, "sleep 100"), seconds=60)
         kubectl(workspace, "delete", "pods", "--selector=app=k-one", "--force", "--grace-period=0")
         lost.append(time.monotonic())
 
@@ -85,6 +93,24 @@ def test_a_pod_that_is_lost_during_a_silent_build(workspace: Workspace) -> None:
     deleted.join()
     assert time.monotonic() - lost[0] < 60
     assert "node k/one was lost" in said
+
+
+def test_a_deployment_in_which_a_build_runs_stays(workspace: Workspace) -> None:
+    workspace.write_plan(targets=target(workspace, "slow", "FROM BASE\nRUN sleep 90"))
+    workspace.mpbake("builders", "up")
+    made = workspace.deployment("k-one")
+    argv = (sys.executable, "-m", "mpbake", "run", "slow")
+    with subprocess.Popen(
+        argv, cwd=workspace.folder, env=workspace.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as run:
+        try:
+            assert wait_until(lambda: builds(workspace, "sleep 90"), seconds=60)
+            workspace.write_plan("replicas = 2")
+            assert "a build runs in k-one, so mpbake leaves it unchanged" in workspace.mpbake("builders", "up", code=4)
+            assert workspace.deployment("k-one") == made
+            assert run.poll() is None
+        finally:
+            run.terminate()
 
 
 def layers(workspace: Workspace, image: str) -> list[str]:
@@ -157,17 +183,23 @@ def test_a_deployment_that_cannot_be_made_replaces_nothing(workspace: Workspace)
             "its pods do not start: CrashLoopBackOff",
             "buildkitd: flag provided but not defined: -nope",
         ),
+        (
+            'image = "REGISTRY/none:1"',
+            "its pods do not start: ",
+            'set image = "…" in the builder to a BuildKit image that the cluster can pull',
+        ),
     ],
-    ids=["no service account", "wrong flag"],
+    ids=["no service account", "wrong flag", "no image"],
 )
 def test_pods_that_do_not_start_are_explained_before_buildx_gives_up(
     workspace: Workspace, option: str, reason: str, details: str
 ) -> None:
-    workspace.write_plan(option)
+    workspace.write_plan(option.replace("REGISTRY", workspace.registry))
     began = time.monotonic()
     said = workspace.mpbake("builders", "up", code=5)
     assert time.monotonic() - began < BUILDX_SECONDS
-    assert f"cannot be used: {reason}\nits pods wait:\n  pod" in said
+    assert f"cannot be used: {reason}" in said
+    assert "\nits pods wait:\n  pod" in said
     assert details in said
 
 

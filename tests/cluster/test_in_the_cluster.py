@@ -87,13 +87,14 @@ def test_a_missing_right_is_named(builds: Workspace, account: dict[str, str]) ->
     """A right of each command: with none of them missing, the same commands succeed in the test before."""
     builds.write_plan(targets=builds.targets())
 
-    def refused(command: str, resource: str, verb: str) -> None:
+    def refused(command: str, resource: str, verb: str) -> str:
         with without(builds.cluster, resource, verb):
             said = builds.mpbake(*command.split(), code=5, env=account)
         assert "this user may not do that in the cluster (" in said or "cannot tell whether a build runs" in said
         # Without pods/exec, the last line of buildx is about its time limit.
         assert f'cannot {verb} resource "{resource}" in API group' in said or resource == "pods/exec"
         assert "  = give its role access to deployments, configmaps, pods and pods/exec" in said
+        return said
 
     refused("builders up", "deployments", "get")
     refused("builders up", "deployments", "create")
@@ -101,7 +102,9 @@ def test_a_missing_right_is_named(builds: Workspace, account: dict[str, str]) ->
     builds.mpbake("builders", "up", env=account)
     refused("run web", "pods", "list")
     refused("run web", "pods/exec", "create")
-    refused("builders rm", "pods", "get")
+    unknown = refused("builders rm", "pods", "get")
+    assert "k/one: mpbake cannot tell whether a build runs in the pod k-one" in unknown
+    assert f"if no build runs, run: kubectl --namespace={NAMESPACE} delete deployment k-one" in unknown
     refused("builders rm", "deployments", "delete")
     assert "k-one" in builds.objects()
 

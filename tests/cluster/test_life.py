@@ -35,7 +35,9 @@ def test_a_whole_life(workspace: Workspace) -> None:
     workspace.mpbake("run", "web")
     _, index = workspace.cluster.registry.manifest(workspace.image)
     assert platforms_of(index) == ["linux/amd64", "linux/arm64"]
-    assert "k/one  kubernetes" in workspace.mpbake("builders")
+    listed = workspace.mpbake("builders")
+    assert "k/one  kubernetes  (in use)  running" in listed
+    assert "linux/amd64" in listed
 
     workspace.write_plan('requests = { cpu = "20m" }', targets=workspace.targets())
     drifted = workspace.mpbake("builders", "plan", "--detailed-exitcode", code=2)

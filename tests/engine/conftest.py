@@ -18,13 +18,15 @@ from testbed.packages import tool_path
 from testbed.testbed import Testbed
 
 from tests.checkout import CHECKOUT
+from tests.testbed_parts.kubernetes.cluster import cluster_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from testbed.kubernetes.cluster import Cluster
     from testbed.registry import Registry
+
+    from tests.testbed_parts.kubernetes.cluster import Cluster
 
 _SECONDS = 240
 
@@ -66,10 +68,10 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
-    """Return the session's testbed, with all its parts started."""
+    """Return the session's testbed. Its node image and its ssh server are ready."""
     bed = Testbed(tmp_path_factory.mktemp("testbed"))
     try:
-        bed.up(("cluster", "node-image", "ssh"))
+        bed.up(("node-image", "ssh"))
         yield bed
     finally:
         bed.down()
@@ -77,8 +79,8 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 @pytest.fixture(scope="session")
 def testbed_env(testbed: Testbed) -> dict[str, str]:
-    """Return a complete environment in which docker, buildx and the example plans use the testbed."""
-    return {**os.environ, **testbed.env()}
+    """Return a complete environment in which docker, buildx, kubectl and the example plans use the testbed."""
+    return {**os.environ, **testbed.env(), **cluster_of(testbed).client}
 
 
 @pytest.fixture
@@ -89,10 +91,11 @@ def registry(testbed: Testbed) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def cluster(testbed: Testbed) -> Iterator[Cluster]:
-    """Return the testbed's Kubernetes cluster. A test may stop it."""
-    yield testbed.cluster
-    testbed.cluster.start()
+def cluster(testbed: Testbed) -> Cluster:
+    """Return the testbed's simulated Kubernetes cluster, which runs. A test may stop it."""
+    simulated = cluster_of(testbed)
+    simulated.start()
+    return simulated
 
 
 @pytest.fixture

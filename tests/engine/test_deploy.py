@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from testbed.machines import Machine, machines_registry, start_machine
 from testbed.registry_client import RegistryClient
 
 from mpbake.certs.authority import Authority, CertificateRequest, make_authority
 from mpbake.certs.node_files import Role
 from mpbake.certs.reading import parse_certificates, parse_key
+from tests.testbed_parts.machines import Machine, machines_registry, start_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

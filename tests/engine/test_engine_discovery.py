@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.checkout import CHECKOUT
+from tests.testbed_parts.other_engines import podman, rootless_engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,9 +143,9 @@ class Settings:
             case "ssh":
                 return self.with_env(DOCKER_HOST=self.testbed.ssh.endpoint)
             case "rootless":
-                return self.with_env(DOCKER_HOST=self.testbed.rootless_engine())
+                return self.with_env(DOCKER_HOST=rootless_engine(self.testbed))
             case "podman":
-                return self.with_env(DOCKER_HOST=self.testbed.podman())
+                return self.with_env(DOCKER_HOST=podman(self.testbed))
             case _:
                 pytest.fail(f"there is no setting {setting}")
 

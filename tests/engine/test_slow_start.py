@@ -14,22 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from testbed.kubernetes.cluster import SLOW
 from testbed.oci import Blob, Tree
 
 from tests.checkout import CHECKOUT
 from tests.engine.faulty import FaultyRegistry, faulty_registry
 from tests.engine.test_builders import container_plan
+from tests.testbed_parts.kubernetes.cluster import SLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from testbed.kubernetes.cluster import Cluster
     from testbed.registry_client import RegistryClient
     from testbed.testbed import Testbed
 
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
+    from tests.testbed_parts.kubernetes.cluster import Cluster
 
 _FILLER = 64 << 20
 OVER_20_SECONDS = 24.0
@@ -275,8 +275,11 @@ platforms = ["linux/amd64"]
 
 
 def test_a_pod_that_is_ready_after_the_timer_of_buildx(
-    testbed: Testbed, mpbake: Mpbake, pods: str, tmp_path: Path
+    testbed: Testbed, mpbake: Mpbake, pods: str, buildx: tuple[int, int], tmp_path: Path
 ) -> None:
+    """In this case, buildx since 0.34 reports the state from before the start."""
+    if buildx < (0, 34):
+        pytest.skip("tests/cluster tests this with older releases of buildx")
     (tmp_path / "build.toml").write_text(pod_plan(testbed, pods, 25))
     began = time.monotonic()
     output = mpbake("run", "web").stderr

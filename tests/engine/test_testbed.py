@@ -277,7 +277,7 @@ def test_a_classic_engine_is_used_with_a_buildkit_container(testbed: Testbed, tm
 def test_up_again_starts_nothing_new(testbed: Testbed) -> None:
     before = _pids(testbed)
     began = time.monotonic()
-    testbed.up(("cluster", "node-image", "ssh"))
+    testbed.up(("node-image", "ssh"))
     assert time.monotonic() - began < 2
     assert _pids(testbed) == before
 
@@ -321,7 +321,7 @@ def test_down_leaves_nothing_and_others_alone(testbed: Testbed, tmp_path: Path) 
     before = _emulators()
     env = {**os.environ, "PYTHONPATH": str(CHECKOUT / "scripts")}
     command = (sys.executable, "-m", "testbed")
-    up = (*command, "up", "--dir", str(root), "--with", "cluster,node-image,ssh")
+    up = (*command, "up", "--dir", str(root), "--with", "node-image,ssh")
     subprocess.run(up, env=env, check=True, timeout=120)
     assert _traces(root, key)
     subprocess.run((*command, "down", "--dir", str(root)), env=env, check=True, timeout=60)

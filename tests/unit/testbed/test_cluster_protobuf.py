@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from testbed.kubernetes.objects import ApiError
-from testbed.kubernetes.protobuf import decode
+
+from tests.testbed_parts.kubernetes.objects import ApiError
+from tests.testbed_parts.kubernetes.protobuf import decode
 
 
 def _bytes(number: int, *parts: bytes | str) -> bytes:

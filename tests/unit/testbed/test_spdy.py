@@ -6,7 +6,8 @@ import struct
 import zlib
 
 import pytest
-from testbed.kubernetes.spdy import DICTIONARY, Data, Opened, Ping, SpdyReader, SpdyWriter
+
+from tests.testbed_parts.kubernetes.spdy import DICTIONARY, Data, Opened, Ping, SpdyReader, SpdyWriter
 
 
 def _control(kind: int, payload: bytes) -> bytes:

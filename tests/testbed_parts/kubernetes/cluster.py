@@ -1,4 +1,4 @@
-"""The simulated Kubernetes cluster, for the rest of the testbed and for tests."""
+"""The simulated Kubernetes cluster as tests see it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.kubernetes.settings import ClusterSettings
 from testbed.node_settings import Settings
-from testbed.nodes import SOURCES, read_builds, read_open_connections
+from testbed.nodes import SOURCES, read_builds
 from testbed.packages import ensure_tools
 from testbed.place import is_free
 from testbed.processes import Background, run
+
+from tests.checkout import CHECKOUT
+from tests.testbed_parts.kubernetes.settings import ClusterSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,9 +23,8 @@ if TYPE_CHECKING:
     from testbed.nodes import Build, Upstream
     from testbed.place import Place
     from testbed.processes import Daemon
+    from testbed.testbed import Testbed
 
-UNPULLABLE = "registry.invalid/buildkit:1"
-"""An image that cannot be pulled. A Deployment with this image never becomes ready."""
 SLOW = "slow.invalid/buildkit:{seconds}"
 """An image whose pull takes this many seconds. Its pods become ready after that."""
 _NAME = "cluster"
@@ -33,7 +34,7 @@ _NAME = "cluster"
 class Cluster(Background):
     """A cluster in a background process, and the programs that use it.
 
-    The objects of the cluster stay when it stops. At first it has only the namespace `default`. `upstreams` maps a
+    The objects of the cluster stay when it stops. They are all in one namespace, `default`. `upstreams` maps a
     machine to the BuildKit behind its pods. The keys are "amd64" and "arm64" for pods whose nodeSelector sets
     `kubernetes.io/arch`, and "" for all other pods. Pods of "amd64" and "arm64" list their own platform first.
     """
@@ -58,8 +59,8 @@ class Cluster(Background):
         file = self._daemon.folder / f"{_NAME}.json"
         file.write_text(json.dumps(asdict(self._settings())))
         self.place.note("daemon", _NAME)
-        env = {**self.upstreams[""].env, "PYTHONPATH": str(SOURCES)}
-        argv = (sys.executable, "-m", "testbed.kubernetes.api", str(file))
+        env = {**self.upstreams[""].env, "PYTHONPATH": f"{CHECKOUT}:{SOURCES}"}
+        argv = (sys.executable, "-m", "tests.testbed_parts.kubernetes.api", str(file))
         self._daemon.start(argv, env=env, ready=lambda: not is_free(self._port))
 
     def kubectl(self, *args: str, stdin: str = "") -> str:
@@ -67,36 +68,9 @@ class Cluster(Background):
         env = {**self.place.environ, **self.client}
         return run(("kubectl", *args), env=env, stdin=stdin.encode()).decode()
 
-    def deployments(self, namespace: str = "default") -> list[dict[str, Any]]:
-        """Return the Deployments of the namespace, as the cluster holds them, sorted by name."""
-        listed = self.kubectl("get", "deployments", "--namespace", namespace, "--output", "json")
-        deployments: list[dict[str, Any]] = json.loads(listed)["items"]
-        return deployments
-
-    def add_namespace(self, name: str) -> None:
-        """Add a namespace."""
-        self.kubectl("create", "namespace", name)
-
-    def add_deployment(self, name: str, *, namespace: str = "default", image: str = "base:1") -> None:
-        """Add a Deployment with one pod that mpbake has not made."""
-        labels = {"app": name}
-        container = {"name": "main", "image": image}
-        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
-        made = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": {"name": name, "labels": labels},
-            "spec": {"selector": {"matchLabels": labels}, "template": template},
-        }
-        self.kubectl("create", "--namespace", namespace, "--filename", "-", stdin=json.dumps(made))
-
-    def builds(self, deployment: str, namespace: str = "default") -> list[Build]:
-        """Return every build that was requested from the pods of the Deployments of that name, in order."""
-        return read_builds(self._witness / namespace / f"{deployment}.jsonl")
-
-    def open_connections(self, deployment: str, namespace: str = "default") -> int:
-        """Return the number of open connections to BuildKit through these pods."""
-        return read_open_connections(self._witness / namespace / f"{deployment}.jsonl")
+    def builds(self, workload: str) -> list[Build]:
+        """Return every build that was requested from the pods of the Deployment or StatefulSet, in order."""
+        return read_builds(self._witness / f"{workload}.jsonl")
 
     @property
     def _daemon(self) -> Daemon:
@@ -128,6 +102,13 @@ class Cluster(Background):
             "users": [{"name": "testbed", "user": {}}],
             "contexts": [{"name": "testbed", "context": context}],
         }
+
+
+def cluster_of(testbed: Testbed) -> Cluster:
+    """Return the simulated cluster of a testbed. It runs after `start`, until the testbed goes down."""
+    platforms = {"": "", "amd64": "linux/amd64", "arm64": "linux/arm64"}
+    upstreams = {name: testbed.upstream(platform) for name, platform in platforms.items()}
+    return Cluster(place=testbed.place, upstreams=upstreams)
 
 
 def _machine(architecture: str, upstream: Upstream) -> Settings:

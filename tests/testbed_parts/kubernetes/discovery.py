@@ -5,22 +5,19 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from testbed.kubernetes.objects import RESOURCES, ApiError
+from tests.testbed_parts.kubernetes.objects import RESOURCES, ApiError
 
 if TYPE_CHECKING:
-    from testbed.kubernetes.objects import Object, Resource
+    from tests.testbed_parts.kubernetes.objects import Object, Resource
 
 _APPS = {"groupVersion": "apps/v1", "version": "v1"}
-_VERSION = {"major": "1", "minor": "32", "gitVersion": "v1.32.0", "platform": "linux/amd64"}
-_VERBS = ("create", "delete", "get", "list", "patch", "update")
 _OPENAPI = {"paths": {f"{path}": {"serverRelativeURL": f"/openapi/v3/{path}"} for path in ("api/v1", "apis/apps/v1")}}
+_VERBS = ("create", "delete", "get", "list")
 
 
 def document(path: tuple[str, ...]) -> Object:
     """Return the document of that path. Raise ApiError (NotFound) if there is none."""
     match path:
-        case ("version",):
-            return dict(_VERSION)
         case ("api",):
             return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
         case ("apis",):
@@ -49,10 +46,9 @@ def _resource(resource: Resource) -> Object:
     return {
         "name": resource.plural,
         "singularName": resource.kind.lower(),
-        "namespaced": resource.namespaced,
+        "namespaced": True,
         "kind": resource.kind,
         "verbs": list(_VERBS),
-        "shortNames": [resource.short],
     }
 
 
@@ -61,7 +57,7 @@ def _openapi(group: str) -> Object:
     of_group = [resource for resource in RESOURCES if resource.group == group]
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": _VERSION["gitVersion"]},
+        "info": {"title": "Kubernetes", "version": "v1.32.0"},
         "paths": {f"/{resource.plural}": {"patch": _patch(resource)} for resource in of_group},
     }
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from testbed.kubernetes.objects import bad_request
 from testbed.protobuf import fields
+
+from tests.testbed_parts.kubernetes.objects import bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from testbed.kubernetes.objects import Object
+    from tests.testbed_parts.kubernetes.objects import Object
 
-MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 _MAGIC = b"k8s\x00"
 
 # The fields of each message in the objects of a builder: number, name in JSON, and type. The type is a scalar below or
@@ -22,14 +22,10 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     "Unknown": {1: ("", "TypeMeta"), 2: ("raw", "bytes")},
     "TypeMeta": {1: ("apiVersion", "text"), 2: ("kind", "text")},
     "Deployment": {1: ("metadata", "ObjectMeta"), 2: ("spec", "DeploymentSpec")},
-    "ConfigMap": {1: ("metadata", "ObjectMeta"), 2: ("data", "texts"), 4: ("immutable", "?bool")},
-    "Namespace": {1: ("metadata", "ObjectMeta")},
+    "ConfigMap": {1: ("metadata", "ObjectMeta"), 2: ("data", "texts")},
     "ObjectMeta": {
         1: ("name", "text"),
         3: ("namespace", "text"),
-        5: ("uid", "text"),
-        6: ("resourceVersion", "text"),
-        7: ("generation", "int"),
         11: ("labels", "texts"),
         12: ("annotations", "texts"),
     },
@@ -37,10 +33,6 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
         1: ("replicas", "?int"),
         2: ("selector", "LabelSelector"),
         3: ("template", "PodTemplateSpec"),
-        5: ("minReadySeconds", "int"),
-        6: ("revisionHistoryLimit", "?int"),
-        7: ("paused", "bool"),
-        9: ("progressDeadlineSeconds", "?int"),
     },
     "StatefulSet": {1: ("metadata", "ObjectMeta"), 2: ("spec", "StatefulSetSpec")},
     "StatefulSetSpec": {
@@ -50,75 +42,29 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
         4: ("volumeClaimTemplates", "*PersistentVolumeClaim"),
         5: ("serviceName", "text"),
         6: ("podManagementPolicy", "text"),
-        8: ("revisionHistoryLimit", "?int"),
-        9: ("minReadySeconds", "int"),
     },
     "PersistentVolumeClaim": {1: ("metadata", "ObjectMeta"), 2: ("spec", "ClaimSpec")},
-    "ClaimSpec": {
-        1: ("accessModes", "*text"),
-        2: ("resources", "Resources"),
-        3: ("volumeName", "text"),
-        5: ("storageClassName", "?text"),
-        6: ("volumeMode", "?text"),
-    },
+    "ClaimSpec": {1: ("accessModes", "*text"), 2: ("resources", "Resources")},
     "LabelSelector": {1: ("matchLabels", "texts")},
     "PodTemplateSpec": {1: ("metadata", "ObjectMeta"), 2: ("spec", "PodSpec")},
-    "PodSpec": {
-        1: ("volumes", "*Volume"),
-        2: ("containers", "*Container"),
-        3: ("restartPolicy", "text"),
-        4: ("terminationGracePeriodSeconds", "?int"),
-        6: ("dnsPolicy", "text"),
-        7: ("nodeSelector", "texts"),
-        8: ("serviceAccountName", "text"),
-        9: ("serviceAccount", "text"),
-        11: ("hostNetwork", "bool"),
-        12: ("hostPID", "bool"),
-        13: ("hostIPC", "bool"),
-        19: ("schedulerName", "text"),
-        20: ("initContainers", "*Container"),
-        22: ("tolerations", "*Toleration"),
-    },
+    "PodSpec": {1: ("volumes", "*Volume"), 2: ("containers", "*Container"), 7: ("nodeSelector", "texts")},
     "Volume": {1: ("name", "text"), 2: ("", "VolumeSource")},
-    "VolumeSource": {
-        2: ("emptyDir", "?EmptyDir"),
-        10: ("persistentVolumeClaim", "Claim"),
-        19: ("configMap", "ConfigMapSource"),
-    },
-    "EmptyDir": {1: ("medium", "text"), 2: ("sizeLimit", "Quantity")},
-    "Claim": {1: ("claimName", "text"), 2: ("readOnly", "bool")},
-    "ConfigMapSource": {1: ("", "Reference"), 3: ("defaultMode", "?int"), 4: ("optional", "?bool")},
+    "VolumeSource": {19: ("configMap", "ConfigMapSource")},
+    "ConfigMapSource": {1: ("", "Reference")},
     "Reference": {1: ("name", "text")},
     "Container": {
         1: ("name", "text"),
         2: ("image", "text"),
-        3: ("command", "*text"),
         4: ("args", "*text"),
-        5: ("workingDir", "text"),
-        7: ("env", "*Variable"),
         8: ("resources", "Resources"),
         9: ("volumeMounts", "*Mount"),
         10: ("livenessProbe", "Probe"),
         11: ("readinessProbe", "Probe"),
-        13: ("terminationMessagePath", "text"),
-        14: ("imagePullPolicy", "text"),
         15: ("securityContext", "SecurityContext"),
-        16: ("stdin", "bool"),
-        17: ("stdinOnce", "bool"),
-        18: ("tty", "bool"),
-        20: ("terminationMessagePolicy", "text"),
-        22: ("startupProbe", "Probe"),
     },
-    "Variable": {1: ("name", "text"), 2: ("value", "text")},
     "Resources": {1: ("limits", "quantities"), 2: ("requests", "quantities")},
     "Quantity": {1: ("", "text")},
-    "Mount": {
-        1: ("name", "text"),
-        2: ("readOnly", "bool"),
-        3: ("mountPath", "text"),
-        4: ("subPath", "text"),
-        6: ("subPathExpr", "text"),
-    },
+    "Mount": {1: ("name", "text"), 3: ("mountPath", "text")},
     "Probe": {
         1: ("", "ProbeHandler"),
         2: ("initialDelaySeconds", "int"),
@@ -129,24 +75,7 @@ _MESSAGES: Mapping[str, Mapping[int, tuple[str, str]]] = {
     },
     "ProbeHandler": {1: ("exec", "ExecAction")},
     "ExecAction": {1: ("command", "*text")},
-    "SecurityContext": {
-        2: ("privileged", "?bool"),
-        4: ("runAsUser", "?int"),
-        5: ("runAsNonRoot", "?bool"),
-        6: ("readOnlyRootFilesystem", "?bool"),
-        7: ("allowPrivilegeEscalation", "?bool"),
-        8: ("runAsGroup", "?int"),
-        11: ("seccompProfile", "Profile"),
-        12: ("appArmorProfile", "Profile"),
-    },
-    "Profile": {1: ("type", "text"), 2: ("localhostProfile", "?text")},
-    "Toleration": {
-        1: ("key", "text"),
-        2: ("operator", "text"),
-        3: ("value", "text"),
-        4: ("effect", "text"),
-        5: ("tolerationSeconds", "?int"),
-    },
+    "SecurityContext": {2: ("privileged", "?bool")},
 }
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """A request. `path` is split at slashes. Header names are in lower case; repeated headers are joined by commas."""
+    """A request. `path` is split at slashes. Header names are in lower case; of a repeated header the last counts."""
 
     method: str
     path: tuple[str, ...]
@@ -27,10 +27,6 @@ class Request:
     def asks(self, name: str) -> str:
         """Return the value of a query parameter, or an empty text."""
         return self.query.get(name, ("",))[0]
-
-    def lists(self, name: str) -> list[str]:
-        """Return the comma-separated items of a header."""
-        return [item.strip() for item in self.headers.get(name, "").split(",") if item.strip()]
 
 
 async def read_request(reader: StreamReader) -> Request | None:
@@ -65,9 +61,5 @@ def head(status: int, headers: Mapping[str, str]) -> bytes:
 
 
 def _headers(lines: Sequence[str]) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, _, text = line.partition(":")
-        key = name.strip().lower()
-        headers[key] = f"{headers[key]},{text.strip()}" if key in headers else text.strip()
-    return headers
+    parts = (line.partition(":") for line in lines)
+    return {name.strip().lower(): text.strip() for name, _, text in parts}

@@ -9,60 +9,48 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from testbed.kubernetes.http import head
-from testbed.kubernetes.objects import ApiError, bad_request
-from testbed.kubernetes.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
+from tests.testbed_parts.kubernetes.http import head
+from tests.testbed_parts.kubernetes.objects import bad_request
+from tests.testbed_parts.kubernetes.spdy import Data, Opened, Ping, SpdyReader, SpdyWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from testbed.kubernetes.http import Request
-    from testbed.kubernetes.objects import Object
-    from testbed.kubernetes.programs import Programs
-    from testbed.kubernetes.spdy import Event
+    from tests.testbed_parts.kubernetes.http import Request
+    from tests.testbed_parts.kubernetes.objects import Object
+    from tests.testbed_parts.kubernetes.programs import Programs
+    from tests.testbed_parts.kubernetes.spdy import Event
 
 _CHUNK = 1 << 16
 _PROTOCOL = "v4.channel.k8s.io"
-_KILLED = 137  # the exit code that a shell reports for a process that SIGKILL ended
-_POLL_SECONDS = 0.1
 _AHEAD = 8  # the most pieces of input that wait until a command reads them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exec:
-    """A requested command that is not started yet.
-
-    `streams` names the streams that the client will open. `lives` returns whether the pod still exists.
-    """
+    """A requested command that is not started yet. `streams` names the streams that the client will open."""
 
     pod: Object
     command: tuple[str, ...]
     streams: frozenset[str]
     programs: Programs
-    lives: Callable[[], bool]
 
     @classmethod
-    def of(cls, request: Request, pod: Object, programs: Programs, *, lives: Callable[[], bool]) -> Exec:
+    def of(cls, request: Request, pod: Object, programs: Programs) -> Exec:
         """Return the command that the request asks for. Raise ApiError if it cannot run.
 
         A request by WebSocket is refused, as in a Kubernetes cluster before 1.29. Then kubectl uses SPDY.
         """
         if not request.headers.get("upgrade", "").lower().startswith("spdy/3.1"):
             raise bad_request("unable to upgrade: only SPDY/3.1 is spoken here")
-        if _PROTOCOL not in request.lists("x-stream-protocol-version"):
-            message = f"unable to upgrade: the client does not offer {_PROTOCOL}"
-            raise ApiError(HTTPStatus.FORBIDDEN, "Forbidden", message)
-        _check(pod, request.asks("container"))
         wanted = (name for name in ("stdin", "stdout", "stderr") if request.asks(name) in {"1", "true"})
         command = tuple(request.query.get("command", ()))
-        return cls(pod=pod, command=command, streams=frozenset({"error", *wanted}), programs=programs, lives=lives)
+        return cls(pod=pod, command=command, streams=frozenset({"error", *wanted}), programs=programs)
 
     async def run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Run the command until it ends, the connection ends, or the pod is removed."""
+        """Run the command until it ends or the connection ends."""
         headers = {"Connection": "Upgrade", "Upgrade": "SPDY/3.1", "X-Stream-Protocol-Version": _PROTOCOL}
         writer.write(head(HTTPStatus.SWITCHING_PROTOCOLS, headers))
         session = _Session(writer=writer)
-        tasks = [asyncio.ensure_future(task) for task in (session.receive(reader), self._run(session), self._outlive())]
+        tasks = [asyncio.ensure_future(task) for task in (session.receive(reader), self._run(session))]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -73,13 +61,7 @@ class Exec:
     async def _run(self, session: _Session) -> None:
         await session.opened(self.streams)
         streams = Streams(stdin=session.stdin, stdout=session.output("stdout"), stderr=session.output("stderr"))
-        code = await self.programs.run(self.pod, self.command, streams)
-        await session.end(code if self.lives() else _KILLED)
-
-    async def _outlive(self) -> None:
-        """Wait until the pod is removed."""
-        while self.lives():  # noqa: ASYNC110 (a pod ends with its Deployment, which sends no event)
-            await asyncio.sleep(_POLL_SECONDS)
+        await session.end(await self.programs.run(self.pod, self.command, streams))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,16 +152,6 @@ class _Session:
             self.writer.write(self.frames.data(self.streams[name], b"", last=True))
         with suppress(OSError):  # the client may have closed the connection
             await self.writer.drain()
-
-
-def _check(pod: Object, container: str) -> None:
-    name = pod["metadata"]["name"]
-    names = [entry["name"] for entry in pod["spec"]["containers"]]
-    if container and container not in names:
-        raise bad_request(f"container {container} is not valid for pod {name}")
-    if pod["status"]["phase"] != "Running":
-        message = f'unable to upgrade connection: container not found ("{container or names[0]}")'
-        raise ApiError(HTTPStatus.INTERNAL_SERVER_ERROR, "InternalError", message)
 
 
 def _status(code: int) -> Object:

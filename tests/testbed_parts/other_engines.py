@@ -18,6 +18,7 @@ from testbed.processes import run, succeeds, wait_until
 
 if TYPE_CHECKING:
     from testbed.place import Place
+    from testbed.testbed import Testbed
 
 _USER = 61234
 """A user number that no user of the machine has. Only a separate namespace has a name for it."""
@@ -65,11 +66,23 @@ exec podman --root "$1/root" --runroot "$1/runroot" --cgroup-manager=cgroupfs sy
 """
 
 
-def start_rootless(place: Place, registry_port: int) -> str:
+def rootless_engine(testbed: Testbed) -> str:
     """Start Docker as a user without privileges, unless it runs. Return its DOCKER_HOST.
 
-    This engine also reaches the registry on `registry_port` of the machine, and has the bridge of node containers.
+    This engine has its own image store and network. It also reaches the testbed's registry, and has the bridge of node
+    containers.
     """
+    with testbed.locked():
+        return _start_rootless(testbed.place, int(testbed.registry.host.rpartition(":")[2]))
+
+
+def podman(testbed: Testbed) -> str:
+    """Start podman's service unless it runs. Return its DOCKER_HOST. podman uses the testbed's registry without TLS."""
+    with testbed.locked():
+        return _start_podman(testbed.place, testbed.registry.host)
+
+
+def _start_rootless(place: Place, registry_port: int) -> str:
     ensure_tools(place, "dockerd", "docker", "rootlesskit", "slirp4netns", "newuidmap", "setpriv", "unshare", "ip")
     folder = _public_folder(place, "rootless")
     for name in ("home", "run", "data"):
@@ -94,8 +107,7 @@ def start_rootless(place: Place, registry_port: int) -> str:
     return f"unix://{socket}"
 
 
-def start_podman(place: Place, registry: str) -> str:
-    """Start podman's service unless it runs, and return its DOCKER_HOST. podman uses the `registry` without TLS."""
+def _start_podman(place: Place, registry: str) -> str:
     ensure_tools(place, "podman", "catatonit", "docker", "unshare")
     ensure_bridge(place, "n")  # node containers use this bridge
     folder = place.folder("podman")
