@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mpbake.base.errors import UsageError
 from mpbake.base.text import one_line
 from mpbake.certs.finding import AUTHORITY_HINT
-from mpbake.certs.node_files import Role
+from mpbake.certs.node_files import CertificateRole
 from mpbake.certs.reading import fits, has_expired, is_authority, parse_key, subject_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ _CLOCK_SKEW = timedelta(hours=1)
 """How long before its issue a certificate is valid: the clock of a node may be slow."""
 _LONGEST_NAME = 64
 """The maximum number of characters of a common name, by RFC 5280."""
-_USAGES = {Role.SERVER: ExtendedKeyUsageOID.SERVER_AUTH, Role.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH}
+_USAGES = {
+    CertificateRole.SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
+    CertificateRole.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
+}
 _SIGNING_KEYS = (
     rsa.RSAPrivateKey,
     ec.EllipticCurvePrivateKey,
@@ -57,7 +60,7 @@ class CertificateRequest:
     """A certificate to be issued: its common name, what it is for, and the host names and IP addresses of a server."""
 
     name: str
-    role: Role
+    role: CertificateRole
     hosts: tuple[str, ...] = ()
 
 

@@ -20,7 +20,7 @@ from mpbake.certs.reading import (
     is_for_servers,
     leads_to,
     read_certificates,
-    read_key,
+    read_private_key,
     subject_of,
     uncovered,
 )
@@ -102,7 +102,7 @@ def _read(files: TlsFiles, place: tuple[str, ...]) -> tuple[_Side, list[Certific
     findings = []
     for name, path in files.files.items():
         try:
-            content[name] = read_key(path) if name == "key" else read_certificates(path)
+            content[name] = read_private_key(path) if name == "key" else read_certificates(path)
         except UnusableFile as error:
             finding = error.finding(*place, name)
             is_missing = error.code is Code.MISSING_FILE

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.codes import Code
 from mpbake.certs.checks import client_findings, server_findings
 from mpbake.certs.finding import UnusableFile
-from mpbake.certs.node_files import Role, server_files
+from mpbake.certs.node_files import CertificateRole, server_files
 from mpbake.certs.reading import (
     days_left,
     ends_soon,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 
-class Status(StrEnum):
+class CertificateStatus(StrEnum):
     """Whether a certificate can be used now."""
 
     VALID = "valid"
@@ -66,9 +66,9 @@ class CertificateRow:
     """
 
     path: Path
-    role: Role
+    role: CertificateRole
     nodes: tuple[str, ...]
-    status: Status
+    status: CertificateStatus
     stated: Validity | None = None
 
 
@@ -82,11 +82,11 @@ class CertificateInventory:
 
 def inventory(nodes: Sequence[Node], now: datetime) -> CertificateInventory:
     """Return the certificates that the plan names for `nodes`, each once: authorities, clients, servers."""
-    named: dict[tuple[Role, Path], list[Node]] = {}
+    named: dict[tuple[CertificateRole, Path], list[Node]] = {}
     for node in nodes:
         for key in _named(node):
             named.setdefault(key, []).append(node)
-    order = list(Role)
+    order = list(CertificateRole)
     rows = (
         row
         for role, path in sorted(named, key=lambda key: order.index(key[0]))
@@ -95,38 +95,38 @@ def inventory(nodes: Sequence[Node], now: datetime) -> CertificateInventory:
     return CertificateInventory(rows=tuple(rows), findings=tuple(_findings(nodes, now)))
 
 
-def _named(node: Node) -> Iterator[tuple[Role, Path]]:
+def _named(node: Node) -> Iterator[tuple[CertificateRole, Path]]:
     """Yield the certificates that the plan names for a node, by role."""
     server = server_files(node)
     paths = (
-        (Role.AUTHORITY, node.tls.ca),
-        (Role.AUTHORITY, server and server.ca),
-        (Role.CLIENT, node.tls.cert),
-        (Role.SERVER, server and server.cert),
+        (CertificateRole.AUTHORITY, node.tls.ca),
+        (CertificateRole.AUTHORITY, server and server.ca),
+        (CertificateRole.CLIENT, node.tls.cert),
+        (CertificateRole.SERVER, server and server.cert),
     )
     yield from dict.fromkeys((role, path) for role, path in paths if path)
 
 
-def _rows(role: Role, path: Path, nodes: Sequence[Node], now: datetime) -> Iterator[CertificateRow]:
+def _rows(role: CertificateRole, path: Path, nodes: Sequence[Node], now: datetime) -> Iterator[CertificateRow]:
     ids = tuple(node.id for node in nodes)
     try:
         certificates = read_certificates(path)
     except UnusableFile as error:
-        status = Status.MISSING if error.code is Code.MISSING_FILE else Status.UNUSABLE
+        status = CertificateStatus.MISSING if error.code is Code.MISSING_FILE else CertificateStatus.UNUSABLE
         yield CertificateRow(path=path, role=role, nodes=ids, status=status)
         return
     days = max(node.certificate_days for node in nodes)
-    for certificate in certificates if role is Role.AUTHORITY else certificates[:1]:
+    for certificate in certificates if role is CertificateRole.AUTHORITY else certificates[:1]:
         status = _status(certificate, now, days)
         yield CertificateRow(path=path, role=role, nodes=ids, status=status, stated=_validity(certificate, now))
 
 
-def _status(certificate: Certificate, now: datetime, days: int) -> Status:
+def _status(certificate: Certificate, now: datetime, days: int) -> CertificateStatus:
     if has_expired(certificate, now):
-        return Status.EXPIRED
+        return CertificateStatus.EXPIRED
     if now < certificate.not_valid_before_utc:
-        return Status.NOT_YET_VALID
-    return Status.ENDS_SOON if ends_soon(certificate, now, days) else Status.VALID
+        return CertificateStatus.NOT_YET_VALID
+    return CertificateStatus.ENDS_SOON if ends_soon(certificate, now, days) else CertificateStatus.VALID
 
 
 def _validity(certificate: Certificate, now: datetime) -> Validity:

@@ -12,7 +12,7 @@ from mpbake.base.errors import UsageError, system_error
 from mpbake.base.files import read_bounded
 from mpbake.certs.authority import Authority, CertificateRequest
 from mpbake.certs.finding import UnusableFile
-from mpbake.certs.node_files import Role
+from mpbake.certs.node_files import CertificateRole
 from mpbake.certs.reading import (
     end_text,
     ends_soon,
@@ -23,7 +23,7 @@ from mpbake.certs.reading import (
     is_signed_by,
     parse_certificates,
     read_certificates,
-    read_key,
+    read_private_key,
     uncovered,
 )
 from mpbake.certs.store import create_certificate, create_pair, replace_certificate, replace_pair
@@ -44,7 +44,7 @@ _WORTH_RENEWING = timedelta(days=1)
 _REKEY_HINT = "use --rekey to replace it and its key"
 
 
-class Action(StrEnum):
+class IssueAction(StrEnum):
     """What happens to a certificate."""
 
     ISSUE = "issued"
@@ -61,14 +61,14 @@ class Decision:
     """What happens to a certificate, and why. `existing` is a certificate that stays or is renewed."""
 
     wanted: WantedCertificate
-    action: Action
+    action: IssueAction
     reason: str = ""
     existing: Certificate | None = None
 
     @property
     def keeps_key(self) -> bool:
         """Whether a new certificate is for the existing key."""
-        return self.action is Action.RENEW or (self.action is Action.ISSUE and self.wanted.key.is_file())
+        return self.action is IssueAction.RENEW or (self.action is IssueAction.ISSUE and self.wanted.key.is_file())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +95,7 @@ def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority
             raise UsageError(f"there is no certificate authority {file}", hint=hint) from None
         raise UsageError(error.about(file), hint=error.hint) from None
     try:
-        private = read_key(key)
+        private = read_private_key(key)
     except UnusableFile as error:
         if error.code is Code.MISSING_FILE:
             hint = "name the key: --ca-key PATH; or issue certificates with the tool that made the authority"
@@ -115,34 +115,36 @@ def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder)
     Without `order.rekey` only certificates of this authority are renewed, with the same key. Raises UsageError for a
     certificate that cannot work and that mpbake does not replace unasked.
     """
-    new = Action.REKEY if order.rekey else Action.ISSUE
+    new = IssueAction.REKEY if order.rekey else IssueAction.ISSUE
     try:
         existing = read_certificates(wanted.certificate)[0]
     except UnusableFile as error:
         if error.code is Code.MISSING_FILE:
-            return Decision(wanted=wanted, action=new if wanted.key.is_file() else Action.ISSUE)
+            return Decision(wanted=wanted, action=new if wanted.key.is_file() else IssueAction.ISSUE)
         if order.rekey:
-            return Decision(wanted=wanted, action=Action.REKEY)
+            return Decision(wanted=wanted, action=IssueAction.REKEY)
         raise UsageError(error.about(order.show(wanted.certificate)), hint=_REKEY_HINT) from None
     if order.rekey:
-        return Decision(wanted=wanted, action=Action.REKEY)
+        return Decision(wanted=wanted, action=IssueAction.REKEY)
     _check_existing(wanted, existing, authority, order.show)
     reason = _renewal_reason(wanted, existing, authority, order)
-    return Decision(wanted=wanted, action=Action.RENEW if reason else Action.KEEP, reason=reason, existing=existing)
+    return Decision(
+        wanted=wanted, action=IssueAction.RENEW if reason else IssueAction.KEEP, reason=reason, existing=existing
+    )
 
 
 def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> datetime:
     """Do what was decided. Return the end of the present certificate. Raises UsageError, MpbakeError."""
     wanted = decision.wanted
-    if decision.action is Action.KEEP and decision.existing is not None:
+    if decision.action is IssueAction.KEEP and decision.existing is not None:
         return decision.existing.not_valid_after_utc
     keeps_key = decision.keeps_key
     key = _existing_key(wanted, order.show) if keeps_key else b""
     request = CertificateRequest(name=wanted.name, role=wanted.role, hosts=wanted.hosts)
     pair = authority.issue(request, order.now, order.days, key)
-    if decision.action is Action.REKEY:
+    if decision.action is IssueAction.REKEY:
         replace_pair(pair, wanted.certificate, wanted.key)
-    elif decision.action is Action.RENEW:
+    elif decision.action is IssueAction.RENEW:
         replace_certificate(wanted.certificate, pair.certificate)
     elif keeps_key:
         create_certificate(wanted.certificate, pair.certificate)
@@ -153,7 +155,7 @@ def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> da
 
 def _existing_key(wanted: WantedCertificate, show: Show) -> bytes:
     try:
-        read_key(wanted.key)
+        read_private_key(wanted.key)
         return read_bounded(wanted.key, pipe=False)
     except UnusableFile as error:
         raise UsageError(error.about(show(wanted.key)), hint=_REKEY_HINT) from None
@@ -167,11 +169,11 @@ def _check_existing(wanted: WantedCertificate, existing: Certificate, authority:
     if not is_signed_by(existing, authority):
         message = f"{file} is signed by another authority than {show(wanted.authority)}"
         raise UsageError(message, hint=f"{_REKEY_HINT}, or name its own authority in the plan")
-    suits = is_for_servers(existing) if wanted.role is Role.SERVER else is_for_clients(existing)
+    suits = is_for_servers(existing) if wanted.role is CertificateRole.SERVER else is_for_clients(existing)
     if not suits:
         raise UsageError(f"{file} is not a {wanted.role} certificate", hint=f"{_REKEY_HINT}, or name another file")
     try:
-        key = read_key(wanted.key)
+        key = read_private_key(wanted.key)
     except UnusableFile as error:
         message = f"{file} exists, but not its key {show(wanted.key)}"
         if error.code is not Code.MISSING_FILE:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node, TlsFiles
 
 
-class Role(StrEnum):
+class CertificateRole(StrEnum):
     """What a certificate is for."""
 
     AUTHORITY = "CA"
@@ -38,7 +38,7 @@ class WantedCertificate:
     - `days`: renew the certificate this many days before it expires.
     """
 
-    role: Role
+    role: CertificateRole
     certificate: Path
     key: Path
     authority: Path
@@ -87,7 +87,7 @@ def wanted_certificates(nodes: Sequence[Node]) -> tuple[WantedCertificate, ...]:
             other = wanted.get(certificate.certificate)
             wanted[certificate.certificate] = certificate if other is None else _merged(other, certificate)
     _check_paths(wanted.values(), wanted_authorities(nodes))
-    return tuple(sorted(wanted.values(), key=lambda certificate: certificate.role is Role.SERVER))
+    return tuple(sorted(wanted.values(), key=lambda certificate: certificate.role is CertificateRole.SERVER))
 
 
 def _authorities(node: Node) -> Iterator[Path]:
@@ -100,7 +100,7 @@ def _client(node: Node) -> Iterator[WantedCertificate]:
     authority = (server and server.ca) or node.tls.ca
     if node.tls.cert and node.tls.key and authority:
         yield WantedCertificate(
-            role=Role.CLIENT,
+            role=CertificateRole.CLIENT,
             certificate=_normal(node.tls.cert),
             key=_normal(node.tls.key),
             authority=_normal(authority),
@@ -115,7 +115,7 @@ def _server(node: Node) -> Iterator[WantedCertificate]:
     authority = node.tls.ca
     if files and files.cert and files.key and authority:
         yield WantedCertificate(
-            role=Role.SERVER,
+            role=CertificateRole.SERVER,
             certificate=_normal(files.cert),
             key=_normal(files.key),
             authority=_normal(authority),

@@ -49,7 +49,7 @@ def read_certificates(path: Path) -> list[Certificate]:
     return parse_certificates(_read(path))
 
 
-def read_key(path: Path) -> PrivateKeyTypes:
+def read_private_key(path: Path) -> PrivateKeyTypes:
     """Return the private key in a PEM file. Raises UnusableFile, also for an encrypted key."""
     return parse_key(_read(path))
 

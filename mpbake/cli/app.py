@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.cli.click_options import Parameter
-    from mpbake.cli.definitions import Command, Group
+    from mpbake.cli.definitions import Command, GroupDefinition
 
 _SIGNAL_BASE = 128
 """Exit codes above this number mean that a signal ended the command."""
@@ -64,7 +64,7 @@ def _with_parameters(function: Callable[..., None], parameters: tuple[Parameter,
     return function
 
 
-def _add_group(parent: click.Group, group: Group) -> None:
+def _add_group(parent: click.Group, group: GroupDefinition) -> None:
     """Add a command with commands of its own. Its options may come before or after the name of such a command."""
 
     @click.pass_context

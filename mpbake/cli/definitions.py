@@ -67,7 +67,7 @@ class Command:
 
 AUTHORITY_DAYS = 3650
 """How many days a new certificate authority is valid by default."""
-CERTIFICATE_DAYS = 365
+ISSUED_DAYS = 365
 """How many days a new certificate is valid by default."""
 LONGEST_VALIDITY = 36_500
 """The maximum number of days that a certificate is valid."""
@@ -346,7 +346,7 @@ CERTS_COMMANDS = (
 
         Keeps keys and all other certificates. With --rekey it replaces all certificates, and their keys too.
         """,
-        *(_BUILDER_NAMES, *READ_PLAN, _CA_KEY, _days(CERTIFICATE_DAYS)),
+        *(_BUILDER_NAMES, *READ_PLAN, _CA_KEY, _days(ISSUED_DAYS)),
         click.option("--rekey", is_flag=True, help="Replace all certificates and their keys."),
         summary="Issue the certificates that are missing or soon end.",
     ),
@@ -360,7 +360,7 @@ CERTS_COMMANDS = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
+class GroupDefinition:
     """A command with commands of its own. `action` is what it does without the name of such a command."""
 
     command: Command
@@ -369,6 +369,6 @@ class Group:
 
 
 GROUPS = (
-    Group(command=BUILDERS, action="list", commands=BUILDERS_COMMANDS),
-    Group(command=CERTS, action="show", commands=CERTS_COMMANDS),
+    GroupDefinition(command=BUILDERS, action="list", commands=BUILDERS_COMMANDS),
+    GroupDefinition(command=CERTS, action="show", commands=CERTS_COMMANDS),
 )

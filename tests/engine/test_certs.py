@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.certs.authority import Authority, CertificateRequest, make_authority
-from mpbake.certs.node_files import Role
-from mpbake.certs.reading import parse_certificates, parse_key, read_certificates, read_key
+from mpbake.certs.node_files import CertificateRole
+from mpbake.certs.reading import parse_certificates, parse_key, read_certificates, read_private_key
 from mpbake.certs.store import create_pair
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def make_attackers(folder: Path) -> None:
     now = datetime.now(UTC)
     root = make_authority("other", now, days=1)
     other = Authority(parse_certificates(root.certificate), parse_key(root.key))
-    own = Authority(read_certificates(folder / "certs/ca.crt"), read_key(folder / "vault/ca.key"))
+    own = Authority(read_certificates(folder / "certs/ca.crt"), read_private_key(folder / "vault/ca.key"))
     attackers = (("other", other, now, 1), ("old", own, now - timedelta(minutes=30), 0))
     for name, authority, begin, days in attackers:
-        pair = authority.issue(CertificateRequest(name=name, role=Role.CLIENT), begin, days)
+        pair = authority.issue(CertificateRequest(name=name, role=CertificateRole.CLIENT), begin, days)
         create_pair(pair, folder / f"{name}.crt", folder / f"{name}.key")

@@ -20,7 +20,7 @@ import pytest
 from testbed.registry_client import RegistryClient
 
 from mpbake.certs.authority import Authority, CertificateRequest, make_authority
-from mpbake.certs.node_files import Role
+from mpbake.certs.node_files import CertificateRole
 from mpbake.certs.reading import parse_certificates, parse_key
 from tests.testbed_parts.machines import Machine, machines_registry, start_machine
 
@@ -85,7 +85,7 @@ class Certificates:
         folder.mkdir(exist_ok=True)
         (folder / "ca.pem").write_bytes(made.certificate)
 
-    def issue(self, name: str, role: Role, *hosts: str, days: int = 180, ago: int = 0) -> None:
+    def issue(self, name: str, role: CertificateRole, *hosts: str, days: int = 180, ago: int = 0) -> None:
         """Write NAME.pem and NAME-key.pem, issued some days `ago`."""
         now = self.now - timedelta(days=ago)
         pair = self._authority.issue(CertificateRequest(name=name, role=role, hosts=hosts), now, days)
@@ -95,9 +95,9 @@ class Certificates:
 
 def issue_all(folder: Path, fleet: Fleet) -> Certificates:
     certificates = Certificates(folder)
-    certificates.issue("release-one", Role.SERVER, fleet.one.address)
-    certificates.issue("release-two", Role.SERVER, fleet.two.address)
-    certificates.issue("client", Role.CLIENT)
+    certificates.issue("release-one", CertificateRole.SERVER, fleet.one.address)
+    certificates.issue("release-two", CertificateRole.SERVER, fleet.two.address)
+    certificates.issue("client", CertificateRole.CLIENT)
     return certificates
 
 
@@ -248,10 +248,10 @@ def test_attacks_on_the_port(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> No
     (tmp_path / "build.toml").write_text(plan)
     mpbake("builders", "up")
     stranger = Certificates(tmp_path / "other")
-    stranger.issue("stranger", Role.CLIENT)
+    stranger.issue("stranger", CertificateRole.CLIENT)
     for name in ("stranger.pem", "stranger-key.pem"):
         (folder / name).write_bytes((tmp_path / "other" / name).read_bytes())
-    certificates.issue("expired", Role.CLIENT, days=3, ago=5)
+    certificates.issue("expired", CertificateRole.CLIENT, days=3, ago=5)
 
     assert _refusal(fleet, folder, "client") == ""
     attacks = {

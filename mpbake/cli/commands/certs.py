@@ -13,11 +13,11 @@ from mpbake.base.text import columns, one_line
 from mpbake.certs.authority import make_authority
 from mpbake.certs.finding import AUTHORITY_HINT
 from mpbake.certs.inventory import inventory
-from mpbake.certs.issuing import Action, IssueOrder, carry_out, decide, open_authority
-from mpbake.certs.node_files import Role, key_beside, wanted_authorities, wanted_certificates
+from mpbake.certs.issuing import IssueAction, IssueOrder, carry_out, decide, open_authority
+from mpbake.certs.node_files import CertificateRole, key_beside, wanted_authorities, wanted_certificates
 from mpbake.certs.reading import end_text, ends_soon
 from mpbake.certs.store import create_pair, keep_out_of_git, locked, make_folder
-from mpbake.cli.definitions import AUTHORITY_DAYS, CERTIFICATE_DAYS
+from mpbake.cli.definitions import AUTHORITY_DAYS, ISSUED_DAYS
 from mpbake.cli.folder import folder_of
 from mpbake.cli.loading import load_plan, shown_path
 from mpbake.cli.named_builders import named_builders
@@ -128,7 +128,7 @@ def _issue(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: Worl
     authorities = tuple(dict.fromkeys(certificate.authority for certificate in wanted))
     keys = _authority_keys(authorities, options, world)
     show = _shown(world)
-    order = IssueOrder(now=world.now(), days=options.days or CERTIFICATE_DAYS, rekey=options.rekey, show=show)
+    order = IssueOrder(now=world.now(), days=options.days or ISSUED_DAYS, rekey=options.rekey, show=show)
     errors: list[MpbakeError] = []
     results: list[tuple[Decision, datetime]] = []
     with locked(plan.root):
@@ -143,7 +143,10 @@ def _issue(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: Worl
                 errors.append(error)
     world.stdout.writelines(_report(results, order))
     world.stdout.writelines(ignored)
-    if any(decision.action is not Action.KEEP and decision.wanted.role is Role.SERVER for decision, _ in results):
+    if any(
+        decision.action is not IssueAction.KEEP and decision.wanted.role is CertificateRole.SERVER
+        for decision, _ in results
+    ):
         world.stdout.write(f"next: {_command('builders up', options)}\n")
     world.stderr.writelines(f"warning: {warning}\n" for warning in _warnings(opened, keys, wanted, order))
     world.stderr.writelines(f"error: {error}\n" for error in errors)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 
-def check_certificates(facts: Facts) -> Iterator[Finding]:
+def check_node_certificates(facts: Facts) -> Iterator[Finding]:
     """Check the certificates of nodes, and how long they are valid."""
     secured = [node for node in facts.subject.nodes if node.tls != TlsFiles()]
     if not secured:

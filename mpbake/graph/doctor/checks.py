@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.graph.doctor.certificate_checks import check_certificates
+from mpbake.graph.doctor.certificate_checks import check_node_certificates
 from mpbake.graph.doctor.docker_checks import check_buildx, check_client, check_engine, check_store
 from mpbake.graph.doctor.findings import CheckResult
 from mpbake.graph.doctor.machine_checks import check_clocks, check_disks
@@ -42,7 +42,7 @@ DOCTOR_CHECKS = (
     DoctorCheck(name="buildkit-releases", group="nodes", judge=check_releases),
     DoctorCheck(name="platforms", group="nodes", judge=check_platforms),
     DoctorCheck(name="emulators", group="nodes", judge=check_emulators, needs_plan=False),
-    DoctorCheck(name="certificates", group="nodes", judge=check_certificates),
+    DoctorCheck(name="certificates", group="nodes", judge=check_node_certificates),
     DoctorCheck(name="registry-addresses", group="registries", judge=check_addresses),
     DoctorCheck(name="push", group="registries", judge=check_push),
     DoctorCheck(name="clocks", group="machines", judge=check_clocks, needs_plan=False),

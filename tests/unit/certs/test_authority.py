@@ -18,15 +18,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mpbake.base.errors import UsageError
 from mpbake.certs.authority import Authority, CertificateRequest, KeyPair, make_authority
-from mpbake.certs.node_files import Role
+from mpbake.certs.node_files import CertificateRole
 from mpbake.certs.reading import parse_certificates, parse_key
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
-SERVER = CertificateRequest(name="release/arm64", role=Role.SERVER, hosts=("build1.example.com", "10.0.0.5", "::1"))
-CLIENT = CertificateRequest(name="client", role=Role.CLIENT)
+SERVER = CertificateRequest(
+    name="release/arm64", role=CertificateRole.SERVER, hosts=("build1.example.com", "10.0.0.5", "::1")
+)
+CLIENT = CertificateRequest(name="client", role=CertificateRole.CLIENT)
 
 
 def opened(pair: KeyPair) -> Authority:
@@ -153,10 +155,10 @@ def test_a_key_that_cannot_sign() -> None:
 
 
 def test_names_of_any_length_and_hosts_that_are_impossible(root: KeyPair) -> None:
-    request = CertificateRequest(name="release/" + "x" * 90, role=Role.CLIENT)
+    request = CertificateRequest(name="release/" + "x" * 90, role=CertificateRole.CLIENT)
     (name,) = parsed(opened(root).issue(request, NOW, days=1)).subject
     assert name.value == "release/" + "x" * 56
-    request = CertificateRequest(name="n", role=Role.SERVER, hosts=("bücher.example",))
+    request = CertificateRequest(name="n", role=CertificateRole.SERVER, hosts=("bücher.example",))
     with pytest.raises(UsageError, match=r"^a certificate cannot contain the host bücher\.example\n  = use its ASCII"):
         opened(root).issue(request, NOW, days=1)
 
@@ -166,7 +168,7 @@ def test_both_sides_of_a_connection_accept_each_other(tmp_path: Path, host: str)
     now = datetime.now(UTC)
     pair = make_authority("root", now, days=1)
     authority = opened(pair)
-    request = CertificateRequest(name="node", role=Role.SERVER, hosts=("localhost", "127.0.0.1"))
+    request = CertificateRequest(name="node", role=CertificateRole.SERVER, hosts=("localhost", "127.0.0.1"))
     server = context(tmp_path, "server", ssl.PROTOCOL_TLS_SERVER, pair, authority.issue(request, now, days=1))
     client = context(tmp_path, "client", ssl.PROTOCOL_TLS_CLIENT, pair, authority.issue(CLIENT, now, days=1))
     with socket.create_server(("127.0.0.1", 0)) as listener:

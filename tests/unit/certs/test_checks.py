@@ -10,7 +10,7 @@ import pytest
 
 from mpbake.certs.authority import Authority, CertificateRequest, KeyPair, make_authority
 from mpbake.certs.checks import client_findings, server_findings
-from mpbake.certs.node_files import Role
+from mpbake.certs.node_files import CertificateRole
 from mpbake.certs.reading import parse_certificates, parse_key
 from mpbake.model.plan import Deployment, Driver, Node, TlsFiles
 
@@ -31,10 +31,12 @@ class Files:
         (self.folder / f"{name}.pem").write_bytes(pair.certificate)
         (self.folder / f"{name}-key.pem").write_bytes(pair.key)
 
-    def issue(self, name: str, role: Role, *, root: KeyPair = ROOT, days: int = 365, host: str = "build1") -> None:
+    def issue(
+        self, name: str, role: CertificateRole, *, root: KeyPair = ROOT, days: int = 365, host: str = "build1"
+    ) -> None:
         """Issue a certificate that ends in so many `days` from now."""
         authority = Authority(parse_certificates(root.certificate), parse_key(root.key))
-        request = CertificateRequest(name=name, role=role, hosts=(host,) if role is Role.SERVER else ())
+        request = CertificateRequest(name=name, role=role, hosts=(host,) if role is CertificateRole.SERVER else ())
         self.write(name, authority.issue(request, NOW - timedelta(days=90), days + 90))
 
     def tls(self, name: str) -> TlsFiles:
@@ -60,8 +62,8 @@ def files(tmp_path: Path) -> Files:
     files = Files(folder=tmp_path)
     for name, root in (("root", ROOT), ("other", OTHER)):
         files.write(name, root)
-    files.issue("client", Role.CLIENT)
-    files.issue("server", Role.SERVER)
+    files.issue("client", CertificateRole.CLIENT)
+    files.issue("server", CertificateRole.SERVER)
     return files
 
 
@@ -92,7 +94,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
     [
         (
             "server",
-            {"role": Role.SERVER, "days": -2},
+            {"role": CertificateRole.SERVER, "days": -2},
             (
                 'deploy.tls.cert: "CN=server" expired on 2026-11-28\n'
                 "  = run `mpbake certs issue`, or renew it with the tool that made it"
@@ -100,7 +102,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
         ),
         (
             "server",
-            {"role": Role.SERVER, "days": 20},
+            {"role": CertificateRole.SERVER, "days": 20},
             (
                 'deploy.tls.cert: "CN=server" expires in 20 days, on 2026-12-20\n'
                 "  = run `mpbake certs issue`, or renew it with the tool that made it"
@@ -108,7 +110,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
         ),
         (
             "server",
-            {"role": Role.CLIENT},
+            {"role": CertificateRole.CLIENT},
             (
                 'deploy.tls.cert: "CN=server" is not a server certificate\n'
                 "  = set deploy.tls.cert to one for servers (extendedKeyUsage = serverAuth), "
@@ -117,7 +119,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
         ),
         (
             "server",
-            {"role": Role.SERVER, "host": "build2"},
+            {"role": CertificateRole.SERVER, "host": "build2"},
             (
                 'deploy.tls.cert: "CN=server" does not contain the name build1\n'
                 "  = run `mpbake certs issue`, or set tls.servername to a name in it"
@@ -125,7 +127,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
         ),
         (
             "server",
-            {"role": Role.SERVER, "root": OTHER},
+            {"role": CertificateRole.SERVER, "root": OTHER},
             (
                 "deploy.tls.cert: is not signed by tls.ca, so clients of the node would refuse it\n"
                 "  = run `mpbake certs issue --rekey`, or set tls.ca to the authority that signed it"
@@ -133,7 +135,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
         ),
         (
             "client",
-            {"role": Role.CLIENT, "root": OTHER},
+            {"role": CertificateRole.CLIENT, "root": OTHER},
             (
                 "tls.cert: is not signed by deploy.tls.ca, so the node would refuse it\n"
                 "  = run `mpbake certs issue --rekey`, or set deploy.tls.ca to the authority that signed it"
@@ -141,7 +143,7 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
         ),
         (
             "client",
-            {"role": Role.SERVER},
+            {"role": CertificateRole.SERVER},
             (
                 'tls.cert: "CN=client" is not a client certificate\n'
                 "  = set tls.cert to one for clients (extendedKeyUsage = clientAuth), as `mpbake certs issue` makes"
@@ -172,7 +174,7 @@ def test_two_authorities_one_for_each_side(files: Files) -> None:
     tls = replace(node.deploy.tls, ca=files.folder / "other.pem")
     node = replace(node, deploy=replace(node.deploy, tls=tls))
     assert found(node)[0].startswith("tls.cert: is not signed by deploy.tls.ca")
-    files.issue("client", Role.CLIENT, root=OTHER)
+    files.issue("client", CertificateRole.CLIENT, root=OTHER)
     assert found(node) == []
     files.write("other", KeyPair(certificate=(files.folder / "server.pem").read_bytes(), key=b""))
     assert 'deploy.tls.ca: "CN=server" is not a certificate authority' in "".join(found(node))

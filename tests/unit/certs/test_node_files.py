@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import UsageError
-from mpbake.certs.node_files import Role, key_beside, wanted_authorities, wanted_certificates
+from mpbake.certs.node_files import CertificateRole, key_beside, wanted_authorities, wanted_certificates
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def test_whom_each_certificate_is_for() -> None:
     assert wanted_authorities(nodes) == (Path("/plan/c/ca.pem"),)
     wanted = wanted_certificates(nodes)
     assert [(item.role, str(item.certificate), str(item.key), item.hosts, item.nodes) for item in wanted] == [
-        (Role.CLIENT, "/plan/c/client.pem", "/plan/c/client-key.pem", (), ("b/one", "b/two")),
-        (Role.CLIENT, "/plan/c/three.pem", "/plan/c/three-key.pem", (), ("b/three",)),
-        (Role.SERVER, "/plan/c/b-one.pem", "/plan/c/b-one-key.pem", ("fe80::1", "one"), ("b/one",)),
-        (Role.SERVER, "/plan/two/server.crt", "/plan/two/server.key", ("two",), ("b/two",)),
+        (CertificateRole.CLIENT, "/plan/c/client.pem", "/plan/c/client-key.pem", (), ("b/one", "b/two")),
+        (CertificateRole.CLIENT, "/plan/c/three.pem", "/plan/c/three-key.pem", (), ("b/three",)),
+        (CertificateRole.SERVER, "/plan/c/b-one.pem", "/plan/c/b-one-key.pem", ("fe80::1", "one"), ("b/one",)),
+        (CertificateRole.SERVER, "/plan/two/server.crt", "/plan/two/server.key", ("two",), ("b/two",)),
     ]
     assert {item.days for item in wanted} == {60}
     assert [item.name for item in wanted] == ["client", "three", "b/one", "b/two"]

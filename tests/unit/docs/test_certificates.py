@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.certs.inventory import Status, inventory
+from mpbake.certs.inventory import CertificateStatus, inventory
 from mpbake.cli.commands import certs as command
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions
@@ -76,9 +76,9 @@ def test_certificates_of_another_tool(folder: Path, tool: str) -> None:
     found = inventory(plan.builders["release"].nodes, here.now())
     assert found.findings == ()
     assert [(row.role, row.status, row.stated and row.stated.usages) for row in found.rows] == [
-        ("CA", Status.VALID, ("CA",)),
-        ("client", Status.VALID, ("client",)),
-        ("server", Status.VALID, ("server",)),
+        ("CA", CertificateStatus.VALID, ("CA",)),
+        ("client", CertificateStatus.VALID, ("client",)),
+        ("server", CertificateStatus.VALID, ("server",)),
     ]
     assert {mode(path) for path in (folder / "certs").glob("*-key.pem")} == {0o600}
     assert call(command.main, here, action="issue") == 0

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 
 import mpbake.cli.commands.certs
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
-from mpbake.certs.reading import fits, is_signed_by, read_certificates, read_key, usages_of
+from mpbake.certs.reading import fits, is_signed_by, read_certificates, read_private_key, usages_of
 from mpbake.cli.commands import certs as command
 from mpbake.cli.commands import check as check_command
 from tests.checkout import CHECKOUT
@@ -149,7 +149,7 @@ def test_the_files(folder: Path) -> None:
         (certificate,) = read_certificates(certs / f"{name}.pem")
         assert is_signed_by(certificate, authority)
         assert usages_of(certificate) == (usage,)
-        assert fits(read_key(certs / f"{name}-key.pem"), certificate)
+        assert fits(read_private_key(certs / f"{name}-key.pem"), certificate)
     assert {path.name for path in certs.iterdir() if mode(path) != 0o644} == {
         f"{name}-key.pem" for name in ("ca", "client", "release-amd64", "release-arm64")
     }
@@ -220,7 +220,7 @@ def foreign_authority(folder: Path) -> Path:
 
 def encrypted(path: Path) -> bytes:
     scheme = serialization.BestAvailableEncryption(b"secret")
-    return read_key(path).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, scheme)
+    return read_private_key(path).private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, scheme)
 
 
 def test_an_authority_that_cannot_issue(folder: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_missing_certificate_is_issued_for_the_key_that_is_there(folder: Path)
     (certs / "client.pem").unlink()
     assert "issued  certs/client.pem" in run(folder, "issue")
     assert (certs / "client-key.pem").read_bytes() == key
-    assert fits(read_key(certs / "client-key.pem"), read_certificates(certs / "client.pem")[0])
+    assert fits(read_private_key(certs / "client-key.pem"), read_certificates(certs / "client.pem")[0])
 
 
 def test_files_that_are_something_else(folder: Path) -> None:

@@ -25,7 +25,7 @@ from mpbake.buildkit.nodes.drivers.deployed_container import (
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.buildkit.nodes.instances.declaration import resource_mark
 from mpbake.certs.authority import Authority, CertificateRequest, make_authority
-from mpbake.certs.node_files import Role
+from mpbake.certs.node_files import CertificateRole
 from mpbake.certs.reading import parse_certificates, parse_key
 from mpbake.certs.store import create_certificate, create_pair
 from mpbake.model.node_state import NodeResource
@@ -59,7 +59,7 @@ def node(tmp_path: Path) -> Node:
     made = make_authority("CA", NOW, 90)
     create_certificate(tmp_path / "ca.pem", made.certificate)
     authority = Authority(parse_certificates(made.certificate), parse_key(made.key))
-    issued = {"server": (Role.SERVER, ("build1",)), "client": (Role.CLIENT, ())}
+    issued = {"server": (CertificateRole.SERVER, ("build1",)), "client": (CertificateRole.CLIENT, ())}
     for name, (role, hosts) in issued.items():
         pair = authority.issue(CertificateRequest(name=name, role=role, hosts=hosts), NOW, 60)
         create_pair(pair, tmp_path / f"{name}.pem", tmp_path / f"{name}-key.pem")
