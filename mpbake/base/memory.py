@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def paused_collector() -> Iterator[None]:
     """Pause the garbage collector while modules are imported or a plan is read.
 
-    All objects that are created then stay alive. Repeated scans of these objects would take a third of the time for a
-    large plan.
+    The objects that are created meanwhile stay alive. Repeated scans of these objects would take a third of the time
+    for a large plan.
     """
     enabled = gc.isenabled()
     gc.disable()

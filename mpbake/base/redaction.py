@@ -158,7 +158,7 @@ def credentials_in(text: str) -> set[str]:
 
 
 def redact_credentials(text: str) -> str:
-    """Redact the credentials in `text`. Call this before you shorten `text`: a cut credential is not detected."""
+    """Redact the credentials in `text`. Redact a text before you shorten the text: a cut credential is not detected."""
     return Redactor(credentials_in(text)).redact(text)
 
 
