@@ -84,7 +84,7 @@ class StepRetried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Warned:
-    """A warning for the user. It does not stop the run."""
+    """A warning for the user, which does not stop the run."""
 
     message: str
 

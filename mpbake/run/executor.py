@@ -65,7 +65,7 @@ class StopRequest:
     def then(self, action: Callable[[], None]) -> None:
         """Call `action` at each request to stop. If a request was made before, call it immediately as well."""
         self._actions.append(action)
-        if self.signal and action not in self._called:  # else a signal arrived just now and has called `action`
+        if self.signal and action not in self._called:  # a signal may just have called `action`
             action()
 
 
@@ -144,7 +144,7 @@ class _Execution:
             outcomes = self._runner.run_together(pieces, inputs, self._reporter)
             return {
                 step: outcomes[step] for step in call
-            }  # a missing outcome is reported here as a bug; else the run would hang
+            }  # a missing outcome is a bug, and is reported here: otherwise the run would hang
         except MpbakeError as failure:
             error = failure
         except OSError as failure:
@@ -234,8 +234,8 @@ class _Execution:
         """Record the steps that can never start, because no node is left for them.
 
         If `cause` is retried elsewhere, or is done (its node works, but cannot emulate the work of lost nodes), `cause`
-        is not the failure to report. Then the first of these steps fails, and the others are skipped because of this
-        failure.
+        is not the failure to report. In this case the first step that can never start fails, and the other steps are
+        skipped because of this failure.
         """
         steps = self._schedule.take_unstartable_steps()
         if steps and (retried or cause.status is StepStatus.DONE):

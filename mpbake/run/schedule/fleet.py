@@ -101,7 +101,7 @@ class Fleet:
         node.built |= {shared for shared in self._shared_pieces_of.get(started.target, ()) if _covers(started, shared)}
 
     def can_take(self, node: ScheduledNode, piece: BuildPiece) -> bool:
-        """Whether `node` has room for `piece`, or `piece` can wait there for a shared base that is being built."""
+        """Whether `node` has room for `piece`, or is building a shared base for which `piece` can wait on `node`."""
         if node.status is NodeStatus.UP and self.first_missing_base(piece, node) in node.building:
             return len(node.parked) < node.slots if node.slots else node.has_room
         return node.has_room

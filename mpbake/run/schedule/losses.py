@@ -48,7 +48,7 @@ class Losses:
         self._affected_pools += [pool for pool in node.helped_pools if pool.lost]
 
     def has_unstartable_steps(self) -> bool:
-        """Whether some steps can never start."""
+        """Whether any steps can never start."""
         return bool(self._unstartable_pieces() or self._lost_checks)
 
     def take_unstartable_steps(self) -> tuple[Step, ...]:

@@ -40,7 +40,7 @@ class NodeSelector:
     def node_with_slots(
         self, piece: BuildPiece, preferred: ScheduledNode, least_loaded: ScheduledNode, *, now: float, ahead: int
     ) -> ScheduledNode | None:
-        """Return the node with slots that takes `piece` now, or None if it is better to wait for `preferred`.
+        """Return the node with slots that takes `piece` now, or None if `piece` should wait for `preferred`.
 
         `ahead` is the number of pieces that wait for `preferred` already.
         """
@@ -54,9 +54,10 @@ class NodeSelector:
     def node_without_slots(
         self, piece: BuildPiece, preferred: ScheduledNode, least_loaded: ScheduledNode, share: int
     ) -> ScheduledNode:
-        """Return the node that takes `piece` if `preferred` has no slots: pieces do not wait, but slow each other.
+        """Return the node that takes `piece` if `preferred` has no slots.
 
-        If `preferred` is not known to save time, `preferred` takes its even `share` of the pieces.
+        Pieces do not wait then, but slow each other down. If `preferred` is not known to save time, `preferred` takes
+        its even `share` of the pieces.
         """
         if not preferred.has_room or least_loaded is preferred:
             return least_loaded
@@ -74,7 +75,7 @@ class NodeSelector:
         return self._estimates.saved(piece) + sum(self._seconds[base] for base in bases)
 
     def best_piece(self, node: ScheduledNode, entry: QueuedPiece, pool: Pool) -> BuildPiece:
-        """Return an equally urgent piece that prefers `node` and can start there, or else the piece of `entry`."""
+        """Return an equally urgent piece that prefers `node` and can start on `node`, or else the piece of `entry`."""
         preferring = pool.queue.first_preferring(node)
         if preferring is None or preferring.rank > entry.rank or not self._fleet.can_take(node, preferring.piece):
             return entry.piece

@@ -120,7 +120,7 @@ def _open_lock(folder: Path) -> int | None:
 
 
 def read_durations(path: Path) -> tuple[Recorded, str]:
-    """Return the seconds of builds by target and platform, the newest last, and a warning for an unusable record."""
+    """Return the recorded seconds of builds by target and platform, newest last, and a warning for a damaged file."""
     return _durations(path).read(lambda _, by_platform: _seconds(by_platform))
 
 

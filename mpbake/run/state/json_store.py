@@ -21,9 +21,10 @@ JsonEntry = TypeVar("JsonEntry")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JsonStore:
-    """A file of entries under `key`. Warnings end with `loss`, which says what is unknown without the file.
+    """A file of entries under `key`.
 
-    `format` rises when a field changes its meaning. mpbake neither reads nor writes a file of a newer format.
+    Warnings end with `loss`, a text that says which information is unknown without the file. `format` rises when a
+    field changes its meaning. mpbake neither reads nor writes a file of a newer format.
     """
 
     path: Path

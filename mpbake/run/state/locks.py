@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 WAITING = "another mpbake works on it, waiting"
-"""The activity of a node whose lock another process holds."""
+"""The activity of a node while another process holds the node's lock."""
 _POLL_SECONDS = 0.05
 
 
