@@ -37,6 +37,6 @@ def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
         "message": diagnostic.message,
         "hint": diagnostic.hint,
         **fields,
-        # Otherwise a long line with many problems would appear in full in the excerpt of each problem.
+        # Without the limit, every problem of a long line would repeat the whole line in its excerpt.
         "excerpt": shortened(fields["excerpt"], LONGEST_MESSAGE),
     }

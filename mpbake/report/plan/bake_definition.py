@@ -113,7 +113,7 @@ def _with_links(targets: Iterable[Target]) -> list[Target]:
 
 
 def _differs_by_platform(target: Target) -> bool:
-    """Return whether a target or one of its links differs by platform.
+    """Return whether a target or a link of the target differs by platform.
 
     If so, bake needs one target for each platform.
     """

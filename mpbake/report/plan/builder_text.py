@@ -77,7 +77,7 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
 
 
 def _platform_lines(row: NodeRow) -> list[str]:
-    """Return lines with the platforms that a node reports; if there are none, with the declared platforms."""
+    """Return lines with the platforms that a node reports or, if the node reports none, with the declared platforms."""
     native = [platform for platform in row.reported if runs_natively(row.reported, platform)]
     emulated = [platform for platform in row.reported if platform not in native]
     named = {"native": native, "emulated": emulated, "declared": () if row.reported else row.node.platforms}

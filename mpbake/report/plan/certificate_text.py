@@ -34,7 +34,10 @@ def certificates_text(inventory: CertificateInventory, show: Callable[[Path], st
 
 
 def _problem_lines(inventory: CertificateInventory) -> Iterator[str]:
-    """Yield the errors and warnings, each with its hint; successive ones with the same hint share it."""
+    """Yield the errors and warnings with their hints.
+
+    Successive errors and warnings with the same hint share one hint.
+    """
     for hint, findings in groupby(inventory.findings, key=lambda item: item[1].hint):
         yield from (printable(f"{finding.code.severity}: {node}: {finding}") for node, finding in findings)
         yield f"  = {printable(hint)}"
