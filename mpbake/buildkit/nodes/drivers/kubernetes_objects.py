@@ -121,7 +121,10 @@ def is_creating(pod: Described) -> bool:
 
 
 def crashed_containers(pod: Described) -> list[str]:
-    """Return the names of the containers of a pod that ended with an error. Their previous log says why."""
+    """Return the names of the containers of a pod that ended with an error.
+
+    The previous log of such a container contains the reason.
+    """
     return [
         status.get("name", "")
         for status in _every_status(pod)

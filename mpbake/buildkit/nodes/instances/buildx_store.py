@@ -137,7 +137,7 @@ def _entry_node(entry: Mapping[str, Any]) -> StoredNode:
 
 
 def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> StoredNode:
-    """Return the declared node as buildx's store should contain it."""
+    """Return the node in the form in which buildx's store should contain it."""
     stored_options = dict(options)
     return StoredNode(
         name=node.buildx_name,
