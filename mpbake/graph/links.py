@@ -75,7 +75,7 @@ def variant_key(target: Target, platforms: Sequence[Platform]) -> VariantKey:
 
 
 def _first_platform(target: Target, variant: PlatformVariant) -> Platform:
-    """Return the first platform of `variant`. A platform without a variant is built like the first platform."""
+    """Return the first platform of `variant`. Without a variant for `platform`, the first platform is returned."""
     platforms = (platform for platform, other in target.variants.items() if other is variant)
     return next(platforms, next(iter(target.variants)))
 

@@ -98,7 +98,7 @@ def missing_link_platforms(target: Target, wanted: Sequence[Platform]) -> Iterat
 
 
 def _may_lack_platforms(target: Target, wanted: Sequence[Platform]) -> bool:
-    """Whether a linked target may lack a platform.
+    """Whether a linked target might lack a platform.
 
     If all linked targets with several platforms declare the same platforms, no walk through the links is necessary. A
     target that declares one platform or none serves all platforms.

@@ -172,7 +172,7 @@ class Linker:
             outputs=tuple(
                 resolver.output(output, index) for index, output in enumerate(values.output) if output not in pushed
             ),
-            # `targets` lacks a name only if the name is on a cycle, which is reported already.
+            # The only names that `targets` lacks are names on a cycle, which is reported already.
             needs=tuple(targets[name] for name in references.needs if name in targets),
             links=common.links,
             attributes=common.attributes,
