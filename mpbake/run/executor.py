@@ -71,7 +71,7 @@ class StopRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter. The only decision made here is which errors allow a retry.
+    """Connects schedule, runner and reporter. The executor itself decides only which errors allow a retry.
 
     `clock` returns seconds; `began` is when the command began. At most `workers` calls run at once; further calls wait.
     """

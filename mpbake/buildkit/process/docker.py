@@ -385,7 +385,7 @@ def discard_answer(error: Exception) -> None:
 
 
 def _short_folder(preferred: str) -> str:
-    """Return a new temporary folder with a short path, since the paths of docker's sockets in it are limited."""
+    """Return a new temporary folder with a short path, since docker's sockets in it need short paths."""
     usable = preferred and os.access(f"{preferred}/.", os.W_OK | os.X_OK)
     folder = tempfile.mkdtemp(prefix="mpb", dir=preferred if usable else None)
     if len(folder) <= 50:

@@ -91,7 +91,7 @@ def step_target(step: Step | None) -> Target | None:
 def is_worth_reporting(result: StepResult) -> bool:
     """Return whether the metadata file reports a step that was not started.
 
-    The file reports builds, and steps whose tags wait for another target.
+    The file reports builds, and publish steps whose tags wait for another target.
     """
     match result.step:
         case BuildPiece():
