@@ -52,7 +52,7 @@ class Action(StrEnum):
     RENEW = "renewed"
     """mpbake issues a new certificate for the existing key."""
     REKEY = "rekeyed"
-    """A new key and a new certificate replace the existing ones."""
+    """A new key and a new certificate replace the existing key and certificate."""
     KEEP = "kept"
 
 

@@ -144,7 +144,10 @@ def build_graph(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """An incomplete graph, which transforms extend. Its nodes are steps; an edge means "must run after"."""
+    """An incomplete graph, which transforms extend.
+
+    The nodes of the graph are steps; an edge means "must run after".
+    """
 
     targets: tuple[Target, ...]
     pieces: Mapping[Target, Sequence[BuildPiece]]

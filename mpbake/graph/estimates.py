@@ -70,7 +70,10 @@ def _record_names(piece: BuildPiece) -> list[str]:
 
 
 def expectations(graph: BuildGraph, estimates: Estimates) -> dict[Step, float]:
-    """Return the expected seconds of each step of `graph`. A piece without a record gets the median of the others."""
+    """Return the expected seconds of each step of `graph`.
+
+    A piece without a record gets the median duration of the other pieces.
+    """
     usual = {step: estimates.usual(step) for step in graph.steps if isinstance(step, BuildPiece)}
     known = [seconds for seconds in usual.values() if seconds is not None]
     unknown = statistics.median(known) if known else UNKNOWN_SECONDS

@@ -81,7 +81,7 @@ def _first_platform(target: Target, variant: PlatformVariant) -> Platform:
 
 
 def grouped_by_variant(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
-    """Divide `platforms` into groups that one solve can build. Without platforms there is one empty group."""
+    """Divide `platforms` into groups that one solve can build. Without platforms, return one empty group."""
     groups: dict[VariantKey, tuple[Platform, ...]] = {}
     for platform in platforms:
         key = variant_key(target, (platform,))

@@ -1,7 +1,7 @@
 """The marks of nodes that mpbake made: short hashes of the options of a node. Pure.
 
-A mark is stored with the container or Deployment itself, so mpbake recognizes its nodes from every machine. Its form is
-`driver=…;image=1f0c9a3e;network=…`: a short hash of the value for each declared option.
+A mark is stored with the container or Deployment itself, so mpbake recognizes its nodes from every machine. A mark has
+the form `driver=…;image=1f0c9a3e;network=…`, with a short hash of the value of each declared option.
 """
 
 from __future__ import annotations

@@ -186,7 +186,10 @@ class Node:
 
     @property
     def buildx_name(self) -> str:
-        """The name of the node in buildx, also used for the container. It includes the builder's name."""
+        """The name of the node in buildx, also used for the container.
+
+        The name in buildx includes the builder's name.
+        """
         if self.external:
             return self.name
         return self.driver.rules.buildx_name(f"{self.builder}-{self.name}".lower())

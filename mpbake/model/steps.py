@@ -61,7 +61,8 @@ class BootstrapNode:
 class BuildPiece:
     """Build some platforms of a target in one solve of BuildKit.
 
-    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule picks one when the piece starts.
+    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule picks one of these nodes when the
+      piece starts.
     - `platforms`: the platforms to build; empty means the node's own platform.
     - `piece_count`: the number of pieces of the target.
     - `siblings`: the preferred nodes of all pieces of the target, if there are several pieces.

@@ -81,7 +81,10 @@ class SensitiveGuard:
             yield _password_problem(use, attribute)
 
     def record_place(self, text: str, key: KeyPath, renderer: Renderer) -> list[str]:
-        """Return the sensitive variables that `text` at `key` refers to. If there are any, record the place."""
+        """Return the sensitive variables that `text` at `key` refers to.
+
+        If `text` refers to such a variable, record the place.
+        """
         names = self._sensitive_names(text, renderer)
         if names:
             self.places.add((key, text))

@@ -57,7 +57,10 @@ class Variables:
 
 _EXCERPT = 100
 _REPLACEMENT = "none"
-"""The replacement for a value with a reported error. It is valid everywhere, so that no follow-up errors appear."""
+"""The replacement for a value with a reported error.
+
+The replacement is valid everywhere, so that no follow-up errors appear.
+"""
 
 
 def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -> Variables:
@@ -236,7 +239,7 @@ class _InvalidValueError(ValueError):
 
 
 class _InvalidPatternError(_InvalidValueError):
-    """An invalid `pattern` of a variable. Its text is a whole sentence, since no value is at fault."""
+    """An invalid `pattern` of a variable. The text of the error is a whole sentence, since no value is at fault."""
 
     def sentence(self, value: str) -> str:  # noqa: ARG002
         """Return the text of the error."""

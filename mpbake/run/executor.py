@@ -234,8 +234,8 @@ class _Execution:
         """Record the steps that can never start, because no node is left for them.
 
         If `cause` is retried elsewhere, or is done (its node works, but cannot emulate the work of lost nodes), `cause`
-        is not the failure to report. In this case the first step that can never start fails, and the other steps are
-        skipped because of this failure.
+        is not the failure to report. In this case, the first of the steps that can never start fails, and the other
+        steps are skipped because of this failure.
         """
         steps = self._schedule.take_unstartable_steps()
         if steps and (retried or cause.status is StepStatus.DONE):

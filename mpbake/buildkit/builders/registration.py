@@ -53,7 +53,7 @@ def unregister(workspace: BuilderWorkspace, builder: str) -> None:
 
 
 def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
-    """Return the entry that buildx itself writes for one node, in a store of its own."""
+    """Return the entry that buildx itself writes for one node into a separate store."""
     instance = workspace.services.instances.write(node)
     entry = BuildxStore(folder=instance.store).read(instance.builder)
     if entry is None:

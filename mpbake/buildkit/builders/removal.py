@@ -135,7 +135,7 @@ def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNod
 
 
 def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Correct the entry of `builder` in buildx's store, if there is one."""
+    """Correct the entry of `builder` in buildx's store, if the entry exists."""
     match entry_action(survey_builder(workspace.services, builder, workspace.plan).changes):
         case Action.CORRECT:
             return register(workspace, builder, verify=False)

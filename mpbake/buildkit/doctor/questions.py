@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEADLINE = 75.0
-"""Seconds for all questions. docker, buildx and kubectl have earlier deadlines, but a dead network disk has none."""
+"""Seconds for all questions.
+
+Commands of docker, buildx and kubectl have earlier deadlines, but access to a dead network disk has no deadline.
+"""
 _WORKERS = 16
 _POLL = 0.1
 

@@ -57,7 +57,7 @@ class CheckResult:
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """Return the worst of `statuses`; NOT_NEEDED if there are none."""
+    """Return the worst of `statuses`; NOT_NEEDED if `statuses` is empty."""
     known = set(statuses)
     return next((status for status in _WORST_FIRST if status in known), Status.NOT_NEEDED)
 

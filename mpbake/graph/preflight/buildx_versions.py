@@ -35,8 +35,8 @@ def check_buildx(plan_files: PlanFiles, targets: Iterable[Target], version: Vers
 def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
     """Raise PlanError for options of declared `builders` that this buildx refuses.
 
-    The function `buildx` returns the version of the installed buildx. It is called only if an option depends on the
-    version.
+    The function `buildx` returns the version of the installed buildx. The function is called only if an option depends
+    on the version.
     """
     builders = tuple(builders)
     if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):

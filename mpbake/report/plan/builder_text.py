@@ -35,7 +35,7 @@ def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[
 
 
 def _subject(change: Change) -> str:
-    """Return what a change concerns: for a deployment the engine, otherwise the resource."""
+    """Return the subject of a change: for a deployment the engine, otherwise the resource."""
     if change.action is Action.DEPLOY and change.node:
         return f"BuildKit on {one_line(change.node.engine)}"
     return f"{change.kind.value} {change.name}"

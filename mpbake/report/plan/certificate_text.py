@@ -1,4 +1,4 @@
-"""The certificates of a plan as a table, and what is wrong with them. Pure."""
+"""The certificates of a plan as a table, and errors and warnings about the certificates. Pure."""
 
 from __future__ import annotations
 

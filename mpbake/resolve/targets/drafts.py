@@ -322,7 +322,7 @@ def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Prob
 
 
 def _name_of_broken(rendered: Mapping[str, Any], table: InheritedTable) -> str:
-    """Return the name of a target with invalid values; if the name is invalid, too, the name of the table."""
+    """Return the name of a target with invalid values; if this name is invalid too, return the name of the table."""
     name = rendered.get("name") if _has_matrix(table) else ""
     return name if isinstance(name, str) and NAME.fullmatch(name) else table.name
 

@@ -116,7 +116,7 @@ class Linker:
         return _References(needs=needs, links=links)
 
     def _count_needs(self, needed: Sequence[str], names: _TargetNames, key: KeyPath) -> None:
-        """Count dependencies, and report too many: a matrix that needs another matrix has millions in two lines."""
+        """Count dependencies, and report too many: a matrix that needs another matrix can have millions."""
         before, names.needs_left = names.needs_left, names.needs_left - len(needed)
         if before >= 0 > names.needs_left:
             message = f"the plan has more than {MAX_NEEDS:,} dependencies between targets"

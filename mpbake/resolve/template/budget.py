@@ -31,7 +31,7 @@ _SIZED = frozenset(
 class Budget:
     """Counts the work of one rendering, in characters made or read, and the iterations of loops.
 
-    Its methods raise SecurityError when the budget is exhausted.
+    The methods of the budget raise SecurityError when the budget is exhausted.
     """
 
     __slots__ = ("_iterations", "_work")

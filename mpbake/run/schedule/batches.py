@@ -39,7 +39,7 @@ class Batches:
 
     A call ends when its longest piece ends, and fails when one of its pieces fails. So pieces of unknown duration share
     a call only if the same other pieces wait for all of them. Short pieces share a call. A piece that is known to be
-    long has its own call. If a node would get too many calls, all pieces that can share a call do.
+    long has its own call. If a node would get too many calls, all pieces that can share a call share one.
     """
 
     def __init__(self, graph: BuildGraph, fleet: Fleet, estimates: Estimates) -> None:

@@ -114,7 +114,10 @@ class Fleet:
         return [node.retry_at for node in self._lost if node.checks or _has_queued_pieces(node)]
 
     def lose(self, node: ScheduledNode, now: float) -> bool:
-        """Record a loss of `node`. Return True after too many losses or for a required node; else start a backoff."""
+        """Record a loss of `node`.
+
+        Return True if `node` is required or was lost too often. Otherwise start a backoff, and return False.
+        """
         node.outages += 1
         node.losses += 1
         node.built.clear()

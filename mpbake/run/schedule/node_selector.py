@@ -21,7 +21,7 @@ EMULATION_FACTOR = 7.0
 
 
 class NodeSelector:
-    """A selector of nodes in `fleet`. It uses the records of earlier runs.
+    """A selector of nodes in `fleet`. The selector uses the records of earlier runs.
 
     `seconds` maps each step to its expected duration. Times are seconds of one clock with any origin.
     """

@@ -226,13 +226,14 @@ class Schedule:
     # --- retry ------------------------------------------------------------------------------------------------------
 
     def retry(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
-        """Queue the failed `step` again if a retry is allowed, and return whether it is. If not, call `finish`.
+        """Queue the failed `step` again if a retry is allowed, and return whether it is.
 
-        Only steps that use a node are retried. `lost` means that the node was lost; the node then gets no work until
-        its backoff ends. After losses, a piece or a check may move to each of its other nodes once. The `retries` of
-        the target limit all further attempts, and all attempts after a failure of the step itself. If a base shares a
-        call with the pieces that link to it, a loss counts only for the linking pieces. A node with an equal node may
-        be lost `MAX_LOSSES` times in a row, any other node as often as its pieces may be tried.
+        If the retry is not allowed, call `finish`. Only steps that use a node are retried. `lost` means that the node
+        was lost; the node then gets no work until its backoff ends. After losses, a piece or a check may move to each
+        of its other nodes once. The `retries` of the target limit all further attempts, and all attempts after a
+        failure of the step itself. If a base shares a call with the pieces that link to it, a loss counts only for the
+        linking pieces. A node with an equal node may be lost `MAX_LOSSES` times in a row, any other node as often as
+        its pieces may be tried.
         """
         return self._retries.retry(step, now, lost=lost)
 

@@ -182,7 +182,7 @@ def _lock(lock: IO[str], mode: int) -> None:
 
 
 def _remove_oldest(runs: Sequence[Path]) -> None:
-    """Remove run folders until a new one fits into `KEPT_RUNS`. `runs` starts with the oldest."""
+    """Remove run folders until a new run folder fits into `KEPT_RUNS`. `runs` starts with the oldest."""
     for path in runs[: -KEPT_RUNS + 1]:
         shutil.rmtree(path, ignore_errors=True)
 

@@ -35,7 +35,7 @@ class JsonStore:
     def read(self, parse: Callable[[str, Any], JsonEntry]) -> tuple[dict[str, JsonEntry], str]:
         """Return the entries by name, each parsed from its name and value, and a warning if the file is unusable.
 
-        A missing file causes no warning: there are no entries yet.
+        A missing file causes no warning: a first run has no entries.
         """
         try:
             content = self._content()

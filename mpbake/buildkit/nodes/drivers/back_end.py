@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Warnings = tuple[str, ...]
 NodeCheck = Callable[["Node", Callable[[], "datetime"], Mapping[str, str]], Warnings]
-"""A function that checks a node now, in an environment. It returns warnings, and raises Unreachable, UsageError."""
+"""A function that checks a node now, in an environment.
+
+The function returns warnings, and raises Unreachable, UsageError.
+"""
 INSPECT_TIMEOUT = 60.0
 """Seconds within which docker, buildx or kubectl must answer a query about a node."""
 
@@ -99,7 +102,7 @@ class ResourceManager(Protocol):
         """
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume or start a resource that buildx does not start, such as one that was paused or scaled down by hand."""
+        """Resume or start a resource that buildx does not start, such as a paused container or a scaled-down Deployment."""
 
     def wait(self, node: Node, start: NodeStart) -> None:
         """Wait until a started resource accepts connections, if buildx would not report why it does not.

@@ -161,10 +161,7 @@ class Containers:
             raise ImageUnavailable(error.message, hint=error.hint)
 
     def is_starting(self, node: Node) -> bool:
-        """Whether the container of `node` runs and was never restarted.
-
-        If so, BuildKit in the container may still answer.
-        """
+        """Whether the container of `node` runs and was never restarted, so that its BuildKit may still answer."""
         state = "{{.State.Status}} {{.RestartCount}}"
         inspected = self._run(node, "container", "inspect", "--format", state, resource_name(node))
         return inspected.stdout.split() == ["running", "0"]

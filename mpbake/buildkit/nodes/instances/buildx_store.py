@@ -1,8 +1,8 @@
 """Reads and writes entries of buildx's store of builders, as whole files and under buildx's lock.
 
-mpbake does not use `buildx create --append` for a builder with several nodes. That command waits for every existing
-node, removes declared platforms from other nodes, and damages the entry if one node fails. Instead, buildx creates each
-node in a separate store, and mpbake merges the entries into one.
+mpbake does not use `buildx create --append` for a builder with several nodes. `buildx create --append` waits for every
+existing node, removes declared platforms from other nodes, and damages the entry if one node fails. Instead, buildx
+creates each node in a separate store, and mpbake merges the entries into one.
 """
 
 from __future__ import annotations
