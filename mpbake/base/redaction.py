@@ -42,7 +42,7 @@ _BASIC = "x-oauth-basic"
 _LONGEST_NUMBER = 14_000
 """The size in bits of the largest number that Python prints; larger numbers cannot appear in any output."""
 _UNESCAPED = re.compile(r"[A-Za-z0-9_.~-]")
-# Output folds, escapes and encodes white space in many ways.
+# Programs print white space in many ways: folded, escaped or encoded.
 _ENCODED_BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})+"
 _SHELL_QUOTES = ("'\"'\"'", r"'\''")
 

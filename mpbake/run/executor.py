@@ -56,7 +56,7 @@ class StopRequest:
         self._called: list[Callable[[], None]] = []
 
     def __call__(self, signal: int) -> None:
-        """Request the end because of signal number `signal`. Each request calls all actions."""
+        """Request the end of the run because of signal number `signal`. Each request calls all actions."""
         self.signal = self.signal or signal
         for action in self._actions:
             self._called.append(action)

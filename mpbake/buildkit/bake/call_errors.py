@@ -129,7 +129,7 @@ class CallErrors:
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
     """Return the build piece of the first failed operation; None if unknown.
 
-    If no piece builds the target of the operation, return the only piece that links to the target, or None if several pieces link to it.
+    If no piece builds the target of the operation, return the piece that links to the target, unless several pieces do.
     """
     name = operation_target(progress.failed.name) if progress.failed is not None else ""
     own = [piece for piece in pieces if piece.target.name == name]

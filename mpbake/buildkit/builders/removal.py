@@ -218,7 +218,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
 
 
 def _remove_earlier_cache(workspace: BuilderWorkspace, node: Node, removal: _Removal) -> None:
-    """Remove the cache of a node whose resource has another cache now, since the plan names another volume."""
+    """Remove the old cache of a node whose resource uses another volume now, since the plan has changed."""
     manager = workspace.services.manager(node)
     if manager is None or volume_name(node) in {volume_name(staying) for staying in removal.staying}:
         return

@@ -371,7 +371,7 @@ def _answer(
         lines.extend(request(client))
     except DockerException as error:
         return error.return_code, error.stdout or "".join(lines)
-    except UnicodeDecodeError as error:  # python-on-whales, about the output of a command that failed
+    except UnicodeDecodeError as error:  # python-on-whales cannot decode the output
         return 1, error.object.decode(errors="replace")
     finally:
         pipe.release()

@@ -110,7 +110,7 @@ class DriverRules:
     `is_declarable`: a plan may name the driver.
     `deployed_as`: the driver of a node with `deploy`; empty if mpbake deploys no nodes of this driver.
     `variant_of`: if this driver is a variant, the driver that the plan and buildx name.
-    `is_stored`: buildx keeps builders of the driver in its store, and mpbake understands their entries.
+    `is_stored`: buildx keeps builders of the driver in its store, in entries that mpbake understands.
     `is_engine`: a node is the BuildKit of a Docker engine, which builds into the image store of the engine.
     `is_automatic`: the engine in use decides which other driver is really used.
     `is_placed_by_buildx`: buildx itself chooses among the nodes of a builder; mpbake sees one node.

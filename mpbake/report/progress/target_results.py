@@ -78,7 +78,7 @@ def results_by_target(targets: Iterable[Target], results: Iterable[StepResult]) 
 
 
 def step_target(step: Step | None) -> Target | None:
-    """Return the target of a step; None for the bootstrap of a node, and for None."""
+    """Return the target of a step; None if it is the bootstrap of a node, or None."""
     match step:
         case BootstrapNode() | None:
             return None

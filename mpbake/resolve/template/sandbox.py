@@ -191,7 +191,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.printed(d).join([self.printed(item) for item in items])
 
     def _sum(self, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
-        """Jinja's filter `sum`; its parameters have Jinja's names. Each partial sum of lists is a copy and counts."""
+        """Jinja's filter `sum`; its parameters have Jinja's names.
+
+        Each partial sum of lists is a copy, which counts against the budget.
+        """
         items = iterable if attribute is None else map(make_attrgetter(self, attribute), iterable)
         if not is_collection(start):
             return sum(items, start)

@@ -210,7 +210,7 @@ def _shared_pieces_by_target(pieces: Iterable[BuildPiece]) -> dict[Target, list[
 def _scheduled_nodes(
     pieces: Sequence[BuildPiece], pools: Mapping[BuildPiece, frozenset[str]], slots: Mapping[str, int]
 ) -> dict[str, ScheduledNode]:
-    """Return the nodes of all pieces in the order in which pieces first name them, and then the spare nodes.
+    """Return the nodes of all pieces in the order of their first mention, and then the spare nodes.
 
     All pieces of a pool name the same nodes, so one piece of each pool is enough: thousands of pieces share a few
     large pools.

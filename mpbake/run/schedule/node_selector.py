@@ -68,7 +68,7 @@ class NodeSelector:
         return least_loaded if slower > saved else preferred
 
     def _seconds_saved(self, piece: BuildPiece, preferred: ScheduledNode, other: ScheduledNode) -> float:
-        """Return the seconds that `piece` is expected to save on `preferred`: by its cache and by bases built there."""
+        """Return the seconds that `piece` should save on `preferred`, by the cache and the built bases of this node."""
         bases = [
             base for base in self._fleet.shared_bases(piece) if base in preferred.built and base not in other.built
         ]

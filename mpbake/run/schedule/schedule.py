@@ -40,7 +40,7 @@ class Schedule:
     """The state of a run: the steps that wait, run and are over.
 
     When a build piece is ready, the schedule assigns the piece to one of its nodes, and only this node then builds the
-    piece (see `BuildPiece.on`). While the preferred node, which holds the cache, has room, the piece goes there. If
+    piece (see `BuildPiece.on`). A piece goes to the preferred node, which holds the cache, while this node has room. If
     waiting would cost more time than the cache saves, the piece goes to another equal node. The bootstrap of a node
     runs before the first piece on this node, and the shared bases of a piece run before the piece. Bootstraps and
     shared bases run only on the nodes that are used, at the time of their use.

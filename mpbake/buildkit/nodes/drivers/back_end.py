@@ -102,7 +102,7 @@ class ResourceManager(Protocol):
         """
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume or start a resource that buildx does not start, such as a paused container or a scaled-down Deployment."""
+        """Resume or start a resource that buildx does not start: a paused container, a scaled-down Deployment."""
 
     def wait(self, node: Node, start: NodeStart) -> None:
         """Wait until a started resource accepts connections, if buildx would not report why it does not.

@@ -1,6 +1,6 @@
 """The Kubernetes cluster in use.
 
-Records name the cluster of a node, so that `rm` and `prune` do not search another one.
+Records name the cluster of a node, so that `rm` and `prune` do not search another cluster.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def daemon_ids(pods: Iterable[Described]) -> frozenset[str]:
 
 
 def has_running_container(pod: Described) -> bool:
-    """Whether a container of a pod runs. A failed container that waits for a restart has no builds."""
+    """Whether any container of a pod runs. A failed container that waits for a restart has no builds."""
     return any("running" in (status.get("state") or {}) for status in _statuses(pod, "containerStatuses"))
 
 
