@@ -1,4 +1,4 @@
-"""Pause Python's garbage collector while there is no garbage to collect."""
+"""Pause Python's garbage collector while mpbake creates objects that stay alive."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class SemanticVersion(str):
 
 
 def _precedence(prerelease: str) -> tuple[object, ...]:
-    """Return the sort key of a prerelease: lower than the release, numbers before words, prefixes first."""
+    """Return the sort key of a prerelease, which sorts below the release; numbers before words, prefixes first."""
     if not prerelease:
         return (True,)
     parts = prerelease.split(".")

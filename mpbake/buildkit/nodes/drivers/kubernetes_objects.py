@@ -64,7 +64,7 @@ def is_scaled_down(described: Described) -> bool:
 
 
 def possible_config_maps(name: str) -> list[str]:
-    """Return the names that buildx gives to the ConfigMaps of a Deployment: for files, and for each folder."""
+    """Return the names that buildx gives to the ConfigMaps of a Deployment: one with files, and one for each folder."""
     return [f"{name}-config", *(f"{name}-config-{number}" for number in range(1, _MOST_FOLDERS + 1))]
 
 
