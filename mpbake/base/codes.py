@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """The severity of a diagnostic. A plan with warnings can be run, but may not do what its author wants."""
+    """The severity of a diagnostic. mpbake runs a plan with warnings, but the run may not do what the author wants."""
 
     ERROR = "error"
     WARNING = "warning"

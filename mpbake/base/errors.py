@@ -84,7 +84,7 @@ def _quoted(part: str) -> str:
 class MpbakeError(Exception):
     """An error that mpbake explains to the user; `exit_code` is the exit code of mpbake.
 
-    `moves` holds the state of the tags that the failed step had to move.
+    `moves` holds the state of the tags that the failed step was moving.
     """
 
     exit_code: ClassVar[int] = 1
@@ -97,7 +97,7 @@ class MpbakeError(Exception):
         self.hint = hint
 
     def with_moves(self, moves: TagMoves) -> Self:
-        """Set the state of the tags and return this error."""
+        """Set the state of the tags in this error, and return this error."""
         self.moves = moves
         return self
 
@@ -115,9 +115,9 @@ _WORST_FIRST = (3, 5, 4, 1)
 
 
 def most_severe(codes: Collection[int]) -> int:
-    """Return the exit code that takes precedence among `codes`; 0 if there are none.
+    """Return the exit code that takes precedence among `codes`; 0 if `codes` is empty.
 
-    A failure that a user must fix comes before a failure that may pass by itself.
+    A failure that a user must fix takes precedence over a temporary failure.
     """
     return next((code for code in _WORST_FIRST if code in codes), 0)
 
@@ -132,7 +132,7 @@ class PlanError(MpbakeError):
     exit_code = 3
 
     def __init__(self, diagnostics: Iterable[Diagnostic], *, sensitive: Iterable[str] = ()) -> None:
-        """Take the problems in any order."""
+        """Store the problems, which may be in any order."""
         self.diagnostics = sorted_by_location(diagnostics)
         self.sensitive = frozenset(sensitive)
         super().__init__(f"the plan has {count(len(self.diagnostics), 'problem')}")
@@ -162,7 +162,7 @@ EXHAUSTED = frozenset(_HINTS_BY_ERRNO)
 
 
 def system_error(error: OSError, place: object) -> MpbakeError:
-    """Return the error for an operation that the system refused at `place` (a path), with a hint."""
+    """Return the error, with a hint, for an operation on the path `place` that the operating system refused."""
     hint = _HINTS_BY_ERRNO.get(error.errno or 0, "check the disk space and that this user may write there")
     where = "" if error.errno in {errno.EMFILE, errno.ENFILE} else f"{place}: "
     return MpbakeError(f"{where}{error.strerror}", hint=hint)

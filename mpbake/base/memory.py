@@ -1,4 +1,4 @@
-"""Pause Python's garbage collector while there is no garbage to collect."""
+"""Pause Python's garbage collector while mpbake creates objects that stay alive."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def paused_collector() -> Iterator[None]:
     """Pause the garbage collector while modules are imported or a plan is read.
 
-    All objects that are created then stay alive. Repeated scans of these objects would take a third of the time for a
-    large plan.
+    The objects that are created meanwhile stay alive. Repeated scans of these objects would take a third of the time
+    for a large plan.
     """
     enabled = gc.isenabled()
     gc.disable()

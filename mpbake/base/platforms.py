@@ -114,8 +114,8 @@ def can_execute(hardware: Platform, wanted: Platform) -> bool:
     """Whether a machine with the platform `hardware` executes `wanted` without emulation.
 
     True for the same architecture in the same or a lower variant, and for linux/386 on amd64. 32-bit ARM does not count
-    as native on arm64, since many cores no longer execute 32-bit code. If a node does, the plan can declare the
-    platform.
+    as native on arm64, since many cores no longer execute 32-bit code. For a node that executes 32-bit code, the plan
+    can declare the platform.
     """
     if hardware.os != wanted.os:
         return False
@@ -148,7 +148,7 @@ def is_known(platform: Platform) -> bool:
 
 
 def suggest_platform(platform: Platform, known: Iterable[Platform]) -> str:
-    """Return a hint for a platform that is not in `known`: the closest known platform, or else the list."""
+    """Return a hint for a platform that is not in `known`: the closest known platform, or else all of `known`."""
     return did_you_mean("" if is_known(platform) else str(platform), map(str, known), kind="platforms")
 
 

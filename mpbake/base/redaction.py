@@ -42,7 +42,7 @@ _BASIC = "x-oauth-basic"
 _LONGEST_NUMBER = 14_000
 """The size in bits of the largest number that Python prints; larger numbers cannot appear in any output."""
 _UNESCAPED = re.compile(r"[A-Za-z0-9_.~-]")
-# Output folds, escapes and encodes white space in many ways.
+# Programs print white space in many ways: folded, escaped or encoded.
 _ENCODED_BLANK = r"(?:\\?\s|\+|%[0-9A-Fa-f]{2}|\\[nrtvf]|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4})+"
 _SHELL_QUOTES = ("'\"'\"'", r"'\''")
 
@@ -158,7 +158,7 @@ def credentials_in(text: str) -> set[str]:
 
 
 def redact_credentials(text: str) -> str:
-    """Redact the credentials in `text`. Call this before you shorten `text`: a cut credential is not detected."""
+    """Redact the credentials in `text`. Redact a text before you shorten the text: a cut credential is not detected."""
     return Redactor(credentials_in(text)).redact(text)
 
 

@@ -47,7 +47,7 @@ class Reference:
 
     @property
     def registry(self) -> str:
-        """The registry's host, with the port if there is one: `localhost:5000`; `docker.io` without a host."""
+        """The registry's host, with a port if the reference names one: `localhost:5000`; `docker.io` without a host."""
         return self._split()[0]
 
     @property

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 class TagMoves:
     """The tags of a step, by state: `moved`, `unsure` (the tag may have moved, or may move later), `unmoved`.
 
-    Messages, the metadata file and the summary of a run all show this value.
+    The same value appears in messages, in the metadata file and in the summary of a run.
     """
 
     moved: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class TagMoves:
         )
 
     def __bool__(self) -> bool:
-        """Whether there is any tag."""
+        """Whether the step has any tag."""
         return bool(self.moved or self.unsure or self.unmoved)
 
     def __str__(self) -> str:

@@ -126,7 +126,7 @@ def did_you_mean(name: str, names: Iterable[str], *, kind: str = "") -> str:
 
 
 def abbreviated(names: Sequence[str], *, most: int = _MOST_NAMES) -> str:
-    """List the first `most` names for a message, and the number of the others: `a, b and 3 more`."""
+    """Return the first `most` names for a message, and the number of the other names: `a, b and 3 more`."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(short_name, names[:most])) + more
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-# Characters that JSON does not escape. TOML forbids some of these; others hide or reorder text on a screen.
+# Characters that JSON does not escape. TOML forbids some of these characters; the others hide or reorder text.
 _ESCAPED_CHARACTERS = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 

@@ -110,7 +110,7 @@ class BuildKitRunner:
 
     @contextlib.contextmanager
     def _reset_lost_node(self, node: Node) -> Iterator[None]:
-        """If `node` is lost during the block, forget its state, so that the next use makes the node ready again."""
+        """If `node` is lost during the block, forget its state, so that the next use prepares the node again."""
         try:
             yield
         except NodeLost:
@@ -126,7 +126,7 @@ class BuildKitRunner:
         self.docker.cancel()
 
     def make_ready(self, nodes: Sequence[Node], reporter: Reporter) -> dict[str, NodeFacts]:
-        """Make `nodes` ready in parallel, and return their facts by node ID.
+        """Prepare `nodes` in parallel, and return their facts by node ID.
 
         An unreachable node gets `unreachable=True`. A node with any other error is missing from the result; its
         bootstrap step fails later, and the steps that depend on this step fail too.
@@ -165,7 +165,7 @@ class BuildKitRunner:
         )
 
     def _ready(self, reporter: Reporter, node: Node) -> tuple[ReadyNode, int]:
-        """Make a node ready. Return the node and the CPU count of its engine.
+        """Prepare a node for builds. Return the node and the CPU count of its engine.
 
         The two queries run in parallel because each is slow over ssh. Raises Unreachable, UsageError.
         """
@@ -302,7 +302,7 @@ def _platforms(inputs: Mapping[Any, StepResult]) -> tuple[Platform, ...]:
 
 
 def buildx_version(docker: Docker) -> tuple[int, int]:
-    """Return the version of buildx. Raises Unreachable if it is missing or too old."""
+    """Return the version of buildx. Raises Unreachable if buildx is missing or too old."""
     try:
         version = _VERSION.search(docker.call(lambda client: client.buildx.version(), timeout=_VERSION_TIMEOUT))
     except CommandFailed as failure:
@@ -330,7 +330,7 @@ def settle_default(nodes: ReadyNodes, targets: Sequence[Target]) -> Driver:
 
 
 @contextlib.contextmanager
-def open_runner(  # noqa: PLR0913, PLR0917 - each is one input of a run
+def open_runner(  # noqa: PLR0913, PLR0917 - each parameter is one input of a run
     targets: Sequence[Target],
     state: State,
     plan: Plan,

@@ -1,1 +1,1 @@
-"""Certificates for mutual TLS with nodes: a certificate authority of the team, and what it issues."""
+"""Certificates for mutual TLS with nodes: the team's certificate authority, and the certificates that it issues."""

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     )
 
 _CLOCK_SKEW = timedelta(hours=1)
-"""How long before its issue a certificate is valid: the clock of a node may be slow."""
+"""The time before its issue from which on a certificate is valid, since the clock of a node may be slow."""
 _LONGEST_NAME = 64
-"""The maximum number of characters of a common name, by RFC 5280."""
+"""The maximum number of characters of a common name in a certificate (RFC 5280)."""
 _USAGES = {
     CertificateRole.SERVER: ExtendedKeyUsageOID.SERVER_AUTH,
     CertificateRole.CLIENT: ExtendedKeyUsageOID.CLIENT_AUTH,
@@ -57,7 +57,7 @@ class KeyPair:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateRequest:
-    """A certificate to be issued: its common name, what it is for, and the host names and IP addresses of a server."""
+    """A certificate to be issued: its common name, its usage, and the host names and IP addresses of a server."""
 
     name: str
     role: CertificateRole
@@ -68,9 +68,9 @@ class Authority:
     """Issues certificates with the key of an authority."""
 
     def __init__(self, certificates: Sequence[x509.Certificate], key: PrivateKeyTypes) -> None:
-        """Take the certificate that belongs to `key`; the file of an authority may contain several.
+        """Select the certificate that belongs to `key`: the file of an authority may contain several certificates.
 
-        Raises UsageError if no certificate belongs to the key, or if this one may not sign others.
+        Raises UsageError if no certificate belongs to the key, or if the selected certificate may not sign others.
         """
         own = next((certificate for certificate in certificates if fits(key, certificate)), None)
         if own is None:
@@ -84,10 +84,11 @@ class Authority:
         self._key = cast("CertificateIssuerPrivateKeyTypes", key)
 
     def issue(self, request: CertificateRequest, now: datetime, days: int, key: bytes = b"") -> KeyPair:
-        """Return a certificate for `request`, valid for `days`, at most as long as the authority is, and its key.
+        """Return a certificate for `request` and its key.
 
-        `key` is an existing key in PEM, which is used again. Raises UsageError if the authority is not valid now, or
-        for a host that a certificate cannot contain.
+        The certificate is valid for `days`, but not longer than the authority. `key` is an existing key in PEM, which
+        the certificate then uses. Raises UsageError if the authority is not valid now, or for a host that a certificate
+        cannot contain.
         """
         self.check_validity(now)
         end = min(now + timedelta(days=days), self.certificate.not_valid_after_utc)
@@ -122,7 +123,7 @@ class Authority:
 def make_authority(name: str, now: datetime, days: int) -> KeyPair:
     """Return the key and the self-signed certificate of a new authority that is valid for `days`.
 
-    It can issue certificates of nodes and clients, but no further authority.
+    The new authority can issue certificates of nodes and clients, but no certificate of another authority.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     builder = (
@@ -161,11 +162,14 @@ def _subject(name: str) -> x509.Name:
 
 
 def _key_identifier(authority: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    """Return the identifier of the authority's key. Each tool computes it in its own way, and states it."""
+    """Return the identifier of the authority's key.
+
+    Different tools compute the identifier in different ways, so the certificate's own value is used.
+    """
     try:
         stated = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     except x509.ExtensionNotFound:
-        key = cast("rsa.RSAPublicKey", authority.public_key())  # any key that can sign
+        key = cast("rsa.RSAPublicKey", authority.public_key())  # every key that can sign
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(key)
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(stated)
 

@@ -1,4 +1,4 @@
-"""Checks of the certificates and keys that a plan names for its nodes: whether they can work, and until when."""
+"""Checks of the certificates and keys that a plan names for its nodes: whether, and until when, TLS can use them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CLOCK_HINT = "check the clock of this machine"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Side:
-    """The certificates of one side of a connection, and where its table is in the table of the node."""
+    """The certificates of the client or the server of a connection, and the key of their table in the node's table."""
 
     place: tuple[str, ...]
     authorities: Sequence[Certificate]
@@ -53,7 +53,7 @@ class _Side:
 def client_findings(node: Node, now: datetime) -> list[CertificateFinding]:
     """Return the errors about the files of `tls` of `node`, or else the warnings.
 
-    If a file is unusable, only such files are reported.
+    If any file is unusable, the findings are about unusable files only.
     """
     side, unusable = _read(node.tls, ("tls",))
     if unusable:
@@ -87,7 +87,7 @@ def server_findings(node: Node, now: datetime, *, required: bool) -> list[Certif
 
 
 def first_end(node: Node) -> datetime | None:
-    """Return when the first certificate of `tls` expires; None if there is none, or if a file is unusable."""
+    """Return when the first certificate of `tls` expires; None without certificates, or if a file is unusable."""
     side, unusable = _read(node.tls, ("tls",))
     ends = (certificate.not_valid_after_utc for certificate in (*side.authorities, *side.chain))
     return None if unusable else min(ends, default=None)
@@ -97,7 +97,7 @@ def first_end(node: Node) -> datetime | None:
 
 
 def _read(files: TlsFiles, place: tuple[str, ...]) -> tuple[_Side, list[CertificateFinding]]:
-    """Return the certificates of one side, and findings about files that cannot be used."""
+    """Return the certificates of the client or the server, and findings about unusable files."""
     content: dict[str, Any] = {}
     findings = []
     for name, path in files.files.items():
@@ -164,7 +164,7 @@ def _name_faults(node: Node, side: _Side) -> Iterator[CertificateFinding]:
 
 
 def _trust_faults(server: _Side, client: _Side) -> Iterator[CertificateFinding]:
-    """Yield a fault for each side that does not trust the authority of the other side."""
+    """Yield a fault for a client that does not trust the server's authority, and vice versa."""
     if server.chain and client.authorities and not leads_to(server.chain, client.authorities):
         message = "is not signed by tls.ca, so clients of the node would refuse it"
         hint = "run `mpbake certs issue --rekey`, or set tls.ca to the authority that signed it"

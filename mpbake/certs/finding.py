@@ -15,14 +15,15 @@ RENEW_HINT = "run `mpbake certs issue`, or renew it with the tool that made it"
 AUTHORITY_HINT = "move it and its key away, then run `mpbake certs init` and `mpbake certs issue --rekey`"
 """The hint for a certificate authority that has expired, or soon expires."""
 PEM_HINT = "use a PEM file: text that begins with -----BEGIN"
-"""The hint for a file that holds something else than a key or a certificate."""
+"""The hint for a file that contains neither a key nor a certificate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateFinding:
     """An error or a warning about one file of a node, with a hint.
 
-    `key` is the path in the node's table to the name of the file, such as `("tls", "ca")`. The code has the severity.
+    `key` is the path in the node's table to the name of the file, such as `("tls", "ca")`. The code determines the
+    severity.
     """
 
     key: tuple[str, ...]
@@ -32,7 +33,7 @@ class CertificateFinding:
 
     @property
     def is_error(self) -> bool:
-        """Whether the file cannot work."""
+        """Whether the finding is an error: TLS cannot use the file."""
         return self.code.severity is Severity.ERROR
 
     def __str__(self) -> str:
@@ -41,7 +42,7 @@ class CertificateFinding:
 
 
 class UnusableFile(Exception):
-    """A file that cannot be read, or that does not hold what it should.
+    """The error for a file that cannot be read, or that does not contain the expected key or certificate.
 
     `message` contains the path only if `has_path`.
     """

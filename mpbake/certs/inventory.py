@@ -1,4 +1,4 @@
-"""The certificates that a plan names, with what they state and whether they can work, for `mpbake certs show`."""
+"""The certificates that a plan names, with their contents and their status, for `mpbake certs show`."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class CertificateStatus(StrEnum):
     NOT_YET_VALID = "not yet valid"
     MISSING = "missing"
     UNUSABLE = "unusable"
-    """The file cannot be read, or holds something else."""
+    """The file cannot be read, or does not contain a certificate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Validity:
-    """What a certificate states. `days` are the days left, negative after the end."""
+    """The contents of a certificate. `days` is the number of days until it expires, negative afterwards."""
 
     subject: str
     issuer: str
@@ -61,8 +61,8 @@ class Validity:
 class CertificateRow:
     """A certificate that the plan names, or one of several in a file of authorities.
 
-    `role` is the purpose for which the plan names it, and `nodes` are the ids of the nodes. `stated` is None if there
-    is no certificate.
+    `role` is the purpose for which the plan names it, and `nodes` are the ids of the nodes. `stated` holds the contents
+    of the certificate; None if the certificate does not exist or cannot be read.
     """
 
     path: Path
@@ -74,7 +74,7 @@ class CertificateRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertificateInventory:
-    """The certificates of a plan, and the errors and warnings about them, by the ids of the nodes."""
+    """The certificates of a plan, and the errors and warnings about the certificates by the ids of the nodes."""
 
     rows: tuple[CertificateRow, ...]
     findings: tuple[tuple[str, CertificateFinding], ...]
@@ -142,7 +142,10 @@ def _validity(certificate: Certificate, now: datetime) -> Validity:
 
 
 def _findings(nodes: Iterable[Node], now: datetime) -> Iterator[tuple[str, CertificateFinding]]:
-    """Yield the findings about the nodes. A finding that nodes share is about the first of them."""
+    """Yield the findings about the nodes.
+
+    A finding that several nodes share is reported for the first of these nodes.
+    """
     seen = set()
     for node in nodes:
         for finding in (*client_findings(node, now), *server_findings(node, now, required=True)):

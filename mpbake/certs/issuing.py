@@ -40,25 +40,25 @@ if TYPE_CHECKING:
     Show = Callable[[Path], str]
 
 _WORTH_RENEWING = timedelta(days=1)
-"""mpbake does not renew a certificate for less than this: a second command in a row changes nothing."""
+"""The least time by which a renewal must extend a certificate. A second command in a row therefore changes nothing."""
 _REKEY_HINT = "use --rekey to replace it and its key"
 
 
 class IssueAction(StrEnum):
-    """What happens to a certificate."""
+    """The action for a certificate."""
 
     ISSUE = "issued"
-    """A new key, or an existing key without a certificate, gets a certificate."""
+    """mpbake issues a first certificate, for a new key or for an existing key."""
     RENEW = "renewed"
-    """The existing key gets a new certificate."""
+    """mpbake issues a new certificate for the existing key."""
     REKEY = "rekeyed"
-    """A new key and a new certificate replace the existing ones."""
+    """A new key and a new certificate replace the existing key and certificate."""
     KEEP = "kept"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """What happens to a certificate, and why. `existing` is a certificate that stays or is renewed."""
+    """The action for a certificate, and the reason. `existing` is the certificate that stays or is renewed."""
 
     wanted: WantedCertificate
     action: IssueAction
@@ -67,13 +67,13 @@ class Decision:
 
     @property
     def keeps_key(self) -> bool:
-        """Whether a new certificate is for the existing key."""
+        """Whether the action issues a new certificate for the existing key."""
         return self.action is IssueAction.RENEW or (self.action is IssueAction.ISSUE and self.wanted.key.is_file())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueOrder:
-    """What a user asks for: new keys (`rekey`), and the `days` that new certificates are valid from `now` on.
+    """The user's request: new keys if `rekey`, and new certificates that are valid for `days` from `now` on.
 
     `show` returns the path of a file for messages.
     """
@@ -85,7 +85,10 @@ class IssueOrder:
 
 
 def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority:
-    """Return the authority of two files. Raises UsageError if it cannot issue certificates now."""
+    """Return the authority whose certificate and key are in two files.
+
+    Raises UsageError if the authority cannot issue certificates now.
+    """
     file, key_file = order.show(certificate), order.show(key)
     try:
         certificates = read_certificates(certificate)
@@ -110,10 +113,10 @@ def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority
 
 
 def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder) -> Decision:
-    """Decide what happens to a certificate.
+    """Decide the action for a certificate.
 
-    Without `order.rekey` only certificates of this authority are renewed, with the same key. Raises UsageError for a
-    certificate that cannot work and that mpbake does not replace unasked.
+    Without `order.rekey` only certificates of this authority are renewed, with the same key. Raises UsageError for an
+    unusable certificate that mpbake replaces only at the user's request.
     """
     new = IssueAction.REKEY if order.rekey else IssueAction.ISSUE
     try:
@@ -134,7 +137,7 @@ def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder)
 
 
 def carry_out(decision: Decision, authority: Authority, order: IssueOrder) -> datetime:
-    """Do what was decided. Return the end of the present certificate. Raises UsageError, MpbakeError."""
+    """Carry out the action. Return when the current certificate expires. Raises UsageError, MpbakeError."""
     wanted = decision.wanted
     if decision.action is IssueAction.KEEP and decision.existing is not None:
         return decision.existing.not_valid_after_utc
@@ -164,7 +167,7 @@ def _existing_key(wanted: WantedCertificate, show: Show) -> bytes:
 
 
 def _check_existing(wanted: WantedCertificate, existing: Certificate, authority: Certificate, show: Show) -> None:
-    """Raise UsageError if an existing certificate cannot work, for a reason that only the user can judge."""
+    """Raise UsageError if an existing certificate is unusable for a reason that only the user can judge."""
     file = show(wanted.certificate)
     if not is_signed_by(existing, authority):
         message = f"{file} is signed by another authority than {show(wanted.authority)}"
@@ -185,7 +188,7 @@ def _check_existing(wanted: WantedCertificate, existing: Certificate, authority:
 
 
 def _renewal_reason(wanted: WantedCertificate, existing: Certificate, authority: Certificate, order: IssueOrder) -> str:
-    """Return why a certificate of this authority must be renewed; empty if it stays."""
+    """Return why a certificate of this authority must be renewed; empty if no renewal is necessary."""
     end = existing.not_valid_after_utc
     if has_expired(existing, order.now):
         return f"the old one expired on {end:%Y-%m-%d}"

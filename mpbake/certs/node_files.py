@@ -1,4 +1,4 @@
-"""The certificates and keys that a plan names: where they are, and whom they are for. Imports no cryptography."""
+"""The certificates and keys that a plan names: their paths, and the nodes that use them. Imports no cryptography."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class CertificateRole(StrEnum):
-    """What a certificate is for."""
+    """The usage of a certificate."""
 
     AUTHORITY = "CA"
     CLIENT = "client"
@@ -29,12 +29,12 @@ class CertificateRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WantedCertificate:
-    """A certificate of a client or of a deployed node, as the plan names it.
+    """A certificate that the plan names, of a client or of a deployed node.
 
-    - `certificate`, `key`: the paths of its files.
-    - `authority`: the path of the authority that signs it.
+    - `certificate`, `key`: the paths of the certificate's file and of its key's file.
+    - `authority`: the path of the authority that signs the certificate.
     - `hosts`: the names and addresses under which clients reach a server.
-    - `nodes`: the ids of the nodes that use it.
+    - `nodes`: the ids of the nodes that use the certificate.
     - `days`: renew the certificate this many days before it expires.
     """
 
@@ -51,7 +51,7 @@ class WantedCertificate:
 def server_files(node: Node) -> TlsFiles | None:
     """Return the certificate and key of the BuildKit that mpbake deploys for `node`, and its authority for clients.
 
-    Return None for a node that mpbake does not deploy, or that uses no TLS.
+    Return None if mpbake does not deploy the node, or if the node uses no TLS.
     """
     if node.deploy is None or not node.tls.is_set:
         return None
@@ -78,8 +78,8 @@ def wanted_authorities(nodes: Iterable[Node]) -> tuple[Path, ...]:
 def wanted_certificates(nodes: Sequence[Node]) -> tuple[WantedCertificate, ...]:
     """Return the certificates of the clients, and of the nodes that mpbake deploys, each once.
 
-    A certificate without an authority in the plan is left out. Raises UsageError if the plan names one file for two
-    purposes.
+    Certificates whose authority the plan does not name are left out. Raises UsageError if the plan names one file for
+    two purposes.
     """
     wanted: dict[Path, WantedCertificate] = {}
     for node in nodes:
@@ -127,7 +127,10 @@ def _server(node: Node) -> Iterator[WantedCertificate]:
 
 
 def _merged(one: WantedCertificate, other: WantedCertificate) -> WantedCertificate:
-    """Return a certificate for the nodes of both. Raises UsageError if their purpose, key or authority differ."""
+    """Return one certificate for the nodes of two uses.
+
+    Raises UsageError if purpose, key or authority of the uses differ.
+    """
     differences = {
         "as the certificate of a client and of a server": one.role is not other.role,
         "with two keys": one.key != other.key,
@@ -144,7 +147,7 @@ def _merged(one: WantedCertificate, other: WantedCertificate) -> WantedCertifica
 
 
 def _check_paths(wanted: Iterable[WantedCertificate], authorities: Iterable[Path]) -> None:
-    """Raise UsageError if a path occurs in two places of the plan, where one file would replace the other."""
+    """Raise UsageError if the plan names one path for two files, since one file would replace the other."""
     paths = [*authorities, *(path for item in wanted for path in (item.certificate, item.key))]
     for path, number in Counter(paths).items():
         if number > 1:

@@ -1,4 +1,4 @@
-"""Read keys and certificates, and what certificates state: whom they are for, what for, who signed them, until when."""
+"""Read keys and certificates, and the contents of certificates: subject, usage, issuer and end."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ def is_authority(certificate: Certificate) -> bool:
 
 
 def is_for(certificate: Certificate, usage: ObjectIdentifier) -> bool:
-    """Whether `certificate` is for `usage`, an extended key usage. Without stated usages it is for all of them.
+    """Whether `certificate` is for `usage`, an extended key usage.
 
-    buildx and BuildKit (in Go) judge in the same way.
+    A certificate without stated usages is for every usage. buildx and BuildKit (in Go) apply the same rule.
     """
     try:
         usages = set(certificate.extensions.get_extension_for_class(ExtendedKeyUsage).value)
@@ -142,7 +142,7 @@ def is_for_servers(certificate: Certificate) -> bool:
 
 
 def usages_of(certificate: Certificate) -> tuple[str, ...]:
-    """Return what `certificate` is for: `CA`, or `server` and `client`."""
+    """Return the usages of `certificate`: `CA`, or `server` and `client`."""
     if is_authority(certificate):
         return ("CA",)
     roles = {"server": is_for_servers(certificate), "client": is_for_clients(certificate)}
@@ -160,7 +160,10 @@ def names_of(certificate: Certificate) -> tuple[str, ...]:
 
 
 def uncovered(certificate: Certificate, hosts: Iterable[str]) -> tuple[str, ...]:
-    """Return those of `hosts` that `certificate` does not contain. A name with `*.` covers one label."""
+    """Return the `hosts` that `certificate` does not cover.
+
+    The `*` of a name such as `*.example.com` stands for one label.
+    """
     names = {name.lower() for name in names_of(certificate)}
     return tuple(host for host in hosts if not {_normal_host(host), f"*.{host.partition('.')[2]}".lower()} & names)
 
@@ -182,13 +185,13 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 def leads_to(chain: Iterable[Certificate], authorities: Iterable[Certificate]) -> bool:
-    """Whether one of `authorities` has signed a certificate of `chain`."""
+    """Whether one of `authorities` has signed a certificate in `chain`."""
     authorities = list(authorities)
     return any(is_signed_by(certificate, authority) for certificate in chain for authority in authorities)
 
 
 def fits(key: PrivateKeyTypes, certificate: Certificate) -> bool:
-    """Whether `certificate` is for `key`."""
+    """Whether `certificate` belongs to `key`."""
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     try:
         return key.public_key().public_bytes(*form) == certificate.public_key().public_bytes(*form)

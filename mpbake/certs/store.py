@@ -1,4 +1,7 @@
-"""Write files of keys and certificates: keys that only their owner can read, and no moment without a file."""
+"""Write keys, which only their owner can read, and certificates.
+
+A replaced file is never missing, not even for a moment.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,15 @@ _KEY_MODE = 0o600
 _CERTIFICATE_MODE = 0o644
 _PRIVATE_FOLDER = 0o700
 _TEMPORARY = ".mpbake-"
-"""The beginning of the names of files that are not complete yet."""
+"""The prefix for the names of incomplete files."""
 _GIT_SPECIAL = re.compile(r"([\\*?\[\] !#])")
 
 
 def create_pair(pair: KeyPair, certificate: Path, key: Path) -> None:
-    """Write a new key and a new certificate, both or none. Raises UsageError if one of the files exists."""
+    """Write a new key and a new certificate.
+
+    If one of the two files cannot be written, neither is. Raises UsageError if one of the files exists.
+    """
     _create(key, pair.key, _KEY_MODE)
     try:
         _create(certificate, pair.certificate, _CERTIFICATE_MODE)
@@ -39,12 +45,15 @@ def create_pair(pair: KeyPair, certificate: Path, key: Path) -> None:
 
 
 def create_certificate(path: Path, pem: bytes) -> None:
-    """Write a certificate. Raises UsageError if there is a file."""
+    """Write a new certificate. Raises UsageError if the file exists."""
     _create(path, pem, _CERTIFICATE_MODE)
 
 
 def replace_pair(pair: KeyPair, certificate: Path, key: Path) -> None:
-    """Write a key and a certificate, and replace existing files. The old files stay until the new ones are complete."""
+    """Write a key and a certificate, and replace existing files.
+
+    The old files stay until the new files are complete.
+    """
     try:
         with _prepared(key, pair.key, _KEY_MODE) as new_key:
             replace_certificate(certificate, pair.certificate)
@@ -54,9 +63,9 @@ def replace_pair(pair: KeyPair, certificate: Path, key: Path) -> None:
 
 
 def replace_certificate(path: Path, pem: bytes) -> None:
-    """Write a certificate, and replace an existing one. The old file stays until the new one is complete.
+    """Write a certificate, and replace an existing file.
 
-    A symlink is replaced, not followed.
+    The old file stays until the new file is complete. A symlink is replaced, not followed.
     """
     try:
         with _prepared(path, pem, _CERTIFICATE_MODE) as new:
@@ -67,7 +76,10 @@ def replace_certificate(path: Path, pem: bytes) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder: another command that writes certificates there waits. No lock file is made."""
+    """Lock a folder, so that other commands wait before they write certificates into this folder.
+
+    Makes no lock file.
+    """
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -81,9 +93,9 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def keep_out_of_git(folder: Path, keys: Iterable[Path]) -> bool:
-    """Add the keys in `folder` to its `.gitignore`; return whether this file was changed or made.
+    """Add the keys in `folder` to the `.gitignore` in `folder`. Return whether `.gitignore` was changed or made.
 
-    Raises UsageError for a `.gitignore` that is a symlink, since git does not follow it.
+    Raises UsageError for a `.gitignore` that is a symlink, since git does not read such a file.
     """
     path = folder / ".gitignore"
     lines = [f"/{_TEMPORARY}*", *(_ignored(key.name) for key in keys if key.parent == folder)]
@@ -103,12 +115,12 @@ def keep_out_of_git(folder: Path, keys: Iterable[Path]) -> bool:
 
 
 def _ignored(name: str) -> str:
-    """Return the line of `.gitignore` for a file of this name in the same folder."""
+    """Return the line of `.gitignore` that ignores a file of this name in the same folder."""
     return "/" + _GIT_SPECIAL.sub(r"\\\1", name).replace("\n", "?")
 
 
 def _append(path: Path, text: str) -> None:
-    """Append a text in one write, so that two commands do not lose each other's lines."""
+    """Append a text in one write, so that commands that run at the same time keep each other's lines."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, flags, _CERTIFICATE_MODE), "ab", buffering=0) as file:  # noqa: PTH123 - a descriptor
         file.write(text.encode())
@@ -126,7 +138,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _create(path: Path, pem: bytes, mode: int) -> None:
-    """Create a file, complete or not at all. Raises UsageError if there is a file or a symlink."""
+    """Create a whole file, or none. Raises UsageError if a file or a symlink has the path."""
     try:
         if os.path.lexists(path):
             raise FileExistsError  # noqa: TRY301 - handled like a file that appears later
@@ -158,9 +170,10 @@ def _link(new: Path, path: Path, pem: bytes, mode: int) -> None:
 
 @contextlib.contextmanager
 def _prepared(path: Path, pem: bytes, mode: int) -> Iterator[Path]:
-    """Yield a complete file beside `path`, and remove it at the end of the block if it has kept its name.
+    """Yield a complete temporary file beside `path`.
 
-    The file of a key is never readable by others, not even for a moment. Raises OSError.
+    Remove the file at the end of the block, unless the block has renamed it. Other users can never read the file of a
+    key, not even for a moment. Raises OSError.
     """
     make_folder(path.parent)
     descriptor, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=path.parent)  # with the mode of a key

@@ -65,7 +65,7 @@ def _with_parameters(function: Callable[..., None], parameters: tuple[Parameter,
 
 
 def _add_group(parent: click.Group, group: GroupDefinition) -> None:
-    """Add a command with commands of its own. Its options may come before or after the name of such a command."""
+    """Add a command with subcommands. The command's options may come before or after the name of a subcommand."""
 
     @click.pass_context
     def call(context: click.Context, /, **values: Any) -> None:

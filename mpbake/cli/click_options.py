@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class MultiLineOption(click.Option):
-    """An option with an environment variable. If the option may be repeated, each line of the variable is a value."""
+    """An option with an environment variable.
+
+    For an option that may be repeated, each line of the variable is a value.
+    """
 
     def value_from_envvar(self, ctx: click.Context) -> Any:
         """Return the lines of the variable. click itself would split at every blank."""
@@ -63,7 +66,7 @@ class CommandGroup(click.Group):
             raise click.UsageError(f"{name} goes after the command: mpbake {command} {name} …", ctx) from None
 
     def _typed_command(self, words: tuple[str, ...]) -> str:
-        """Return the first word that is neither an option nor an option's value; empty if there is none."""
+        """Return the first word that is neither an option nor an option's value; empty if every word is."""
         options = {name: option for command in self.commands for name, option in self._options(command).items()}
         rest = iter(words)
         for word in rest:

@@ -1,4 +1,4 @@
-"""Shell completion of the names in a plan. If the plan cannot be read, there are no completions."""
+"""Shell completion of the names in a plan. If the plan cannot be read, completion returns no names."""
 
 from __future__ import annotations
 

@@ -361,7 +361,7 @@ CERTS_COMMANDS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupDefinition:
-    """A command with commands of its own. `action` is what it does without the name of such a command."""
+    """A command with subcommands. `action` is the action if the command line names no subcommand."""
 
     command: Command
     action: str

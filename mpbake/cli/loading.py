@@ -134,7 +134,7 @@ def _read_var_files(source: SourceOptions, world: World) -> dict[str, dict[str, 
 
     Relative paths start at the working folder, or at the folder of `-C`.
     """
-    names = dict.fromkeys(reversed(source.var_files))  # if a file is named twice, its last position counts
+    names = dict.fromkeys(reversed(source.var_files))  # a file that is named twice has the position of its last mention
     return {name: read_values(world.folder / source.directory / name, shown=name) for name in reversed(names)}
 
 

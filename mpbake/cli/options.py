@@ -122,7 +122,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildersOptions:
-    """The options of `mpbake builders` and of its commands; `action` is the command."""
+    """The options of `mpbake builders` and of its subcommands; `action` is the name of the subcommand."""
 
     action: str
     names: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ class BuildersOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CertsOptions:
-    """The options of `mpbake certs` and of its commands; `action` is the command."""
+    """The options of `mpbake certs` and of its subcommands; `action` is the name of the subcommand."""
 
     action: str
     names: tuple[str, ...] = ()

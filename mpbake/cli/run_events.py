@@ -24,7 +24,7 @@ _PATIENCE = 2.0
 
 
 def make_reporter(options: RunOptions, world: World) -> Reporter:
-    """Return the live reporter if a person watches standard error, else the plain one."""
+    """Return the live reporter if a person watches standard error, else the plain reporter."""
     name = "live" if world.live and not options.quiet else "plain"
     colour = not options.no_color and not world.environment.get("NO_COLOR")
     style = ReportStyle(verbose=options.verbose, quiet=options.quiet, colour=colour)

@@ -102,7 +102,7 @@ def call_all(*actions: Callable[[], int]) -> list[int]:
     for action in actions:
         try:
             codes.append(action())
-        except Exception as error:  # noqa: BLE001 - it is raised below
+        except Exception as error:  # noqa: BLE001 - the error is raised below
             failure = error
     if failure is not None:
         raise failure

@@ -46,7 +46,7 @@ SOURCE_OPTIONS = (
 COLOUR_HELP = "No colours; NO_COLOR does the same."
 NO_COLOR = option("--no-color", is_flag=True, help=COLOUR_HELP)
 NO_COLOR_ACCEPTED = option("--no-color", is_flag=True, expose_value=False, help=COLOUR_HELP)
-"""Accepted without effect by commands that print no colours: all commands that read a plan have the same options."""
+"""Accepted without effect by commands without colours, since all commands that read a plan have the same options."""
 READ_PLAN = (*SOURCE_OPTIONS, NO_COLOR_ACCEPTED)
 NAMES = click.argument("names", nargs=-1, metavar="[GROUP|TARGET|GLOB]...", shell_complete=complete_names("targets"))
 OVERRIDES = (

@@ -1,1 +1,1 @@
-"""Make the build graph: which node builds which platforms, and the order of steps. Nothing here runs a step."""
+"""Make the build graph: which node builds which platforms, and the order of steps. This package runs no step."""

@@ -23,7 +23,7 @@ def equal_nodes(
 ) -> tuple[Execution, tuple[Node, ...]]:
     """Return how `platform` of `target` is built, and the best nodes, all equal, the preferred node first.
 
-    The list of nodes may be empty.
+    If no node can build the platform, no nodes are returned.
     """
     execution, nodes = _best_nodes(target.builder, platform, facts)
     return execution, _by_preference(target, nodes)
@@ -62,7 +62,7 @@ def _rank(
 ) -> _Rank:
     """Return the rank of `node` for `platform`.
 
-    If emulation is forbidden, an unreachable node ranks as unknown, since perhaps no other node may build the
+    If emulation is forbidden, an unreachable node ranks as unknown, since it may be the only node that can build the
     platform.
     """
     if declares(node, platform):
@@ -80,7 +80,8 @@ def _abilities(node: Node, facts: Mapping[str, NodeFacts]) -> frozenset[Platform
 def _by_preference(target: Target, nodes: Sequence[Node]) -> tuple[Node, ...]:
     """Sort `nodes` by rendezvous hashing: targets prefer different nodes, and a new node changes few preferences.
 
-    Targets that link to a common base prefer the same node, so that this node's cache has the layers of the base.
+    Targets that link to a common base prefer the same node, since the cache of this node contains the layers of the
+    base.
     """
     base = cache_group(target).name
 

@@ -40,8 +40,8 @@ class BuildGraph:
     """Steps in a possible order of execution, and the dependency edges between these steps.
 
     When a build piece is ready, the scheduler picks one of the piece's equal nodes. In the graph a piece depends only
-    on the bootstrap of its preferred node. Shared pieces and bootstraps run once on each node that is used, and on no
-    other node. `pools` maps each piece to the ids of its equal nodes.
+    on the bootstrap of its preferred node. Shared pieces and bootstraps run once on each used node, and not on unused
+    nodes. `pools` maps each piece to the ids of its equal nodes.
     """
 
     targets: tuple[Target, ...]
@@ -60,8 +60,8 @@ class BuildGraph:
 def with_dependencies(targets: Iterable[Target]) -> tuple[Target, ...]:
     """Return `targets` and all their direct and indirect dependencies, each target after its dependencies.
 
-    A dependency is published before the target. The result has a linked target only if it is also a dependency, but
-    always includes the dependencies of linked targets.
+    A dependency is published before the target. Linked targets are left out unless they are also dependencies, but the
+    dependencies of linked targets are included.
     """
     ordered: dict[Target, None] = {}
     stack: list[tuple[Target, Iterator[Target]]] = []
@@ -86,7 +86,7 @@ def _dependencies(target: Target) -> tuple[Target, ...]:
 class Selection:
     """The targets that a run builds, with their dependencies, in order.
 
-    If a target is not built for all its platforms, `only` maps the target to the platforms to build. With `together`,
+    `only` maps each target that is built for some of its platforms to these platforms. With `together`,
     no tag moves before all targets are built.
     """
 
@@ -144,7 +144,10 @@ def build_graph(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Draft:
-    """An incomplete graph, which transforms extend. Its nodes are steps; an edge means "must run after"."""
+    """An incomplete graph, which transforms extend.
+
+    The nodes of the graph are steps; an edge means "must run after".
+    """
 
     targets: tuple[Target, ...]
     pieces: Mapping[Target, Sequence[BuildPiece]]
@@ -174,13 +177,13 @@ class _Draft:
         return [step for step in self.steps.get(target, ()) if _phase(step) is _Phase.BUILD]
 
     def add(self, step: BuildPiece | JoinArchives | CheckPiece | Publish | Verify) -> None:
-        """Add one of the own steps of a target. Shared pieces are no own steps."""
+        """Add a step to the target's own steps. Shared pieces do not belong to the own steps."""
         self.graph.add_node(step)
         self.steps.setdefault(step.target, []).append(step)
 
 
 class _Phase(Enum):
-    """The part of a target's work that a step belongs to."""
+    """The phases of a target's work: each step belongs to one phase."""
 
     NODE = "make a node ready"
     BUILD = "build and check the target"

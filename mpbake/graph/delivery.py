@@ -18,7 +18,7 @@ _UPLOAD_TAG = "mpbake-upload"
 
 
 def delivery_of(piece: BuildPiece) -> Delivery:
-    """Return how `piece` delivers its image. No build moves a tag that users pull."""
+    """Return how `piece` delivers its image. Builds never move tags that users pull."""
     return Delivery.UNTAGGED if piece.target.push else Delivery.KEEP
 
 

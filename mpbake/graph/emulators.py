@@ -36,10 +36,10 @@ def wanted_platforms(
 def missing_emulators(
     builder: Builder, platforms: Iterable[Platform], reported: Mapping[str, Sequence[Platform]]
 ) -> dict[Node, tuple[Platform, ...]]:
-    """Return for each node the `platforms` that only an emulator could execute, and none is there.
+    """Return, for each node, the `platforms` for which the node lacks a necessary emulator.
 
     `reported` maps the IDs of nodes to the platforms that they report. Nodes that report nothing are left out. If no
-    node can be native for a platform, every node of the builder may have to emulate it.
+    node of the builder runs a platform natively, every node may have to emulate the platform.
     """
     missing: dict[Node, list[Platform]] = {}
     for platform in platforms:
@@ -51,7 +51,7 @@ def missing_emulators(
 
 
 def _possible_emulators(builder: Builder, platform: Platform, reported: Mapping[str, Sequence[Platform]]) -> list[Node]:
-    """Return the nodes that a run would choose for `platform`, unless one of them runs it natively."""
+    """Return the nodes that a run would choose for `platform`; empty if such a node runs the platform natively."""
     declared = [node for node in builder.nodes if declares(node, platform)]
     if declared:
         return declared
@@ -60,6 +60,6 @@ def _possible_emulators(builder: Builder, platform: Platform, reported: Mapping[
 
 
 def _can_build(reported: Sequence[Platform], platform: Platform) -> bool:
-    """Whether a machine executes `platform`, or has an emulator of its architecture, which could not be improved."""
+    """Whether a machine executes `platform`, or already has an emulator for the architecture of `platform`."""
     architectures = {own.architecture for own in reported if own.os == platform.os}
     return platform.architecture in architectures or any(can_execute(own, platform) for own in reported)

@@ -1,4 +1,4 @@
-"""How long steps are expected to take, from the records of earlier runs. Pure."""
+"""The expected durations of steps, from the records of earlier runs. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Recorded = Mapping[str, Mapping[str, Sequence[float]]]
 """Seconds of the last builds by target and platform, the newest last."""
 
 UNKNOWN_SECONDS = 60.0
-"""Expected seconds of a build piece if no piece of the run has a record; otherwise the recorded pieces' median."""
+"""Expected seconds of a build piece if no piece of the run has a record; otherwise the median of all records counts."""
 SAVED_SHARE = 0.5
-"""If only one build of a piece is recorded: the share of this time that the piece saves on its preferred node."""
+"""The share of a piece's build time that the piece saves on its preferred node, if only one build is recorded."""
 KEPT_BUILDS = 5
 """The number of builds that are recorded for each platform of a target."""
 _OTHER_STEP_SECONDS = 1.0
@@ -70,7 +70,10 @@ def _record_names(piece: BuildPiece) -> list[str]:
 
 
 def expectations(graph: BuildGraph, estimates: Estimates) -> dict[Step, float]:
-    """Return the expected seconds of each step of `graph`. A piece without a record gets the median of the others."""
+    """Return the expected seconds of each step of `graph`.
+
+    A piece without a record gets the median duration of the other pieces.
+    """
     usual = {step: estimates.usual(step) for step in graph.steps if isinstance(step, BuildPiece)}
     known = [seconds for seconds in usual.values() if seconds is not None]
     unknown = statistics.median(known) if known else UNKNOWN_SECONDS

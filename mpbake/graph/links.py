@@ -75,13 +75,13 @@ def variant_key(target: Target, platforms: Sequence[Platform]) -> VariantKey:
 
 
 def _first_platform(target: Target, variant: PlatformVariant) -> Platform:
-    """Return the first platform of `variant`. A platform without a variant is built like the first platform."""
+    """Return the first platform of `variant`. Without a variant for `platform`, the first platform is returned."""
     platforms = (platform for platform, other in target.variants.items() if other is variant)
     return next(platforms, next(iter(target.variants)))
 
 
 def grouped_by_variant(target: Target, platforms: Sequence[Platform]) -> list[tuple[Platform, ...]]:
-    """Divide `platforms` into groups that one solve can build. Without platforms there is one empty group."""
+    """Divide `platforms` into groups that one solve can build. Without platforms, return one empty group."""
     groups: dict[VariantKey, tuple[Platform, ...]] = {}
     for platform in platforms:
         key = variant_key(target, (platform,))

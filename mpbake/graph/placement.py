@@ -42,7 +42,7 @@ def place(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platfor
     not share a piece.
     """
     wanted = tuple(only) or target.platforms or own_platform(target.builder, facts)
-    if not wanted:  # whether a check never runs is then unknown, too
+    if not wanted:  # with unknown platforms, it is also unknown whether a check never runs
         piece = _with_delivery(BuildPiece(target=target, nodes=target.builder.nodes[:1]))
         problems = tuple(placement_problems.unreachable_registries(target, [piece]))
         return Placement(pieces=(piece,), problems=problems)

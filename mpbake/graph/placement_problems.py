@@ -98,10 +98,10 @@ def missing_link_platforms(target: Target, wanted: Sequence[Platform]) -> Iterat
 
 
 def _may_lack_platforms(target: Target, wanted: Sequence[Platform]) -> bool:
-    """Whether a linked target may lack a platform.
+    """Whether a linked target might lack a platform.
 
     If all linked targets with several platforms declare the same platforms, no walk through the links is necessary. A
-    target that declares one platform or none serves all platforms.
+    target that declares at most one platform serves all platforms.
     """
     needed = {*wanted, *(platform for declared in target.platforms_of_links for platform in declared)}
     return any(len(declared) > 1 and not needed <= {*declared} for declared in target.platforms_of_links)

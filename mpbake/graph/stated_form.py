@@ -1,4 +1,4 @@
-"""Options of a plan for the form of images, which older BuildKit releases ignore. Pure."""
+"""Options of a plan that set the form of images. Older BuildKit releases ignore these options. Pure."""
 
 from __future__ import annotations
 

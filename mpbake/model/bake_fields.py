@@ -236,7 +236,8 @@ def check_policy(text: str) -> None:
 def enforced_policies(policies: Iterable[str]) -> list[str]:
     """Add `strict=true` to `policy` entries, unless an entry sets `strict` or `disabled`.
 
-    A node without support for policies (BuildKit before 0.27) refuses strict policies and silently ignores others.
+    A node without support for policies (BuildKit before 0.27) refuses strict policies, and silently ignores policies
+    that are not strict.
     """
     entries = list(policies)
     if any({"strict", "disabled"} & parse_fields(entry).keys() for entry in entries):

@@ -51,7 +51,7 @@ def base_image(text: str, stage: str = "") -> str:
 
 
 def _index_of(stage: str, names: list[str]) -> int:
-    """Return the index of `stage` (a name or number; empty: the last stage), or -1 if there is no such stage."""
+    """Return the index of the stage with the name or number `stage` (empty: the last stage); -1 if it is unknown."""
     if not stage:
         return len(names) - 1
     if stage.isdecimal():
@@ -65,7 +65,10 @@ def may_mention(text: str, word: str) -> bool:
 
 
 def supports_named_contexts(text: str) -> bool:
-    """Whether the frontend in the `syntax` line of a Dockerfile supports named contexts. BuildKit's own does."""
+    """Whether the frontend in the `syntax` line of a Dockerfile supports named contexts.
+
+    BuildKit's own frontend does.
+    """
     syntax = _SYNTAX.match(text)
     return syntax is None or _WITH_CONTEXTS.fullmatch(syntax["image"]) is not None
 

@@ -21,7 +21,7 @@ EMULATED_SYSTEM = "linux"
 def install_arguments(image: str, platforms: Iterable[Platform]) -> list[str]:
     """Return the arguments of docker that install emulators for `platforms` on the machine of an engine.
 
-    The image takes architectures: one emulator serves all variants of an architecture.
+    The arguments name architectures, since one emulator serves all variants of an architecture.
     """
     architectures = dict.fromkeys(platform.architecture for platform in platforms)
     return ["run", "--privileged", "--rm", image, "--install", ",".join(architectures)]

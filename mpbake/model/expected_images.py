@@ -46,8 +46,8 @@ class ServedImage:
     """One image under a tag, as a registry serves it.
 
     - `platform`: the platform in the index entry; `configured`: the platform in the image's config.
-    - `annotations`: by level: `manifest-descriptor` and, if it was read, `manifest`.
-    - `attestations`: the types of its attestations, if they were read.
+    - `annotations`: the annotations by level: `manifest-descriptor` and, if mpbake has read the manifest, `manifest`.
+    - `attestations`: the types of the image's attestations, if mpbake has read the attestations.
     """
 
     platform: Platform

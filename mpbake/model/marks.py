@@ -1,7 +1,7 @@
 """The marks of nodes that mpbake made: short hashes of the options of a node. Pure.
 
-A mark is stored with the container or Deployment itself, so mpbake recognizes its nodes from every machine. Its form is
-`driver=…;image=1f0c9a3e;network=…`: a short hash of the value for each declared option.
+A mark is stored with the container or Deployment itself, so mpbake recognizes its nodes from every machine. A mark has
+the form `driver=…;image=1f0c9a3e;network=…`, with a short hash of the value of each declared option.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MARK = "MPBAKE_NODE"
 """The environment variable that holds the mark of a container."""
 ANNOTATION = "mpbake-node"
-"""The annotation that holds the mark of a Deployment, since older buildx cannot set the environment of a Deployment.
+"""The annotation that holds the mark of a Deployment: older buildx cannot set environment variables of a Deployment.
 
 In the value, `:` replaces `=`, since buildx cuts annotations at `=`.
 """
@@ -28,7 +28,7 @@ SETTING_LABEL = "mpbake."
 
 
 _OF_CLIENT = frozenset({"loadbalance", "timeout"})
-"""Options that only the client uses, and that marks of earlier versions of mpbake contain."""
+"""Options that only the client uses. The marks of earlier versions of mpbake contain these options."""
 
 
 def read_mark(mark: str) -> dict[str, str]:

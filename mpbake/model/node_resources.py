@@ -45,13 +45,13 @@ def volume_name(node: Node) -> str:
 
 
 def place_of(node: Node) -> dict[str, str]:
-    """Return what says where the resource of `node` is, in addition to its engine, such as a namespace."""
+    """Return the place of the resource of `node` on its engine, such as a namespace."""
     rules = node.driver.rules.resource
     return dict(rules.place(node)) if rules else {}
 
 
 def located_fields(driver: Driver, engine: str, place: Mapping[str, str]) -> dict[str, Any]:
-    """Return the fields of a node of `driver` that lead to its resource at an engine and a place."""
+    """Return the fields of a node of `driver` whose resource is at the given engine and place."""
     rules = driver.rules.resource
     return rules.located(engine, place) if rules else {"endpoint": engine}
 

@@ -20,7 +20,7 @@ CERTIFICATE_OPTIONS = ("cacert", "cert", "key")
 
 
 class CacheRemoval(Enum):
-    """The result of removing the cache of a node. mpbake keeps foreign volumes, which mpbake did not make."""
+    """The result of removing the cache of a node. mpbake keeps foreign volumes: volumes that mpbake did not make."""
 
     NOTHING = "nothing"
     REMOVED = "removed"
@@ -60,9 +60,9 @@ class ResourceKind(Enum):
 class NodeResource:
     """The container or Deployment of a node, as its engine or cluster describes it.
 
-    `mark` is empty if mpbake did not make the resource. `busy` says that a client is connected to a container: buildx
-    connects to BuildKit through a command in the container, which runs during a build. `settings` are the options that
-    the engine or cluster reports, under buildx's names.
+    `mark` is empty if mpbake did not make the resource. `busy` says that a client is connected to a container: during a
+    build, buildx runs a command in the container to connect to BuildKit. `settings` maps buildx's names of options to
+    the values that the engine or cluster reports.
     """
 
     id: str

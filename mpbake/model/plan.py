@@ -71,7 +71,7 @@ class EmulatorsMode(StrEnum):
 
 
 class PublishMode(StrEnum):
-    """When a run moves its tags."""
+    """The time at which a run moves tags."""
 
     EACH = "each"
     """The tags of a target move when this target is built and has passed its checks."""
@@ -95,15 +95,15 @@ class TlsFiles:
 
     @property
     def files(self) -> dict[str, Path]:
-        """The files that the plan names, by attribute: `ca`, `cert`, `key`."""
+        """The files that the plan names, by the name of the attribute: `ca`, `cert`, `key`."""
         named = {"ca": self.ca, "cert": self.cert, "key": self.key}
         return {name: path for name, path in named.items() if path is not None}
 
 
 DEPLOYED_IMAGE = "moby/buildkit:buildx-stable-1"
-"""The image of a deployed BuildKit by default; a rootless one has the tag with `-rootless`."""
+"""The default image of a deployed BuildKit; a rootless BuildKit uses the tag that ends with `-rootless`."""
 RESTART = "unless-stopped"
-"""The restart policy of a deployed BuildKit by default."""
+"""The default restart policy of a deployed BuildKit."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,12 +134,13 @@ class Node:
 
     - `endpoint`: the name of a docker context or a URL; empty for the engine that the docker command uses.
     - `platforms`: the declared platforms; if empty, the node reports its platforms.
-    - `slots`: how many build pieces the node builds at once; 0 if the plan does not say.
+    - `slots`: how many build pieces the node builds at once; 0 if the plan does not set the number.
     - `required`: the loss of the node is an error, even if an equal node is available.
     - `insecure`: the plan allows a connection without TLS.
     - `external`: the node belongs to a foreign builder and is used unchanged.
-    - `missing`: buildx's store has no builder of this name, but a docker context of this name may exist.
-    - `deploy`: how mpbake deploys the BuildKit of a `remote` node; None if somebody else starts it.
+    - `missing`: buildx's store has no builder with the name of the external builder, but a docker context may have the
+      name.
+    - `deploy`: how mpbake deploys the BuildKit of a `remote` node; None if mpbake does not deploy it.
     - `options`: the driver's options, sorted, under buildx's names; `flags`: the flags of buildkitd.
     - `config`: the text of buildkitd.toml for the node; `config_names`: the files that this text names.
     - `config_file`: the path of this buildkitd.toml; `config_key`: the key in the plan that names this path.
@@ -185,7 +186,10 @@ class Node:
 
     @property
     def buildx_name(self) -> str:
-        """The name of the node in buildx, also used for the container. It includes the builder's name."""
+        """The name of the node in buildx, also used for the container.
+
+        The name in buildx includes the builder's name.
+        """
         if self.external:
             return self.name
         return self.driver.rules.buildx_name(f"{self.builder}-{self.name}".lower())
@@ -194,8 +198,8 @@ class Node:
     def folder_name(self) -> str:
         """The name of the folder for the node's own buildx instance, unique in a plan.
 
-        Several external builders may have a node of the same name, so the folder's name includes the builder. An `@`
-        cannot occur in the name of a node.
+        Nodes of different external builders may have the same name, so the folder's name includes the builder. The name
+        of a node cannot contain `@`.
         """
         return f"{self.name}@{self.builder}" if self.external else self.buildx_name
 
@@ -226,7 +230,7 @@ class PlatformVariant:
 
     @property
     def dockerfile(self) -> tuple[str, str]:
-        """The text of the inline Dockerfile, and the path of the Dockerfile on this machine; each may be empty."""
+        """The text of the inline Dockerfile (or empty), and the path of the Dockerfile on this machine (or empty)."""
         context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
         is_local = is_local_context(context) and is_local_context(name)
         return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_local else ""
@@ -327,7 +331,7 @@ class Target:
         return bool(self.outputs or self.checks or has_export)
 
     def __repr__(self) -> str:
-        """Only the name: a full representation would contain all linked targets and dependencies."""
+        """The target's name: a full representation would contain all linked targets and dependencies."""
         return f"Target({self.name!r})"
 
 
@@ -342,7 +346,10 @@ class Group:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variable:
-    """A variable as the plan declares it. `default` is as written, with templates; None if sensitive."""
+    """A variable as the plan declares it.
+
+    `default` is the default as written, with templates; None for a sensitive variable.
+    """
 
     name: str
     default: Any = None

@@ -1,7 +1,7 @@
 """The steps of a run, as immutable values, and their results.
 
-`Step` is the closed union of all kinds of steps: handle it with `match` and `assert_never`. A step holds no state of
-the run; the state is in `StepResult` and in the schedule.
+`Step` is the closed union of all kinds of steps: code that handles steps uses `match` and `assert_never`. A step holds
+no state of the run; the state is in `StepResult` and in the schedule.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Delivery(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedPlatform:
-    """A platform of a build piece, and how the nodes of the piece build this platform."""
+    """A platform of a build piece, and the way in which the nodes of the piece build this platform."""
 
     platform: Platform
     execution: Execution
@@ -61,7 +61,8 @@ class BootstrapNode:
 class BuildPiece:
     """Build some platforms of a target in one solve of BuildKit.
 
-    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule picks one when the piece starts.
+    - `nodes`: the candidate nodes, all equal, the preferred node first. The schedule picks one of these nodes when the
+      piece starts.
     - `platforms`: the platforms to build; empty means the node's own platform.
     - `piece_count`: the number of pieces of the target.
     - `siblings`: the preferred nodes of all pieces of the target, if there are several pieces.
@@ -114,7 +115,7 @@ class JoinArchives:
 class CheckPiece:
     """Run a check of a target on one of its build pieces.
 
-    - `piece`: the checked piece. In a check that has started, the piece is assigned to the node that runs the check:
+    - `piece`: the checked piece. After the start of the check, the piece is assigned to the node that runs the check:
       the node that built the piece, or an equal node.
     - `number`: the position of the check in its target, from 1.
     - `platforms`: the platforms of the piece to check; empty means the node's own platform.
@@ -224,7 +225,7 @@ class StepStatus(StrEnum):
     DONE = "done"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Never started, because a dependency did not succeed."""
+    """The step never started, because a dependency did not succeed."""
     CANCELLED = "cancelled"
 
 
@@ -238,7 +239,8 @@ class Outcome:
     - `node`: the id of the node that did the step.
     - `tags`: the published tags.
     - `platforms`: the platforms that were built or verified; `images`: the served digest for each verified platform.
-    - `slots`: how many build pieces the node builds at once, by its own report; 0 without a report.
+    - `slots`: how many build pieces the node builds at once, as the node reports; 0 if the node does not report the
+      number.
     - `weight`: the number of CPUs of a node; 0 if unknown.
     - `seconds`: how long the build of a piece in a batch took; 0 if unknown.
     - `note`: a remark on the step for the user.

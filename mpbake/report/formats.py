@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
     """Converts the certificates of a plan to text. The second argument returns the path of a file for messages."""
     ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
-    """Converts targets for another tool. The platforms, if given, replace the platforms of the targets."""
+    """Converts targets to text for another tool. The given platforms, if any, replace the platforms of the targets.
+    """
     ReporterFactory = Callable[[TextIO, Callable[[], float], "ReportStyle"], Reporter]
     """Returns a reporter that writes to a stream. The second argument is a clock that returns seconds."""
 

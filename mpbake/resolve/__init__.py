@@ -49,10 +49,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartialPlan:
-    """A plan, resolved as far as possible, and its problems. A plan with problems must not be run.
+    """A plan, resolved as far as possible, and its problems. mpbake does not run a plan with problems.
 
-    `clashes` are tags that two targets push: an error only in a run that builds both. `valid_targets` are the targets
-    that no problem concerns.
+    `clashes` are tags that two targets push: an error only in a run that builds both targets. `valid_targets` are the
+    targets that no problem concerns.
     """
 
     plan: Plan
@@ -61,7 +61,7 @@ class PartialPlan:
     valid_targets: tuple[Target, ...]
 
     def plan_or_raise(self) -> Plan:
-        """Return the plan. Raises PlanError with all problems if there are any."""
+        """Return the plan. If the plan has problems, raise PlanError with all of them."""
         if self.problems:
             raise PlanError(self.problems, sensitive=self.plan.sensitive)
         return self.plan

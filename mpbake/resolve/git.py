@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mpbake.resolve.template.filters import GitFact
 
-# The variables with which git finds its programs, the user's configuration and a repository. A test compares this with
+# The variables that tell git where programs, the user's configuration and a repository are. A test compares this with
 # docs/environment.md.
 GIT_VARIABLES = (
     "DEVELOPER_DIR",
@@ -53,7 +53,7 @@ _FIXED_ENVIRONMENT = {
     "LC_ALL": "C",
 }
 _FIXED_CONFIGURATION = {
-    "core.fsmonitor": "",  # a program that reports changed files, or with "true" a daemon
+    "core.fsmonitor": "",  # names a program that reports changed files or, with "true", starts a daemon
     "core.hooksPath": os.devnull,
     "credential.helper": "",
     "safe.bareRepository": "explicit",  # a folder of the checkout may look like a bare repository
@@ -127,14 +127,14 @@ class GitRepository:
                 assert_never(name)
 
     def tracked(self, names: Sequence[str]) -> frozenset[str]:
-        """Return those files of the folder that git tracks. Raises FilterError."""
+        """Return the files of the folder that git tracks. Raises FilterError."""
         output = self._run("ls-files", "-z", "--cached", "--", *(f":(literal){name}" for name in names)).stdout
         return frozenset(os.fsdecode(name) for name in output.split(b"\0") if name)
 
     def unignored(self, names: Sequence[str]) -> frozenset[str]:
-        """Return those files of the folder that git does not ignore, whether they exist or not. Raises FilterError.
+        """Return the files called `names` in the folder that git does not ignore, whether these files exist or not.
 
-        Git does not ignore a file that it tracks.
+        Raises FilterError. git never ignores a tracked file.
         """
         paths = [f"./{name}" for name in names]  # a name that begins with `:` has another meaning
         ignored = self._run("check-ignore", "--", *paths, allowed_codes=(0, 1)).text.splitlines()
@@ -175,7 +175,7 @@ class GitRepository:
         return bool(changes) and self._is_modified(modified[:_MAX_PATHS], filters)
 
     def _filters(self) -> list[str]:
-        """Return the filters in the configuration, to switch them off: `git status` would run every filter."""
+        """Return the filters in git's configuration, which mpbake disables, since `git status` would run them."""
         result = self._run("config", "--null", "--name-only", "--get-regexp", r"^filter\..*\.", allowed_codes=(0, 1))
         keys = {os.fsdecode(key) for key in result.stdout.split(b"\0") if key}
         if any("=" in key for key in keys):  # `git -c` would take the text after `=` for the value
@@ -267,8 +267,8 @@ def _kill(child: subprocess.Popen[bytes]) -> None:
 def _killed_by_our_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     """Kill the child process if a signal ends this process; yield a function that registers the child.
 
-    The child has its own session, so it does not get the signal itself. If a signal arrives while the child starts, the
-    signal takes effect when the child is registered. A signal that has a handler keeps this handler; outside the main
+    The child has its own session, so it does not get the signal itself. A signal that arrives during the start of the
+    child takes effect when the child is registered. A signal that has a handler keeps this handler; outside the main
     thread no handler can be set. SIGKILL cannot be handled: git then ends on its own.
     """
     children: list[subprocess.Popen[bytes]] = []
@@ -341,7 +341,7 @@ def _tag_rank(tag: str) -> tuple[bool, str, str]:
 
 
 def _explained_error(error_text: str) -> FilterError:
-    """Return the error for git's error output, with mpbake's own message for known errors."""
+    """Return the error for git's error output; a known error gets mpbake's own message."""
     for pattern, message, hint in _KNOWN_ERRORS:
         if re.search(pattern, error_text):
             return _git_error(message, hint)

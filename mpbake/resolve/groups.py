@@ -32,7 +32,7 @@ def resolve_groups(
     """Return the declared groups and, for each matrix, a group of its rows under the name of its table."""
     members = _matrix_rows(drafts)
     matrices = set(members)
-    # If a group lists a disabled target, the resolved group leaves out this target.
+    # A resolved group leaves out disabled targets.
     disabled = {draft.name for draft in drafts.values() if not draft.values.enabled}
     ambiguous = [name for name in members if name in targets and not drafts[name].broken]
     renderer.problems.extend(_matrix_name_problem(name, drafts[name]) for name in ambiguous)
@@ -118,8 +118,8 @@ def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Pr
 def select_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """Return the targets that `names` select, each once, in the order of `names`.
 
-    A name is a target, a group or a pattern; `!` before a name excludes its targets. If no name selects anything, the
-    group `default` is used. Raises UsageError for an unknown name.
+    A name is a target, a group or a pattern; `!` before a name excludes the targets of that name. If no name selects
+    targets, the group `default` is used. Raises UsageError for an unknown name.
     """
     included = [name for name in names if not name.startswith("!")]
     selected = _targets_named(plan, included) if included else _default_targets(plan)

@@ -23,7 +23,7 @@ def topological_order(
 ) -> list[str]:
     """Return the names in topological order: `edges` maps each name to the names that must come before.
 
-    Each group of names that all reach one another becomes one problem with one cycle, printed as `a -> b -> a` (a
+    Each group of names that all depend on each other becomes one problem with one cycle, printed as `a -> b -> a` (a
     matrix that needs itself has millions of cycles). The order then ignores the references within this group.
     """
     remaining = {name: set(predecessors) for name, predecessors in edges.items()}
@@ -129,6 +129,6 @@ class UnknownReferences:
         return Problem(code=self._code, key=key, message=message, hint=self._hints[name], culprit=name)
 
     def _hint(self, name: str) -> str:
-        # A name with a leading underscore is an abstract table: no target, but a parent of other tables.
+        # A name with a leading underscore is a template table: other tables inherit from it, but it is not a target.
         candidates = [known for known in self._known if not known.startswith("_") or name.startswith("_")]
         return did_you_mean(name, candidates, kind=f"{self._kind}s")

@@ -81,7 +81,10 @@ class SensitiveGuard:
             yield _password_problem(use, attribute)
 
     def record_place(self, text: str, key: KeyPath, renderer: Renderer) -> list[str]:
-        """Return the sensitive variables that `text` at `key` refers to. If there are any, record the place."""
+        """Return the sensitive variables that `text` at `key` refers to.
+
+        If `text` refers to such a variable, record the place.
+        """
         names = self._sensitive_names(text, renderer)
         if names:
             self.places.add((key, text))
@@ -98,8 +101,8 @@ class SensitiveGuard:
 
         Docker gets paths as arguments, so a path must not contain a sensitive value. If a text contains the value
         unchanged, redacting the value is enough, and the whole text is not redacted. If a text is the same for every
-        value of the variable, the text is not sensitive. If rendering with `_SAMPLES` shows a problem, the problem is
-        reported even while the variable has no value.
+        value of the variable, the text is not sensitive. The attribute is also rendered with `_SAMPLES`, so that a
+        problem is reported even while the variable has no value.
         """
         set_names = [name for name in names if use.scope.get(name)]  # an empty value needs no redaction
         samples = _rendered_with_samples(use, names, renderer) if names and paths is not Paths.NONE else ()
@@ -141,7 +144,7 @@ def _exposure(place: str) -> Exposure:
 
 
 def _reason(place: str) -> str:
-    """Say why no sensitive value is allowed at `place`."""
+    """Return the reason why a sensitive value is not allowed at `place`."""
     exposure = _exposure(place)
     subject = "this text" if exposure is Exposure.PRINTED else f'"{place}"'
     return f"{subject} {exposure.value}"
@@ -168,7 +171,7 @@ _SAMPLES = ("stand-in", "git@stand-in.example:team/stand-in.git")
 
 
 def _rendered_with_samples(use: TextUse, names: Iterable[str], renderer: Renderer) -> tuple[Any, ...]:
-    """Render the text with each of `_SAMPLES` as the value of the variables `names`; nothing if that fails."""
+    """Render the text with each of `_SAMPLES` as the value of the variables `names`. Return nothing after a failure."""
     if not all(isinstance(use.scope.get(name), str) for name in names):
         return ()
     try:
@@ -192,7 +195,7 @@ def _is_path(paths: Paths, text: str) -> bool:
 
 
 def without_follow_ups(problems: Iterable[Problem]) -> list[Problem]:
-    """Return `problems` without the other problems at a key where a sensitive value is not allowed."""
+    """Return `problems`. If a sensitive value is not allowed at a key, drop the other problems at the same key."""
     problems = list(problems)
     sensitive_keys = {problem.key for problem in problems if problem.code is Code.SENSITIVE}
     return [problem for problem in problems if problem.code is Code.SENSITIVE or problem.key not in sensitive_keys]
@@ -201,8 +204,8 @@ def without_follow_ups(problems: Iterable[Problem]) -> list[Problem]:
 def redacted_problem(problem: Problem, redactor: Redactor, places: Iterable[Place] = ()) -> Problem:
     """Return `problem` with its secrets redacted.
 
-    The redactor cannot find a part of a secret. So if one of `places` is at the key of the problem, the message quotes
-    only text that the plan itself contains at this key, and a hint with a quotation is dropped.
+    The redactor cannot find a part of a secret. So if a place in `places` has the key of the problem, the message
+    quotes only text that the plan itself contains at this key, and a hint with a quotation is dropped.
     """
     culprit = "" if redactor.finds(problem.culprit) else problem.culprit
     message, hint = redactor.redact(problem.message), redactor.redact(problem.hint)

@@ -12,11 +12,14 @@ if TYPE_CHECKING:
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 _INDEPENDENT_TABLES = ("groups", "targets")
-"""In these tables a problem affects only one group or target; a problem in any other table may affect every target."""
+"""The tables in which a problem affects only one group or target.
+
+A problem in any other table may affect every target.
+"""
 
 
 def valid_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Sequence[Problem]) -> tuple[Target, ...]:
-    """Return the targets without problems: neither their own, nor of an inherited table, nor of a linked target."""
+    """Return the targets without problems of their own, of an inherited table, or of a linked target."""
     if not problems:
         return tuple(targets.values())
     keys = [problem.key for problem in problems]

@@ -36,8 +36,8 @@ class _SourcedValue:
     source: str
 
     def text(self, shown: str) -> str:
-        """Return the value as the subject of a sentence. `shown` is the printable value."""
-        return f'the value "{shown}" of {self.source}' if self.source else f'the default "{shown}"'
+        """Return the value as the subject of a sentence. `shown` is the printable value with its quotes."""
+        return f"the value {shown} of {self.source}" if self.source else f"the default {shown}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,10 @@ class Variables:
 
 _EXCERPT = 100
 _REPLACEMENT = "none"
-"""The placeholder after a reported error: valid in any place, so that no follow-up errors appear."""
+"""The replacement for a value with a reported error.
+
+The replacement is valid everywhere, so that no follow-up errors appear.
+"""
 
 
 def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -> Variables:
@@ -76,14 +79,14 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
         declared = spec.variables[name]
         is_sensitive = declared.sensitive or not sensitive.keys().isdisjoint(references[name])
         variable = _Variable(name=name, spec=declared, sensitive=is_sensitive)
-        # A cycle is reported already: its variables must not be reported as unknown too.
+        # Variables on a cycle are reported already, and must not also be reported as unknown.
         cyclic = dict.fromkeys(references[name], "")
         values[name] = variable.value(inputs, cyclic | values, renderer)
         if is_sensitive:
             sensitive[name] = declared
             places |= {(("variables", name, "default"), text) for text in strings_in(declared.default)}
             secrets |= variable.secrets(inputs, values[name])
-        if values[name] is None:  # reported already: the places that use the variable must not be reported too
+        if values[name] is None:  # reported already, so do not report its uses as well
             values[name] = _REPLACEMENT
     scope = {name: values[name] for name in spec.variables}
     return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets), places=frozenset(places))
@@ -210,7 +213,9 @@ class _Variable:
             value = _as_type(variable_type, sourced.value)
             _check_limits(self.spec, variable_type, value)
         except _InvalidValueError as error:
-            shown = MASK if self.sensitive else short_name(str(sourced.value), _EXCERPT)
+            shown = f'"{MASK if self.sensitive else short_name(str(sourced.value), _EXCERPT)}"'
+            if error.code is Code.SENSITIVE_TOO_SHORT:
+                shown = "(not shown)"
             message = f'variable "{self.name}": {error.sentence(sourced.text(shown))}'
             return self._problem_of_variable(error.code, message, culprit="" if outside else str(default))
         return value
@@ -234,7 +239,7 @@ class _InvalidValueError(ValueError):
 
 
 class _InvalidPatternError(_InvalidValueError):
-    """An invalid `pattern` of a variable. Its text is a whole sentence, since no value is at fault."""
+    """An invalid `pattern` of a variable. The text of the error is a whole sentence, since no value is at fault."""
 
     def sentence(self, value: str) -> str:  # noqa: ARG002
         """Return the text of the error."""
@@ -335,7 +340,7 @@ def _check_limits(spec: VariableSpec, variable_type: VariableType, value: Any) -
     if spec.pattern:
         _check_pattern(spec.pattern, variable_type, value)
     if spec.sensitive and any(0 < len(text.strip()) < SHORTEST for text in strings_in(value)):
-        msg = f"has fewer than {SHORTEST} characters and cannot be redacted"
+        msg = f"is too short to redact: fewer than {SHORTEST} characters"
         raise _InvalidValueError(msg, Code.SENSITIVE_TOO_SHORT)
 
 

@@ -84,7 +84,7 @@ class StepRetried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Warned:
-    """A warning for the user. It does not stop the run."""
+    """A warning for the user, which does not stop the run."""
 
     message: str
 
@@ -98,10 +98,11 @@ class StepFinished:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunFinished:
-    """The run is over. Its results are in the graph's order; `signal` is the number of the ending signal or 0.
+    """The run is over.
 
-    A build piece that was started names the single node that built it. A bootstrap or shared piece appears once for
-    each node that needed this step.
+    The results are in the graph's order; `signal` is the number of the signal that ended the run, or 0. A build piece
+    that was started names the single node that built it. A bootstrap or shared piece appears once for each node that
+    needed this step.
     """
 
     results: tuple[StepResult, ...]

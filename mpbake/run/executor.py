@@ -56,7 +56,7 @@ class StopRequest:
         self._called: list[Callable[[], None]] = []
 
     def __call__(self, signal: int) -> None:
-        """Request the end because of signal number `signal`. Each request calls all actions."""
+        """Request the end of the run because of signal number `signal`. Each request calls all actions."""
         self.signal = self.signal or signal
         for action in self._actions:
             self._called.append(action)
@@ -65,13 +65,13 @@ class StopRequest:
     def then(self, action: Callable[[], None]) -> None:
         """Call `action` at each request to stop. If a request was made before, call it immediately as well."""
         self._actions.append(action)
-        if self.signal and action not in self._called:  # else a signal arrived just now and has called `action`
+        if self.signal and action not in self._called:  # a signal may just have called `action`
             action()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Executor:
-    """Connects schedule, runner and reporter. The only decision made here is which errors allow a retry.
+    """Connects schedule, runner and reporter. The executor itself decides only which errors allow a retry.
 
     `clock` returns seconds; `began` is when the command began. At most `workers` calls run at once; further calls wait.
     """
@@ -144,7 +144,7 @@ class _Execution:
             outcomes = self._runner.run_together(pieces, inputs, self._reporter)
             return {
                 step: outcomes[step] for step in call
-            }  # a missing outcome is reported here as a bug; else the run would hang
+            }  # a missing outcome is a bug, and is reported here: otherwise the run would hang
         except MpbakeError as failure:
             error = failure
         except OSError as failure:
@@ -234,8 +234,8 @@ class _Execution:
         """Record the steps that can never start, because no node is left for them.
 
         If `cause` is retried elsewhere, or is done (its node works, but cannot emulate the work of lost nodes), `cause`
-        is not the failure to report. Then the first of these steps fails, and the others are skipped because of this
-        failure.
+        is not the failure to report. In this case, the first of the steps that can never start fails, and the other
+        steps are skipped because of this failure.
         """
         steps = self._schedule.take_unstartable_steps()
         if steps and (retried or cause.status is StepStatus.DONE):

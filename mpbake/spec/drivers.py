@@ -92,7 +92,7 @@ def node_warnings(nodes: Iterable[Node]) -> Iterator[Problem]:
 
 
 def _spreading_warnings(node: Node) -> Iterator[Problem]:
-    """Warn about an option that spreads builds over the pods of `node`, but not the builds of a run."""
+    """Warn about an option that spreads builds over the pods of `node`, since the option has no effect on a run."""
     options = dict(node.options)
     if not node.external and options.get("loadbalance") == "random" and int(options.get("replicas", "1")) > 1:
         message = f'{node.id}: mpbake builds all targets of a run in one pod, despite loadbalance = "random"'

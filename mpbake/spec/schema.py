@@ -12,7 +12,7 @@ from mpbake.spec.tables.value_types import TEMPLATE_SCHEMA
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The newest dialect that taplo and tombi both read. The dialect has `definitions`, and ignores keywords beside `$ref`.
+# The newest dialect that both taplo and tombi support. It has `definitions`, and ignores keywords beside `$ref`.
 DIALECT = "http://json-schema.org/draft-07/schema#"
 TEMPLATE_REFERENCE = {"$ref": "#/definitions/template"}
 
@@ -40,7 +40,7 @@ def plan_schema(model: type[PlanSpec] = PlanSpec) -> dict[str, Any]:
 
 
 def table_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the table to which `schema` refers; return a schema that is no reference unchanged."""
+    """Return the table to which `schema` refers; if `schema` is not a reference, return `schema` unchanged."""
     if "$ref" not in schema:
         return schema
     table: Mapping[str, Any] = root["definitions"][schema["$ref"].removeprefix(_DEFINITIONS)]

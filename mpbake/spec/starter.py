@@ -180,13 +180,13 @@ def _target(name: str, path: PurePosixPath, links: Sequence[str]) -> str:
 
 
 def _path(path: str) -> str:
-    """Return a path as a TOML value that is neither a URL nor a template."""
+    """Return a path as a TOML string that mpbake takes neither for a URL nor for a template."""
     local = path if is_local_context(path) else f"./{path}"
     return toml_value(re.sub(r"\{(?=[{%#])", "{{ '{' }}", local))
 
 
 def _list(key: str, values: Sequence[str]) -> str:
-    """Return a key with a list, on one line if it is short enough."""
+    """Return a key with a list as TOML, on one line if the line is short enough."""
     line = f"{key} = {toml_value(values)}"
     if len(line) <= _WIDTH:
         return line

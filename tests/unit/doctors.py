@@ -48,7 +48,7 @@ SPACES = {
 
 
 def engine_of(*, store: str = "containerd", ahead: float = 0.0, address: str = "unix:///run/docker.sock") -> Engine:
-    """Return an engine on this machine, with this image store, and with a clock that is so many seconds ahead."""
+    """Return an engine on this machine, with the image store `store`, and a clock that is `ahead` seconds ahead."""
     return Engine(
         address=address,
         facts=EngineFacts(platform=parse_platform("linux/amd64"), containerd_store=store == "containerd"),

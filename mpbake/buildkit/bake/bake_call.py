@@ -31,11 +31,12 @@ _NO_DEFAULT_LOAD = {"BUILDX_NO_DEFAULT_LOAD": "true"}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BakeCall:
-    """One call on a node. It builds the targets in `definition` that `steps` names, each for a step.
+    """One call on a node.
 
-    The output is appended to `log`. buildx writes the file `metadata`. `timeout` is in seconds; 0 means none. If
-    `watch` ends the call because of the engine in use, and not because of the node, `engine_error` returns the reason.
-    `is_disconnected` returns whether `watch` ended the call because BuildKit no longer works on it.
+    `steps` maps the names of targets in `definition`, which the call builds, to the steps that need the targets. The
+    output is appended to `log`. buildx writes the file `metadata`. `timeout` is in seconds; 0 means none. If `watch`
+    ends the call because of the engine in use, and not because of the node, `engine_error` returns the reason.
+    `is_disconnected` returns whether `watch` ended the call because BuildKit no longer works on the call.
     """
 
     steps: Mapping[str, Step]

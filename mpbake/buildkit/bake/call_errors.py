@@ -63,7 +63,8 @@ class CallErrors:
         if len(pieces) == 1:
             return {pieces[0]: error}
         culprit = None if is_store_collision(progress) or has_lost_result(progress) else culprit
-        # If several targets link to a base, an operation of the base has the name of the first target that reached it.
+        # If several targets link to a base, BuildKit names each operation of the base after the target that requested
+        # it first.
         linked = linked_targets(culprit.target) if culprit else ()
         bases = {piece for piece in pieces if piece.target in linked}
         is_known = culprit is not None and not bases
@@ -128,7 +129,7 @@ class CallErrors:
 def _culprit(pieces: Sequence[BuildPiece], progress: Progress) -> BuildPiece | None:
     """Return the build piece of the first failed operation; None if unknown.
 
-    If no piece builds the target of the operation, return the piece that links to the target, if there is only one.
+    If no piece builds the target of the operation, return the piece that links to the target, unless several pieces do.
     """
     name = operation_target(progress.failed.name) if progress.failed is not None else ""
     own = [piece for piece in pieces if piece.target.name == name]

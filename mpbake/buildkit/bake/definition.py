@@ -148,8 +148,8 @@ def check_definition(step: CheckPiece, context: DefinitionContext, uploaded: str
     """Return the name and the definition of a check: a build from the checked target, without an output.
 
     The checked target and its links come from the node's cache, even if the targets set `no-cache` or `pull`.
-    `uploaded` is the reference of the target's image in a registry. If it is given, a command runs in that image, and
-    nothing is built.
+    `uploaded` is the reference of the target's image in a registry. If `uploaded` is given, a command runs in the
+    uploaded image, and nothing is built.
     """
     target = step.target
     targets = _as_built(target, step.platforms, context)

@@ -156,9 +156,9 @@ def _is_push(message: str, failed: FailedOperation | None) -> bool:
 
 
 def has_lost_result(progress: Progress) -> bool:
-    """Return whether BuildKit used a result that no longer exists, for example of a build that was just cancelled.
+    """Return whether BuildKit used a result that no longer exists, such as a result of a cancelled build.
 
-    BuildKit would use the same result again.
+    In the next call, BuildKit would use the same result again.
     """
     return bool(_LOST_RESULT.search(_first_line(_last_error(progress.text))))
 

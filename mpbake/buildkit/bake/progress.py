@@ -58,7 +58,7 @@ class FailedOperation:
 
 
 class Progress:
-    """Follows one build from the bytes of its standard error. `redact` is applied to every text.
+    """Follows a build by parsing the standard error of buildx. `redact` is applied to every text.
 
     Redaction happens here because later code cuts lines into rows and columns, which may contain only half of a secret.
     """

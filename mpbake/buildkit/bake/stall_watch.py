@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 class StallWatch:
     """A check that lets a build without output continue while its node answers.
 
-    If the build loads an image into the engine in use, the engine must answer too: `loads` says so. `half` is half of
-    the stall-timeout in seconds. After this time without output, the node and the engine each have the same time to
-    answer. With 0 there is no check. `daemons` are the BuildKits of the node that ran when the build started. If none
-    of them serves a client any more, the build is lost, even if another BuildKit of the node answers.
+    `loads` says that the build loads an image into the engine in use. The engine must then answer too. `half` is half
+    of the stall-timeout in seconds. After this time without output, the node and the engine each have the same time to
+    answer. If `half` is 0, nothing is checked. `daemons` are the BuildKits of the node that ran when the build started.
+    If none of these daemons serves a client any more, the build is lost, even if another BuildKit of the node answers.
     """
 
     nodes: ReadyNodes

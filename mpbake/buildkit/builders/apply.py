@@ -1,4 +1,7 @@
-"""Reconciles declared builders with their actual state. A lock ensures that one process at a time does so."""
+"""Reconciles declared builders with their actual state.
+
+A lock ensures that only one process at a time changes a builder.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,7 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
         if action in {Action.CREATE, Action.DEPLOY}:
             manager.prepare(node)
         if action is Action.REPLACE and made is not None:
-            # First pull and check: if the new resource cannot be made, the old one stays.
+            # First pull and check: if mpbake cannot make the new resource, the old resource stays.
             check_replacement(workspace, node, manager, made)
             _remove_idle(node, manager)
         elif made is not None:

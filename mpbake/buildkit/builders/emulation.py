@@ -1,4 +1,4 @@
-"""Emulators on the engines of nodes: finds out which are missing, installs them, and checks that BuildKit uses them."""
+"""Finds missing emulators on the engines of nodes, installs the emulators, and checks that BuildKit uses them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _NO_IMAGE = re.compile(
 )
 _OTHER_PROGRAM = re.compile(r"executable file not found|no command specified", re.IGNORECASE)
 _ADVICE = "See 'docker "
-"""How the last line of docker's error begins, which refers to its help."""
+"""The beginning of the last line of docker's error, which refers to docker's help."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class _Engine:
 
     @property
     def name(self) -> str:
-        """The engine as users know it."""
+        """The engine's name in messages."""
         return _engine_text(self.nodes[0])
 
 
@@ -67,7 +67,7 @@ def _engine_text(node: Node) -> str:
 def emulator_changes(
     services: NodeServices, builder: Builder, states: Iterable[NodeState], platforms: Sequence[Platform]
 ) -> tuple[list[Change], list[str]]:
-    """Return the emulators to install so that `builder` can build `platforms`, and the engines that do not tell."""
+    """Return the emulators that `builder` lacks for `platforms`, and the engines whose emulators are unknown."""
     usable = [state for state in states if not state.trouble and has_engine(state.node)]
     if not builder.emulators or not platforms:
         return [], []
@@ -100,7 +100,10 @@ def _change(engine: _Engine) -> Change:
 
 
 def _reported_by(services: NodeServices, state: NodeState) -> tuple[Platform, ...]:
-    """Return the platforms of a node; of the BuildKit of its engine, if the node does not run. Raises MpbakeError."""
+    """Return the platforms of a node or, if the node does not run, of the BuildKit of its engine.
+
+    Raises MpbakeError.
+    """
     node = state.node
     if node.driver.rules.resource and (state.made is None or state.made.status != "running"):
         return platforms_of_engine(services, node)
@@ -119,7 +122,7 @@ def platforms_of_engine(services: NodeServices, node: Node) -> tuple[Platform, .
 def _lacking_engines(
     services: NodeServices, builder: Builder, platforms: Sequence[Platform], reported: Reported
 ) -> list[_Engine]:
-    """Return the engines that lack emulators, each once, although a docker context and a URL may name the same one."""
+    """Return the engines that lack emulators, each once: a docker context and a URL may name the same engine."""
     missing = missing_emulators(builder, platforms, reported)
     nodes: dict[str, list[Node]] = {}
     for node in missing:
@@ -161,7 +164,7 @@ def _ask(services: NodeServices, node: Node) -> tuple[Platform, ...]:
 
 
 def _install(workspace: BuilderWorkspace, builder: Builder, engine: _Engine, reported: Reported) -> None:
-    """Install the emulators that an engine still lacks: another mpbake may have installed them for another builder.
+    """Install the emulators that an engine still lacks, since another mpbake may have installed emulators meanwhile.
 
     Raises Unreachable, and LockHeld if a node must be restarted and is building.
     """
@@ -184,7 +187,7 @@ def _install(workspace: BuilderWorkspace, builder: Builder, engine: _Engine, rep
 def _still_lacking(
     services: NodeServices, builder: Builder, engine: _Engine, reported: Reported
 ) -> dict[Node, tuple[Platform, ...]]:
-    """Ask the nodes of an engine again, and return those that still lack an emulator."""
+    """Query the nodes of an engine again, and return the nodes that still lack an emulator."""
     now = {node.id: _ask(services, node) for node in engine.nodes}
     missing = missing_emulators(builder, engine.platforms, {**reported, **now})
     return {node: platforms for node, platforms in missing.items() if node in engine.nodes}

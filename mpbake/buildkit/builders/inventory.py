@@ -36,7 +36,7 @@ def inventory(
 
 
 def node_rows(services: NodeServices, state: BuilderState) -> list[NodeRow]:
-    """Return a row for each node of a surveyed builder. Nodes are asked, but neither created nor started."""
+    """Return a row for each node of a surveyed builder. mpbake queries the nodes, but creates and starts none."""
     results = side_by_side(lambda node: _row(services, state, node), state.nodes)
     return [
         result

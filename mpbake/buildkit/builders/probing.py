@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def probe_nodes(
     services: NodeServices, targets: Sequence[Target], plan: Path
 ) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """Return the facts of the nodes of `targets` by node ID, and a note on each node that reports none.
+    """Return the facts of the nodes of `targets` by node ID, and a note on each node that reports no facts.
 
     `plan` is the file that declares the nodes.
     """

@@ -53,7 +53,7 @@ def unregister(workspace: BuilderWorkspace, builder: str) -> None:
 
 
 def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
-    """Return the entry that buildx itself writes for one node, in a store of its own."""
+    """Return the entry that buildx itself writes for one node into a separate store."""
     instance = workspace.services.instances.write(node)
     entry = BuildxStore(folder=instance.store).read(instance.builder)
     if entry is None:
@@ -62,7 +62,10 @@ def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
 
 
 def _verify(workspace: BuilderWorkspace, builder: Builder, entry: Mapping[str, Any]) -> None:
-    """Have buildx read an entry in a private store. Raises MpbakeError if buildx reads it as anything else."""
+    """Have buildx read an entry in a private store.
+
+    Raises MpbakeError if buildx's list of builders differs from the entry.
+    """
     with tempfile.TemporaryDirectory(dir=workspace.services.scratch) as folder:
         BuildxStore(folder=Path(folder)).put(builder.name, entry)
         inspected = workspace.services.docker.follow(

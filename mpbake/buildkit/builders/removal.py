@@ -37,7 +37,7 @@ class _Removal:
     """The nodes of a builder to remove, and the options. Resources and contexts of `staying` nodes are not removed.
 
     The `recorded` nodes were created from this machine, according to the records; other nodes may never have been
-    created. `forget` drops nodes that do not answer; `command` is the mpbake command line for this.
+    created. `forget` drops nodes that do not answer; `command` is the mpbake command line that sets `forget`.
     """
 
     builder: str
@@ -49,7 +49,7 @@ class _Removal:
     forget: bool = False
 
     def with_forget_hint(self, error: Unreachable) -> Unreachable:
-        """Return the error of a node that does not answer, with a hint how to forget the node."""
+        """Return the error of a node that does not answer. The hint says how to forget the node."""
         hints = [hint for hint in (error.hint, f"if it is gone for good, run: mpbake builders {self.command}") if hint]
         return Unreachable(error.message, hint="; ".join(hints))
 
@@ -135,7 +135,7 @@ def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNod
 
 
 def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Correct the entry of `builder` in buildx's store, if there is one."""
+    """Correct the entry of `builder` in buildx's store, if the entry exists."""
     match entry_action(survey_builder(workspace.services, builder, workspace.plan).changes):
         case Action.CORRECT:
             return register(workspace, builder, verify=False)
@@ -197,7 +197,7 @@ def _check_cluster(workspace: BuilderWorkspace, made: MadeNode, node: Node) -> N
 def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, error: Unreachable) -> None:
     """Forget a node that does not answer, if `forget` is set or nothing was created. Otherwise raise Unreachable.
 
-    If resources may remain on the engine, the node's docker context is kept, since nothing else leads to the engine.
+    If resources may remain on the engine, mpbake keeps the node's docker context, which is the only way to the engine.
     """
     node = made.node(removal.builder)
     if removal.forget:
@@ -218,7 +218,7 @@ def _give_up(workspace: BuilderWorkspace, made: MadeNode, removal: _Removal, err
 
 
 def _remove_earlier_cache(workspace: BuilderWorkspace, node: Node, removal: _Removal) -> None:
-    """Remove the cache of a node whose resource has another cache now, since the plan names another volume."""
+    """Remove the old cache of a node whose resource uses another volume now, since the plan has changed."""
     manager = workspace.services.manager(node)
     if manager is None or volume_name(node) in {volume_name(staying) for staying in removal.staying}:
         return
@@ -275,7 +275,7 @@ def _remove_node(workspace: BuilderWorkspace, node: Node, removal: _Removal, *, 
 
 
 def _report_foreign(workspace: BuilderWorkspace, node: Node, cache: CacheRemoval) -> None:
-    """Report that a volume is kept because mpbake did not create the volume."""
+    """Report that a volume is kept because mpbake did not create it."""
     if cache is CacheRemoval.FOREIGN:
         volume = volume_name(node)
         workspace.say(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class BuilderState:
     """The actual state of a declared builder, and the changes that lead to the declared state.
 
-    `unclear` names the parts with an unknown state; `errors` are the reasons.
+    `unclear` names the parts whose state is unknown; `errors` are the reasons.
     """
 
     builder: Builder
@@ -56,8 +56,9 @@ def survey_builder(
 ) -> BuilderState:
     """Return the state of `builder`. `plan` is the file that declares the builder.
 
-    `platforms` are those that the plan builds there: a builder that installs emulators must be able to build them. If
-    there is an error in one part, the error is added to `errors`, and the survey of the other parts continues.
+    `platforms` are the platforms that the plan builds on the builder. A builder that installs emulators must be able to
+    build all of these platforms. If there is an error in one part, the error is added to `errors`, and the survey of
+    the other parts continues.
     """
     results = side_by_side(lambda node: _survey_node(services, node), builder.nodes)
     surveys = [

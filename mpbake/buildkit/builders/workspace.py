@@ -30,8 +30,8 @@ class BuilderWorkspace:
     """The services and reports that a change of builders needs.
 
     `plan` is the file that declares the builders; `say` reports a finished action. `progress` receives the ID of a node
-    that is starting, and the node's current activity; calls may be frequent. `platforms` are those that the plan builds
-    on each builder, by the name of the builder.
+    that is starting, and the node's current activity; calls may be frequent. `platforms` maps the name of each builder
+    to the platforms that the plan builds on this builder.
     """
 
     services: NodeServices

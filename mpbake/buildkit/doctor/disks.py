@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from mpbake.graph.doctor.facts import Answer
 
-_TEMPORARY = "/tmp"  # noqa: S108 - docker's own default, only looked at
+_TEMPORARY = "/tmp"  # noqa: S108 - docker's own default folder, which mpbake only inspects
 
 
 def places(environment: Mapping[str, str], root: Path | None, engines: Iterable[Answer[Engine]]) -> list[Place]:
-    """Return the folders to look at. `root` is the folder of the plan, if there is one."""
+    """Return the folders whose disks doctor checks. `root` is the folder of the plan, or None."""
     return list(dict.fromkeys(_places(environment, root, engines)))
 
 

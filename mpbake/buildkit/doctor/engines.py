@@ -39,7 +39,7 @@ def engine_at(services: NodeServices, endpoint: str) -> Engine:
 
 
 def engine_clock(info: Mapping[str, Any], before: datetime, after: datetime) -> Answer[Clock]:
-    """Return how far the clock of an engine is ahead, from its answer to a query between two points in time."""
+    """Return how far the clock of an engine is ahead, from an answer of the engine between two points in time."""
     try:
         time = datetime.fromisoformat(str(info["SystemTime"]))
     except (KeyError, ValueError):
@@ -48,13 +48,19 @@ def engine_clock(info: Mapping[str, Any], before: datetime, after: datetime) -> 
 
 
 def clock_between(time: datetime, before: datetime, after: datetime) -> Clock:
-    """Return how far another clock is ahead that showed `time` at some moment between `before` and `after`."""
+    """Return how far another clock is ahead.
+
+    The other clock showed `time` at some moment between `before` and `after`.
+    """
     if time > after:
         return Clock(ahead=(time - after).total_seconds())
     return Clock(ahead=min((time - before).total_seconds(), 0.0))
 
 
 def _is_local(url: str, info: Mapping[str, Any], root: Path) -> bool:
-    """Whether the folder of an engine is on this machine, and not in a virtual machine or outside of a container."""
+    """Whether the folder of an engine is on this machine.
+
+    False for an engine in a virtual machine or outside of this container.
+    """
     is_here = url.startswith("unix://") and info.get("Name") == socket.gethostname()
     return is_here and info.get("OperatingSystem") != _VIRTUAL_MACHINE and root.is_absolute() and root.is_dir()

@@ -1,4 +1,4 @@
-"""Asks questions side by side. Each question gets an answer in time, or a reason why there is none."""
+"""Asks questions in parallel. Each question gets an answer before the deadline, or a reason for the missing answer."""
 
 from __future__ import annotations
 
@@ -18,21 +18,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEADLINE = 75.0
-"""Seconds for all questions. docker, buildx and kubectl have earlier deadlines, but a dead network disk has none."""
+"""Seconds for all questions.
+
+Commands of docker, buildx and kubectl have earlier deadlines, but access to a dead network disk has no deadline.
+"""
 _WORKERS = 16
 _POLL = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Deadline:
-    """How long to wait for answers: until `end` of `time.monotonic`, or until the user has stopped the command."""
+    """The end of the wait for answers: at the time `end` of `time.monotonic`, or when the user stops the command."""
 
     cancelled: Callable[[], bool]
     seconds: float = DEADLINE
     end: float = field(init=False)
 
     def __post_init__(self) -> None:
-        """Start to count."""
+        """Start the time now."""
         object.__setattr__(self, "end", time.monotonic() + self.seconds)
 
 
@@ -40,7 +43,7 @@ class Question(Generic[T]):
     """A question that is being answered."""
 
     def __init__(self, find: Callable[[], T], deadline: Deadline) -> None:
-        """`find` returns the answer. It may raise MpbakeError, which is then the reason why there is none."""
+        """`find` returns the answer, or raises MpbakeError with the reason for the missing answer."""
         self._find = find
         self._deadline = deadline
         self._results: list[T | Unanswered] = []
@@ -49,7 +52,7 @@ class Question(Generic[T]):
 
     @property
     def is_open(self) -> bool:
-        """Whether there is no answer yet."""
+        """Whether the question has no answer yet."""
         return not self._finished.is_set()
 
     def work(self) -> None:
@@ -60,7 +63,7 @@ class Question(Generic[T]):
             self._errors.append(error)
         except MpbakeError as error:
             self._results.append(Unanswered(reason=error.message, remedy=error.hint))
-        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises the error
             self._errors.append(error)
         finally:
             self._finished.set()
@@ -78,7 +81,7 @@ class Question(Generic[T]):
 
 
 class Questions:
-    """Questions that are answered side by side, in background threads that do not keep the process alive."""
+    """Questions that are answered in parallel, in background threads that do not keep the process alive."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline

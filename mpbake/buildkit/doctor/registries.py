@@ -1,4 +1,4 @@
-"""Asks registries whether this user may push, and for their time."""
+"""Asks registries for their time, and whether this user may push."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def push_access(registries: Registries, builder: Builder, name: str) -> PushAcce
     message = error.message.removeprefix(f"{name}: ")
     try:
         has_login = client.has_login(repository)
-    except MpbakeError:  # `failure` then says why the login cannot be read
+    except MpbakeError:  # `failure` contains the reason why the login cannot be read
         has_login = True
     return PushAccess(has_login=has_login, status=failure.status, message=message, hint=error.hint)
 
 
 def registry_clock(registries: Registries, builder: Builder, registry: str, now: Callable[[], datetime]) -> Clock:
-    """Return how far the clock of a registry's server is ahead. Raises Unreachable if it does not say."""
+    """Return how far the clock of a registry's server is ahead. Raises Unreachable if the response contains no date."""
     before = now().replace(microsecond=0)  # the server's time has whole seconds
     try:
         time = _client(registries, builder).server_time(registry)

@@ -1,4 +1,4 @@
-"""Finds all facts for `mpbake doctor`, side by side. Nothing is created, started or changed."""
+"""Finds all facts for `mpbake doctor` in parallel. Creates, starts and changes nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def find_facts(services: NodeServices, subject: Subject) -> Facts:
         return _answered(services, subject, registries, questions)
     finally:
         if questions.has_open:
-            docker.cancel()  # nothing waits for the answer any more
+            docker.cancel()  # no code waits for the answer any more
         registries.close()
 
 
@@ -106,13 +106,16 @@ def _ask_registries(
 
 
 def _client_version(docker: Docker) -> str:
-    """Return the version of the docker command, which it tells even if no engine answers. Raises Unreachable."""
+    """Return the version of the docker command, which docker reports even if no engine answers. Raises Unreachable."""
     completed = docker.run(["version", "--format", "{{.Client.Version}}"], timeout=_VERSION_TIMEOUT)
     return completed.stdout.strip().partition("\n")[0] or "of unknown version"
 
 
 def _platforms_without_plan(services: NodeServices, subject: Subject) -> tuple[Platform, ...]:
-    """Return the platforms of the engine in use. With a plan, its nodes tell more. Raises Unreachable, UsageError."""
+    """Return the platforms of the engine in use; empty with a plan, whose nodes report more.
+
+    Raises Unreachable, UsageError.
+    """
     return platforms_of_engine(services, _ENGINE_NODE) if subject.plan_files is None else ()
 
 
@@ -126,7 +129,7 @@ def _default_driver(services: NodeServices, subject: Subject) -> Driver:
 
 
 def _reports(services: NodeServices, subject: Subject, builder: Builder) -> Reports:
-    """Return the reports of the nodes of a builder by ID. Raises an error if no node could be asked."""
+    """Return the reports of the nodes of a builder by ID. Raises an error if no node could be queried."""
     settled = with_settled_driver(services, builder, subject.targets)
     state = survey_builder(services, settled, subject.plan)
     reports = {}
@@ -140,7 +143,7 @@ def _reports(services: NodeServices, subject: Subject, builder: Builder) -> Repo
 
 
 def _expected_platforms(services: NodeServices, node: Node) -> tuple[Platform, ...]:
-    """Return the platforms of a node that does not run, by the BuildKit of its engine; empty if there is none."""
+    """Return the platforms of a stopped or missing node, from the BuildKit of its engine; empty without an engine."""
     if not has_engine(node) or node.external:
         return ()
     try:
@@ -150,7 +153,7 @@ def _expected_platforms(services: NodeServices, node: Node) -> tuple[Platform, .
 
 
 def _by_node(subject: Subject, reports: Mapping[str, Question[Reports]]) -> dict[str, Answer[NodeReport]]:
-    """Return the report of each node. If there is none for a builder, the reason is the same for all its nodes."""
+    """Return the report of each node. If a builder has no reports, all its nodes get the same reason."""
     nodes: dict[str, Answer[NodeReport]] = {}
     for builder in subject.builders:
         answer = reports[builder.name].answer()

@@ -148,7 +148,7 @@ def is_refused(output: str) -> bool:
 
 
 def is_no_buildkit(message: str) -> bool:
-    """Whether the error of a node means that its image contains no BuildKit. If so, waiting does not help."""
+    """Whether the error of a node means that its image contains no BuildKit, so that waiting does not help."""
     return NO_BUILDKIT.message in message
 
 

@@ -45,7 +45,7 @@ def explain_by(causes: Causes, node: Node, output: str) -> tuple[str, str]:
 def unreachable_by(causes: Causes, node: Node, completed: Completed, complaint: str = "") -> Unreachable:
     """Return the error for a `node` that cannot be used, from the output of a command.
 
-    `complaint` is an error that the caller has found in that output.
+    `complaint` is an error that the caller has found in the output.
     """
     message, hint = explain_by(causes, node, error_output(completed, complaint))
     return Unreachable(f"{node_text(node)} cannot be used: {message}", hint=hint)

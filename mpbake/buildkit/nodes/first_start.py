@@ -26,7 +26,7 @@ _STEP = re.compile(r"^#\d+ (?![\d.]+ |\[|DONE|ERROR|CACHED)(?P<step>.+)$")
 
 
 def ignore_progress(_: str) -> None:
-    """Discard progress that is not shown."""
+    """Discard progress, for callers that show none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,7 +43,7 @@ class NodeStart:
 
     @property
     def seconds(self) -> float:
-        """The remaining seconds, but at least one, so that the last command can report why it fails."""
+        """The remaining seconds, but at least one, so that the last command can report the reason of its failure."""
         return max(self.deadline - time.monotonic(), _LEAST_SECONDS)
 
     @property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def docker_by_hand(node: Node) -> str:
-    """Return the docker command for the engine of `node`. A docker context that mpbake made may be gone again."""
+    """Return the docker command for the engine of `node`. The node's docker context may have been removed again."""
     return "docker" if context_name(node) else docker_command(node)
 
 

@@ -1,4 +1,4 @@
-"""Makes nodes ready: creates missing nodes, starts stopped nodes, and never takes over a foreign resource."""
+"""Prepares nodes for builds: creates missing nodes, starts stopped nodes, and never takes over a foreign resource."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _RETRY_SECONDS = 2.0
 
 
 class ReadyNodes:
-    """Makes each node ready once in a run. Thread-safe.
+    """Prepares each node once in a run. Thread-safe.
 
     `folder` holds the buildx instances. `plan` is the file that declares the nodes.
     """
@@ -100,7 +100,7 @@ class ReadyNodes:
             return result
 
     def _try(self, node: Node, tell: Tell) -> ReadyNode | MpbakeError:
-        """Make `node` ready, and store the result or the error.
+        """Prepare `node` for builds, and store the result or the error.
 
         A failed node is not retried before `forget` is called.
         """
@@ -120,9 +120,10 @@ class ReadyNodes:
         return self._known.get(node.id) or self.ready(node)
 
     def version(self, node: Node) -> str:
-        """Return the BuildKit version of `node`. If this run has not tried to make the node ready, do so first.
+        """Return the BuildKit version of `node`.
 
-        The version is empty if the node reports none, or cannot be made ready.
+        A node that this run has not prepared yet is prepared first. The version is empty if the node reports none, or
+        cannot be used.
         """
         with self._lock_of(f"ready {node.id}"):
             known: ReadyNode | MpbakeError | None = self._known.get(node.id)
@@ -131,10 +132,10 @@ class ReadyNodes:
         return known.facts.version if isinstance(known, ReadyNode) else ""
 
     def forget(self, node: Node) -> None:
-        """Forget the result for a lost `node`, so that the next call of `ready` makes the node ready again.
+        """Forget the result for a lost `node`, so that the next call of `ready` prepares the node again.
 
-        This call does not wait for another thread that is making the node ready, and does not change that thread's
-        result.
+        `forget` does not wait for another thread that is preparing the node, and does not change the result of this
+        thread.
         """
         self._ready.pop(node.id, None)
 
@@ -219,7 +220,7 @@ class ReadyNodes:
         return replace(ready, warnings=(*warnings, *ready.warnings, *_earlier_workflow(ready)))
 
     def _make_declared_ready(self, node: Node, tell: Tell) -> ReadyNode:
-        """Make a declared node ready after its connection has been checked."""
+        """Prepare a declared node for builds. The caller has checked the connection."""
         back_end = back_end_of(node)
         manager = back_end.manager(self._docker)
         rules = node.driver.rules.resource
@@ -228,7 +229,7 @@ class ReadyNodes:
         return self._make_resource_ready(node, manager, tell)
 
     def _make_resource_ready(self, node: Node, manager: ResourceManager, tell: Tell) -> ReadyNode:
-        """Make a node in a container or a Deployment ready. A new node is recorded before it is created."""
+        """Prepare a node that runs in a container or a Deployment. A new node is recorded before it is created."""
         waiting, cancelled = partial(tell, WAITING), lambda: self._docker.cancelled
         with hold_node_lock(self._environment, node, waiting=waiting, cancelled=cancelled):
             start = NodeStart.of(node, tell)
@@ -249,7 +250,7 @@ def _note(before: NodeResource | None) -> str:
 
 
 def _earlier_workflow(ready: ReadyNode) -> tuple[str, ...]:
-    """Warn about a container that is older than this run, if provenance should name the workflow run."""
+    """Warn about a container that is older than this run if the plan requests the workflow run in the provenance."""
     if not ready.workflow or ready.note == _CREATED:
         return ()
     builder = ready.node.builder

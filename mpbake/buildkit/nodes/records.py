@@ -1,4 +1,4 @@
-"""Records of the nodes that mpbake created from this machine, so that `prune` can remove nodes that left their plan."""
+"""Records of the nodes that mpbake created from this machine: `prune` removes recorded nodes that left their plan."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ class Record:
     def undeclared(self, builder: Builder | None) -> tuple[MadeNode, ...]:
         """Return the recorded nodes that `builder` no longer declares in the recorded form.
 
-        A node that `builder` does declare may still use the same resource. A node in several clusters is declared in
-        all of them.
+        A declared node of `builder` may still use the resource of a returned node. A node that was created in several
+        clusters counts as declared in each of these clusters.
         """
         declared = {_made(node) for node in builder.nodes} if builder else set()
         return tuple(made for made in self.nodes if replace(made, cluster="") not in declared)

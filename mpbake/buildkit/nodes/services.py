@@ -1,4 +1,4 @@
-"""The services that work on nodes; starts nodes, and handles several nodes at the same time."""
+"""The services that work on nodes, and functions that start nodes and that handle several nodes in parallel."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeServices:
-    """Everything that works on nodes and builders. `store` is the user's buildx store, `scratch` a private folder."""
+    """The services for nodes and builders. `store` is the user's buildx store, `scratch` a private folder."""
 
     docker: Docker
     environment: Mapping[str, str]
@@ -132,7 +132,7 @@ def start_node(instances: Instances, manager: ResourceManager, instance: ReadyNo
 
 
 def _with_log(manager: ResourceManager, node: Node, error: Unreachable) -> Unreachable:
-    """Return `error` with the last lines of the log of `node`, if there are any, and with a hint from these lines."""
+    """Return `error` with the last lines of the log of `node` and a hint from these lines, if the log has any lines."""
     log = "" if is_paused(error.message) else manager.end_of_log(node)
     if not log:
         return error

@@ -37,7 +37,7 @@ class StartWatch:
         return Watch(seconds=_INTERVAL, alive=self.may_continue)
 
     def may_continue(self) -> bool:
-        """Whether the start still has hope."""
+        """Whether the node may still become ready."""
         self._blockage = self.manager.blockage(self.node)
         if self._blockage is None:
             self._since = None
@@ -48,7 +48,7 @@ class StartWatch:
 
     @property
     def error(self) -> Unreachable | None:
-        """The error of a start that the last query has ended; None if it has not."""
+        """The error of a start that the last query has ended; None if the query has not ended the start."""
         if self._blockage is None or self._since is None:
             return None
         if self.clock() - self._since < self._blockage.patience:

@@ -51,8 +51,8 @@ class Buildx(BuildxCLI):
     def describe(self, name: str, *, bootstrap: bool = False, timeout: str = "") -> str:
         """Return the output of `buildx inspect` for a builder.
 
-        In python-on-whales, `inspect` uses only the name in that output. It calls `buildx ls`, which waits for every
-        node of every builder, and drops driver options and files.
+        In python-on-whales, `inspect` uses only the name in that output. `inspect` calls `buildx ls`, which waits for
+        every node of every builder, and drops driver options and files.
         """
         full_cmd = Command([*self.docker_cmd, "buildx", "inspect", name])
         full_cmd.add_flag("--bootstrap", bootstrap)

@@ -76,10 +76,10 @@ _KILL_AFTER = 3.0
 _CLEANUP_SECONDS = 10.0
 _PAUSE_STEP = 0.1
 UNREADABLE = (ParsingError, ValueError, LookupError, TypeError)
-"""The errors of python-on-whales when it cannot read the answer of docker."""
+"""The errors that python-on-whales raises if it cannot read the answer of docker."""
 UNREADABLE_TEXT = "the answer of docker cannot be read"
 _ANSWER_FILE = re.compile(r"json response was put \nin (\S+\.json) because")
-"""In the message of a ParsingError."""
+"""A pattern for the message of a ParsingError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,7 +117,7 @@ class Docker:
     """
 
     def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str] = str) -> None:
-        # buildx leaves each inline Dockerfile behind in its temporary folder, which goes with this one.
+        # buildx leaves each inline Dockerfile behind in its temporary folder, which is removed with `scratch`.
         self._temporary = _short_folder(environment.get("TMPDIR", ""))
         self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
@@ -157,7 +157,7 @@ class Docker:
         completed = Completed(returncode=ended, stdout=stdout, stderr=stderr, timed_out=expired.is_set())
         raise CommandFailed(completed) from None
 
-    def follow(  # noqa: PLR0913 - each is one facet of one process
+    def follow(  # noqa: PLR0913 - each parameter is one facet of a process
         self,
         request: Callable[[DockerCommands], Iterable[str]],
         *,
@@ -207,7 +207,7 @@ class Docker:
 
     # --- directly -------------------------------------------------------------------------------------------------
 
-    def run(  # noqa: PLR0913 - each is one facet of one process
+    def run(  # noqa: PLR0913 - each parameter is one facet of a process
         self,
         arguments: Sequence[str],
         *,
@@ -353,7 +353,7 @@ class Docker:
     def _launch(
         self, endpoint: str, environment: Mapping[str, str] | None, stdin: str = "", cwd: Path | None = None
     ) -> Iterator[tuple[Launch, DockerCommands]]:
-        """Yield a launch and the client whose processes it starts. They have ended when the block ends."""
+        """Yield a launch and the client whose processes it starts. When the block ends, these processes have ended."""
         if self._cancelled:
             raise Cancelled("cancelled")
         head = self._head(endpoint)
@@ -365,13 +365,13 @@ class Docker:
 def _answer(
     request: Callable[[DockerCommands], Iterable[str]], client: DockerCommands, pipe: ErrorPipe
 ) -> tuple[int, str]:
-    """The exit code and the standard output of a call, which has ended then."""
+    """Return the exit code and the standard output of a call after its end."""
     lines: deque[str] = deque()
     try:
         lines.extend(request(client))
     except DockerException as error:
         return error.return_code, error.stdout or "".join(lines)
-    except UnicodeDecodeError as error:  # python-on-whales, about the output of a command that failed
+    except UnicodeDecodeError as error:  # python-on-whales cannot decode the output
         return 1, error.object.decode(errors="replace")
     finally:
         pipe.release()
@@ -385,7 +385,7 @@ def discard_answer(error: Exception) -> None:
 
 
 def _short_folder(preferred: str) -> str:
-    """A new temporary folder whose name leaves room for the sockets that docker makes in it (100 characters)."""
+    """Return a new temporary folder with a short path, since docker's sockets in it need short paths."""
     usable = preferred and os.access(f"{preferred}/.", os.W_OK | os.X_OK)
     folder = tempfile.mkdtemp(prefix="mpb", dir=preferred if usable else None)
     if len(folder) <= 50:

@@ -53,7 +53,7 @@ CHILD_VARIABLES = (
     "AZURE_CONFIG_DIR",
     "AZURE_FEDERATED_TOKEN_FILE",
     "AZURE_TENANT_ID",
-    "BUILDX_DEFAULT_POLICY",  # can reject a source, but cannot change an image
+    "BUILDX_DEFAULT_POLICY",  # the variable can reject a source, but cannot change an image
     "CLOUDSDK_ACTIVE_CONFIG_NAME",
     "CLOUDSDK_CONFIG",
     "DBUS_SESSION_BUS_ADDRESS",

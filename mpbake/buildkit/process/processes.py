@@ -111,7 +111,7 @@ class Processes:
     def raise_register_error(self) -> None:
         """Raise the OSError that kept a child from registering, such as a full disk, if the cause still exists."""
         with self._register.open("a", encoding="ascii") as register:
-            register.write(" " * 5000)  # more than the free space in a block of the disk
+            register.write(" " * 5000)  # larger than the unused rest of a disk block
 
     def close(self) -> None:
         """End the watchdog. All processes must have ended."""

@@ -45,7 +45,7 @@ class TokenRefused(Exception):
     """The token server denied a token. `response` is the server's response."""
 
     def __init__(self, response: Response) -> None:
-        """Store the response."""
+        """Store the response of the token server."""
         super().__init__(response.status)
         self.response = response
 

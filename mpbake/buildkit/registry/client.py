@@ -55,7 +55,7 @@ _RATE_LIMITED = 429
 _DIGEST_INVALID = "DIGEST_INVALID"
 """The code of an error about a digest. mpbake moves tags without a digest in the request, so the registry is at fault.
 
-A registry that stores files answers so if another push writes a link at that moment
+A registry that stores files returns this error if another push writes a link at the same moment
 (https://github.com/distribution/distribution/issues/4489).
 """
 _LARGEST_CONFIG = 16 * 1024 * 1024
@@ -249,11 +249,11 @@ class RegistryClient:
         return None
 
     def has_login(self, repository: Repository) -> bool:
-        """Whether the user has a login for pushes to the repository. Raises BuildFailed if it cannot be read."""
+        """Whether the user has a login for pushes to the repository. Raises BuildFailed if the login cannot be read."""
         return self.authorization.has_login(repository.access(PUSH))
 
     def server_time(self, registry: str) -> datetime | None:
-        """Return the date and time of a registry's server; None if the server does not say. Raises NoResponse."""
+        """Return the date and time of a registry's server; None if the response contains no date. Raises NoResponse."""
         endpoint = self.hosts.endpoint(registry)
         request = Request(method="GET", url=f"{endpoint.url}/v2/")
         response = self.transport.send(request, endpoint.tls, endpoint.proxy, self.read_timeout)

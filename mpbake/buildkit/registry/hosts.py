@@ -42,7 +42,7 @@ class HostTls:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class HostSettings:
-    """The settings `buildkitd.registry."HOST"` of a host. `http` is None if the plan does not set it."""
+    """The settings `buildkitd.registry."HOST"` of a host. `http` is None if the plan does not set `http`."""
 
     http: bool | None = None
     insecure: bool = False

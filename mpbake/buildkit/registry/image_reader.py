@@ -64,6 +64,6 @@ class ImageReader:
 
 
 def _incomplete(error: RequestFailed, reference: str) -> Exception:
-    """Return the error for a part of an image that cannot be read. A missing part is not a missing tag."""
+    """Return the error for a part of an image that cannot be read. The error for a missing part is not NoSuchTag."""
     failure = error.failure.error(f"{reference} cannot be read")
     return BuildFailed(failure.message) if isinstance(failure, NoSuchTag) else failure

@@ -56,7 +56,7 @@ def image_entries(index: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def has_config(manifest: Mapping[str, Any]) -> bool:
-    """Whether a manifest has a config. Only manifests of images have one."""
+    """Whether a manifest has a config. Only manifests of images have a config."""
     return "manifests" not in manifest and "config" in manifest
 
 

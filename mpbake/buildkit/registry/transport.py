@@ -125,7 +125,7 @@ class Transport:
         def attempt() -> None:
             try:
                 results.append(work())
-            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises the error
                 errors.append(error)
             finally:
                 finished.set()

@@ -1,1 +1,4 @@
-"""One module for each command. Its `main` takes the options and returns the exit code; errors are raised."""
+"""One module for each command.
+
+The function `main` of a command takes the options and returns the exit code; errors are raised.
+"""

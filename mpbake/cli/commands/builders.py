@@ -129,7 +129,7 @@ def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) 
 
 
 def _prune(workspace: BuilderWorkspace, plan: Plan, options: BuildersOptions, world: World) -> int:
-    """Remove the nodes that the records of this plan list and the plan no longer declares."""
+    """Remove the nodes that are in the records of this plan but no longer declared in the plan."""
     _warn_of_unreadable_records(workspace, world)
     records = workspace.services.records.of_plan(plan.file)
     stale = [record for record in records if _is_stale(record, record.declared_in(plan.builders))]
@@ -145,7 +145,7 @@ def _warn_of_unreadable_records(workspace: BuilderWorkspace, world: World) -> No
 
 
 def _is_stale(record: Record, builder: Builder | None) -> bool:
-    """Return whether a record lists a node that is no longer declared; always False for an external builder."""
+    """Return whether a record has a node that the plan no longer declares; always False for an external builder."""
     return builder is None or (not builder.external and bool(record.undeclared(builder)))
 
 

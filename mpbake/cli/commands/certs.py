@@ -70,7 +70,7 @@ def _show(nodes: Sequence[Node], options: CertsOptions, world: World) -> int:
 
 
 def _init(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: World) -> int:
-    """Make every authority that the plan names for `nodes`. If one of their files exists, make none."""
+    """Make every authority that the plan names for `nodes`. If a file of any authority exists, make no authority."""
     keys = _authority_keys(wanted_authorities(nodes), options, world)
     show = _shown(world)
     now, days = world.now(), options.days or AUTHORITY_DAYS
@@ -119,7 +119,10 @@ def _check_free(paths: Sequence[Path], show: Callable[[Path], str]) -> None:
 
 
 def _issue(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: World) -> int:
-    """Issue what is missing or soon ends. An error of one certificate does not prevent the others."""
+    """Issue certificates that are missing or expire soon.
+
+    An error of one certificate does not prevent the issue of others.
+    """
     chosen = {node.id for node in nodes}
     every = wanted_certificates(_nodes(plan.builders.values()))
     wanted = [certificate for certificate in every if chosen.intersection(certificate.nodes)]
@@ -180,7 +183,7 @@ def _decide(
 
 
 def _report(results: Sequence[tuple[Decision, datetime]], order: IssueOrder) -> list[str]:
-    """Return a line for each certificate, and below it the reason for a change."""
+    """Return a line for each certificate, followed by a line with the reason if the certificate changes."""
     rows = [
         (
             str(decision.action),
@@ -204,7 +207,7 @@ def _warnings(
     wanted: Sequence[WantedCertificate],
     order: IssueOrder,
 ) -> list[str]:
-    """Return warnings about authorities that soon end, and about keys of authorities that others can read."""
+    """Return warnings about authorities that expire soon, and about authorities' keys that other users can read."""
     warnings = []
     for path, authority in opened.items():
         days = max(certificate.days for certificate in wanted if certificate.authority == path)
@@ -233,7 +236,7 @@ def _command(name: str, options: CertsOptions, *, ca_key: str = "") -> str:
 
 
 def _keep_out_of_git(plan: Plan, keys: Iterable[Path], world: World) -> list[str]:
-    """Before keys are written, make git ignore them: in a repository, and in the folder of the plan.
+    """Add keys to `.gitignore` before mpbake writes the keys: in a repository, and in the folder of the plan.
 
     Return lines for the output.
     """
@@ -249,7 +252,7 @@ def _keep_out_of_git(plan: Plan, keys: Iterable[Path], world: World) -> list[str
 
 
 def _is_committed(plan: Plan, folder: Path, keys: Sequence[Path], world: World) -> bool:
-    """Whether git does not ignore all of `keys`, or would not if the plan's folder became a repository."""
+    """Whether git does not ignore some of `keys`, now or if the plan's folder later becomes a repository."""
     real = folder.resolve()
     if not has_repository(real):
         return real.is_relative_to(plan.root.resolve())

@@ -1,4 +1,4 @@
-"""`mpbake doctor`: print what the plan needs and what of it is missing, each with its remedy. Changes nothing."""
+"""`mpbake doctor`: print the needs of the plan, and a remedy for each need that is not met. Changes nothing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _has_colours(options: DoctorOptions, world: World) -> bool:
 
 
 def _subject(options: DoctorOptions, world: World) -> Subject:
-    """Return what to check. Without a plan, and if the command line names nothing of a plan, that is only docker."""
+    """Return the subject of the checks: the plan; only docker if there is no plan and the command line names none."""
     try:
         plan_files, plan = load_plan(options.source, world, options.overrides)
     except PlanError as error:

@@ -42,7 +42,7 @@ class _Comparison:
 
 
 def main(options: VerifyOptions, world: World) -> int:
-    """Compare images and print a table of differences. Return 1 if there are any."""
+    """Compare images and print a table of differences. Return 1 if an image differs."""
     return stoppable(lambda stop: _verify(options, world, stop))
 
 
@@ -103,7 +103,7 @@ def _compare(
 
 
 def _expected(targets: Iterable[Target], published: Mapping[str, ExpectedImages]) -> list[ExpectedImages]:
-    """Return the images that registries must serve for `targets`. Raises UsageError if there are none."""
+    """Return the images that registries must serve for `targets`. Raises UsageError if `targets` publish no image."""
     expected = [
         published.get(target.name) or expected_of(target, target.platforms)
         for target in targets

@@ -1,4 +1,4 @@
-"""Checks of the certificates of nodes. The judgement is that of the preflight checks; they read the files."""
+"""Doctor's checks of the certificates of nodes. The preflight checks read and judge the files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def check_node_certificates(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_node(facts: Facts, node: Node) -> Iterator[Finding]:
-    """Check the files of a node, then the warnings about the certificate that the node itself has presented."""
+    """Return findings about the certificate files of a node, then about the certificate that the node has presented."""
     sound = True
     known = set()
     for finding in (*certificate_findings(node, facts.now), *deployment_findings(node, facts.now)):
@@ -50,5 +50,5 @@ def _check_node(facts: Facts, node: Node) -> Iterator[Finding]:
 
 
 def has_certificate_faults(node: Node, now: datetime) -> bool:
-    """Whether the files of a node cannot be used, so that asking the node would only repeat the fault."""
+    """Whether the certificate files of a node are unusable, so that a query of the node would only repeat the fault."""
     return any(finding.is_error for finding in certificate_findings(node, now))

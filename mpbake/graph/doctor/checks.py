@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DoctorCheck:
-    """A check: its name, its group in the output, and its judgement over the facts.
+    """A check: its name, its group in the output, and the function that judges the facts.
 
-    With `needs_plan`, the check is left out if there is no plan.
+    A check with `needs_plan` is left out without a plan.
     """
 
     name: str
@@ -48,7 +48,7 @@ DOCTOR_CHECKS = (
     DoctorCheck(name="clocks", group="machines", judge=check_clocks, needs_plan=False),
     DoctorCheck(name="disks", group="machines", judge=check_disks, needs_plan=False),
 )
-"""Every check, in the order of the output. A check whose facts are known is one entry."""
+"""Every check, in the order of the output. A new check of existing facts is one new entry."""
 
 
 def diagnose(facts: Facts) -> tuple[CheckResult, ...]:

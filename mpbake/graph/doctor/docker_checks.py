@@ -25,7 +25,7 @@ _STORE_REMEDY = "enable the containerd image store of the engine"
 
 
 def without_docker(facts: Facts, question: str) -> Finding | None:
-    """Return a finding if nothing can answer `question`, since docker or buildx is missing."""
+    """Return a finding if `question` has no answer because docker or buildx is missing."""
     for name, answer in (("docker", facts.client), ("buildx", facts.buildx)):
         if isinstance(answer, Unanswered):
             return unknown(f"{question}: not known without {name}")
@@ -41,7 +41,7 @@ def check_client(facts: Facts) -> Iterator[Finding]:
 
 
 def check_buildx(facts: Facts) -> Iterator[Finding]:
-    """Check that buildx is installed, and knows everything that the plan asks for."""
+    """Check that buildx is installed, and supports all attributes and options of the plan."""
     if isinstance(facts.client, Unanswered):
         yield unknown("buildx: not known without docker")
     elif isinstance(facts.buildx, Unanswered):
@@ -61,7 +61,7 @@ def _version_problems(facts: Facts, version: Version) -> Iterator[Problem]:
 
 
 def check_engine(facts: Facts) -> Iterator[Finding]:
-    """Check that the engine in use answers, if anything uses it."""
+    """Check that the engine in use answers, if the plan uses this engine."""
     if isinstance(facts.client, Unanswered):
         yield unknown("engine: not known without docker")
     elif not isinstance(facts.engine, Unanswered):
@@ -75,7 +75,7 @@ def check_engine(facts: Facts) -> Iterator[Finding]:
 
 
 def check_store(facts: Facts) -> Iterator[Finding]:
-    """Check that the image stores of engines can do what the plan asks of them."""
+    """Check that the image stores of engines support the requests of the plan."""
     if isinstance(facts.client, Unanswered):
         yield unknown("image store: not known without docker")
         return
@@ -101,7 +101,7 @@ def _store_text(facts: Facts, engine: Engine) -> str:
 
 
 def _unsupported(facts: Facts) -> Iterator[Finding]:
-    """Yield what targets ask of an engine whose image store does not support it."""
+    """Yield the requests of targets that the image store of an engine does not support."""
     for target in facts.subject.targets:
         for node in target.builder.nodes:
             driver = facts.driver(node)
@@ -116,7 +116,7 @@ def _unsupported(facts: Facts) -> Iterator[Finding]:
 
 
 def _partly_loaded(facts: Facts) -> Iterator[Finding]:
-    """Yield targets of which the engine in use loads one platform only."""
+    """Yield the targets with several platforms of which the engine in use loads only one."""
     if isinstance(facts.engine, Unanswered) or facts.engine.facts.containerd_store:
         return
     own = facts.engine.facts.platform

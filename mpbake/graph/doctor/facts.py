@@ -1,4 +1,4 @@
-"""The facts that the checks of `mpbake doctor` judge. `mpbake.buildkit.doctor` finds them."""
+"""The facts that the checks of `mpbake doctor` judge. `mpbake.buildkit.doctor` finds these facts."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ Answer: TypeAlias = Fact | Unanswered
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """The part of a plan that is checked. Without a plan there are neither targets nor builders.
+    """The part of a plan that is checked. Without a plan, targets and builders are empty.
 
-    `targets` include dependencies. `builders` are those of the targets; if no target was named, also all others of the
-    plan. `only` maps targets to platforms that replace their declared platforms.
+    `targets` include dependencies. `builders` are the builders of these targets; if the command line names no target,
+    all builders of the plan. `only` maps targets to platforms that replace their declared platforms.
     """
 
     plan_files: PlanFiles | None = None
@@ -51,7 +51,7 @@ class Subject:
 
     @property
     def plan(self) -> Path:
-        """The plan file. Only a subject with a plan has builders, which need it."""
+        """The plan file, which is needed for builders only. Raises ValueError without a plan."""
         if self.plan_files is None:
             raise ValueError("there is no plan")
         return self.plan_files.path
@@ -64,7 +64,7 @@ class Subject:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clock:
-    """How many seconds a clock is ahead of the clock of this machine, at least; negative if it is behind."""
+    """The least seconds by which a clock is ahead of the clock of this machine; negative for a clock that is behind."""
 
     ahead: float
 
@@ -73,7 +73,7 @@ class Clock:
 class Engine:
     """The report of a Docker engine.
 
-    `address` is its URL, `root` its own folder. `is_local` says that this folder is on this machine.
+    `address` is the URL of the engine, `root` its data folder. `is_local` says that this folder is on this machine.
     """
 
     address: str
@@ -88,9 +88,9 @@ class Engine:
 class NodeReport:
     """A node of the plan.
 
-    `row` is the node as `mpbake builders` lists it; its driver is the one that a run uses. `expected` are the platforms
+    `row` is the row of the node in `mpbake builders`, with the driver that a run uses. `expected` are the platforms
     that the BuildKit of the node's engine reports, if the node itself does not exist yet. `warnings` come from the
-    check of its connection.
+    check of the connection to the node.
     """
 
     row: NodeRow
@@ -118,7 +118,7 @@ class PushAccess:
 
 
 class Purpose(StrEnum):
-    """What a folder holds."""
+    """The purpose of a folder."""
 
     STATE = "logs of runs"
     RECORDS = "records of builders"
@@ -147,9 +147,9 @@ class Space:
 class Facts:
     """All facts. `client` is the version of the docker command, `default` the driver of the default builder in a run.
 
-    `engine` is the engine in use. `engine_platforms` are the platforms that its BuildKit reports; mpbake asks for them
-    only without a plan, since the nodes of a plan tell more. Mappings are by node ID (`nodes`, `engines`), repository
-    (`pushes`), registry (`registry_clocks`) and folder (`spaces`).
+    `engine` is the engine in use. `engine_platforms` are the platforms that the BuildKit of this engine reports. mpbake
+    asks for these platforms only without a plan, since the nodes of a plan report more. Mappings are by node ID
+    (`nodes`, `engines`), repository (`pushes`), registry (`registry_clocks`) and folder (`spaces`).
     """
 
     subject: Subject
@@ -167,7 +167,7 @@ class Facts:
 
     @property
     def reports(self) -> dict[str, NodeReport]:
-        """The nodes that could be asked, by ID."""
+        """The reports of nodes, without the nodes that mpbake could not query, by ID."""
         return {name: report for name, report in self.nodes.items() if isinstance(report, NodeReport)}
 
     @property
@@ -194,7 +194,7 @@ class Facts:
         return has_engine(node) and not node.engine
 
     def uses_engine(self) -> bool:
-        """Whether a run uses the engine in use: on a node of the plan, or for `load`. Without a plan, True."""
+        """Whether a run uses the engine in use, as a node of the plan or for `load`. True without a plan."""
         subject = self.subject
         on_node = any(map(self.is_on_engine_in_use, subject.nodes))
         return subject.plan_files is None or on_node or any(target.load for target in subject.targets)

@@ -19,9 +19,9 @@ class Status(StrEnum):
     MISSING = "missing"
     """Something that the plan needs is missing: a run fails."""
     UNKNOWN = "unknown"
-    """The check cannot know."""
+    """The check cannot get the facts."""
     NOT_NEEDED = "not needed"
-    """The plan does not need what the check looks for."""
+    """The check does not apply: the plan does not need the checked feature."""
 
 
 _WORST_FIRST = (Status.MISSING, Status.WARNING, Status.UNKNOWN, Status.OK, Status.NOT_NEEDED)
@@ -31,8 +31,8 @@ _WORST_FIRST = (Status.MISSING, Status.WARNING, Status.UNKNOWN, Status.OK, Statu
 class Finding:
     """One result of a check.
 
-    - `message`: what is there, or what is wrong.
-    - `remedy`: what the user can do; empty if there is nothing to do.
+    - `message`: the fact, or the fault.
+    - `remedy`: what the user can do; empty if no action is necessary.
     - `subject`: the node, repository, registry or folder that the finding is about; empty for this machine as a whole.
     """
 
@@ -57,7 +57,7 @@ class CheckResult:
 
 
 def worst(statuses: Iterable[Status]) -> Status:
-    """Return the worst of `statuses`; NOT_NEEDED if there are none."""
+    """Return the worst of `statuses`; NOT_NEEDED if `statuses` is empty."""
     known = set(statuses)
     return next((status for status in _WORST_FIRST if status in known), Status.NOT_NEEDED)
 
@@ -78,7 +78,7 @@ def missing(message: str, remedy: str, *, subject: str = "") -> Finding:
 
 
 def unknown(message: str, remedy: str = "", *, subject: str = "") -> Finding:
-    """Return a finding about something that cannot be known; the message says why."""
+    """Return a finding without a result. The message says why the facts are unknown."""
     return Finding(status=Status.UNKNOWN, message=message, remedy=remedy, subject=subject)
 
 

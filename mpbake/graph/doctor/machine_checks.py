@@ -64,7 +64,7 @@ def _clocks(facts: Facts) -> dict[str, Answer[Clock]]:
 
 
 def check_disks(facts: Facts) -> Iterator[Finding]:
-    """Check that the disks of this machine have room, and say which disks cannot be seen."""
+    """Check that the disks of this machine have room, and list the disks that mpbake cannot inspect."""
     for place, answer in facts.spaces.items():
         if isinstance(answer, Unanswered):
             message = f"{one_line(str(place.path))}: {answer.reason}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node, Target
 
 _HINT = "\n  = "
-"""What separates the message of an error from its hint."""
+"""The text between the message of an error and its hint."""
 _NOT_MADE = "missing"
 """The status of a node whose container or Deployment does not exist."""
 _DRIFT_OF_ENTRY = ("entry", "no entry")
@@ -38,7 +38,7 @@ _DRIFT_OF_ENTRY = ("entry", "no entry")
 
 
 def check_nodes(facts: Facts) -> Iterator[Finding]:
-    """Check that every node answers, or can be made."""
+    """Check that every node answers, or that mpbake can make the node."""
     nodes = facts.subject.nodes
     blocked = without_docker(facts, "nodes") if nodes else None
     if blocked:
@@ -110,7 +110,7 @@ def _name(node: Node) -> str:
 
 
 def _absence(row: NodeRow) -> str:
-    """Return why a node has not been asked: its container or Deployment does not exist, or is stopped."""
+    """Return why mpbake has not queried a node: its container or Deployment does not exist, or is stopped."""
     rules = row.node.driver.rules.resource
     resource = rules.kind(row.node).value if rules and not row.node.external else "BuildKit"
     state = "does not exist yet" if row.status == _NOT_MADE else f"is {row.status}"
@@ -118,7 +118,7 @@ def _absence(row: NodeRow) -> str:
 
 
 def _start_remedy(builder: Builder) -> str:
-    """Return how a node comes into being. `mpbake builders` does not list the default builder."""
+    """Return how the user can start a stopped or missing node. A run creates the node of the default builder."""
     if builder.external:
         return f"start it: docker buildx inspect --bootstrap {builder.name}"
     if builder.driver.rules.is_automatic:
@@ -143,7 +143,7 @@ def _wanted(facts: Facts, builder: Builder) -> dict[Platform, Target]:
 
 
 def check_platforms(facts: Facts) -> Iterator[Finding]:
-    """Check that some node builds each platform, and whether it does so natively."""
+    """Check that each platform has a node that builds it, and report whether the build is native."""
     wanted = {builder.name: _wanted(facts, builder) for builder in facts.subject.builders}
     if not any(wanted.values()):
         yield not_needed("platforms: the plan names none, so each node builds its own")
@@ -198,7 +198,7 @@ def _no_emulator(facts: Facts, builder: Builder, platform: Platform) -> Finding:
 
 
 def check_emulators(facts: Facts) -> Iterator[Finding]:
-    """Say which emulators are registered on the nodes that emulate, or should emulate, a platform of the plan."""
+    """Report which emulators are registered on the nodes that emulate, or should emulate, a platform of the plan."""
     if facts.subject.plan_files is None:
         yield _emulators_of_engine(facts)
         return
@@ -208,7 +208,7 @@ def check_emulators(facts: Facts) -> Iterator[Finding]:
         return
     emulating = dict.fromkeys(node for builder in facts.subject.builders for node in _emulating(facts, builder))
     for node in emulating:
-        if emulated := _emulated_on(facts.reports[node.id].platforms):  # if there is none, `platforms` says so
+        if emulated := _emulated_on(facts.reports[node.id].platforms):  # the check `platforms` reports the rest
             yield ok(f"{node.id} emulates {_names(emulated)}", subject=node.id)
     reports = facts.reports
     open_nodes = [node.id for node in facts.subject.nodes if node.id not in reports or not reports[node.id].platforms]
@@ -219,7 +219,7 @@ def check_emulators(facts: Facts) -> Iterator[Finding]:
 
 
 def _emulating(facts: Facts, builder: Builder) -> list[Node]:
-    """Return the nodes of `builder` that emulate a platform of the plan, by their own report; all if none can."""
+    """Return the nodes of `builder` that report to emulate a platform of the plan; without such nodes, all nodes."""
     known = facts.node_facts
     emulating: dict[Node, None] = {}
     for platform, target in _wanted(facts, builder).items():

@@ -25,7 +25,7 @@ _RATE_LIMITED = 429
 
 
 def check_addresses(facts: Facts) -> Iterator[Finding]:
-    """Check that no node has to push to a registry at `localhost` that is not on its own machine."""
+    """Check that every node that pushes to a registry at `localhost` is on the machine of the registry."""
     local = [name for name in _registries(facts) if is_loopback(f"//{name}")]
     if not local:
         yield not_needed("registry addresses: no target is pushed to localhost")
@@ -43,7 +43,7 @@ def check_addresses(facts: Facts) -> Iterator[Finding]:
 
 
 def _enclosed_nodes(facts: Facts, pieces: tuple[BuildPiece, ...]) -> Iterator[Finding]:
-    """Yield a warning for each node on this machine with a network of its own, where `localhost` is the node itself."""
+    """Yield a warning for each node on this machine with its own network, in which `localhost` is the node itself."""
     for piece in pieces:
         registries = {parse_reference(tag).registry for tag in piece.target.tags if piece.target.push}
         for node in piece.nodes:

@@ -45,7 +45,7 @@ def _check_builder(facts: Facts, builder: Builder) -> Iterator[Finding]:
 
 
 def _versions(facts: Facts, builder: Builder, target: Target) -> dict[str, str]:
-    """Return the versions of the nodes that build parts of `target`, by name; empty if they have the same release."""
+    """Return the versions of the nodes that build parts of `target`, by name; empty if all versions are equal."""
     if target.builder.name != builder.name or len(target.platforms) < 2:
         return {}
     known = facts.node_facts

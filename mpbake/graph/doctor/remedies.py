@@ -1,4 +1,4 @@
-"""Remedies that several checks name. Pure."""
+"""Remedies that several checks use. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Preflight checks of the images that Dockerfiles build from, as far as the plan provides these images."""
+"""Preflight checks of base images in Dockerfiles that are targets of the plan."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
-    """Yield a warning for each FROM in a Dockerfile of `targets` that names a target, if there is no link to it."""
+    """Yield a warning for each FROM in a Dockerfile of `targets` that names a target to which there is no link."""
     read = cache(_dockerfile_text)
     for target in targets.values():
         for variant, _ in target.split_by_variant(()):

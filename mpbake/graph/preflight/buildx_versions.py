@@ -35,7 +35,8 @@ def check_buildx(plan_files: PlanFiles, targets: Iterable[Target], version: Vers
 def check_builders(plan_files: PlanFiles, builders: Iterable[Builder], buildx: Callable[[], Version]) -> None:
     """Raise PlanError for options of declared `builders` that this buildx refuses.
 
-    `buildx` returns the version of the installed buildx, and is called only if an option depends on the version.
+    The function `buildx` returns the version of the installed buildx. The function is called only if an option depends
+    on the version.
     """
     builders = tuple(builders)
     if any(_versioned_options(node, node.driver) for builder in builders for node in builder.nodes):
@@ -105,7 +106,7 @@ def _needs_newer_buildx(key: KeyPath, message: str, since: Version, name: str) -
 
 def _versioned_options(node: Node, driver: Driver) -> list[str]:
     """Return the options of `node` that not every buildx supports for `driver`, by their names in SINCE."""
-    if driver.rules.is_engine:  # the options of the node are for a container that may be created instead
+    if driver.rules.is_engine:  # the options are for a container that may be created instead
         return []
     options = [f"{option}." for option, _ in node.options]
     versioned = [name for name, since in SINCE.items() if driver in (since.drivers or (driver,))]

@@ -1,6 +1,6 @@
 """Preflight checks of certificates: whether the files that a plan names for TLS can work.
 
-`mpbake.certs` checks the files. It is imported when a node has such files, since it is slow to import.
+`mpbake.certs` checks the files. This package is slow to import, so the import happens only if a node has certificates.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def certificate_findings(node: Node, now: datetime) -> list[CertificateFinding]:
 def deployment_findings(node: Node, now: datetime, *, required: bool = False) -> list[CertificateFinding]:
     """Return all findings about the files of the BuildKit that mpbake deploys for `node`.
 
-    Only with `required` are missing files reported: a machine that never deploys the node does not need them.
+    Missing files are reported only with `required`, since a machine that never deploys the node does not need the
+    files.
     """
     if node.deploy is None:
         return []
@@ -47,7 +48,7 @@ def deployment_findings(node: Node, now: datetime, *, required: bool = False) ->
 
 
 def certificates_end(node: Node) -> datetime | None:
-    """Return when the first certificate of `tls` expires; None if there is none, or if a file is unusable."""
+    """Return when the first certificate of `tls` expires; None without certificates, or if a file is unusable."""
     if node.tls == TlsFiles():
         return None
     from mpbake.certs.checks import first_end  # noqa: PLC0415 - as above

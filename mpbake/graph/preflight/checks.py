@@ -35,9 +35,9 @@ class Stage(Enum):
     CHECK_TARGETS = auto()
     """`mpbake check`: every target without errors, even if the plan has errors elsewhere."""
     CHECK_PLAN = auto()
-    """`mpbake check`: a plan without errors as a whole, in addition to its targets."""
+    """`mpbake check`: the plan as a whole, after its targets, if the plan has no errors."""
     PLAN = auto()
-    """`mpbake plan`, which reads nothing but the plan."""
+    """`mpbake plan`, which reads only the plan."""
     RUN = auto()
     """`mpbake run`, before anything is changed."""
     RUN_PLACED = auto()
@@ -90,7 +90,7 @@ def _deletions_by_link(subject: PreflightInput) -> Iterator[Problem]:
 
 
 def _deletions_of_each(subject: PreflightInput) -> Iterator[Problem]:
-    """Check deletions of each target by itself: targets that write the same folder may never be built in one run."""
+    """Check deletions of each target separately: targets with the same output folder may never be built in one run."""
     for target in subject.targets.values():
         yield from deletion_problems([target], subject.plan_files.root, os.path.realpath)
 

@@ -94,7 +94,7 @@ def _is_private(path: Path) -> bool:
         with path.open("rb") as file:
             return _PRIVATE in file.read(_FIRST_BYTES)
     except PermissionError:
-        return True  # nobody else can read it either, but git may track it
+        return True  # other users cannot read an unreadable key either, but git may track the key
 
 
 def _mode_problems(key: _KeyFile) -> Iterator[Problem]:
@@ -111,7 +111,7 @@ def _mode_problems(key: _KeyFile) -> Iterator[Problem]:
 def _exposed_to_git(folder: Path, names: Sequence[str], environment: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return messages and hints for keys in `folder` that git tracks or does not ignore.
 
-    If git cannot tell, there are none: without git nobody commits a key.
+    Return nothing if git does not work, since without git nobody commits a key.
     """
     if not has_repository(folder):
         return {}

@@ -153,7 +153,10 @@ def _templates_in_keys(key: KeyPath, table: Mapping[str, Any]) -> Iterator[Probl
 
 
 def _doubtful_values(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Yield a warning for each value that mpbake does not know. A later buildx, or another frontend, may."""
+    """Yield a warning for each value that mpbake does not know.
+
+    A later buildx, or another frontend, may know the value.
+    """
     for key, table in _tables(data):
         yield from _doubtful_values_in(key, table)
         checks = table.get("checks", ())
@@ -216,7 +219,7 @@ def _heirs(name: str, tables: Mapping[str, Any]) -> set[str]:
 
 
 def _unknown_platforms(platforms: Iterable[str], known: set[Platform]) -> list[str]:
-    """Return the `platforms`, as written, that are not `known`. If no platform is known, return none."""
+    """Return the `platforms`, as written, that are not `known`; nothing if `known` is empty."""
     return [platform for platform in platforms if known and parse_platform(platform) not in known]
 
 

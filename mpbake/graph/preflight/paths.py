@@ -93,5 +93,5 @@ def _unknown_secrets(target: Target, root: Path, environment: Mapping[str, str])
 
 def _wrong_path(code: Code, target: Target, key: KeyPath, message: str) -> Problem:
     start = "the plan's folder" if key[:1] == (SETTING,) else "the folder of the file that contains it"
-    hint = f"correct the path: it is relative to {start} (a Dockerfile's to its context)"
+    hint = f"correct the path: it is relative to {start}; the path of a Dockerfile is relative to the build context"
     return Problem(code=code, key=key, message=f"{target.name}: {one_line(message)}", hint=hint)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def certificate_problems(
     targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]], now: datetime
 ) -> Iterator[Problem]:
-    """Yield problems and warnings for certificates and configurations of nodes on which `targets` may be built.
+    """Yield problems and warnings about certificates and configurations of nodes that may build `targets`.
 
     `only` maps targets to platforms that replace their declared platforms.
     """

@@ -1,6 +1,6 @@
 """The rules of `remote` nodes whose BuildKit mpbake deploys: a container of an engine, which buildx reaches elsewhere.
 
-For buildx such a node is a `remote` node like any other. mpbake itself makes the container, in `mpbake builders up`.
+buildx treats a deployed node like any other `remote` node. mpbake itself makes the container, in `mpbake builders up`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def deployment(node: Node) -> Deployment:
 
 
 def _settings(node: Node) -> dict[str, str]:
-    """Return what a container depends on, without empty values."""
+    """Return the settings on which a container depends, without empty values."""
     deploy = deployment(node)
     settings = {
         "image": deploy.image,
@@ -44,7 +44,10 @@ def _settings(node: Node) -> dict[str, str]:
 
 
 def _certificates(node: Node) -> dict[str, Path]:
-    """Return the public certificates of the server, by key; the key itself belongs to the certificate."""
+    """Return the public certificates of the server by their names in `tls`.
+
+    The private key belongs to the certificate.
+    """
     files = deployment(node).tls.files
     return {f"tls.{name}": path for name, path in files.items() if name != "key"}
 

@@ -23,7 +23,7 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _LONGEST_NAME = 63
 """The longest name of a Deployment of buildx: the name is also the value of a label."""
 _LONGEST_CLAIMED_NAME = 52
-"""The longest name of a StatefulSet: the cluster adds a hash, and makes a label of the result."""
+"""The longest name of a StatefulSet: the cluster adds a hash to the name, and uses the result as a label."""
 
 
 def kubernetes_namespace(node: Node) -> str:
@@ -42,7 +42,7 @@ def declared_replicas(node: Node) -> int:
 
 
 def _bad_name(node: Node) -> str:
-    """Return why a cluster cannot have an object with the name of `node`; empty if it can."""
+    """Return why a cluster cannot have an object with the name of `node`; empty if the name is valid."""
     name, longest = node.buildx_name, _LONGEST_CLAIMED_NAME if has_volume_claim(node) else _LONGEST_NAME
     if not _OBJECT_NAME.fullmatch(name):
         return f"{name} is not a valid name for a Deployment: it must start and end with a letter or digit"
@@ -55,7 +55,7 @@ def _kind(node: Node) -> ResourceKind:
 
 
 def _place(node: Node) -> dict[str, str]:
-    """Return the options that say where the Deployment of a node is, and of which kind it is."""
+    """Return the options that determine the place and the kind of a node's Deployment."""
     return {name: value for name, value in node.options if name in {_NAMESPACE, CLAIM}}
 
 

@@ -26,7 +26,7 @@ class Ability(Enum):
     YES = "yes"
     NO = "no"
     WITH_CONTAINERD = "with the containerd image store"
-    """Only if the engine reports the use of this store."""
+    """Supported only if the engine reports that it uses the containerd image store."""
     ELSEWHERE = "where BuildKit is started"
 
 
@@ -51,7 +51,7 @@ class Abilities:
 class EndpointRules:
     """The rules for `endpoint` and `tls` of a driver's nodes.
 
-    `schemes` are the supported URL schemes. If there are none, nodes of the driver have no endpoint, and
+    `schemes` are the supported URL schemes. If `schemes` is empty, nodes of the driver have no endpoint, and
     `misplaced_hint` is the hint for a plan that sets an endpoint. `is_engine` says that an endpoint is a Docker engine.
     `when_empty` names the endpoint that is used if the plan sets none. `no_tls_hint` is the hint for a TCP endpoint
     without TLS on another machine.
@@ -75,11 +75,11 @@ class ResourceRules:
 
     `volume` returns the name of the volume with the cache; empty if mpbake makes no volume. `keeps_cache` returns
     whether the cache survives the removal of the resource, if the user wants that. `add_mark` adds a mark to the driver
-    options of a node; None if buildx does not create the resource: then a run does not create the resource either.
-    `settings` returns what the resource depends on, in addition to the driver options. `certificates` returns the
-    public certificates that the resource contains. `place` returns what says where the resource is, in addition to its
-    engine; `located` returns the fields of a node whose resource is at an engine and a place. `bad_name` returns why
-    the resource of a node cannot have its name; empty if it can.
+    options of a node; None if buildx does not create the resource, and so a run does not create the resource either.
+    `settings` returns the settings on which the resource depends, in addition to the driver options. `certificates`
+    returns the public certificates that the resource contains. `place` returns the place of the resource on its engine,
+    such as a namespace; `located` returns the fields of a node whose resource is at a given engine and place.
+    `bad_name` returns why the name of a node's resource is not valid; empty for a valid name.
     """
 
     kind: Callable[[Node], ResourceKind]
@@ -109,21 +109,20 @@ class DriverRules:
 
     `is_declarable`: a plan may name the driver.
     `deployed_as`: the driver of a node with `deploy`; empty if mpbake deploys no nodes of this driver.
-    `variant_of`: the driver in the plan and in buildx, if this driver is a variant of it.
-    `is_stored`: buildx keeps builders of the driver in its store, and mpbake understands their entries.
+    `variant_of`: if this driver is a variant, the driver that the plan and buildx name.
+    `is_stored`: buildx keeps builders of the driver in its store, in entries that mpbake understands.
     `is_engine`: a node is the BuildKit of a Docker engine, which builds into the image store of the engine.
     `is_automatic`: the engine in use decides which other driver is really used.
     `is_placed_by_buildx`: buildx itself chooses among the nodes of a builder; mpbake sees one node.
-    `takes_default_config`: a node without a configuration gets the user's default configuration of BuildKit.
+    `takes_default_config`: a node without a configuration of its own uses the user's default configuration of BuildKit.
     `connects_on_create`: `buildx create` connects to the node, so mpbake itself writes the entry to buildx's store.
-    `resource`: None if mpbake makes nothing for a node.
-    `start_text`: how `mpbake plan` describes the start of a node; `external_start_text`: of an external builder's node.
-    `buildx_name`: return the name of a node in buildx.
-    `tls_options`: return the driver options that name the certificates of a node.
-    `emulators_hint`: how to get emulators for nodes without an engine, on which mpbake installs none.
-    `spreading_options`: driver options by which buildx may send two calls for one node to different BuildKits. A run
-    omits these options: links, checks and loads need the cache of the build.
-    `log_hint`: return a hint about the log of a node that does not answer; empty if there is none.
+    `resource`: the rules of the resource that mpbake makes for a node; None if mpbake makes nothing.
+    `start_text`: how `mpbake plan` describes the start of a node; `external_start_text`: how it describes the start of
+    a node of an external builder. `buildx_name`: return the name of a node in buildx. `tls_options`: return the driver
+    options that name the certificates of a node. `emulators_hint`: how to get emulators for nodes without an engine, on
+    which mpbake installs none. `spreading_options`: driver options by which buildx may send two calls for one node to
+    different BuildKits. A run omits these options: links, checks and loads need the cache of the build. `log_hint`:
+    return a hint about the log of a node that does not answer; empty if there is none.
     """
 
     name: str

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mpbake.report.diagnostics.check_report import CheckReport
 
 DIAGNOSTICS_FORMAT = 1
-"""Version of the format. It rises when a field is removed or changes meaning; new fields may appear at any time."""
+"""Version of the format. The version rises when a field is removed or changes meaning, but not for a new field."""
 
 _NO_LOCATION: Mapping[str, Any] = {"file": "", "line": 0, "column": 0, "length": 0, "key": [], "excerpt": ""}
 
@@ -37,6 +37,6 @@ def _fields(diagnostic: Diagnostic) -> dict[str, Any]:
         "message": diagnostic.message,
         "hint": diagnostic.hint,
         **fields,
-        # Otherwise a long line with many problems would appear in full in the excerpt of each problem.
+        # Without the limit, every problem of a long line would repeat the whole line in its excerpt.
         "excerpt": shortened(fields["excerpt"], LONGEST_MESSAGE),
     }

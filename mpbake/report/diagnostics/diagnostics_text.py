@@ -45,12 +45,12 @@ def diagnostics_text(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def _other_names(diagnostics: Sequence[Diagnostic]) -> str:
-    """Return a line with the names of the other targets that share a warning; empty if there are none."""
+    """Return a line with the names of the other targets that share a warning; empty if no other target shares it."""
     names = dict.fromkeys(map(_name, diagnostics))
     return f"    the same: {shared_names(tuple(names))}\n" if names else ""
 
 
 def _name(diagnostic: Diagnostic) -> str:
-    """Return the name at the start of a diagnostic's message; without a name, the diagnostic's key."""
+    """Return the name at the start of a diagnostic's message; if the message has no name, the diagnostic's key."""
     key = key_path_text(diagnostic.location.key) if diagnostic.location else ""
     return split_subject(diagnostic.message)[0] or key

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mpbake.report.doctor.doctor_report import DoctorReport
 
 DOCTOR_FORMAT = 1
-"""Version of the format. It rises when a field is removed or changes meaning; new fields may appear at any time."""
+"""Version of the format. The version rises when a field is removed or changes meaning, but not for a new field."""
 
 
 def doctor_json(report: DoctorReport) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class DoctorReport:
     """The results of all checks.
 
-    `plan` is the plan file as messages name it; empty if there is no plan. `targets` are the names of the targets whose
-    needs were checked, dependencies included.
+    `plan` is the name of the plan file in messages; empty without a plan. `targets` are the names of the checked
+    targets and their dependencies.
     """
 
     results: tuple[CheckResult, ...]

@@ -113,15 +113,15 @@ def _with_links(targets: Iterable[Target]) -> list[Target]:
 
 
 def _differs_by_platform(target: Target) -> bool:
-    """Return whether a target or one of its links differs by platform.
+    """Return whether a target or a link of the target differs by platform.
 
-    If so, bake needs one target for each platform.
+    A target that differs by platform becomes several targets of bake.
     """
     return bool(target.platforms) and any(user.variants for user in _with_links([target]))
 
 
 def _bake_targets(target: Target, platforms: Sequence[Platform]) -> dict[str, dict[str, Any]]:
-    """Return the bake targets that replace `target`, by name: a single one, or one for each platform."""
+    """Return the bake targets that replace `target`, by name: a single target, or a target for each platform."""
     if not _differs_by_platform(target):
         return {target.name: _definition(target, platforms, target.tags)}
     definitions = {}

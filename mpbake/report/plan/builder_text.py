@@ -35,7 +35,7 @@ def changes_text(builder: Builder, changes: Iterable[Change], unclear: Iterable[
 
 
 def _subject(change: Change) -> str:
-    """Return what a change concerns: for a deployment the engine, otherwise the resource."""
+    """Return the subject of a change: for a deployment the engine, otherwise the resource."""
     if change.action is Action.DEPLOY and change.node:
         return f"BuildKit on {one_line(change.node.engine)}"
     return f"{change.kind.value} {change.name}"
@@ -77,7 +77,7 @@ def _cells(row: NodeRow) -> tuple[str, ...]:
 
 
 def _platform_lines(row: NodeRow) -> list[str]:
-    """Return lines with the platforms that a node reports; if there are none, with the declared platforms."""
+    """Return lines with the platforms that a node reports or, if the node reports none, with the declared platforms."""
     native = [platform for platform in row.reported if runs_natively(row.reported, platform)]
     emulated = [platform for platform in row.reported if platform not in native]
     named = {"native": native, "emulated": emulated, "declared": () if row.reported else row.node.platforms}

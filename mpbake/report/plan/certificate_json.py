@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mpbake.certs.inventory import CertificateInventory, CertificateRow
 
 CERTIFICATES_FORMAT = 1
-"""Version of the format. It rises when a field is removed or changes meaning; new fields may appear at any time."""
+"""Version of the format. The version rises when a field is removed or changes meaning, but not for a new field."""
 
 
 def certificates_json(inventory: CertificateInventory, _: Callable[[Path], str]) -> str:

@@ -1,4 +1,4 @@
-"""The certificates of a plan as a table, and what is wrong with them. Pure."""
+"""The certificates of a plan as a table, and errors and warnings about the certificates. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ def certificates_text(inventory: CertificateInventory, show: Callable[[Path], st
 
 
 def _problem_lines(inventory: CertificateInventory) -> Iterator[str]:
-    """Yield the errors and warnings, each with its hint; successive ones with the same hint share it."""
+    """Yield the errors and warnings with their hints.
+
+    Successive errors and warnings with the same hint share one hint.
+    """
     for hint, findings in groupby(inventory.findings, key=lambda item: item[1].hint):
         yield from (printable(f"{finding.code.severity}: {node}: {finding}") for node, finding in findings)
         yield f"  = {printable(hint)}"

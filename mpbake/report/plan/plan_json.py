@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mpbake.model.steps import Step
 
 PLAN_FORMAT = 1
-"""Version of the format. It rises when a field is removed or changes meaning; new fields may appear at any time."""
+"""Version of the format. The version rises when a field is removed or changes meaning, but not for a new field."""
 
 _SEPARATE = ("args", "labels", "contexts")
 """Attributes that are fields of a target instead of entries of `attributes`."""

@@ -116,7 +116,7 @@ def _details(step: Step) -> list[str]:
 
 
 def _bootstrap(node: Node) -> str:
-    """Return how a run bootstraps a node: mpbake creates some nodes, and only contacts others."""
+    """Return how a run bootstraps a node: the run creates the node, or only contacts the node."""
     rules = node.driver.rules
     return rules.external_start_text if node.external else rules.start_text
 
@@ -149,7 +149,7 @@ def _linked(link: Target, own: Sequence[Platform], platforms: Sequence[Platform]
 def _node_names(piece: BuildPiece) -> str:
     """Return the names of the equal nodes of a build piece.
 
-    When the build piece is ready, the run chooses one of these nodes.
+    The run chooses one of these nodes when the piece is ready.
     """
     first, *others = (node.id for node in piece.nodes)
     return " or ".join([f"{first} (preferred)", *others]) if others else first

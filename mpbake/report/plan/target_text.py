@@ -30,7 +30,7 @@ _ORIGIN_COLUMN = 60
 
 
 def target_text(target: Target, origin: Origin | None = None, only: Sequence[Platform] = ()) -> str:
-    """Return `target` as a TOML table, and one more for each platform with different values.
+    """Return `target` as a TOML table, followed by a table for each platform with different values.
 
     With `origin`, a comment after each value describes where the value was written. `only`, if given, replaces the
     platforms of the target.

@@ -69,14 +69,15 @@ class LiveReporter:
         self._running: dict[Step, tuple[float, str]] = {}
         self._ends: dict[Hashable, StepStatus] = {}
         self._steps = 0
-        # This must be the last statement, since rich calls `_view` at once.
+        # The start must be the last statement, since rich calls `_view` at once.
         self._live = Live(get_renderable=self._view, console=self._console, refresh_per_second=_REFRESH, transient=True)
 
     def handle(self, event: Event) -> None:
         """Update the view, and print the lines that stay on the screen."""
         with self._lock:
             self._update(event)
-        # Print without `self._lock`: `_view` takes this lock while rich holds the lock that printing needs.
+        # Do not hold `self._lock` while printing: `_view` takes this lock while rich holds the lock that printing
+        # needs.
         self._show(event)
 
     def _update(self, event: Event) -> None:
@@ -110,7 +111,7 @@ class LiveReporter:
     def _end(self, result: StepResult) -> None:
         self._running.pop(result.step, None)
         step = _planned(result.step)
-        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # a shared step that failed on any node has failed
+        if self._ends.get(step, StepStatus.DONE) is StepStatus.DONE:  # failed on any node means failed
             self._ends[step] = result.status
 
     def _show(self, event: Event) -> None:
@@ -133,7 +134,7 @@ class LiveReporter:
             case RunFinished():
                 self._live.stop()
             case StepStarted() | StepProgressed():
-                pass  # the next view shows it
+                pass  # the next view shows the change
             case _:
                 assert_never(event)
 

@@ -100,7 +100,10 @@ def _target(target: Target, results: TargetResults, errors: Sequence[str]) -> di
 
 
 def _digest_of(results: TargetResults) -> str:
-    """Return the digest of the whole target; empty if no step has one. A piece has it if it is the only piece."""
+    """Return the digest of the whole target; empty if no step has one.
+
+    If the target has a single piece, the piece has this digest.
+    """
     pieces = [result for _, result in results.pieces] if len(results.pieces) == 1 else []
     whole = [*reversed(results.verifies), *reversed(results.publishes), *pieces]
     digests = (result.outcome.digest for result in whole if result.status is StepStatus.DONE)

@@ -20,7 +20,7 @@ class Pace:
         self._lock = threading.Lock()
 
     def is_due(self, subject: str) -> bool:
-        """Return whether a line about `subject` is due now. If so, count the line as printed."""
+        """Return whether a line about `subject` is due now. A line that is due counts as printed."""
         with self._lock:
             now = self._clock()
             if now - self._last.get(subject, now - _SECONDS) < _SECONDS:

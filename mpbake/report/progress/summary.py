@@ -65,7 +65,7 @@ def _closing(targets: Sequence[TargetResults], finished: RunFinished) -> str:
 
 
 def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
-    """Return warnings about finished targets whose results stay in the build cache only; empty if there are none."""
+    """Return warnings about finished targets whose results stay in the build cache only; empty without such targets."""
     users = (*graph.targets, *linked_targets(*graph.targets))
     used = {target for user in users for target in (*user.needs, *user.every_link)}
     undone = {step_target(result.step) for result in finished.results if result.status is not StepStatus.DONE}
@@ -80,7 +80,7 @@ def unkept_results_text(graph: BuildGraph, finished: RunFinished) -> str:
 
 
 def _first_names(targets: Sequence[Target]) -> str:
-    """Return the names of the first targets, and the number of the others."""
+    """Return the names of the first targets, and the number of the other targets."""
     return abbreviated([target.name for target in targets], most=_MOST_NAMES)
 
 

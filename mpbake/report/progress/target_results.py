@@ -78,7 +78,7 @@ def results_by_target(targets: Iterable[Target], results: Iterable[StepResult]) 
 
 
 def step_target(step: Step | None) -> Target | None:
-    """Return the target of a step. Return None for the bootstrap of a node, and for no step."""
+    """Return the target of a step; None if it is the bootstrap of a node, or None."""
     match step:
         case BootstrapNode() | None:
             return None
@@ -91,7 +91,7 @@ def step_target(step: Step | None) -> Target | None:
 def is_worth_reporting(result: StepResult) -> bool:
     """Return whether the metadata file reports a step that was not started.
 
-    It reports builds, and publishing whose tags wait for another target.
+    The file reports builds, and publish steps whose tags wait for another target.
     """
     match result.step:
         case BuildPiece():

@@ -95,7 +95,7 @@ def _amounts(stated: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]
 
 
 def _amount(text: str) -> Decimal | None:
-    """Return an amount in the notation of Kubernetes as a number; None if there is none, or if it is not valid."""
+    """Return an amount in the notation of Kubernetes as a number; None for a missing or invalid amount."""
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
         return None

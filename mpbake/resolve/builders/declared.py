@@ -196,7 +196,7 @@ def _builder_problems(name: str, table: BuilderSpec, driver: Driver, own: Mappin
 
 
 def _resource_problems(builder: Builder, table: BuilderSpec, key_of: Callable[[KeyPath], KeyPath]) -> Iterator[Problem]:
-    """Yield the problems of what mpbake makes for the nodes of `builder`: invalid names, contradictory options."""
+    """Yield the problems of the resources of the nodes of `builder`: invalid names and contradictory options."""
     conflicts: dict[Problem, None] = {}
     for node in builder.nodes:
         key: KeyPath = ("builders", builder.name, "nodes", node.name)
@@ -210,7 +210,7 @@ def _resource_problems(builder: Builder, table: BuilderSpec, key_of: Callable[[K
 
 
 def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
-    """Yield the problems of a node, including what its driver does not support or requires."""
+    """Yield the problems of a node, including unsupported and missing options of its driver."""
     if not NAME.fullmatch(str(key[-1])):
         yield name_problem(key, str(key[-1]))
     yield from _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
@@ -263,7 +263,7 @@ def _bad_endpoint(key: KeyPath, message: str, hint: str = "") -> Problem:
 def _shared_names(builders: Iterable[Builder], declared: Container[str]) -> Iterator[Problem]:
     """Yield the problems of builders, and of nodes of different builders, with the same name in buildx.
 
-    The problem is reported at the later of two `declared` builders.
+    The problem is located at the later of the two `declared` builders.
     """
     first: dict[str, Builder] = {}
     for builder in sorted(builders, key=lambda builder: builder.name in declared):

@@ -66,7 +66,7 @@ def deployed_node(node: Node, spec: NodeSpec, folder: Callable[[KeyPath], Path])
 
 
 def _server_files(node: Node, deploy: DeploySpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
-    """Return the files of the server: as written, else the node's own authority, and files beside `tls.cert`."""
+    """Return the files of the server: as in the plan, else the node's own authority and files beside `tls.cert`."""
     written = {name: getattr(deploy.tls, name) for name in ("ca", "cert", "key")}
     paths = {name: folder(("tls", name)) / path for name, path in written.items() if path}
     beside = node.tls.cert.parent if node.tls.cert else Path()
@@ -79,7 +79,7 @@ def _server_files(node: Node, deploy: DeploySpec, folder: Callable[[KeyPath], Pa
 
 
 def deploy_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
-    """Yield the problems of the table `deploy` at `key`, if `node` has one."""
+    """Yield the problems of the table `deploy` at `key`, if `node` has such a table."""
     if "deploy" not in node.written():
         return
     scheme = node.endpoint.partition("://")[0]

@@ -1,4 +1,4 @@
-"""The emulators of a builder: which image installs them, and which builders cannot have any."""
+"""The emulators of a builder: the image that installs emulators, and the builders for which mpbake installs none."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def _is_wanted(table: BuilderSpec) -> bool:
 
 
 def _has_engine(table: BuilderSpec, driver: Driver) -> bool:
-    """Whether a node of the builder has an engine: its own endpoint, or the host on which mpbake deploys it."""
+    """Whether a node of the builder has an engine, at the node's endpoint or on the host of its deployment."""
     return driver.rules.endpoint.is_engine or any(node.deploy.written() for node in table.nodes.values())

@@ -68,16 +68,19 @@ def with_absolute_paths(stated: Mapping[str, Any], folder: Callable[[KeyPath], P
 
 
 def merge_over_general(general: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge a table's `own` values over the `general` values. An own BuildKit configuration replaces a general one."""
+    """Merge a table's `own` values over the `general` values.
+
+    A BuildKit configuration in `own` replaces the general configuration.
+    """
     if any(own.get(key) for key in _CONFIG_KEYS):
         general = {key: value for key, value in general.items() if key not in _CONFIG_KEYS}
     return {**general, **own}
 
 
 def node_options(driver: Driver, builder: Mapping[str, Any], node: Mapping[str, Any]) -> NodeOptions:
-    """Return the options of a node, which override the options of its builder; leave out options of other drivers.
+    """Return the options of a node, which override its builder's options.
 
-    Paths in the values are absolute.
+    Leave out options that belong to other drivers. Paths in the values are absolute.
     """
     supported = {
         key: value

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Problem]:
-    """Yield the problems of the connection to the node at `key`. A deployed node has stricter rules of its own."""
+    """Yield the problems of the connection to the node at `key`.
+
+    Deployed nodes have stricter rules, which another check covers.
+    """
     tls = node.tls.written()
     if tls:
         yield from _tls_problems((*key, "tls"), driver, node)
@@ -49,5 +52,5 @@ def _tls_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Prob
 
 
 def _is_elsewhere(endpoint: str) -> bool:
-    """Whether an endpoint is certainly on another machine. An invalid endpoint is reported elsewhere."""
+    """Whether an endpoint is certainly on another machine. False for an invalid endpoint: another check reports it."""
     return has_host(endpoint) and not is_loopback(endpoint)

@@ -1,4 +1,4 @@
-"""Target drafts: values are resolved (inheritance, matrix, templates, overrides), references to tables are not yet."""
+"""Target drafts: their values are resolved (inheritance, matrix, templates, overrides), their references are not."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ class _Drafter:
         name = str(self.renderer.render(self.table.raw.get("name", ""), scope, self.table.key_of, ("name",)))
         row_overrides = overrides_for(overrides, name, self.table.name)
         if row_overrides == overrides_for(overrides, self.table.name):
-            return self.table  # rows without their own overrides share one table
+            return self.table  # rows without overrides of their own share one table
         # Apply all overrides again, in order: a later override of the table wins over an earlier override of the row.
         return self.layers.merged(row_overrides)
 
@@ -301,7 +301,10 @@ def _keep_items(
 
 
 def _has_matrix(table: InheritedTable) -> bool:
-    """Whether the table has a matrix. An empty table counts as no matrix; an empty list is an (invalid) matrix."""
+    """Whether the table has a matrix.
+
+    An empty table does not count as a matrix; an empty list counts as an (invalid) matrix.
+    """
     return bool(table.raw.get("matrix", {}) != {})
 
 
@@ -319,7 +322,7 @@ def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Prob
 
 
 def _name_of_broken(rendered: Mapping[str, Any], table: InheritedTable) -> str:
-    """Return the name of a target with invalid values; if the name is invalid, too, the name of the table."""
+    """Return the name of a target with invalid values; if this name is invalid too, return the name of the table."""
     name = rendered.get("name") if _has_matrix(table) else ""
     return name if isinstance(name, str) and NAME.fullmatch(name) else table.name
 

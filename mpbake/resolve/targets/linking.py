@@ -116,7 +116,7 @@ class Linker:
         return _References(needs=needs, links=links)
 
     def _count_needs(self, needed: Sequence[str], names: _TargetNames, key: KeyPath) -> None:
-        """Count dependencies, and report too many: a matrix that needs another matrix has millions in two lines."""
+        """Count dependencies, and report too many: a matrix that needs another matrix can have millions."""
         before, names.needs_left = names.needs_left, names.needs_left - len(needed)
         if before >= 0 > names.needs_left:
             message = f"the plan has more than {MAX_NEEDS:,} dependencies between targets"
@@ -172,7 +172,7 @@ class Linker:
             outputs=tuple(
                 resolver.output(output, index) for index, output in enumerate(values.output) if output not in pushed
             ),
-            # `targets` lacks a name only if the name is on a cycle, which is reported already.
+            # The only names that `targets` lacks are names on a cycle, which is reported already.
             needs=tuple(targets[name] for name in references.needs if name in targets),
             links=common.links,
             attributes=common.attributes,

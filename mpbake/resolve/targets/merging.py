@@ -143,8 +143,8 @@ def _pairs(value: Any) -> Iterable[tuple[int | str, Any]]:
 def _appended(before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]:
     """Append the entries of `after`, except entries from the same place in the plan as an entry of `before`.
 
-    Without the exception, a list would double for each common ancestor. Equal entries from different places can be
-    found only after rendering.
+    Without this exception, a list would double for each ancestor that two parents share. Equal entries from different
+    places can be found only after rendering.
     """
     known = {(entry.table_key, entry.key) for entry in before}
     return [*before, *(entry for entry in after if (entry.table_key, entry.key) not in known)]
@@ -167,7 +167,7 @@ def _last_of_each_identity(attribute: Attribute, entries: Sequence[_Entry]) -> l
 
 
 def _identity(attribute: Attribute, entry: _Entry) -> int | str | None:
-    """Return the key or field by which an entry replaces an earlier entry; None if only rendering reveals the field."""
+    """Return the key or field by which an entry replaces an earlier entry; None while a template hides the field."""
     if entry.is_placeholder:
         return None
     return entry.key if attribute.merge is Merge.BY_KEY else _written_identity(attribute, str(entry.value))

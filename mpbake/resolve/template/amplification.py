@@ -27,11 +27,11 @@ SLOW_FILTERS: Mapping[str, Callable[[str], int]] = {
     "title": lambda text: 5 * len(text),
     "wordwrap": lambda text: len(text) * max(map(len, _BLANKS.split(text))),
 }
-"""Filters that take long for a text, each with a function that returns the work for a text."""
+"""Slow filters, each with a function that returns the amount of work for a text."""
 
 
 def bounded_range(*numbers: int) -> range:
-    """Return Jinja's `range`, which limits the length, for numbers of moderate size only."""
+    """Return the range that Jinja's `range` makes, which has a limited length. Refuse very large numbers."""
     if any(isinstance(number, int) and abs(number) > _MAX_RANGE_NUMBER for number in numbers):
         raise SecurityError(NUMBER_TOO_LARGE)
     return safe_range(*numbers)
@@ -53,7 +53,7 @@ def check_product(left: Any, right: Any) -> None:
 
 
 def check_percent_format(text: str) -> None:
-    """Refuse large widths such as `%9999999d`, and widths that a value gives: `%*d`."""
+    """Refuse large widths such as `%9999999d`, and widths that come from a value: `%*d`."""
     fields = [field for field in _PERCENT.finditer(text) if field[1] is not None]
     if any(text.startswith("(", field.end()) for field in fields):
         raise SecurityError("a name with a parenthesis in it is not allowed here")
@@ -61,13 +61,13 @@ def check_percent_format(text: str) -> None:
 
 
 def check_format(text: str) -> None:
-    """Refuse large widths such as `{:9999999}`, and widths that a value gives: `{:{}}`."""
+    """Refuse large widths such as `{:9999999}`, and widths that come from a value: `{:{}}`."""
     fields = string.Formatter().parse(text)
     _check_widths(width for _, _, specification, _ in fields for width in _WIDTH.findall(specification or ""))
 
 
 def _check_widths(widths: Iterable[str]) -> None:
-    """Refuse large `widths`: each is digits, or the `*` or `{` of a width that a value gives."""
+    """Refuse large `widths`. A width consists of digits, or is the `*` or `{` for a width that comes from a value."""
     total = 0
     for width in widths:
         if width in {"*", "{"} or len(width) > _MAX_WIDTH_DIGITS:

@@ -25,13 +25,13 @@ _SIZED = frozenset(
     {"ljust", "rjust", "center", "zfill", "expandtabs", "indent", "wordwrap", "batch", "slice", "tojson"}
     | {"round", "to_bytes"}
 )
-"""Functions whose numeric arguments are the size of something."""
+"""Functions whose numeric arguments determine the size of the result."""
 
 
 class Budget:
     """Counts the work of one rendering, in characters made or read, and the iterations of loops.
 
-    Its methods raise SecurityError when the budget is exhausted.
+    The methods of the budget raise SecurityError when the budget is exhausted.
     """
 
     __slots__ = ("_iterations", "_work")
@@ -70,7 +70,7 @@ class Budget:
                 pending += [*item.keys(), *item.values()] if isinstance(item, Mapping) else item
 
     def read(self, value: Any) -> None:
-        """Count `value` and all values in it."""
+        """Count `value` and all values that it contains."""
         for _ in self.contents(value):
             pass
 
@@ -97,7 +97,7 @@ class Budget:
     def metered_arguments(
         self, cost: int, args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments, with lazy arguments metered; see `metered`."""
+        """Return the arguments; lazy arguments are counted as they are evaluated (see `metered`)."""
         return (
             tuple([self.metered(value, cost) for value in args]),
             {name: self.metered(value, cost) for name, value in kwargs.items()},

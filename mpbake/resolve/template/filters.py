@@ -106,7 +106,7 @@ class SemanticVersion(str):
 
 
 def _precedence(prerelease: str) -> tuple[object, ...]:
-    """Return the sort key of a prerelease: lower than the release, numbers before words, prefixes first."""
+    """Return the sort key of a prerelease, which sorts below the release; numbers before words, prefixes first."""
     if not prerelease:
         return (True,)
     parts = prerelease.split(".")
@@ -154,7 +154,7 @@ def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - the
 def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as above
     """Format `epoch`, the value of the environment variable SOURCE_DATE_EPOCH, as a time. Raises FilterError.
 
-    A plan never reads the clock, so there is no other time.
+    A template cannot read the clock, so SOURCE_DATE_EPOCH is the only time.
     """
     if not epoch:
         raise FilterError(

@@ -156,7 +156,7 @@ class Renderer:
         return did_you_mean(name, [closest] if closest else scope, kind="variables")
 
     def _failed(self, error: Exception, text: str) -> TemplateProblem:
-        """Return the problem of a failed template, with Jinja's or Python's message if there is no better message."""
+        """Return the problem of a failed template, with Jinja's or Python's message if mpbake has no better message."""
         message = str(error)
         unknown = re.match(r"No (filter|test) named '([\w.]+)'", message)
         if unknown is None:
@@ -189,7 +189,7 @@ def _check_text(text: str) -> None:
 
 
 def _joined(parts: Iterable[str]) -> str:
-    """Join `parts`, and stop at the maximum length of a text; otherwise a loop might not end."""
+    """Join `parts`, and stop at the maximum length of a text; otherwise a loop might never end."""
     texts: list[str] = []
     length = 0
     for part in parts:

@@ -1,7 +1,7 @@
 """Jinja's sandbox with limits on the work of a rendering.
 
-Everything that a rendering makes or reads counts against its budget, including lazily evaluated items and iterations
-of loops. Operations that could make a huge result at once are checked in advance.
+All values that a rendering makes or reads count against the budget of the rendering, including lazily evaluated items
+and iterations of loops. Operations that could make a huge result at once are checked in advance.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _TYPE_TESTS = frozenset(
     {"boolean", "callable", "defined", "escaped", "false", "filter", "float", "integer", "iterable", "mapping", "none"}
     | {"number", "sameas", "sequence", "string", "test", "true", "undefined"}
 )
-"""Tests that read the type of a value, not its contents."""
+"""Jinja tests that read only the type of a value, not the contents of the value."""
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -109,7 +109,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return cast("Collection[Any]", sized)
 
     def compared(self, value: Any) -> Any:
-        """Return `value`, the operand of a comparison or search, and count its contents, since all may be read."""
+        """Return `value`, the operand of a comparison or search.
+
+        Count all its contents, since Jinja may read them all.
+        """
         self._budget.read(value)
         return self._budget.metered(value, 0)
 
@@ -188,7 +191,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.printed(d).join([self.printed(item) for item in items])
 
     def _sum(self, iterable: Iterable[Any], attribute: str | int | None = None, start: Any = 0) -> Any:
-        """Jinja's filter `sum`; its parameters have Jinja's names. Each partial sum of lists is a copy and counts."""
+        """Jinja's filter `sum`; its parameters have Jinja's names.
+
+        Each partial sum of lists is a copy, which counts against the budget.
+        """
         items = iterable if attribute is None else map(make_attrgetter(self, attribute), iterable)
         if not is_collection(start):
             return sum(items, start)

@@ -1,4 +1,4 @@
-"""The transformation of a template's syntax tree that makes Jinja's built-in operations count."""
+"""The transformation of a template's syntax tree after which the budget also counts Jinja's built-in operations."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 class MeteringTransformer(NodeTransformer):
-    """Wraps loops, slices, comparisons and the operator `~` in calls of the sandbox, since Jinja would not count these.
+    """Wraps loops, slices, comparisons and the operator `~` in calls of the sandbox.
 
-    The sandbox provides `loop_values`, `compared`, `concatenated` and `counted`.
+    Jinja alone does not count the work of these. The sandbox provides `loop_values`, `compared`, `concatenated` and
+    `counted`.
     """
 
     def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 - Jinja's name

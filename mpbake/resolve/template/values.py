@@ -142,7 +142,7 @@ def is_large_product(left: int, right: int) -> bool:
 
 
 def is_collection(value: Any) -> bool:
-    """Whether `value` is a list, a table or the like, but not text or a range."""
+    """Whether `value` is a collection such as a list or a table; False for text and for a range."""
     return isinstance(value, Collection) and not isinstance(value, str | bytes | range | Undefined | Context)
 
 

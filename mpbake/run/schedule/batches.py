@@ -28,7 +28,7 @@ SHORT_BUILD = 5.0
 BATCHES_AFTER_FAILURE = 2
 """The number of batches that a piece may share after failures of other pieces; then the piece gets its own call."""
 _REBUILDING_ATTRIBUTES = attributes_for(Role.NO_CACHE, Role.PULL)
-"""Attributes of a base for which BuildKit builds the base again for each linking target."""
+"""Attributes that make BuildKit build a base again for each target that links to the base."""
 
 Unit = Sequence[BuildPiece]
 """Build pieces that belong in one call: a piece, and the linking pieces that wait only for this piece."""
@@ -39,7 +39,7 @@ class Batches:
 
     A call ends when its longest piece ends, and fails when one of its pieces fails. So pieces of unknown duration share
     a call only if the same other pieces wait for all of them. Short pieces share a call. A piece that is known to be
-    long has its own call. If a node would get too many calls, all pieces that can share a call do.
+    long has its own call. If a node would get too many calls, all pieces that can share a call share one.
     """
 
     def __init__(self, graph: BuildGraph, fleet: Fleet, estimates: Estimates) -> None:
@@ -156,7 +156,7 @@ class Batches:
         return [base for base in missing if base not in node.building and base.target not in targets]
 
     def separate_base(self, piece: BuildPiece, node: ScheduledNode) -> BuildPiece | None:
-        """Return a base that `node` lacks for `piece` and that cannot share the call of `piece`.
+        """Return a base of `piece` that `node` has not built, and that cannot share the call of `piece`.
 
         A call has one timeout and one stall timeout, so a base with other deadlines than `piece` has its own call.
         """
@@ -195,7 +195,7 @@ class Batches:
 
 
 class _Batch:
-    """A batch that is being filled. There is still room for pieces with an expected duration of `seconds_left`."""
+    """A batch that is being filled. The batch has room for pieces with a total expected duration of `seconds_left`."""
 
     def __init__(self, seconds_left: float) -> None:
         self.pieces: list[BuildPiece] = []

@@ -76,7 +76,7 @@ class Dispatcher:
 
     def _emulate_without_native_nodes(self, pool: Pool, now: float) -> Iterator[StartedSteps]:
         """Emulate the pieces of `pool`, which has no usable node of its own."""
-        if not any(node.has_room or node.building for node in pool.helpers):  # no need to look at each piece
+        if not any(node.has_room or node.building for node in pool.helpers):  # one test for all pieces of the pool
             return
         for entry in pool.queue.entries():
             faster = self._selector.is_faster_emulated(entry.piece, now)

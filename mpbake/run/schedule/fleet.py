@@ -101,7 +101,7 @@ class Fleet:
         node.built |= {shared for shared in self._shared_pieces_of.get(started.target, ()) if _covers(started, shared)}
 
     def can_take(self, node: ScheduledNode, piece: BuildPiece) -> bool:
-        """Whether `node` has room for `piece`, or `piece` can wait there for a shared base that is being built."""
+        """Whether `node` has room for `piece`, or is building a shared base for which `piece` can wait on `node`."""
         if node.status is NodeStatus.UP and self.first_missing_base(piece, node) in node.building:
             return len(node.parked) < node.slots if node.slots else node.has_room
         return node.has_room
@@ -114,7 +114,10 @@ class Fleet:
         return [node.retry_at for node in self._lost if node.checks or _has_queued_pieces(node)]
 
     def lose(self, node: ScheduledNode, now: float) -> bool:
-        """Record a loss of `node`. Return True after too many losses or for a required node; else start a backoff."""
+        """Record a loss of `node`.
+
+        Return True if `node` is required or was lost too often. Otherwise start a backoff, and return False.
+        """
         node.outages += 1
         node.losses += 1
         node.built.clear()
@@ -207,7 +210,7 @@ def _shared_pieces_by_target(pieces: Iterable[BuildPiece]) -> dict[Target, list[
 def _scheduled_nodes(
     pieces: Sequence[BuildPiece], pools: Mapping[BuildPiece, frozenset[str]], slots: Mapping[str, int]
 ) -> dict[str, ScheduledNode]:
-    """Return the nodes of all pieces in the order in which pieces first name them, and then the spare nodes.
+    """Return the nodes of all pieces in the order of their first mention, and then the spare nodes.
 
     All pieces of a pool name the same nodes, so one piece of each pool is enough: thousands of pieces share a few
     large pools.

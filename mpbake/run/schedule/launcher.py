@@ -109,7 +109,7 @@ class Launcher:
         node.note_load()
 
     def _start_base(self, base: BuildPiece, user: BuildPiece, node: ScheduledNode, now: float) -> StartedSteps:
-        """Start `base` in its own call, and let `user` wait for `base`. Return the call, empty if none starts.
+        """Start `base` in its own call, and let `user` wait for `base`. Return the call; empty if no call starts.
 
         If `node` has `MAX_CALLS` calls, `user` is queued again: the end of any of these calls wakes `user`.
         """

@@ -44,11 +44,14 @@ class Losses:
         ]
 
     def note_up(self, node: ScheduledNode) -> None:
-        """Record that `node` is up. Its report may show that it cannot emulate the pieces of a lost pool."""
+        """Record that `node` is up.
+
+        The report of the node may show that the node cannot emulate the pieces of a lost pool.
+        """
         self._affected_pools += [pool for pool in node.helped_pools if pool.lost]
 
     def has_unstartable_steps(self) -> bool:
-        """Whether some steps can never start."""
+        """Whether any steps can never start."""
         return bool(self._unstartable_pieces() or self._lost_checks)
 
     def take_unstartable_steps(self) -> tuple[Step, ...]:

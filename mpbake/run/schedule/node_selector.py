@@ -21,7 +21,7 @@ EMULATION_FACTOR = 7.0
 
 
 class NodeSelector:
-    """A selector of nodes in `fleet`. It uses the records of earlier runs.
+    """A selector of nodes in `fleet`. The selector uses the records of earlier runs.
 
     `seconds` maps each step to its expected duration. Times are seconds of one clock with any origin.
     """
@@ -40,7 +40,7 @@ class NodeSelector:
     def node_with_slots(
         self, piece: BuildPiece, preferred: ScheduledNode, least_loaded: ScheduledNode, *, now: float, ahead: int
     ) -> ScheduledNode | None:
-        """Return the node with slots that takes `piece` now, or None if it is better to wait for `preferred`.
+        """Return the node with slots that takes `piece` now, or None if `piece` should wait for `preferred`.
 
         `ahead` is the number of pieces that wait for `preferred` already.
         """
@@ -54,9 +54,10 @@ class NodeSelector:
     def node_without_slots(
         self, piece: BuildPiece, preferred: ScheduledNode, least_loaded: ScheduledNode, share: int
     ) -> ScheduledNode:
-        """Return the node that takes `piece` if `preferred` has no slots: pieces do not wait, but slow each other.
+        """Return the node that takes `piece` if `preferred` has no slots.
 
-        If `preferred` is not known to save time, `preferred` takes its even `share` of the pieces.
+        Pieces do not wait then, but slow each other down. If `preferred` is not known to save time, `preferred` takes
+        its even `share` of the pieces.
         """
         if not preferred.has_room or least_loaded is preferred:
             return least_loaded
@@ -67,14 +68,14 @@ class NodeSelector:
         return least_loaded if slower > saved else preferred
 
     def _seconds_saved(self, piece: BuildPiece, preferred: ScheduledNode, other: ScheduledNode) -> float:
-        """Return the seconds that `piece` is expected to save on `preferred`: by its cache and by bases built there."""
+        """Return the seconds that `piece` should save on `preferred`, by the cache and the built bases of this node."""
         bases = [
             base for base in self._fleet.shared_bases(piece) if base in preferred.built and base not in other.built
         ]
         return self._estimates.saved(piece) + sum(self._seconds[base] for base in bases)
 
     def best_piece(self, node: ScheduledNode, entry: QueuedPiece, pool: Pool) -> BuildPiece:
-        """Return an equally urgent piece that prefers `node` and can start there, or else the piece of `entry`."""
+        """Return an equally urgent piece that prefers `node` and can start on `node`, or else the piece of `entry`."""
         preferring = pool.queue.first_preferring(node)
         if preferring is None or preferring.rank > entry.rank or not self._fleet.can_take(node, preferring.piece):
             return entry.piece

@@ -21,7 +21,7 @@ REGISTRY_STEPS = 8
 
 
 StepWithoutSlot = JoinArchives | CheckPiece | Publish | Verify
-"""A step that occupies no slot of a node. It starts as soon as it is ready."""
+"""A step that occupies no slot of a node. Such a step starts as soon as it is ready."""
 
 
 class ReadySteps:

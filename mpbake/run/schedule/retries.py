@@ -84,7 +84,7 @@ class Retries:
         match step:
             case BootstrapNode() | BuildPiece() | CheckPiece():
                 node = self.fleet.node_of(step)
-                if lost and self._outages_at_start[step] == node.outages:  # else the loss is known already
+                if lost and self._outages_at_start[step] == node.outages:  # otherwise the loss is known already
                     self.losses.lose(node, now)
                 may_retry = self._may_retry(step, node, lost=lost)
                 if may_retry:

@@ -40,7 +40,7 @@ class Schedule:
     """The state of a run: the steps that wait, run and are over.
 
     When a build piece is ready, the schedule assigns the piece to one of its nodes, and only this node then builds the
-    piece (see `BuildPiece.on`). While the preferred node, which holds the cache, has room, the piece goes there. If
+    piece (see `BuildPiece.on`). A piece goes to the preferred node, which holds the cache, while this node has room. If
     waiting would cost more time than the cache saves, the piece goes to another equal node. The bootstrap of a node
     runs before the first piece on this node, and the shared bases of a piece run before the piece. Bootstraps and
     shared bases run only on the nodes that are used, at the time of their use.
@@ -226,13 +226,14 @@ class Schedule:
     # --- retry ------------------------------------------------------------------------------------------------------
 
     def retry(self, step: Step, now: float = 0.0, *, lost: bool = False) -> bool:
-        """Queue the failed `step` again if a retry is allowed, and return whether it is. If not, call `finish`.
+        """Queue the failed `step` again if a retry is allowed, and return whether it is.
 
-        Only steps that use a node are retried. `lost` means that the node was lost; the node then gets no work until
-        its backoff ends. After losses, a piece or a check may move to each of its other nodes once. The `retries` of
-        the target limit all further attempts, and all attempts after a failure of the step itself. If a base shares a
-        call with the pieces that link to it, a loss counts only for the linking pieces. A node with an equal node may
-        be lost `MAX_LOSSES` times in a row, any other node as often as its pieces may be tried.
+        If the retry is not allowed, call `finish`. Only steps that use a node are retried. `lost` means that the node
+        was lost; the node then gets no work until its backoff ends. After losses, a piece or a check may move to each
+        of its other nodes once. The `retries` of the target limit all further attempts, and all attempts after a
+        failure of the step itself. If a base shares a call with the pieces that link to it, a loss counts only for the
+        linking pieces. A node with an equal node may be lost `MAX_LOSSES` times in a row, any other node as often as
+        its pieces may be tried.
         """
         return self._retries.retry(step, now, lost=lost)
 

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 WEIGHT = 4
 """The weight of a node whose number of CPUs is not known."""
 MAX_BATCH_SIZE = 20
-"""The maximum number of pieces in one bake call. bake fails with hundreds, and a failed piece makes others repeat."""
+"""The maximum number of pieces in one bake call.
+
+bake fails with hundreds of targets, and after a failed piece mpbake must repeat the other pieces of the call.
+"""
 USUAL_CALLS = 3
-"""Simultaneous bake calls into which the work of a node without slots is divided: one starts while another works."""
+"""The number of simultaneous bake calls among which the work of a node without slots is divided."""
 MAX_CALLS = 8
 """The maximum number of simultaneous bake calls on a node without slots. A call is a docker process and its plugin."""
 
@@ -106,7 +109,10 @@ class ScheduledNode:
 
     @property
     def room_in_next_call(self) -> int:
-        """The number of pieces that the next call may have. If the plan sets the slots, each piece occupies one."""
+        """The number of pieces that the next call may have.
+
+        If the plan sets the slots, each piece occupies one slot.
+        """
         return min(MAX_BATCH_SIZE, self.slots - len(self.running)) if self.declared.slots else MAX_BATCH_SIZE
 
     @property
@@ -120,7 +126,7 @@ class ScheduledNode:
         return self.assigned / self.share + self.losses
 
     def slowdown(self) -> float:
-        """Return how many times as long one more piece takes on the node, if each piece keeps one CPU busy."""
+        """Return the factor by which another piece would take longer on the node, if each piece keeps one CPU busy."""
         return max((self.assigned + 1) / self.share, 1.0)
 
     def note_load(self) -> None:

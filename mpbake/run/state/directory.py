@@ -120,7 +120,7 @@ def _open_lock(folder: Path) -> int | None:
 
 
 def read_durations(path: Path) -> tuple[Recorded, str]:
-    """Return the seconds of builds by target and platform, the newest last, and a warning for an unusable record."""
+    """Return the recorded seconds of builds by target and platform, newest last, and a warning for a damaged file."""
     return _durations(path).read(lambda _, by_platform: _seconds(by_platform))
 
 
@@ -182,7 +182,7 @@ def _lock(lock: IO[str], mode: int) -> None:
 
 
 def _remove_oldest(runs: Sequence[Path]) -> None:
-    """Remove run folders until a new one fits into `KEPT_RUNS`. `runs` starts with the oldest."""
+    """Remove run folders until a new run folder fits into `KEPT_RUNS`. `runs` starts with the oldest."""
     for path in runs[: -KEPT_RUNS + 1]:
         shutil.rmtree(path, ignore_errors=True)
 

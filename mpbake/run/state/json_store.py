@@ -21,9 +21,10 @@ JsonEntry = TypeVar("JsonEntry")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JsonStore:
-    """A file of entries under `key`. Warnings end with `loss`, which says what is unknown without the file.
+    """A file of entries under `key`.
 
-    `format` rises when a field changes its meaning. mpbake neither reads nor writes a file of a newer format.
+    Warnings end with `loss`, a text that says which information is unknown without the file. `format` rises when a
+    field changes its meaning. mpbake neither reads nor writes a file of a newer format.
     """
 
     path: Path
@@ -34,7 +35,7 @@ class JsonStore:
     def read(self, parse: Callable[[str, Any], JsonEntry]) -> tuple[dict[str, JsonEntry], str]:
         """Return the entries by name, each parsed from its name and value, and a warning if the file is unusable.
 
-        A missing file causes no warning: there are no entries yet.
+        A missing file causes no warning: a first run has no entries.
         """
         try:
             content = self._content()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 WAITING = "another mpbake works on it, waiting"
-"""The activity of a node whose lock another process holds."""
+"""The activity of a node while another process holds the node's lock."""
 _POLL_SECONDS = 0.05
 
 
@@ -32,8 +32,8 @@ def hold_lock(
 ) -> Iterator[None]:
     """Hold the lock called `name`. If another process holds it, call `waiting` once and wait.
 
-    The lock ends with the process, however the process ends. Raises Cancelled, and UsageError if there is no private
-    folder for locks.
+    The lock ends with the process, however the process ends. Raises Cancelled, and UsageError if this user has no
+    private folder for locks.
     """
     path = _folder(environment) / f"{name.lower()}.lock"
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -39,8 +39,9 @@ class PlanLocation:
 def find_plan(folder: Path) -> PlanLocation:
     """Return the plan of `folder` or of the nearest folder above it. Raises PlanError if there is none.
 
-    `build.toml` is a common name, so mpbake passes over files of other tools, and also over folders and devices. A
-    `build.toml` of another tool beside a plan is not reported: the name `mpbake.toml` exists for this case.
+    `build.toml` is a common name, so mpbake passes over files of other tools, and also over folders and devices. mpbake
+    does not report a `build.toml` of another tool beside a plan called `mpbake.toml`: this second name exists for such
+    folders.
     """
     passed_over: dict[Path, str] = {}
     for parent in (folder, *folder.parents):
@@ -63,7 +64,7 @@ def _is_foreign(path: Path) -> bool:
 
 
 def _begins_as_plan(text: str) -> bool:
-    """Whether a key of a plan comes before the first table, as in most plans: mpbake then parses the file only once."""
+    """Whether a key of a plan comes before the first table, as in most plans. Such a file is parsed only once."""
     header = _HEADER.search(text)
     try:
         return not _KEYS.isdisjoint(top_level_keys(text[: header.start()] if header else ""))

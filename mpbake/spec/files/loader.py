@@ -114,7 +114,10 @@ class _Reader:
         self._report(file, Problem(code=code, key=("include", index), message=message, hint=hint))
 
     def _check_requirement(self, file: PlanFile) -> None:
-        """Check that this version of mpbake can read the file. If not, other problems of the file would mislead."""
+        """Check that this version of mpbake supports the file.
+
+        In an unsupported file, all other problems would mislead.
+        """
         required = file.data.get("requires")
         if isinstance(required, str) and not _is_met(required):
             message = f"requires mpbake {one_line(required)}, but this is {__version__}"
@@ -135,7 +138,10 @@ class _Reader:
 
 
 def _is_met(required: str) -> bool:
-    """Return whether `required` allows this version of mpbake. True for an invalid range, reported separately."""
+    """Return whether `required` allows this version of mpbake.
+
+    True for an invalid range, which another check reports.
+    """
     try:
         return version_range(required).contains(__version__, prereleases=True)
     except ValueError:

@@ -51,7 +51,7 @@ class PlanFile:
         return location_of_span(spot, self.shown, key, quotable=self.quotable)
 
     def _as_written(self, key: KeyPath) -> KeyPath:
-        """Return `key` as the file writes it: a table in short form is a value without keys."""
+        """Return the part of `key` that the file writes: a table in short form is a value without keys."""
         if len(key) < 3 or _SHORT_FORMS.get(key[0]) != key[2]:
             return key
         table = self.data.get(str(key[0]))

@@ -79,7 +79,7 @@ class SourceMap:
         return None
 
     def spot(self, span: Span) -> SourceSpot:
-        """Return the line and column of a span; for a span of several lines, the part on the first line."""
+        """Return the line and column of a span; of a longer span, only the part on the first line."""
         line = self.line(span.start)
         start = self._line_starts[line - 1]
         excerpt = self._lines[line - 1]
@@ -100,7 +100,10 @@ class SourceMap:
         return [0, *(newline.end() for newline in re.finditer("\n", self.text))]
 
     def _in_value(self, path: KeyPath, culprit: str, *, below: bool) -> Span | None:
-        """Return the span to mark in the value at `path`; None to mark the key. `below`: the value lacks a key."""
+        """Return the span to mark in the value at `path`; None to mark the key itself.
+
+        `below` says that the value lacks a key.
+        """
         value = self.values.get(path)
         if value is None:
             return None
@@ -185,7 +188,7 @@ class _Scanner:
         self._value(path)
 
     def _key(self) -> list[tuple[str, Span]]:
-        """Read a dotted key, and return its parts with their spans. Stop before `=` or `]`."""
+        """Read a dotted key, and return its parts with their spans. Reading stops before `=` or `]`."""
         parts = []
         while True:
             self._skip(_SPACE)

@@ -64,7 +64,7 @@ def syntax_error(error: tomli.TOMLDecodeError, shown: str, source_map: SourceMap
 
 
 def _value_without_comma(error: tomli.TOMLDecodeError, source_map: SourceMap) -> Span | None:
-    """Return the value of a list or an inline table after which a comma is missing, if that is the error."""
+    """Return the value in a list or inline table after which a comma is missing; None for any other error."""
     before = _value_before(error, source_map)
     is_pair = bool(_PAIR.match(error.doc, error.pos))
     if error.msg.startswith("Unclosed array"):
@@ -74,7 +74,7 @@ def _value_without_comma(error: tomli.TOMLDecodeError, source_map: SourceMap) ->
 
 
 def _value_before(error: tomli.TOMLDecodeError, source_map: SourceMap) -> Span:
-    """Return the last value that ends before the error; if unknown, the last character before the error."""
+    """Return the span of the last value before the error; if it is unknown, of the last character before the error."""
     end = len(error.doc[: error.pos].rstrip())
     spans = (span for span in source_map.values.values() if span.end <= error.pos)
     last = max(spans, key=lambda span: span.end, default=None)

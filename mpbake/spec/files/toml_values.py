@@ -22,7 +22,7 @@ _MAY_HAVE_BASE = re.compile(r"[=\[,\s]0[xob]")
 
 
 class WrittenFloat(float):
-    """A number whose text is as written: version 8.10 is not 8.1."""
+    """A number that keeps its text as written: version 8.10 is not 8.1."""
 
     def __new__(cls, text: str) -> Self:
         """Read `text`, a float of TOML."""
@@ -38,7 +38,7 @@ class WrittenFloat(float):
 
 
 class WrittenInt(int):
-    """A whole number whose text is as written: the mode 0o755 is not 493."""
+    """A whole number that keeps its text as written: the mode 0o755 is not 493."""
 
     def __new__(cls, text: str) -> Self:
         """Read `text`, an integer of TOML."""

@@ -1,4 +1,4 @@
-"""Properties of attributes besides the type: merge rule, role, and support by versions of buildx and by drivers."""
+"""Properties of attributes in addition to the type: merge rule, role, and support by buildx versions and drivers."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Attribute:
 
 
 class OptionForm(Enum):
-    """The form in which buildx takes the value of a driver option."""
+    """The form of a driver option's value on buildx's command line."""
 
     PLAIN = "key=value; a table: key.name=value for each name in it"
     PAIRS = "one value: name=value,name=value"
@@ -128,15 +128,15 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptionSince:
-    """The first buildx that supports an option of nodes or a part of the option. Older releases reject the option.
+    """The first buildx that supports an option of nodes, or a part of an option. Older releases reject the option.
 
-    The version applies to `drivers`; if empty, to all drivers that support the option.
+    The version applies to `drivers`; if `drivers` is empty, to all drivers that support the option.
     """
 
     version: Version
     drivers: tuple[Driver, ...] = ()
 
     def __str__(self) -> str:
-        """Return `from buildx 0.14`, or `with kubernetes from buildx 0.28`."""
+        """Return the version as text: `from buildx 0.14`, or `with kubernetes from buildx 0.28`."""
         drivers = f"with {', '.join(self.drivers)} " if self.drivers else ""
         return f"{drivers}from buildx {version_text(self.version)}"

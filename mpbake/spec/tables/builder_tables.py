@@ -327,5 +327,5 @@ def _versions_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str
 SINCE: Mapping[str, OptionSince] = MappingProxyType(dict(_versions_of(NodeOptionsSpec)))
 """The first buildx that supports an option, by its name in buildx: `requests.ephemeral-storage`.
 
-Every supported buildx has the other options.
+Every supported buildx has the options that are not in this table.
 """

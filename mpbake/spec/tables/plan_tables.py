@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class VariableSpec(Table):
-    """A variable for templates. The default also defines its type; other sources can set its value."""
+    """A variable for templates. The default also defines the variable's type; other sources can set the value."""
 
     default: Annotated[Any, AfterValidator(check_variable_value), VALUE_SCHEMA] = Field(
         default=None, description="value if no other source sets one; can refer to other variables"
@@ -75,7 +75,7 @@ def version_range(text: str) -> SpecifierSet:
 
 
 def _whole_number(value: Any) -> Any:
-    """Return a whole number as `int`, and any other value as text: for Python, true and 1.0 equal 1."""
+    """Return a whole number as `int`, and any other value as text, since in Python true and 1.0 equal 1."""
     return int(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 

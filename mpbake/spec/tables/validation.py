@@ -35,7 +35,7 @@ _EXPECTED = {
 }
 
 _KEY_MARK = "[key]"
-"""The last part of pydantic's path if the key of a table is wrong, and not the value."""
+"""The last part of pydantic's path if an error is about a key of a table and not about its value."""
 
 _CODES = {
     "string_too_short": Code.BAD_NAME,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 MARKER = re.compile(r"\{\{|\{%|\{#")
-"""The beginnings of template tags: a string with one of them is a template."""
+"""The beginnings of template tags: a string that contains such a beginning is a template."""
 
 TEMPLATE_SCHEMA: Mapping[str, str] = MappingProxyType({"type": "string", "pattern": MARKER.pattern})
 """The JSON Schema of a template."""
@@ -131,7 +131,7 @@ BAKE_TEMPLATE = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*\}")
 
 
 def _with_hint(text: str, value: str) -> str:
-    """Add a hint to an error text that has none, if `value` contains a variable in the syntax of bake."""
+    """If `value` contains a variable in the syntax of bake, add a hint to an error text without a hint."""
     variable = BAKE_TEMPLATE.search(value)
     return f"{text}\nwrite templates as {{{{ {variable[1]} }}}}" if variable and "\n" not in text else text
 
@@ -271,7 +271,7 @@ def check_variable_value(value: Any) -> Any:
 
 
 def type_in_words(value: object) -> str:
-    """Return the type of a value as plan authors call it."""
+    """Return the name of a value's type, in the words of plan authors."""
     # bool before int: a bool is an int
     names = (
         (bool, "true or false"),

@@ -34,7 +34,7 @@ class Files:
     def issue(
         self, name: str, role: CertificateRole, *, root: KeyPair = ROOT, days: int = 365, host: str = "build1"
     ) -> None:
-        """Issue a certificate that ends in so many `days` from now."""
+        """Issue a certificate that expires in `days` days."""
         authority = Authority(parse_certificates(root.certificate), parse_key(root.key))
         request = CertificateRequest(name=name, role=role, hosts=(host,) if role is CertificateRole.SERVER else ())
         self.write(name, authority.issue(request, NOW - timedelta(days=90), days + 90))

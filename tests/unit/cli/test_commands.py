@@ -16,6 +16,7 @@ import tomli
 
 from mpbake import __main__
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
+from mpbake.certs.finding import PATH_HINT
 from mpbake.cli.commands import check, export, plan, run, show, verify
 from mpbake.cli.commands import list as list_command
 from mpbake.cli.loading import load_plan, resolution_inputs
@@ -981,6 +982,6 @@ def test_what_is_missing_is_told_before_a_run_touches_anything(folder: Path) -> 
     assert in_short(caught.value) == text(f"""
         build.toml:6: targets.web.dockerfile: web: there is no Dockerfile {folder}/Dockerfile
             [targets.web]
-          = correct the path: it is relative to the folder of the file that contains it (a Dockerfile's to its context)
+          = {PATH_HINT}; the path of a Dockerfile is relative to the build context
         """)
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"]

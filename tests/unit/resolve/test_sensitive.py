@@ -337,12 +337,12 @@ def test_a_password_in_a_variable_counts_where_it_is_used() -> None:
         (
             'default = ""',
             {"variables": {"token": " x "}},
-            'value "***" of --var has fewer than 3 characters and cannot be redacted',
+            "value (not shown) of --var is too short to redact: fewer than 3 characters",
         ),
         (
             "default = []",
             {"values": {"token": ["hunter2", "hu"]}},
-            'value "***" of --var-file has fewer than 3 characters and cannot be redacted',
+            "value (not shown) of --var-file is too short to redact: fewer than 3 characters",
         ),
     ],
 )

@@ -41,7 +41,7 @@ def published_contexts(target: Target, published: Mapping[str, str]) -> dict[str
 def _dockerfile_text(variant: PlatformVariant) -> str | None:
     """Return the text of the Dockerfile; None if the file is not on this machine or cannot be read.
 
-    Without the text, the Dockerfile may mention any image.
+    A Dockerfile without a known text may mention any image.
     """
     inline, path = variant.dockerfile
     try:

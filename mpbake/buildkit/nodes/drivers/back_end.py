@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 Warnings = tuple[str, ...]
 NodeCheck = Callable[["Node", Callable[[], "datetime"], Mapping[str, str]], Warnings]
-"""A function that checks a node now, in an environment. It returns warnings, and raises Unreachable, UsageError."""
+"""A function that checks a node now, in an environment.
+
+The function returns warnings, and raises Unreachable, UsageError.
+"""
 INSPECT_TIMEOUT = 60.0
 """Seconds within which docker, buildx or kubectl must answer a query about a node."""
 
@@ -29,7 +32,7 @@ INSPECT_TIMEOUT = 60.0
 class Blockage:
     """A reason why the resource of a node will not become ready by itself.
 
-    mpbake gives up the start after the reason has existed for `patience` seconds.
+    mpbake gives up the start when the reason has existed for `patience` seconds.
     """
 
     reason: str
@@ -66,10 +69,10 @@ class ResourceManager(Protocol):
         """Return why the resource of `node` will not become ready; None if no reason is known."""
 
     def daemons(self, node: Node) -> frozenset[str]:
-        """Return an id of each running BuildKit of `node`. Empty if unknown, or if `serves` needs no ids."""
+        """Return an id of each running BuildKit of `node`; empty if no id is known, or if `serves` needs no ids."""
 
     def serves(self, node: Node, daemons: frozenset[str]) -> bool:
-        """Whether one of the `daemons` still runs and has a client; True if unknown."""
+        """Whether any of the `daemons` still runs and has a client; True if the answer is unknown."""
 
     def is_stopped(self, made: NodeResource) -> bool:
         """Whether nothing runs in the resource."""
@@ -81,7 +84,7 @@ class ResourceManager(Protocol):
         """Pull the image of `node` if necessary. Raises ImageUnavailable, Unreachable."""
 
     def pulled_image(self, node: Node) -> str:
-        """Return the image that is pulled only when the resource starts; empty if `fetch` pulls it, or if unknown."""
+        """Return the image that is pulled when the resource starts; empty if it is unknown, or if `fetch` pulls it."""
 
     def check_replacement(self, node: Node) -> None:
         """Check that a new resource could replace the existing one, without changes. Raises UsageError, Unreachable."""
@@ -99,7 +102,7 @@ class ResourceManager(Protocol):
         """
 
     def resume(self, node: Node, made: NodeResource) -> None:
-        """Resume or start a resource that buildx does not start, such as one that was paused or scaled down by hand."""
+        """Resume or start a resource that buildx does not start: a paused container, a scaled-down Deployment."""
 
     def wait(self, node: Node, start: NodeStart) -> None:
         """Wait until a started resource accepts connections, if buildx would not report why it does not.
@@ -114,13 +117,16 @@ class ResourceManager(Protocol):
         """Stop and remove the resource. Keep its cache if the driver can."""
 
     def remove_leftovers(self, node: Node) -> tuple[str, ...]:
-        """If the resource of `node` does not exist, remove what is left of it. Return the kinds and names."""
+        """If the resource of `node` does not exist, remove its remains.
+
+        Return the kinds and names of the removed remains.
+        """
 
     def forget_cache(self, node: Node) -> CacheRemoval:
         """Remove the cache of `node`, if mpbake created the cache."""
 
     def end_of_log(self, node: Node) -> str:
-        """Return the end of the log of `node`, or why it does not run; empty if nothing is known."""
+        """Return the end of the log of `node`, or the reason why the node does not run; empty if neither is known."""
 
 
 def _is_shared_by_none(_: Node) -> bool:
@@ -139,12 +145,12 @@ def _reach(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BackEnd:
-    """The back end of one driver. Some drivers need no resource: mpbake creates nothing for their nodes.
+    """The back end of one driver. For the nodes of some drivers, mpbake creates no resource.
 
     `causes`: return the causes to look for in an error of a node.
     `manager`: return the manager of the nodes' resources; None if the nodes need no resource.
     `check`: check the connection to a node and its certificates before `mpbake builders` looks at the node.
-    `reach`: check the same in a run, before `connect`; may start a stopped node. Raises as `ask`.
+    `reach`: check connection and certificates in a run, before `connect`; may start a stopped node. Raises as `ask`.
     `survey`: check a node without a resource, and change nothing. Raises Unreachable, UsageError.
     `ask`: return a node that should be running, with its facts. Raises Unreachable, UsageError.
     `connect`: return a node without a resource, ready for builds. Raises Unreachable, UsageError.

@@ -1,6 +1,7 @@
 """The containers of nodes: finds, starts, stops and removes them, with their volumes and images.
 
-mpbake finds a container by its name, recognizes its own containers by their mark, and never takes over another one.
+mpbake finds a container by its name, recognizes its own containers by their mark, and never takes over a foreign
+container.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ _OTHER_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a
 
 
 def image_causes(other_image: str) -> tuple[Cause, ...]:
-    """Return the causes of a failed pull. `other_image` is a hint how to name another image."""
+    """Return the causes of a failed pull. The hint `other_image` says how to name another image."""
     return (
         cause(
             r"pull access|basic auth credentials|authorization failed|failed to authorize|toomanyrequests"
@@ -88,7 +89,7 @@ def container_causes(_: Node, far_host: str) -> tuple[Cause, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Containers:
-    """Finds, starts, stops and removes the containers of nodes. `causes` are those of errors of an engine."""
+    """Finds, starts, stops and removes the containers of nodes. `causes` are the known causes of an engine's errors."""
 
     docker: Docker
     causes: Causes = container_causes
@@ -108,7 +109,10 @@ class Containers:
         return _container(json.loads(inspected.stdout))
 
     def _unreachable(self, node: Node, completed: Completed) -> Unreachable:
-        """Return the error of an engine that does not answer. Ask its machine for the reason if docker hides it."""
+        """Return the error of an engine that does not answer.
+
+        If docker hides the reason, query the engine's machine.
+        """
         if not hides_missing_engine(node, completed.stderr):
             return unreachable_by(self.causes, node, completed)
         far = self.docker.run_program(ssh_command(node, "docker", "version"), timeout=INSPECT_TIMEOUT)
@@ -157,10 +161,7 @@ class Containers:
             raise ImageUnavailable(error.message, hint=error.hint)
 
     def is_starting(self, node: Node) -> bool:
-        """Whether the container of `node` runs and was never restarted.
-
-        If so, BuildKit in the container may still answer.
-        """
+        """Whether the container of `node` runs and was never restarted, so that its BuildKit may still answer."""
         state = "{{.State.Status}} {{.RestartCount}}"
         inspected = self._run(node, "container", "inspect", "--format", state, resource_name(node))
         return inspected.stdout.split() == ["running", "0"]
@@ -197,7 +198,7 @@ class Containers:
         return ""
 
     def check_replacement(self, node: Node) -> None:
-        """Check nothing: the image is there, and the engine checks options when the container is created."""
+        """Check nothing: the image is already pulled, and the engine checks options when the container is created."""
 
     def remove_leftovers(self, node: Node) -> tuple[str, ...]:  # noqa: ARG002 - as the interface says
         """Remove nothing: `forget_cache` removes the volumes."""
@@ -316,7 +317,7 @@ def _container(inspected: dict[str, Any]) -> NodeResource:
 
 
 def _labelled_settings(labels: Mapping[str, str]) -> Pairs:
-    """Return the settings that the labels of a container name, as a container that mpbake itself creates has them."""
+    """Return the settings in the labels of a container that mpbake itself created."""
     return tuple(
         sorted(
             (label.removeprefix(SETTING_LABEL), value)
@@ -327,7 +328,7 @@ def _labelled_settings(labels: Mapping[str, str]) -> Pairs:
 
 
 def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the options that a container was made with, without those that are not set."""
+    """Return the options with which a container was made, without unset options."""
     policy = host.get("RestartPolicy") or {}
     settings = {
         "image": image,

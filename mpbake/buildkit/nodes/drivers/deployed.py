@@ -1,8 +1,8 @@
-"""The back end of deployed `remote` nodes: mpbake makes the container of BuildKit itself, as BuildKit documents it.
+"""The back end of deployed `remote` nodes: mpbake itself makes the container, as BuildKit's documentation describes.
 
-Certificates, keys and the configuration of BuildKit are in a volume of their own, which the container mounts read-only.
-They reach the engine through `docker cp`, as an archive on its standard input: no key is in a command line, in the
-environment, or readable by another user of the machine.
+Certificates, keys and the configuration of BuildKit are in a separate volume, which the container mounts read-only.
+mpbake copies these files to the engine with `docker cp`, as an archive on its standard input: no key is in a command
+line, in the environment, or readable by another user of the machine.
 """
 
 from __future__ import annotations
@@ -87,24 +87,30 @@ class DeployedContainers(Containers):
         return deployment(node).image
 
     def check_new(self, node: Node) -> None:
-        """Check that mpbake can create the container of `node`: its volumes and its files. Raises as `create` does."""
+        """Check that mpbake can create the container of `node`, with its volumes and files. Raises as `create` does."""
         Containers.check_new(self, node)
         self._check_files(node)
 
     def _check_files(self, node: Node) -> dict[str, bytes]:
-        """Return the files of `node`. Raises UsageError, also if a foreign volume or container has their name."""
+        """Return the files of `node`.
+
+        Raises UsageError for an unusable file, and for a foreign volume or container of the same name.
+        """
         files, name = node_files(node), files_volume(node)
         check_volume(node, name, self._labels_of_volume(node, name))
         owned_resource(node, self._find_named(node, name), f"{docker_by_hand(node)} rm -f")
         return files
 
     def fetch(self, node: Node, start: NodeStart) -> None:
-        """Check what a new container needs, and pull its image if necessary: then an old container may be removed."""
+        """Check that a new container can be created, and pull its image if necessary.
+
+        The old container is kept until then.
+        """
         self.check_new(node)
         Containers.fetch(self, node, start)
 
     def create(self, node: Node) -> None:
-        """Create and start the container of `node`. If it does not start, remove it again, with its keys.
+        """Create and start the container of `node`. A container that does not start is removed again, with its keys.
 
         Raises UsageError, Unreachable.
         """
@@ -136,14 +142,14 @@ class DeployedContainers(Containers):
             self._clean(node, "container", "rm", "--force", "--volumes", volume)
 
     def _remove_files(self, node: Node) -> None:
-        """Remove the volume with the files of `node`, and what is left of an interrupted copy."""
+        """Remove the volume with the files of `node`, and the remains of an interrupted copy."""
         copier = self._find_named(node, files_volume(node))
         if copier is not None and copier.mark:
             self._change(node, "container", "rm", "--force", "--volumes", copier.id)
         self._remove_volume(node, files_volume(node))
 
     def _clean(self, node: Node, *command: str) -> None:
-        """Run a command that removes something, even if the user has cancelled."""
+        """Run a command that removes a resource, even if the user has cancelled."""
         self.docker.clean(list(command), endpoint=engine_of(node))
 
     def resume(self, node: Node, made: NodeResource) -> None:
@@ -171,7 +177,7 @@ class DeployedContainers(Containers):
         check_connection(node)
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
-        """Whether a client is connected to BuildKit: through the container, or to its port.
+        """Whether a client is connected to BuildKit, through the container or through a port.
 
         Raises NodeMayBeInUse if the connections cannot be listed.
         """
@@ -188,12 +194,12 @@ class DeployedContainers(Containers):
         return has_connection(listed.stdout, int(port))
 
     def remove(self, node: Node, made: NodeResource) -> None:
-        """Stop and remove the container with its certificates and keys, but keep the volume with its state."""
+        """Stop and remove the container with its certificates and keys, but keep the volume with BuildKit's state."""
         Containers.remove(self, node, made)
         self._remove_files(node)
 
     def forget_cache(self, node: Node) -> CacheRemoval:
-        """Remove the cache of `node`, if mpbake created it, and what is left of an interrupted start."""
+        """Remove the cache of `node`, if mpbake created the cache, and the remains of an interrupted start."""
         if self.find(node) is None:
             self._remove_files(node)
         return Containers.forget_cache(self, node)
@@ -209,9 +215,9 @@ def has_connection(sockets: str, port: int) -> bool:
 
 
 def _check(node: Node, now: Callable[[], datetime], _: Mapping[str, str]) -> Warnings:
-    """Check the certificates of the client, and those of the server if they are on this machine.
+    """Check the certificates of the client and, if they are on this machine, of the server.
 
-    Whether the node answers follows from its container. Only a new container needs the files of the server.
+    The state of the container shows whether the node answers. Only a new container needs the files of the server.
     """
     return (*check_certificates(node, now()), *raise_faults(node, deployment_findings(node, now())))
 
@@ -221,8 +227,8 @@ def _reach(
 ) -> Warnings:
     """Check the certificates of the client, and the connection to a node.
 
-    A node that answers needs no access to its host. Otherwise ask the host, and start the container if it is stopped.
-    Raises Unreachable with the reason, UsageError.
+    A node that answers needs no access to its host. If the node does not answer, query the host, and start a stopped
+    container. Raises Unreachable with the reason, UsageError.
     """
     warnings = check_certificates(node, now())
     try:

@@ -33,7 +33,7 @@ _TLS_FLAGS = {"--tlscacert": "ca.pem", "--tlscert": "cert.pem", "--tlskey": "key
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """What differs between BuildKit with privileges and without: the user, the folder of its state, its socket."""
+    """The differences between BuildKit with and without privileges: the user, the folder of the state, the socket."""
 
     user: int
     state: str
@@ -57,7 +57,7 @@ _ROOTLESS = Layout(
         for part in ("--security-opt", rule)
     ),
 )
-"""As BuildKit documents it: without these rules, BuildKit itself cannot start the processes of a build."""
+"""From BuildKit's documentation: without these options, a rootless BuildKit cannot start the processes of a build."""
 
 
 def layout_of(node: Node) -> Layout:
@@ -121,7 +121,7 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def node_files(node: Node) -> dict[str, bytes]:
-    """Return the files that the container of `node` needs, by name. Raises UsageError if one cannot be used."""
+    """Return the files that the container of `node` needs, by name. Raises UsageError for an unusable file."""
     files = {}
     tls = deployment(node).tls
     if tls.key:

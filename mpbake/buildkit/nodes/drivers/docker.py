@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
     """Return the causes of a failure of a node.
 
-    If buildx's store lacks the builder, its name counts as a docker context.
+    If buildx's store lacks the builder, buildx takes the builder's name for a docker context.
     """
     return external_causes(node, far_host) if node.missing else (REFUSED, *engine_causes(far_host))
 

@@ -18,9 +18,9 @@ def _manager(docker: Docker) -> Containers:
 
 
 def _is_shared(node: Node) -> bool:
-    """Whether the container of `node` is the one of the default builder, which all plans without a builder share.
+    """Whether the container of `node` belongs to the default builder, which all plans without a builder share.
 
-    Its name decides, even if a plan declares a builder of that name itself.
+    The name of the container decides, even if a plan itself declares a builder of this name.
     """
     return node.buildx_name == f"{DEFAULT_BUILDER}-{DEFAULT_NODE}"
 

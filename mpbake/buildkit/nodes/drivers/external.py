@@ -1,4 +1,4 @@
-"""The back end of external builders whose driver mpbake does not know. buildx itself reaches their nodes."""
+"""The back end of external builders whose driver mpbake does not know. buildx itself connects to such nodes."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ _REMOVE_TIMEOUT = 120.0
 _READ_LINES = 100
 _LAST_LINES = 10
 _OWNERS = {"deployment": "ReplicaSet", "statefulset": "StatefulSet"}
-"""The kind of object that owns the pods of a Deployment and of a StatefulSet."""
+"""The kind of object that owns the pods: of a Deployment, and of a StatefulSet."""
 _TWINS = {"deployment": "statefulset", "statefulset": "deployment"}
 
 
@@ -160,7 +160,7 @@ class Deployments:
     def _has_twin(self, node: Node) -> bool:
         """Whether there are both a Deployment and a StatefulSet with the name of `node`, which share ConfigMaps.
 
-        If the user may not ask for the other kind, mpbake has not created one.
+        If the user has no right to query the other kind, mpbake has not created an object of this kind.
         """
         twin = f"{_TWINS[_kind(node)]}/{node.buildx_name}"
         completed = self._run(node, "get", twin, "--ignore-not-found", "--output=name")
@@ -220,7 +220,7 @@ class Deployments:
             return None
 
     def _refusals(self, node: Node, described: Mapping[str, Any]) -> list[str]:
-        """Return why the cluster creates no pods. Only events say so about a StatefulSet."""
+        """Return why the cluster creates no pods. For a StatefulSet, only events contain the reason."""
         events = self._events(described, "reason=FailedCreate", node) if has_volume_claim(node) else []
         return refusals_of(described) or events
 

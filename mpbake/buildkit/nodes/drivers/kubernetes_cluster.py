@@ -1,4 +1,7 @@
-"""The Kubernetes cluster in use, for records: without it, `rm` and `prune` would look for a node in another cluster."""
+"""The Kubernetes cluster in use.
+
+Records name the cluster of a node, so that `rm` and `prune` do not search another cluster.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,6 @@ def cluster_in_use(docker: Docker) -> str:
     """
     try:
         asked = docker.run_program(_SERVER, timeout=INSPECT_TIMEOUT)
-    except Unreachable:  # there is no kubectl
+    except Unreachable:  # kubectl is not installed
         return ""
     return "" if asked.returncode else re.sub(r"//[^/@]*@", "//", asked.stdout.strip())

@@ -115,7 +115,7 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def is_rejected(stderr: str) -> bool:
-    """Whether the cluster rejects an object itself. The reason may also be that the user lacks a right."""
+    """Whether the cluster rejects an object itself. A rejection may also mean that the user lacks a right."""
     return bool(_REJECTED.search(stderr)) and not _NO_RIGHTS.search(stderr) and not has_no_dry_run(stderr)
 
 
@@ -133,7 +133,7 @@ def is_rejected_pod(stderr: str) -> bool:
 
 
 def says_nothing_against(stderr: str) -> bool:
-    """Whether the failed dry run of a Deployment is no reason against a new one: the old one exists, or no dry run."""
+    """Whether a failed dry run says nothing about a new Deployment: the old one exists, or dry runs do not work."""
     return "already exists" in stderr.lower() or has_no_dry_run(stderr)
 
 

@@ -64,7 +64,7 @@ def is_scaled_down(described: Described) -> bool:
 
 
 def possible_config_maps(name: str) -> list[str]:
-    """Return the names that buildx gives to the ConfigMaps of a Deployment: for files, and for each folder."""
+    """Return the names that buildx gives to the ConfigMaps of a Deployment: one with files, and one for each folder."""
     return [f"{name}-config", *(f"{name}-config-{number}" for number in range(1, _MOST_FOLDERS + 1))]
 
 
@@ -104,7 +104,7 @@ def daemon_ids(pods: Iterable[Described]) -> frozenset[str]:
 
 
 def has_running_container(pod: Described) -> bool:
-    """Whether a container of a pod runs. A failed container that waits for a restart has no builds."""
+    """Whether any container of a pod runs. A failed container that waits for a restart has no builds."""
     return any("running" in (status.get("state") or {}) for status in _statuses(pod, "containerStatuses"))
 
 
@@ -121,7 +121,10 @@ def is_creating(pod: Described) -> bool:
 
 
 def crashed_containers(pod: Described) -> list[str]:
-    """Return the names of the containers of a pod that ended with an error. Their previous log says why."""
+    """Return the names of the containers of a pod that ended with an error.
+
+    The previous log of such a container contains the reason.
+    """
     return [
         status.get("name", "")
         for status in _every_status(pod)

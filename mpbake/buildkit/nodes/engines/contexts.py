@@ -1,4 +1,4 @@
-"""The docker contexts that mpbake makes: buildx reaches an engine by TLS through a docker context only."""
+"""The docker contexts that mpbake makes, since buildx connects to an engine with TLS only through a docker context."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Contexts:
     docker: Docker
 
     def is_right(self, node: Node) -> bool:
-        """Whether the context of `node` exists and is as declared, including the contents of its files.
+        """Whether the context of `node` exists and matches the declaration, including the contents of the certificates.
 
         Raises UsageError if mpbake did not create the context.
         """

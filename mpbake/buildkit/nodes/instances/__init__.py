@@ -1,1 +1,1 @@
-"""buildx instances: declared, stored, created and inspected."""
+"""buildx instances: their declaration, storage, creation and inspection."""

@@ -1,8 +1,8 @@
 """Reads and writes entries of buildx's store of builders, as whole files and under buildx's lock.
 
-mpbake does not use `buildx create --append` for a builder with several nodes. That command waits for every existing
-node, removes declared platforms from other nodes, and damages the entry if one node fails. Instead, buildx creates each
-node in a separate store, and mpbake merges the entries into one.
+mpbake does not use `buildx create --append` for a builder with several nodes. `buildx create --append` waits for every
+existing node, removes declared platforms from other nodes, and damages the entry if one node fails. Instead, buildx
+creates each node in a separate store, and mpbake merges the entries into one.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _entry_node(entry: Mapping[str, Any]) -> StoredNode:
 
 
 def declared_node(node: Node, endpoint: str, options: Mapping[str, str]) -> StoredNode:
-    """Return the declared node as buildx's store should contain it."""
+    """Return the node in the form in which buildx's store should contain it."""
     stored_options = dict(options)
     return StoredNode(
         name=node.buildx_name,

@@ -57,9 +57,10 @@ def resource_mark(node: Node) -> str:
 
 
 def resource_settings(node: Node) -> dict[str, str]:
-    """Return what the resource of `node` depends on, by name, for messages. Raises UsageError.
+    """Return the settings on which the resource of `node` depends, by name, for messages. Raises UsageError.
 
-    Certificates that are not on this machine are left out: only a machine that deploys the node needs them.
+    Certificates that are not on this machine are left out, since only a machine that deploys the node needs
+    certificates of the server.
     """
     options = {name: value for name, value in node.options if not _is_of_client(name)}
     rules = node.driver.rules.resource

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _MAX_PARALLELISM = re.compile(r"^[>\s]*max-parallelism\s*=\s*(\d+)", re.MULTILINE)
 NOT_RUNNING = frozenset({"inactive", "stopped"})
-"""buildx's status of a node that was never started or is stopped."""
+"""buildx's status for a node that was never started or is stopped."""
 
 
 def parse_inspect(text: str) -> dict[str, str]:
@@ -31,7 +31,7 @@ def parse_nodes(text: str) -> list[dict[str, str]]:
 
 
 def parse_as_one_node(text: str) -> dict[str, str]:
-    """Return the lines about a builder as if the builder were one node, with the platforms of all nodes.
+    """Return the lines about a builder, combined into one node with the platforms of all nodes.
 
     The combined node runs if any of the builder's nodes runs.
     """

@@ -1,7 +1,7 @@
-"""buildx instances of single nodes: each is in its own folder, and mpbake queries the node through it.
+"""buildx instances of single nodes: each instance has its own folder, and mpbake queries a node through it.
 
-An instance lists one node, so buildx cannot choose another one, and a node that does not answer delays no other node.
-An instance only refers to the node: its folder can be removed at any time.
+An instance lists one node, so buildx cannot choose another node, and a node that does not answer delays no other node.
+An instance only refers to its node: the folder of the instance can be removed at any time.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Instances:
             return self._has_buildkit
 
     def _engine_builder(self, node: Node, store: Path) -> ReadyNode:
-        """Return the builder that the engine of `node` has, without asking it."""
+        """Return the builder that is part of the engine of `node`, without a query of the engine."""
         builder = node.endpoint or self.endpoints.context_in_use()
         return ReadyNode(
             node=node,

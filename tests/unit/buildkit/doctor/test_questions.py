@@ -1,4 +1,4 @@
-"""Questions that are asked side by side."""
+"""Questions that are asked in parallel."""
 
 from __future__ import annotations
 

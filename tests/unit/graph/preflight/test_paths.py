@@ -20,7 +20,10 @@ from tests.unit.worlds import NOON, world
 if TYPE_CHECKING:
     from pathlib import Path
 
-HINT = "  = correct the path: it is relative to the folder of the file that contains it (a Dockerfile's to its context)"
+HINT = (
+    "  = correct the path: it is relative to the folder of the file that contains it"
+    "; the path of a Dockerfile is relative to the build context"
+)
 
 
 def checked(folder: Path, toml: str, *names: str, **environment: str) -> str:
@@ -246,7 +249,8 @@ def test_a_path_of_the_command_line_counts_from_the_plans_folder(folder: Path) -
     with pytest.raises(PlanError) as caught:
         check_files(plan_files, select_with_dependencies(tuple(plan.targets.values())), {}, NOON)
     assert in_short(caught.value).endswith(
-        "\n  = correct the path: it is relative to the plan's folder (a Dockerfile's to its context)"
+        "\n  = correct the path: it is relative to the plan's folder"
+        "; the path of a Dockerfile is relative to the build context"
     )
 
 
