@@ -64,7 +64,7 @@ def _single_entry(workspace: BuilderWorkspace, node: Node) -> dict[str, Any]:
 def _verify(workspace: BuilderWorkspace, builder: Builder, entry: Mapping[str, Any]) -> None:
     """Have buildx read an entry in a private store.
 
-    Raises MpbakeError if buildx's list of builders differs from the entry.
+    Raises MpbakeError if buildx's description of the builder differs from the entry.
     """
     with tempfile.TemporaryDirectory(dir=workspace.services.scratch) as folder:
         BuildxStore(folder=Path(folder)).put(builder.name, entry)

@@ -273,7 +273,7 @@ def _without_empty_items(values: Values, table: InheritedTable) -> tuple[Values,
 
 
 def _without_replaced_entries(values: TargetSpec, table: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
-    """Remove entries that a later entry replaces. With templates, this is known only after rendering."""
+    """Remove entries that a later entry replaces. With templates, such entries are known only after rendering."""
     written = values.written()
     kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
     return _keep_items(
