@@ -66,7 +66,10 @@ def deployed_node(node: Node, spec: NodeSpec, folder: Callable[[KeyPath], Path])
 
 
 def _server_files(node: Node, deploy: DeploySpec, folder: Callable[[KeyPath], Path]) -> TlsFiles:
-    """Return the files of the server: as in the plan, else the node's own authority and files beside `tls.cert`."""
+    """Return the TLS files of the server, as the plan names them.
+
+    Defaults: the authority is the node's `tls.ca`; the certificate and the key are in the folder of `tls.cert`.
+    """
     written = {name: getattr(deploy.tls, name) for name in ("ca", "cert", "key")}
     paths = {name: folder(("tls", name)) / path for name, path in written.items() if path}
     beside = node.tls.cert.parent if node.tls.cert else Path()

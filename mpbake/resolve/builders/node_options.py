@@ -126,7 +126,7 @@ def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]
 
 
 def restart_problems(key: KeyPath, policy: str) -> Iterator[Problem]:
-    """Yield the problem of a restart policy of a container."""
+    """Yield a problem if a container cannot have this restart policy."""
     yield from _pattern_problems(key, "restart-policy", policy)
 
 
