@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import UsageError, system_error
-from mpbake.base.files import read_bounded
+from mpbake.base.files import is_file, read_bounded
 from mpbake.certs.authority import Authority, CertificateRequest
 from mpbake.certs.finding import UnusableFile
 from mpbake.certs.node_files import CertificateRole
@@ -68,7 +68,7 @@ class Decision:
     @property
     def keeps_key(self) -> bool:
         """Whether a new certificate is for the existing key."""
-        return self.action is IssueAction.RENEW or (self.action is IssueAction.ISSUE and self.wanted.key.is_file())
+        return self.action is IssueAction.RENEW or (self.action is IssueAction.ISSUE and is_file(self.wanted.key))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +120,7 @@ def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder)
         existing = read_certificates(wanted.certificate)[0]
     except UnusableFile as error:
         if error.code is Code.MISSING_FILE:
-            return Decision(wanted=wanted, action=new if wanted.key.is_file() else IssueAction.ISSUE)
+            return Decision(wanted=wanted, action=new if is_file(wanted.key) else IssueAction.ISSUE)
         if order.rekey:
             return Decision(wanted=wanted, action=IssueAction.REKEY)
         raise UsageError(error.about(order.show(wanted.certificate)), hint=_REKEY_HINT) from None

@@ -25,7 +25,7 @@ from cryptography.x509 import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mpbake.base.codes import Code
-from mpbake.base.files import Kind, kind_of, read_bounded
+from mpbake.base.files import Kind, access_error, kind_of, read_bounded
 from mpbake.base.text import count, one_line
 from mpbake.certs.finding import PATH_HINT, PEM_HINT, UNREADABLE_HINT, UnusableFile
 
@@ -56,6 +56,8 @@ def read_private_key(path: Path) -> PrivateKeyTypes:
 
 def _read(path: Path) -> bytes:
     name = one_line(str(path))
+    if reason := access_error(path):
+        raise UnusableFile(f"{name} cannot be read: {reason}", UNREADABLE_HINT, has_path=True)
     if kind_of(path) is Kind.NOTHING:
         raise UnusableFile(f"there is no file {name}", PATH_HINT, Code.MISSING_FILE, has_path=True)
     try:

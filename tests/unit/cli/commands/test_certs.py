@@ -367,7 +367,7 @@ def test_a_key_outside_of_the_plan(folder: Path) -> None:
     assert "next: mpbake certs issue --ca-key ../vault/ca-key.pem" in output
     vault = folder.parent / "vault"
     assert [path.name for path in vault.iterdir()] == ["ca-key.pem"]
-    assert (mode(vault), mode(vault / "ca-key.pem")) == (0o700, 0o600)
+    assert mode(vault / "ca-key.pem") == 0o600
     assert "there is no key certs/ca-key.pem" in run(folder, "issue")
     (vault / "ca-key.pem").chmod(0o640)
     output = run(folder, "issue", ca_key=str(vault / "ca-key.pem"))

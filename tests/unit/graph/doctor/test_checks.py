@@ -146,6 +146,7 @@ DEPLOYED = """
 SPARE = """
     [builders.release.nodes.spare]
     endpoint = "tcp://spare:1234"
+    insecure = true
     platforms = ["linux/amd64"]
     """
 
