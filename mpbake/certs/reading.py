@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import ObjectIdentifier
 
+_WORTH_RENEWING = timedelta(days=1)
+"""mpbake does not renew a certificate for less than this: a second command in a row changes nothing."""
 _ENCRYPTED = "is encrypted, and BuildKit's client asks for no passphrase"
 _DECRYPT_HINT = "remove the passphrase from a copy that only this user can read: openssl pkey -in KEY -out PLAIN"
 
@@ -209,6 +211,11 @@ def days_left(certificate: Certificate, now: datetime) -> int:
 def ends_soon(certificate: Certificate, now: datetime, days: int) -> bool:
     """Whether `certificate` is still valid, and expires within `days`."""
     return timedelta() < certificate.not_valid_after_utc - now < timedelta(days=days)
+
+
+def is_worth_renewing(certificate: Certificate, new_end: datetime) -> bool:
+    """Whether a new `certificate` that expires at `new_end` is valid for more than a day longer."""
+    return new_end - certificate.not_valid_after_utc > _WORTH_RENEWING
 
 
 def has_expired(certificate: Certificate, now: datetime) -> bool:
