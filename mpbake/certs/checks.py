@@ -18,6 +18,8 @@ from mpbake.certs.reading import (
     is_authority,
     is_for_clients,
     is_for_servers,
+    is_signed_by,
+    is_worth_renewing,
     leads_to,
     read_certificates,
     read_private_key,
@@ -82,8 +84,9 @@ def server_findings(node: Node, now: datetime, *, required: bool) -> list[Certif
     faults += _purpose_faults(side, is_for_servers, "server", _SERVER_HINT)
     faults += _name_faults(node, side)
     if not client_unusable:
-        faults += _trust_faults(side, client)
-    return faults or list(_end_doubts(side, now, node.certificate_days, ("cert",)))
+        faults += _trust_faults(side, client, "tls.ca" if is_shared else "deploy.tls.ca")
+    issued = replace(side, authorities=client.authorities)
+    return faults or list(_end_doubts(issued, now, node.certificate_days, ("cert",)))
 
 
 def first_end(node: Node) -> datetime | None:
@@ -163,15 +166,18 @@ def _name_faults(node: Node, side: _Side) -> Iterator[CertificateFinding]:
         yield CertificateFinding(key=(*side.place, "cert"), message=message, hint=hint)
 
 
-def _trust_faults(server: _Side, client: _Side) -> Iterator[CertificateFinding]:
-    """Yield a fault for a client that does not trust the server's authority, and vice versa."""
+def _trust_faults(server: _Side, client: _Side, verifier: str) -> Iterator[CertificateFinding]:
+    """Yield a fault for a client that does not trust the server's authority, and vice versa.
+
+    `verifier` is the key in the plan of the authority by which the node verifies its clients.
+    """
     if server.chain and client.authorities and not leads_to(server.chain, client.authorities):
         message = "is not signed by tls.ca, so clients of the node would refuse it"
         hint = "run `mpbake certs issue --rekey`, or set tls.ca to the authority that signed it"
         yield CertificateFinding(key=(*server.place, "cert"), message=message, hint=hint)
     if client.chain and server.authorities and not leads_to(client.chain, server.authorities):
-        message = "is not signed by deploy.tls.ca, so the node would refuse it"
-        hint = "run `mpbake certs issue --rekey`, or set deploy.tls.ca to the authority that signed it"
+        message = f"is not signed by {verifier}, so the node would refuse it"
+        hint = f"run `mpbake certs issue --rekey`, or set {verifier} to the authority that signed it"
         yield CertificateFinding(key=(*client.place, "cert"), message=message, hint=hint)
 
 
@@ -185,13 +191,24 @@ def _client_doubts(node: Node, side: _Side, now: datetime) -> Iterator[Certifica
 
 
 def _end_doubts(side: _Side, now: datetime, days: int, names: Sequence[str]) -> Iterator[CertificateFinding]:
-    """Yield a warning for each certificate that expires within `days`, in the files called `names`."""
+    """Yield a warning for each certificate that expires within `days`, in the files called `names`.
+
+    A certificate that expires with its authority gets none: only a new authority helps.
+    """
     files = {"ca": (side.authorities, AUTHORITY_HINT), "cert": (side.chain, RENEW_HINT)}
     for name in names:
         certificates, hint = files[name]
         for certificate in certificates:
-            if ends_soon(certificate, now, days):
+            if ends_soon(certificate, now, days) and not (name == "cert" and _ends_with_issuer(side, certificate)):
                 yield _doubt((*side.place, name), f"{_quoted(certificate)} {end_text(certificate, now)}", hint)
+
+
+def _ends_with_issuer(side: _Side, certificate: Certificate) -> bool:
+    """Whether one of the authorities has signed `certificate`, and does not outlast it."""
+    return any(
+        is_signed_by(certificate, authority) and not is_worth_renewing(certificate, authority.not_valid_after_utc)
+        for authority in side.authorities
+    )
 
 
 def _doubt(key: tuple[str, ...], message: str, hint: str) -> CertificateFinding:

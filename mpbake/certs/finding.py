@@ -54,6 +54,11 @@ class UnusableFile(Exception):
         self.hint = hint
         self.code = code
 
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether there may be a good file, which this user cannot read."""
+        return self.has_path and self.code is not Code.MISSING_FILE
+
     def about(self, path: str) -> str:
         """Return a message that contains the path."""
         return self.message if self.has_path else f"{path}: {self.message}"

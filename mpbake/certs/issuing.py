@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import UsageError, system_error
-from mpbake.base.files import read_bounded
+from mpbake.base.files import is_file, read_bounded
 from mpbake.certs.authority import Authority, CertificateRequest
 from mpbake.certs.finding import UnusableFile
 from mpbake.certs.node_files import CertificateRole
@@ -21,6 +21,7 @@ from mpbake.certs.reading import (
     is_for_clients,
     is_for_servers,
     is_signed_by,
+    is_worth_renewing,
     parse_certificates,
     read_certificates,
     read_private_key,
@@ -39,9 +40,8 @@ if TYPE_CHECKING:
 
     Show = Callable[[Path], str]
 
-_WORTH_RENEWING = timedelta(days=1)
-"""The least time by which a renewal must extend a certificate. A second command in a row therefore changes nothing."""
-_REKEY_HINT = "use --rekey to replace it and its key"
+_REPLACE_KEY_HINT = "move it away and repeat the command, or replace all keys with --rekey"
+_REPLACE_HINT = "move the certificate and its key away and repeat the command, or replace all keys with --rekey"
 
 
 class IssueAction(StrEnum):
@@ -68,20 +68,21 @@ class Decision:
     @property
     def keeps_key(self) -> bool:
         """Whether the action issues a new certificate for the existing key."""
-        return self.action is IssueAction.RENEW or (self.action is IssueAction.ISSUE and self.wanted.key.is_file())
+        return self.action is IssueAction.RENEW or (self.action is IssueAction.ISSUE and is_file(self.wanted.key))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IssueOrder:
     """The user's request: new keys if `rekey`, and new certificates that are valid for `days` from `now` on.
 
-    `show` returns the path of a file for messages.
+    `show` returns the path of a file for messages, and `init_command` is the command that makes the authority.
     """
 
     now: datetime
     days: int
     rekey: bool
     show: Show
+    init_command: str = "mpbake certs init"
 
 
 def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority:
@@ -94,7 +95,7 @@ def open_authority(certificate: Path, key: Path, order: IssueOrder) -> Authority
         certificates = read_certificates(certificate)
     except UnusableFile as error:
         if error.code is Code.MISSING_FILE:
-            hint = "run `mpbake certs init`, or set tls.ca to an existing one"
+            hint = f"run `{order.init_command}`, or set tls.ca to an existing one"
             raise UsageError(f"there is no certificate authority {file}", hint=hint) from None
         raise UsageError(error.about(file), hint=error.hint) from None
     try:
@@ -123,10 +124,11 @@ def decide(wanted: WantedCertificate, authority: Certificate, order: IssueOrder)
         existing = read_certificates(wanted.certificate)[0]
     except UnusableFile as error:
         if error.code is Code.MISSING_FILE:
-            return Decision(wanted=wanted, action=new if wanted.key.is_file() else IssueAction.ISSUE)
+            return Decision(wanted=wanted, action=new if is_file(wanted.key) else IssueAction.ISSUE)
         if order.rekey:
             return Decision(wanted=wanted, action=IssueAction.REKEY)
-        raise UsageError(error.about(order.show(wanted.certificate)), hint=_REKEY_HINT) from None
+        hint = error.hint if error.is_unreadable else _REPLACE_HINT
+        raise UsageError(error.about(order.show(wanted.certificate)), hint=hint) from None
     if order.rekey:
         return Decision(wanted=wanted, action=IssueAction.REKEY)
     _check_existing(wanted, existing, authority, order.show)
@@ -161,7 +163,8 @@ def _existing_key(wanted: WantedCertificate, show: Show) -> bytes:
         read_private_key(wanted.key)
         return read_bounded(wanted.key, pipe=False)
     except UnusableFile as error:
-        raise UsageError(error.about(show(wanted.key)), hint=_REKEY_HINT) from None
+        hint = error.hint if error.is_unreadable else _REPLACE_KEY_HINT
+        raise UsageError(error.about(show(wanted.key)), hint=hint) from None
     except OSError as error:
         raise system_error(error, show(wanted.key)) from None
 
@@ -171,20 +174,21 @@ def _check_existing(wanted: WantedCertificate, existing: Certificate, authority:
     file = show(wanted.certificate)
     if not is_signed_by(existing, authority):
         message = f"{file} is signed by another authority than {show(wanted.authority)}"
-        raise UsageError(message, hint=f"{_REKEY_HINT}, or name its own authority in the plan")
+        raise UsageError(message, hint=f"{_REPLACE_HINT}; or name its own authority in the plan")
     suits = is_for_servers(existing) if wanted.role is CertificateRole.SERVER else is_for_clients(existing)
     if not suits:
-        raise UsageError(f"{file} is not a {wanted.role} certificate", hint=f"{_REKEY_HINT}, or name another file")
+        raise UsageError(f"{file} is not a {wanted.role} certificate", hint=f"{_REPLACE_HINT}; or name another file")
     try:
         key = read_private_key(wanted.key)
     except UnusableFile as error:
         message = f"{file} exists, but not its key {show(wanted.key)}"
         if error.code is not Code.MISSING_FILE:
             message = error.about(show(wanted.key))
-        raise UsageError(message, hint=f"copy the key to this place, or {_REKEY_HINT}") from None
+        hint = error.hint if error.is_unreadable else f"copy the key to this place; or {_REPLACE_HINT}"
+        raise UsageError(message, hint=hint) from None
     if not fits(key, existing):
         message = f"the key {show(wanted.key)} does not belong to {file}"
-        raise UsageError(message, hint=f"{_REKEY_HINT}, or name its own key in the plan")
+        raise UsageError(message, hint=f"{_REPLACE_HINT}; or name its own key in the plan")
 
 
 def _renewal_reason(wanted: WantedCertificate, existing: Certificate, authority: Certificate, order: IssueOrder) -> str:
@@ -195,6 +199,6 @@ def _renewal_reason(wanted: WantedCertificate, existing: Certificate, authority:
     if missing := uncovered(existing, wanted.hosts):
         return f"the old one did not contain {', '.join(missing)}"
     new_end = min(order.now + timedelta(days=order.days), authority.not_valid_after_utc)
-    if ends_soon(existing, order.now, wanted.days) and new_end - end > _WORTH_RENEWING:
+    if ends_soon(existing, order.now, wanted.days) and is_worth_renewing(existing, new_end):
         return f"the old one {end_text(existing, order.now)}"
     return ""

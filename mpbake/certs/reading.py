@@ -25,7 +25,7 @@ from cryptography.x509 import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mpbake.base.codes import Code
-from mpbake.base.files import Kind, kind_of, read_bounded
+from mpbake.base.files import Kind, access_error, kind_of, read_bounded
 from mpbake.base.text import count, one_line
 from mpbake.certs.finding import PATH_HINT, PEM_HINT, UNREADABLE_HINT, UnusableFile
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import ObjectIdentifier
 
+_WORTH_RENEWING = timedelta(days=1)
+"""mpbake does not renew a certificate for less than this: a second command in a row changes nothing."""
 _ENCRYPTED = "is encrypted, and BuildKit's client asks for no passphrase"
 _DECRYPT_HINT = "remove the passphrase from a copy that only this user can read: openssl pkey -in KEY -out PLAIN"
 
@@ -56,6 +58,8 @@ def read_private_key(path: Path) -> PrivateKeyTypes:
 
 def _read(path: Path) -> bytes:
     name = one_line(str(path))
+    if reason := access_error(path):
+        raise UnusableFile(f"{name} cannot be read: {reason}", UNREADABLE_HINT, has_path=True)
     if kind_of(path) is Kind.NOTHING:
         raise UnusableFile(f"there is no file {name}", PATH_HINT, Code.MISSING_FILE, has_path=True)
     try:
@@ -210,6 +214,11 @@ def days_left(certificate: Certificate, now: datetime) -> int:
 def ends_soon(certificate: Certificate, now: datetime, days: int) -> bool:
     """Whether `certificate` is still valid, and expires within `days`."""
     return timedelta() < certificate.not_valid_after_utc - now < timedelta(days=days)
+
+
+def is_worth_renewing(certificate: Certificate, new_end: datetime) -> bool:
+    """Whether a new `certificate` that expires at `new_end` is valid for more than a day longer."""
+    return new_end - certificate.not_valid_after_utc > _WORTH_RENEWING
 
 
 def has_expired(certificate: Certificate, now: datetime) -> bool:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _KEY_MODE = 0o600
 _CERTIFICATE_MODE = 0o644
-_PRIVATE_FOLDER = 0o700
 _TEMPORARY = ".mpbake-"
 """The prefix for the names of incomplete files."""
 _GIT_SPECIAL = re.compile(r"([\\*?\[\] !#])")
@@ -127,9 +126,12 @@ def _append(path: Path, text: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that only its owner can enter, unless it exists. Raises UsageError, MpbakeError."""
+    """Make a folder with the usual mode, unless it exists: its certificates are public, and each key has its own mode.
+
+    Raises UsageError, MpbakeError.
+    """
     try:
-        folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         message = f"{one_line(str(folder))} is not a folder"
         raise UsageError(message, hint="move it away, or set other paths in the plan") from None

@@ -77,6 +77,6 @@ def test_a_foreign_deployment_is_neither_used_nor_changed(workspace: Workspace) 
     workspace.write_plan(targets=workspace.targets())
     for command in (("builders", "up"), ("run", "web"), ("builders", "rm")):
         said = workspace.mpbake(*command, code=3)
-        assert "k/one: a Deployment k-one exists that mpbake did not make; it stays unchanged" in said
+        assert "k/one: mpbake did not make the Deployment k-one, and leaves it unchanged" in said
         assert f"or remove it: kubectl --namespace={workspace.namespace} delete deployment k-one" in said
     assert workspace.deployment("k-one") == before

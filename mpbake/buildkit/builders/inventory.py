@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import Unreachable
+from mpbake.base.errors import Cancelled, MpbakeError, Unreachable
 from mpbake.buildkit.builders.changes import entry_action
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.nodes.drivers.table import back_end_of
@@ -55,7 +56,13 @@ def _row(services: NodeServices, builder: BuilderState, state: NodeState) -> Nod
         status = state.made.status if state.made else "missing"
         if status != "running":
             return NodeRow(node=node, status=status, drift=drift, warnings=state.warnings)
-    ready = _ask(services, node)
+    try:
+        ready = _ask(services, node)
+    except Cancelled:
+        raise
+    except MpbakeError as error:
+        row = unusable_row(node, str(error), silent=isinstance(error, Unreachable))
+        return replace(row, drift=drift, warnings=state.warnings)
     return NodeRow(
         node=node,
         status=ready.note,

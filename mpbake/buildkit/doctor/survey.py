@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MpbakeError
+from mpbake.base.errors import MpbakeError, Unreachable
 from mpbake.base.references import parse_reference
 from mpbake.buildkit.builders.emulation import platforms_of_engine
 from mpbake.buildkit.builders.inventory import node_rows
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     Reports = Mapping[str, NodeReport]
 
 _VERSION_TIMEOUT = 30.0
+_VERSION = re.compile(r"version (\d[^\s,]*)")
+"""The version in the output of `docker --version`, such as `Docker version 28.3.0, build abc`."""
 _ENGINE_NODE = Node(builder=DEFAULT_BUILDER, name=DEFAULT_NODE, driver=ENGINE_DRIVER)
 """The BuildKit of the engine in use."""
 
@@ -106,9 +109,17 @@ def _ask_registries(
 
 
 def _client_version(docker: Docker) -> str:
-    """Return the version of the docker command, which docker reports even if no engine answers. Raises Unreachable."""
+    """Return the version of the docker command, which docker reports even if no engine answers. Raises Unreachable.
+
+    If the docker context of the engine does not exist, docker reports its version only with `--version`.
+    """
     completed = docker.run(["version", "--format", "{{.Client.Version}}"], timeout=_VERSION_TIMEOUT)
-    return completed.stdout.strip().partition("\n")[0] or "of unknown version"
+    if version := completed.stdout.strip().partition("\n")[0]:
+        return version
+    completed = docker.run(["--version"], timeout=_VERSION_TIMEOUT)
+    if match := _VERSION.search(completed.stdout):
+        return match[1]
+    raise Unreachable("the docker command does not report its version", hint="try: docker --version")
 
 
 def _platforms_without_plan(services: NodeServices, subject: Subject) -> tuple[Platform, ...]:

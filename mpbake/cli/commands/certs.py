@@ -75,7 +75,7 @@ def _init(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: World
     show = _shown(world)
     now, days = world.now(), options.days or AUTHORITY_DAYS
     with locked(plan.root):
-        _check_free([path for pair in keys.items() for path in pair], show)
+        _check_free(keys, options, show)
         ignored = _keep_out_of_git(plan, keys.values(), world)
         for path, key in keys.items():
             create_pair(make_authority(f"mpbake authority of {plan.root.name}", now, days), path, key)
@@ -103,12 +103,21 @@ def _authority_keys(authorities: Sequence[Path], options: CertsOptions, world: W
     return {authorities[0]: key}
 
 
-def _check_free(paths: Sequence[Path], show: Callable[[Path], str]) -> None:
-    """Raise UsageError if one of `paths` exists."""
+def _check_free(keys: Mapping[Path, Path], options: CertsOptions, show: Callable[[Path], str]) -> None:
+    """Raise UsageError if the certificate or the key of an authority exists. `keys` maps certificates to keys."""
+    paths = [path for pair in keys.items() for path in pair]
     existing = [path for path in paths if os.path.lexists(path)]
+    for path, key in keys.items():
+        if path in existing and key not in existing:
+            hint = f"use it: {_command('certs issue', options)} --ca-key PATH; or move it and its certificates away"
+            raise UsageError(f"{show(path)} exists already, but not its key {show(key)}", hint=hint)
+        if key in existing and path not in existing:
+            message = f"{show(key)} exists already, but not its certificate {show(path)}"
+            raise UsageError(message, hint="copy the certificate to this place, or move the key away")
     if existing:
         names = ", ".join(map(show, existing))
-        hint = "use it: mpbake certs issue; or move it and its certificates away"
+        command = _command("certs issue", options, ca_key=options.ca_key)
+        hint = f"use it: {command}; or move it and its certificates away"
         if len(existing) < len(paths) - 1:
             hint = f"{hint}; or name the builders whose authority is missing"
         verb = "exists" if len(existing) == 1 else "exist"
@@ -131,7 +140,13 @@ def _issue(plan: Plan, nodes: Sequence[Node], options: CertsOptions, world: Worl
     authorities = tuple(dict.fromkeys(certificate.authority for certificate in wanted))
     keys = _authority_keys(authorities, options, world)
     show = _shown(world)
-    order = IssueOrder(now=world.now(), days=options.days or ISSUED_DAYS, rekey=options.rekey, show=show)
+    order = IssueOrder(
+        now=world.now(),
+        days=options.days or ISSUED_DAYS,
+        rekey=options.rekey,
+        show=show,
+        init_command=_command("certs init", options, ca_key=options.ca_key),
+    )
     errors: list[MpbakeError] = []
     results: list[tuple[Decision, datetime]] = []
     with locked(plan.root):

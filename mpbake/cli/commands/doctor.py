@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
@@ -9,6 +10,7 @@ from mpbake.base.errors import PlanError, Unreachable
 from mpbake.buildkit.doctor.survey import find_facts
 from mpbake.buildkit.nodes.services import open_services
 from mpbake.cli.loading import load_plan
+from mpbake.cli.options import OverrideOptions, SourceOptions
 from mpbake.cli.selection import chosen_platforms, select_for
 from mpbake.graph.dag import select_with_dependencies
 from mpbake.graph.doctor.checks import diagnose
@@ -59,12 +61,18 @@ def _subject(options: DoctorOptions, world: World) -> Subject:
         plan_files, plan = load_plan(options.source, world, options.overrides)
     except PlanError as error:
         is_absent = all(problem.code is Code.NO_PLAN for problem in error.diagnostics)
-        if not is_absent or options.names or options.source.files:
+        if not is_absent or _needs_plan(options):
             raise
         return Subject()
     selection = select_for(plan, options.names, options.overrides) if options.names else _everything(plan, options)
     builders = _builders(plan, selection, everything=not options.names)
     return Subject(plan_files=plan_files, targets=selection.targets, builders=builders, only=selection.only)
+
+
+def _needs_plan(options: DoctorOptions) -> bool:
+    """Whether the command line contains anything that has no effect without a plan."""
+    about_values = replace(options.source, directory="") != SourceOptions()
+    return bool(options.names) or about_values or options.overrides != OverrideOptions()
 
 
 def _everything(plan: Plan, options: DoctorOptions) -> Selection:

@@ -57,6 +57,9 @@ def _check_node(facts: Facts, builder: Builder, node: Node) -> Iterator[Finding]
         yield unknown(f"{node.id}: {answer.reason}", answer.remedy, subject=node.id)
     elif answer.row.trouble:
         yield _unusable(facts, builder, node, answer)
+    elif _is_not_deployed(answer.row):
+        message = f"{_name(answer.row.node)}: no BuildKit is deployed on {one_line(answer.row.node.engine)}"
+        yield _lost(facts, builder, node, message, f"run `mpbake builders up {builder.name}`")
     elif not answer.row.reported:
         yield unknown(_absence(answer.row), _start_remedy(builder), subject=node.id)
     else:
@@ -72,7 +75,14 @@ def _unusable(facts: Facts, builder: Builder, node: Node, report: NodeReport) ->
     if isinstance(facts.engine, Unanswered) and facts.is_on_engine_in_use(node):
         return unknown(f"{node.id}: not asked, since the engine in use does not answer", subject=node.id)
     message, _, hint = report.row.trouble.partition(_HINT)
-    if not report.row.silent or node.required or _is_indispensable(facts, builder, node):
+    if not report.row.silent:
+        return missing(message, hint, subject=node.id)
+    return _lost(facts, builder, node, message, hint)
+
+
+def _lost(facts: Facts, builder: Builder, node: Node, message: str, hint: str) -> Finding:
+    """Return the finding about a node that a run treats as lost: a warning if the run does not need the node."""
+    if node.required or _is_indispensable(facts, builder, node):
         return missing(message, hint, subject=node.id)
     reason = "other nodes do its work" if _targets(facts, builder) else "no target uses its builder"
     return warning(f"{message} ({reason})", hint, subject=node.id)
@@ -95,7 +105,12 @@ def _is_indispensable(facts: Facts, builder: Builder, node: Node) -> bool:
 
 def _answers(facts: Facts, node: Node) -> bool:
     report = facts.reports.get(node.id)
-    return report is not None and not report.row.trouble
+    return report is not None and not report.row.trouble and not _is_not_deployed(report.row)
+
+
+def _is_not_deployed(row: NodeRow) -> bool:
+    """Whether the container of a node does not exist, and a run does not create it."""
+    return row.node.deploy is not None and row.status == _NOT_MADE
 
 
 def _drift(builder: Builder, node: Node, drift: Sequence[str]) -> Iterator[Finding]:
@@ -106,7 +121,7 @@ def _drift(builder: Builder, node: Node, drift: Sequence[str]) -> Iterator[Findi
 
 
 def _name(node: Node) -> str:
-    return f"{node.id} ({node.driver}, {one_line(node.endpoint) or node.driver.rules.endpoint.when_empty})"
+    return f"{node.id} ({node.driver_name}, {one_line(node.endpoint) or node.driver.rules.endpoint.when_empty})"
 
 
 def _absence(row: NodeRow) -> str:

@@ -137,8 +137,8 @@ def test_only_a_machine_that_deploys_needs_the_files_of_the_server(files: Files)
             "client",
             {"role": CertificateRole.CLIENT, "root": OTHER},
             (
-                "tls.cert: is not signed by deploy.tls.ca, so the node would refuse it\n"
-                "  = run `mpbake certs issue --rekey`, or set deploy.tls.ca to the authority that signed it"
+                "tls.cert: is not signed by tls.ca, so the node would refuse it\n"
+                "  = run `mpbake certs issue --rekey`, or set tls.ca to the authority that signed it"
             ),
         ),
         (
@@ -189,3 +189,16 @@ def test_an_authority_that_ends_soon(files: Files) -> None:
             "  = move it and its key away, then run `mpbake certs init` and `mpbake certs issue --rekey`"
         )
     ]
+
+
+def test_certificates_that_end_with_their_authority_need_a_new_authority(files: Files) -> None:
+    """`mpbake certs issue` would keep them."""
+    root = make_authority("root", NOW - timedelta(days=91), days=100)
+    files.write("root", root)
+    files.issue("client", CertificateRole.CLIENT, root=root)
+    files.issue("server", CertificateRole.SERVER, root=root)
+    assert [message.partition("\n")[0] for message in found(files.node)] == [
+        'tls.ca: "CN=root" expires in 9 days, on 2026-12-09'
+    ]
+    files.issue("server", CertificateRole.SERVER, root=root, days=5)
+    assert found(files.node)[1].startswith('deploy.tls.cert: "CN=server" expires in 5 days')

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -11,7 +13,20 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mpbake.certs.reading import days_left, is_authority, names_of, subject_of, uncovered, usages_of
+from mpbake.certs.finding import UnusableFile
+from mpbake.certs.reading import (
+    days_left,
+    is_authority,
+    names_of,
+    read_certificates,
+    read_private_key,
+    subject_of,
+    uncovered,
+    usages_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -88,3 +103,17 @@ def test_no_control_character_reaches_a_terminal() -> None:
 )
 def test_days_left(later: timedelta, days: int) -> None:
     assert days_left(certificate(), NOW + later) == days
+
+
+@pytest.mark.parametrize("read", [read_certificates, read_private_key])
+def test_a_folder_that_this_user_cannot_enter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Callable[[Path], object]
+) -> None:
+    def refuse(_: Path, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    with pytest.raises(UnusableFile) as caught:
+        read(tmp_path / "x.pem")
+    assert caught.value.message == f"{tmp_path}/x.pem cannot be read: Permission denied"
+    assert caught.value.hint == "use a file that this user can read"

@@ -45,7 +45,8 @@ def test_only_the_owner_can_read_a_key(tmp_path: Path, umask: int) -> None:
     finally:
         os.umask(before)
     assert (tmp_path / "certs/ca-key.pem").read_bytes() == b"new key"
-    assert [mode(tmp_path / name) for name in ("certs", "certs/ca-key.pem", "certs/ca.pem")] == [0o700, 0o600, 0o644]
+    assert [mode(tmp_path / name) for name in ("certs/ca-key.pem", "certs/ca.pem")] == [0o600, 0o644]
+    assert mode(tmp_path / "certs") == 0o777 & ~umask, "certificates are public"
     assert names(tmp_path / "certs") == ["ca-key.pem", "ca.pem"]
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Cause, Causes
     from mpbake.buildkit.nodes.drivers.back_end import Warnings
     from mpbake.buildkit.nodes.first_start import NodeStart
+    from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
     from mpbake.buildkit.process.docker import Docker
     from mpbake.model.node_state import CacheRemoval, NodeResource
     from mpbake.model.plan import Node
@@ -211,6 +212,21 @@ def has_connection(sockets: str, port: int) -> bool:
     return any(row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED for row in rows)
 
 
+# --- for `mpbake builders` and `mpbake doctor` ------------------------------------------------------------------------
+
+
+def _ask(instances: Instances, node: Node) -> ReadyNode:
+    """Query a node whose container runs. The connection is checked first, so errors are those of a run.
+
+    Raises Unreachable, UsageError.
+    """
+    try:
+        check_connection(node)
+    except Unreachable as error:
+        raise _unreachable_port(node, error) from None
+    return ask_instance(instances, node)
+
+
 # --- in a run ---------------------------------------------------------------------------------------------------------
 
 
@@ -256,11 +272,17 @@ def _start_stopped(docker: Docker, node: Node, start: NodeStart, error: Unreacha
         message = f"node {node.id} is missing: no BuildKit is deployed on {host}"
         raise Unreachable(message, hint=f"deploy it: mpbake builders up {node.builder}")
     if made.status in RUNNING and not manager.is_paused(made):
-        hint = f"its container runs on {host}: check the port and the firewall; or {node.driver.rules.log_hint(node)}"
-        raise Unreachable(error.message, hint=hint)
+        raise _unreachable_port(node, error)
     start.tell(f"starting its container on {host}")
     manager.resume(node, made)
     manager.wait(node, start)
+
+
+def _unreachable_port(node: Node, error: Unreachable) -> Unreachable:
+    """Return the error of a node that does not answer although its container runs."""
+    host = one_line(deployment(node).host)
+    hint = f"its container runs on {host}: check the port and the firewall; or {node.driver.rules.log_hint(node)}"
+    return Unreachable(error.message, hint=hint)
 
 
 def _manager(docker: Docker) -> DeployedContainers:
@@ -271,7 +293,7 @@ DEPLOYED_BACK_END = BackEnd(
     causes=_client_causes,
     manager=_manager,
     survey=ask_nothing,
-    ask=ask_instance,
+    ask=_ask,
     connect=boot_instance,
     check=_check,
     reach=_reach,

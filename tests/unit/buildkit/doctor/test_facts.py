@@ -200,6 +200,19 @@ def test_without_a_plan_only_docker_is_asked(tmp_path: Path, registry: MemoryReg
     assert lines_of(facts, "emulators") == "ok: the engine in use emulates linux/arm64"
 
 
+def test_the_version_of_docker_in_a_context_that_does_not_exist(tmp_path: Path) -> None:
+    lost = failed('Failed to initialize: unable to resolve docker endpoint: context "nope": context not found')
+    answers = {"version_--format_{{.Client.Version}}": lost}
+    docker = docker_of(**answers, **{"--version": done("Docker version 26.1.5+dfsg1, build a72d7cd\n")})
+    facts = find_facts(services_of(tmp_path, docker), Subject())
+    assert lines_of(facts, "docker") == "ok: docker 26.1.5+dfsg1"
+    docker = docker_of(**answers, **{"--version": failed("Segmentation fault")})
+    facts = find_facts(services_of(tmp_path, docker), Subject())
+    assert (
+        lines_of(facts, "docker") == "missing: the docker command does not report its version = try: docker --version"
+    )
+
+
 PLAN = """
     [builders.ci]
     network = "host"

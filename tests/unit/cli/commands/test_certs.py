@@ -112,6 +112,7 @@ SESSION: Sequence[tuple[str, str, dict[str, Any]]] = (
     ("renew them again", "issue", {"days_later": 440}),
     ("new keys", "issue", {"days_later": 441, "rekey": True}),
     ("the authority ends soon", "issue", {"days_later": 3640}),
+    ("show that", "show", {"days_later": 3640}),
     ("the authority has ended", "issue", {"days_later": 3660}),
 )
 
@@ -264,12 +265,19 @@ def test_what_mpbake_does_not_replace_unasked(folder: Path) -> None:
         changed = contents(folder)
         output = run(folder, "issue")
         assert message in output
-        assert "use --rekey to replace it and its key" in output
+        assert (
+            "= move the certificate and its key away and repeat the command, or replace all keys with --rekey" in output
+        )
         assert output.count("kept") == 2, "the other certificates are issued"
         assert output.endswith("-> 3\n")
         assert contents(folder) == changed
         for name, content in before.items():
             (certs / name).write_bytes(content)
+    shutil.copy(other / "client.pem", certs / "client.pem")
+    for name in ("client.pem", "client-key.pem"):
+        (certs / name).rename(folder / name)
+    output = run(folder, "issue")
+    assert (output.count("kept"), output.count("issued")) == (2, 1), "as the hint says"
     (certs / "client-key.pem").unlink()
     assert "certs/client.pem exists, but not its key certs/client-key.pem\n  = copy the key" in run(folder, "issue")
     assert "rekeyed  certs/client.pem" in run(folder, "issue", rekey=True)
@@ -280,9 +288,9 @@ def test_files_that_hold_something_else(folder: Path) -> None:
     certs = made(folder)
     key, refused = certs / "client-key.pem", "error: certs/client-key.pem: is not a private key\n"
     key.write_bytes(b"x")
-    assert f"{refused}  = copy the key to this place, or use --rekey" in run(folder, "issue")
+    assert f"{refused}  = copy the key to this place; or move" in run(folder, "issue")
     (certs / "client.pem").unlink()
-    assert f"{refused}  = use --rekey" in run(folder, "issue")
+    assert f"{refused}  = move it away and repeat the command, or" in run(folder, "issue")
     (certs / "client.pem").write_bytes(b"x")
     assert "rekeyed  certs/client.pem" in run(folder, "issue", rekey=True)
     assert run(folder, "issue").count("kept") == 3
@@ -312,14 +320,29 @@ def test_files_that_are_something_else(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("existing", ["ca.pem", "ca-key.pem"])
-def test_half_an_authority(folder: Path, existing: str) -> None:
+@pytest.mark.parametrize(
+    ("existing", "message"),
+    [
+        (
+            "ca.pem",
+            (
+                "certs/ca.pem exists already, but not its key certs/ca-key.pem\n"
+                "  = use it: mpbake certs issue --ca-key PATH; or move it and its certificates away"
+            ),
+        ),
+        (
+            "ca-key.pem",
+            (
+                "certs/ca-key.pem exists already, but not its certificate certs/ca.pem\n"
+                "  = copy the certificate to this place, or move the key away"
+            ),
+        ),
+    ],
+)
+def test_half_an_authority(folder: Path, existing: str, message: str) -> None:
     (folder / "certs").mkdir()
     (folder / "certs" / existing).write_text("mine")
-    assert run(folder, "init") == (
-        f"error: certs/{existing} exists already, and mpbake overwrites no authority\n"
-        "  = use it: mpbake certs issue; or move it and its certificates away\n-> 3\n"
-    )
+    assert run(folder, "init") == f"error: {message}\n-> 3\n"
     assert contents(folder) == {existing: b"mine"}
 
 
@@ -333,6 +356,14 @@ def test_one_path_for_two_purposes(folder: Path) -> None:
     )
     (folder / "build.toml").write_text(PLAN.replace("client-key.pem", "ca.pem"))
     assert "error: the plan names /shop/certs/ca.pem for two purposes\n" in run(folder, "issue")
+
+
+def test_hints_repeat_the_options_of_the_command(folder: Path) -> None:
+    (folder / "build.toml").rename(folder / "my.toml")
+    options: dict[str, Any] = {"files": ("my.toml",), "ca_key": "v/ca-key.pem"}
+    assert "  = run `mpbake certs init -f my.toml --ca-key v/ca-key.pem`, or" in run(folder, "issue", **options)
+    run(folder, "init", **options)
+    assert "  = use it: mpbake certs issue -f my.toml --ca-key v/ca-key.pem; or" in run(folder, "init", **options)
 
 
 # --- several authorities, and keys elsewhere --------------------------------------------------------------------------
@@ -367,7 +398,7 @@ def test_a_key_outside_of_the_plan(folder: Path) -> None:
     assert "next: mpbake certs issue --ca-key ../vault/ca-key.pem" in output
     vault = folder.parent / "vault"
     assert [path.name for path in vault.iterdir()] == ["ca-key.pem"]
-    assert (mode(vault), mode(vault / "ca-key.pem")) == (0o700, 0o600)
+    assert mode(vault / "ca-key.pem") == 0o600
     assert "there is no key certs/ca-key.pem" in run(folder, "issue")
     (vault / "ca-key.pem").chmod(0o640)
     output = run(folder, "issue", ca_key=str(vault / "ca-key.pem"))

@@ -113,12 +113,26 @@ def test_without_a_plan_docker_is_checked(tmp_path: Path, asked: list[Subject]) 
     assert written(here.stdout).startswith("no plan here: only docker and this machine are checked\n")
 
 
-def test_what_names_a_plan_needs_one(tmp_path: Path, asked: list[Subject]) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"names": ("web",)},
+        {"files": ("nothing.toml",)},
+        {"push": True},
+        {"builder": "nope"},
+        {"platforms": ("linux/arm64",)},
+        {"variables": ("tag=1",)},
+    ],
+)
+def test_what_is_about_a_plan_needs_one(tmp_path: Path, asked: list[Subject], options: dict[str, Any]) -> None:
     with pytest.raises(PlanError):
-        call(doctor.main, world(tmp_path), names=("web",))
-    with pytest.raises(PlanError):
-        call(doctor.main, world(tmp_path), files=("nothing.toml",))
+        call(doctor.main, world(tmp_path), **options)
     assert asked == []
+
+
+def test_without_a_plan_in_another_folder_docker_is_checked(tmp_path: Path, asked: list[Subject]) -> None:
+    call(doctor.main, world(tmp_path), directory=str(tmp_path), format="json")
+    assert asked[0].plan_files is None
 
 
 def test_a_wrong_plan_is_not_diagnosed(tmp_path: Path, asked: list[Subject]) -> None:

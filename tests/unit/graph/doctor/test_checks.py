@@ -132,6 +132,44 @@ def test_a_node_that_does_not_run_is_not_known(toml: str, status: str, message: 
     assert message in found
 
 
+DEPLOYED = """
+    [builders.release]
+    driver = "remote"
+    [builders.release.nodes.one]
+    endpoint = "docker-container://one?context=far"
+    platforms = ["linux/amd64"]
+    deploy = { host = "far" }
+    [targets.web]
+    builder = "release"
+    platforms = ["linux/amd64"]
+    """
+SPARE = """
+    [builders.release.nodes.spare]
+    endpoint = "tcp://spare:1234"
+    insecure = true
+    platforms = ["linux/amd64"]
+    """
+
+
+def _with_one(toml: str, status: str) -> Facts:
+    facts = facts_of(toml)
+    node = facts.subject.nodes[0]
+    absent = replace(report_of(node, status=status, reported=()), expected=node.platforms)
+    return replace(facts, nodes={**facts.nodes, node.id: absent})
+
+
+def test_a_node_that_is_not_deployed_is_missing() -> None:
+    """A run starts a deployed container, but does not create it."""
+    assert lines_of(_with_one(DEPLOYED, "missing"), "nodes") == (
+        "missing: release/one (remote, docker-container://one?context=far): no BuildKit is deployed on far "
+        "= run `mpbake builders up release`"
+    )
+    assert lines_of(_with_one(DEPLOYED, "exited"), "nodes").startswith("unknown: release/one ")
+    spared = lines_of(_with_one(DEPLOYED + SPARE, "missing"), "nodes").splitlines()[0]
+    assert spared.startswith("warning: release/one ")
+    assert "deployed on far (other nodes do its work) = run" in spared
+
+
 def test_drift_is_a_warning_but_not_that_of_an_entry() -> None:
     facts = facts_of("[builders.ci]")
     (node,) = facts.subject.nodes

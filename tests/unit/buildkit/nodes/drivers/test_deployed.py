@@ -13,6 +13,7 @@ import pytest
 
 from mpbake.base.errors import Cancelled, NodeMayBeInUse, Unreachable, UsageError
 from mpbake.buildkit.builders.apply import reconcile, stop
+from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
@@ -33,6 +34,7 @@ from mpbake.model.plan import Builder, Deployment, Driver, Node, TlsFiles
 from mpbake.report.plan.builder_text import changes_summary, changes_text
 from tests.unit.dockers import FakeDocker, done, failed
 from tests.unit.plans import text
+from tests.unit.tls import issued, serving
 from tests.unit.workspaces import workspace_with
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.process.docker import Completed
+    from mpbake.model.node_state import NodeRow
+    from tests.unit.tls import Certificates
 
 NOW = datetime.now(UTC)
 INSPECTED = "Name: ci\nDriver: remote\n\nNodes:\nName: ci-arm\nEndpoint: tcp://x\nPlatforms: linux/arm64*\n"
@@ -421,6 +425,42 @@ def test_connections_that_cannot_be_listed() -> None:
     with pytest.raises(NodeMayBeInUse, match="cannot tell whether a build runs in c: no cat") as caught:
         manager.is_used(BARE, MADE)
     assert caught.value.hint == "if no build runs, run: docker --context far rm --force c"
+
+
+# --- for `mpbake builders` and `mpbake doctor` ------------------------------------------------------------------------
+
+
+def listed(folder: Path, **changes: Any) -> NodeRow:
+    """Deploy the node, and return its row in the inventory after a change of the plan."""
+    workspace, _ = workspace_with(folder, Host())
+    reconcile(workspace, BUILDER, lambda _: None)
+    assert BARE.deploy is not None
+    port = changes.pop("port", None)
+    changed = replace(BARE, deploy=replace(BARE.deploy, port=port), **changes)
+    (row,) = inventory(workspace.services, replace(BUILDER, nodes=(changed,)), workspace.plan)
+    return row
+
+
+def test_the_drift_of_a_node_that_does_not_answer(tmp_path: Path) -> None:
+    row = listed(tmp_path, endpoint="tcp://127.0.0.1:1", port=1)
+    assert (row.status, row.silent) == ("unusable", True)
+    assert row.drift == ("port", "entry: endpoint")
+    assert row.trouble == text("""
+        node ci/arm does not answer at tcp://127.0.0.1:1: Connection refused
+          = its container runs on far: check the port and the firewall; or look at its log: docker --context far logs bk
+        """)
+
+
+def test_a_node_of_another_authority_is_diagnosed_as_in_a_run(tmp_path: Path, certificates: Certificates) -> None:
+    other = issued(certificates, tmp_path / "other")
+    with serving(certificates.server()) as port:
+        row = listed(tmp_path, endpoint=f"tcp://127.0.0.1:{port}", port=port, tls=other.tls())
+    assert (row.status, row.silent) == ("unusable", False)
+    assert row.drift[0] == "port"
+    assert row.trouble == text("""
+        the certificate of node ci/arm is signed by another authority than tls.ca
+          = run `mpbake builders up`, or set tls.ca to the authority that signed it
+        """)
 
 
 # --- in a run ---------------------------------------------------------------------------------------------------------
