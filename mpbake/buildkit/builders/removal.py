@@ -21,6 +21,7 @@ from mpbake.model.node_resources import (
     resource_name,
     resource_word,
     volume_name,
+    volume_names,
 )
 from mpbake.model.node_state import Action, CacheRemoval
 
@@ -302,5 +303,4 @@ def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
 def _possible_remains(node: Node) -> list[str]:
     """Return the names of resources that may remain of a forgotten node."""
     made = f"{resource_word(node)} {resource_name(node)}"
-    volume = volume_name(node)
-    return [made, f"volume {volume}"] if volume else [made]
+    return [made, *(f"volume {volume}" for volume in volume_names(node))]

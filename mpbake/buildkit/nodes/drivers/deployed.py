@@ -20,7 +20,6 @@ from mpbake.buildkit.nodes.drivers.deployed_container import (
     FOLDER,
     archive,
     create_arguments,
-    files_volume,
     layout_of,
     node_files,
 )
@@ -29,7 +28,7 @@ from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import unreachable_by
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults
-from mpbake.model.drivers.deployed import deployment
+from mpbake.model.drivers.deployed import deployment, files_volume
 from mpbake.model.marks import CONTAINER_LABEL
 from mpbake.model.node_resources import docker_command
 

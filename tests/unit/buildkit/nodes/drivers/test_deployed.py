@@ -313,6 +313,21 @@ def test_an_earlier_volume_goes_with_prune(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_forgotten_node_may_have_a_volume_with_a_key(tmp_path: Path, *, declared: bool) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    host.answers["container inspect"] = failed("no route to host")
+    (record,) = workspace.services.records.of_plan(workspace.plan)
+    if declared:
+        assert remove(workspace, BUILDER, keep_state=False, forget=True) == []
+    else:
+        assert prune(workspace, record, {}, forget=True) == []
+    forgotten = "ci/arm: does not answer, and is forgotten; far may still have: "
+    assert f"{forgotten}container bk, volume cache, volume bk-files" in messages
+
+
 @pytest.mark.parametrize("where", ["container start", "container cp"])
 def test_a_start_that_fails_leaves_no_container_and_no_key(tmp_path: Path, where: str) -> None:
     error = "Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated\n"
