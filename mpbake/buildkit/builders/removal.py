@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line
-from mpbake.buildkit.builders.changes import entry_action
+from mpbake.buildkit.builders.changes import entry_action, undeployed_nodes
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
@@ -136,8 +136,12 @@ def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNod
 
 
 def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Correct the entry of `builder` in buildx's store, if there is one."""
-    match entry_action(survey_builder(workspace.services, builder, workspace.plan).changes):
+    """Correct the entry of `builder` in buildx's store, if there is one, and unless a node is not deployed yet."""
+    changes = survey_builder(workspace.services, builder, workspace.plan).changes
+    match entry_action(changes):
+        case Action.CORRECT if undeployed_nodes(changes):
+            stays = f"stays until `mpbake builders up {builder.name}` deploys its nodes"
+            workspace.say(f"{builder.name}: its entry in buildx's store {stays}")
         case Action.CORRECT:
             return register(workspace, builder, verify=False)
         case Action.REMOVE:

@@ -53,6 +53,17 @@ _NO_CONTEXT = cause(
     "there is no docker context {context}",
     "correct deploy.host; docker context ls lists the contexts",
 )
+_NO_SOCKET_RIGHTS = cause(
+    r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
+    "this user may not use Docker",
+    "add this user to the group docker: sudo usermod -aG docker USER, then log in again; or correct deploy.host",
+)
+_NO_ENGINE = cause(
+    r"cannot connect to the docker daemon|failed to connect to the docker API|docker daemon running"
+    r"|error during connect|invalid (bind address|proto)|unable to parse docker host",
+    "",
+    "start the engine, or correct deploy.host; try: {docker} info",
+)
 _PORT_TAKEN = cause(
     r"port is already allocated|address already in use|failed to bind (host )?port",
     "its port is in use on the host",
@@ -63,7 +74,8 @@ _PORT_TAKEN = cause(
 def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
     """Return the causes of a failure on the host of a node."""
     no_context = () if "://" in node.engine else (_NO_CONTEXT,)
-    return (*no_context, *image_causes(_OTHER_IMAGE), _PORT_TAKEN, *container_causes(node, far_host))
+    no_engine = () if far_host else (_NO_SOCKET_RIGHTS, _NO_ENGINE)
+    return (*no_context, *image_causes(_OTHER_IMAGE), _PORT_TAKEN, *no_engine, *container_causes(node, far_host))
 
 
 def _client_causes(node: Node, _: str) -> tuple[Cause, ...]:
@@ -102,13 +114,17 @@ class DeployedContainers(Containers):
         self.check_new(node)
         Containers.fetch(self, node, start)
 
+    def prepare(self, node: Node) -> None:
+        """Create nothing: `create` creates the volumes, since it removes them again if the container does not start."""
+
     def create(self, node: Node) -> None:
-        """Create and start the container of `node`. If it does not start, remove it again, with its keys.
+        """Create and start the container of `node`. If it does not start, remove what this call has created.
 
         Raises UsageError, Unreachable.
         """
-        files = self._check_files(node)
-        self.prepare(node)  # a new container may have another volume
+        files, volume = self._check_files(node), deployment(node).volume
+        is_new = self._labels_of_volume(node, volume) is None
+        Containers.prepare(self, node)
         try:
             self._copy_files(node, files)
             self._change(node, *create_arguments(node, files))
@@ -116,6 +132,8 @@ class DeployedContainers(Containers):
         except MpbakeError:
             self._clean(node, "container", "rm", "--force", deployment(node).container)
             self._clean(node, "volume", "rm", files_volume(node))
+            if is_new:
+                self._clean(node, "volume", "rm", volume)
             raise
 
     def _copy_files(self, node: Node, files: Mapping[str, bytes]) -> None:
