@@ -48,7 +48,7 @@ def _outcome(redactor: Redactor) -> tuple[str | None, int]:
     try:
         cli.main(prog_name="mpbake", standalone_mode=False, obj=redactor)
     except MpbakeError as error:
-        return str(error), error.exit_code
+        return "\nerror: ".join(map(str, error.separate)), error.exit_code
     except click.UsageError as error:
         message = printable(error.format_message()).rstrip(".")
         end = "" if message.endswith("?") else ";"

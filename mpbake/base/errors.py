@@ -12,7 +12,7 @@ from mpbake.base.tag_moves import TagMoves
 from mpbake.base.text import LONGEST_NAME, count, marked_line, one_line, printable, short_name, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from mpbake.base.codes import Code
 
@@ -84,11 +84,12 @@ def _quoted(part: str) -> str:
 class MpbakeError(Exception):
     """An error that mpbake explains to the user; `exit_code` is the exit code of mpbake.
 
-    `moves` holds the state of the tags that the failed step was moving.
+    `moves` holds the state of the tags that the failed step was moving. `parts` are the errors that this error joins.
     """
 
     exit_code: ClassVar[int] = 1
     moves: TagMoves = TagMoves()
+    parts: tuple[MpbakeError, ...] = ()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """`message` says what is wrong; `hint` says what to do."""
@@ -101,12 +102,28 @@ class MpbakeError(Exception):
         self.moves = moves
         return self
 
+    @classmethod
+    def joined(cls, errors: Sequence[MpbakeError]) -> Self:
+        """Return an error that joins `errors`, at least one. Of adjacent errors with one hint, the last keeps it."""
+        hints = [error.hint for error in errors]
+        shown = ["" if hint == after else hint for hint, after in zip(hints, [*hints[1:], None], strict=True)]
+        result = cls("\n".join(error.message for error in errors), hint=hints[0])
+        result.parts = tuple(cls(error.message, hint=hint) for error, hint in zip(errors, shown, strict=True))
+        return result
+
+    @property
+    def separate(self) -> tuple[MpbakeError, ...]:
+        """The errors that this error joins, or this error."""
+        return self.parts or (self,)
+
     def with_line(self, line: str) -> Self:
         """Return a copy of this error with `line` added to the message."""
         return type(self)(f"{self.message}\n{line}", hint=self.hint).with_moves(self.moves)
 
     def __str__(self) -> str:
-        """The message and the hint, printable."""
+        """The message and the hint, printable; of joined errors, all messages and hints."""
+        if self.parts:
+            return "\n".join(map(str, self.parts))
         hint = f"\n  = {printable(self.hint)}" if self.hint else ""
         return printable(self.message) + hint
 

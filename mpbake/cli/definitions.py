@@ -265,7 +265,11 @@ BUILDERS = _builders_command("builders", "Compare declared and real builders, or
 BUILDERS_COMMANDS = (
     _builders_command(
         "up",
-        "Make all nodes match the plan, and check that they answer.",
+        """Make all nodes match the plan, and check that they answer.
+
+        Creates, starts or replaces containers and Deployments; deploys the BuildKit of `remote` nodes with `deploy`;
+        and installs the emulators of builders with `emulators = "install"`. A replaced container keeps its cache.
+        """,
         *(_BUILDER_NAMES, *READ_PLAN),
     ),
     _builders_command(

@@ -44,6 +44,13 @@ def volume_name(node: Node) -> str:
     return rules.volume(node) if rules else ""
 
 
+def volume_names(node: Node) -> tuple[str, ...]:
+    """Return the names of all volumes that mpbake may have made for `node`."""
+    rules = node.driver.rules.resource
+    names = (rules.volume(node), rules.files_volume(node)) if rules else ()
+    return tuple(name for name in names if name)
+
+
 def place_of(node: Node) -> dict[str, str]:
     """Return the place of the resource of `node` on its engine, such as a namespace."""
     rules = node.driver.rules.resource

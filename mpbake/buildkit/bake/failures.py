@@ -29,12 +29,16 @@ _REGISTRY_ERROR = re.compile(r"\b50[0234] [A-Z]")
 """An HTTP status. The words after the number differ between servers: `Gateway Timeout`, `Gateway Time-out`."""
 _UNTRUSTED = re.compile(r"certificate signed by unknown authority|certificate is not trusted")
 _WITHOUT_TLS = re.compile(r"server gave HTTP response to HTTPS client")
+_SETTINGS_OF_REGISTRY = "in the builder, in `deploy` of the node, or where the node is created"
 _NODE_HINTS = {
-    _UNTRUSTED: 'set buildkitd.registry."HOST".ca in the builder, or where the node is created: the node does not '
-    "trust the registry's certificate",
-    _WITHOUT_TLS: 'set buildkitd.registry."HOST".http = true in the builder, or where the node is created: the '
-    "registry does not speak TLS",
+    _UNTRUSTED: f'set buildkitd.registry."{{host}}".ca {_SETTINGS_OF_REGISTRY}: the node does not trust the '
+    "registry's certificate",
+    _WITHOUT_TLS: f'set buildkitd.registry."{{host}}".http = true {_SETTINGS_OF_REGISTRY}: the registry does not '
+    "speak TLS",
 }
+"""The hint for each message of a node that lacks settings of a registry; `{host}` is the registry."""
+_REQUESTED = re.compile(r'"https?://(?P<host>[^/"@\s]+)/')
+"""The URL of a request to a registry that failed."""
 _NODE_GONE = re.compile(
     r"Cannot connect to the Docker daemon|error during connect|failed to list workers|error reading from server|"
     r"code = Unavailable|transport is closing|waiting for connection|closing transport|no buildkitd? node|"
@@ -212,7 +216,8 @@ def _registry_failure(message: str, unanswered: str) -> tuple[type[MpbakeError],
     kind = Unreachable if _NO_ANSWER.search(message) else BuildFailed
     hint = next((hint for pattern, hint in _NODE_HINTS.items() if pattern.search(message)), "")
     if hint:
-        return kind, hint
+        requested = _REQUESTED.search(message)
+        return kind, hint.format(host=one_line(requested["host"]) if requested else "HOST")
     if is_registry_error(message):
         return kind, SERVER_ERROR_HINT
     return kind, unanswered if kind is Unreachable else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import ImageUnavailable, MpbakeError, UsageError
 from mpbake.base.text import one_line
-from mpbake.buildkit.builders.changes import entry_action, node_changes
+from mpbake.buildkit.builders.changes import entry_action, node_changes, undeployed_nodes
 from mpbake.buildkit.builders.emulation import install_emulators
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.replacement import check_replacement
@@ -49,25 +49,27 @@ def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[
         errors, warnings = errors_of(results), [result for result in results if isinstance(result, tuple)]
         running = [node.node for node, result in zip(usable, results, strict=True) if isinstance(result, tuple)]
         emulation_errors = install_emulators(workspace, builder, running, platforms)
-        entry_warnings, entry_errors = _apply_to_entry(workspace, state, errors)
+        entry_warnings, entry_errors = _apply_to_entry(workspace, state, errors, running)
         every_warning = dict.fromkeys([*state.warnings, *chain.from_iterable(warnings), *entry_warnings])
         every_error = _without_repeats([*state.errors, *errors, *entry_errors, *emulation_errors])
         return replace(state, warnings=tuple(every_warning), errors=every_error)
 
 
 def _apply_to_entry(
-    workspace: BuilderWorkspace, state: BuilderState, errors: Sequence[MpbakeError]
+    workspace: BuilderWorkspace, state: BuilderState, errors: Sequence[MpbakeError], running: Sequence[Node]
 ) -> tuple[tuple[str, ...], list[MpbakeError]]:
     """Change the builder's entry in buildx's store.
 
-    `errors` are the errors of the nodes. Return warnings and errors.
+    `errors` are the errors of the nodes; the `running` nodes have none. Return warnings and errors.
     """
     builder, action = state.builder, entry_action(state.changes)
     if action is Action.REMOVE:
         unregister(workspace, builder.name)
     elif action is not None:
-        if _is_unmakable(state, errors) or (errors and not _has_contexts(workspace, builder)):
-            workspace.say(f"{builder.name}: not added to buildx's store until all of its nodes can be made")
+        is_undeployed = any(node not in running for node in undeployed_nodes(state.changes))
+        if is_undeployed or _is_unmakable(state, errors) or (errors and not _has_contexts(workspace, builder)):
+            stays = "not added to buildx's store" if action is Action.CREATE else "its entry in buildx's store stays"
+            workspace.say(f"{builder.name}: {stays} until all of its nodes can be made")
         else:
             existing = [node for node in builder.nodes if resource_kind(node) is None]
             warnings = _record(workspace, existing)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mpbake.model.node_state import NodeResource, NodeState, StoredBuilder, StoredNode
-    from mpbake.model.plan import Builder
+    from mpbake.model.plan import Builder, Node
 
 
 def builder_changes(
@@ -96,6 +96,11 @@ def _amount(size: int) -> str:
 def entry_action(changes: Iterable[Change]) -> Action | None:
     """Return what `changes` do to a builder's entry in buildx's store; None if the entry stays unchanged."""
     return next((change.action for change in changes if change.kind is ResourceKind.ENTRY), None)
+
+
+def undeployed_nodes(changes: Iterable[Change]) -> tuple[Node, ...]:
+    """Return the nodes that `changes` deploy: until then, their entry in buildx's store leads nowhere."""
+    return tuple(change.node for change in changes if change.action is Action.DEPLOY and change.node)
 
 
 def _entry_changes(builder: Builder, stored: StoredBuilder | None, declared: StoredBuilder | None) -> Iterator[Change]:

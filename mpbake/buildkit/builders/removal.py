@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line
-from mpbake.buildkit.builders.changes import entry_action
+from mpbake.buildkit.builders.changes import entry_action, undeployed_nodes
 from mpbake.buildkit.builders.registration import register, unregister
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import idle_resource
@@ -21,6 +21,7 @@ from mpbake.model.node_resources import (
     resource_name,
     resource_word,
     volume_name,
+    volume_names,
 )
 from mpbake.model.node_state import Action, CacheRemoval
 
@@ -135,8 +136,12 @@ def _drop(workspace: BuilderWorkspace, record: Record, nodes: Collection[MadeNod
 
 
 def _correct_entry(workspace: BuilderWorkspace, builder: Builder) -> list[MpbakeError]:
-    """Correct the entry of `builder` in buildx's store, if the entry exists."""
-    match entry_action(survey_builder(workspace.services, builder, workspace.plan).changes):
+    """Correct the entry of `builder` in buildx's store, if the entry exists and all nodes are deployed."""
+    changes = survey_builder(workspace.services, builder, workspace.plan).changes
+    match entry_action(changes):
+        case Action.CORRECT if undeployed_nodes(changes):
+            stays = f"stays until `mpbake builders up {builder.name}` deploys its nodes"
+            workspace.say(f"{builder.name}: its entry in buildx's store {stays}")
         case Action.CORRECT:
             return register(workspace, builder, verify=False)
         case Action.REMOVE:
@@ -302,5 +307,4 @@ def _entry_may_go(errors: Iterable[MpbakeError]) -> bool:
 def _possible_remains(node: Node) -> list[str]:
     """Return the names of resources that may remain of a forgotten node."""
     made = f"{resource_word(node)} {resource_name(node)}"
-    volume = volume_name(node)
-    return [made, f"volume {volume}"] if volume else [made]
+    return [made, *(f"volume {volume}" for volume in volume_names(node))]

@@ -61,16 +61,18 @@ class BuilderWorkspace:
 
 
 def idle_resource(node: Node, manager: ResourceManager) -> NodeResource | None:
-    """Return the current resource of `node` once no client is connected to the resource; None if there is none.
+    """Return the current resource of `node` once no client is connected to it; None if there is none.
 
-    Wait a moment, since a client that only queries the node disconnects soon. Raises LockHeld while a build runs.
+    Wait a moment, since a client that only queries the node disconnects soon. Raises LockHeld if one stays connected.
     """
     for _ in range(_IDLE_ATTEMPTS):
         made = manager.own(node)
         if made is None or not manager.is_used(node, made):
             return made
         time.sleep(_IDLE_PAUSE)
-    raise LockHeld(
-        f"{node.id}: a build runs in {resource_name(node)}, so mpbake leaves it unchanged",
-        hint="run again when it is idle",
+    name = resource_name(node)
+    # A connection to the port of a deployed node may be idle, and no build.
+    use, end = (
+        ("a client is connected to", "no client is connected") if node.deploy else ("a build runs in", "it is idle")
     )
+    raise LockHeld(f"{node.id}: {use} {name}, so mpbake leaves it unchanged", hint=f"run again when {end}")

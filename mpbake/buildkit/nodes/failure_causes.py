@@ -69,9 +69,10 @@ def explain_engine(output: str) -> tuple[str, str]:
 
 def node_text(node: Node) -> str:
     """Return the name of a node with driver and endpoint, for messages."""
-    endpoint = one_line(node.endpoint) or node.driver.rules.endpoint.when_empty
-    host = f", deployed on {one_line(node.engine)}" if node.deploy else ""
-    return f"node {node.id} ({node.driver_name}, {endpoint}{host})"
+    # The record of a deployed node has no endpoint.
+    endpoint = one_line(node.endpoint) or ("" if node.deploy else node.driver.rules.endpoint.when_empty)
+    host = f"deployed on {one_line(node.engine)}" if node.deploy else ""
+    return f"node {node.id} ({', '.join(filter(None, (node.driver_name, endpoint, host)))})"
 
 
 def log_paragraph(heading: str, log: str) -> str:

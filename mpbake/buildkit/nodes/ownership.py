@@ -26,10 +26,10 @@ def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> No
     `remove` is the command that removes the resource by hand. Raises UsageError if mpbake did not create the resource.
     """
     if resource is not None and not resource.mark:
+        use_it = "" if node.deploy else ", use its builder (external = true)"
         raise UsageError(
             f"{node.id}: mpbake did not make the {resource_word(node)} {resource.name}, and leaves it unchanged",
-            hint="rename the builder or the node, use its builder (external = true), "
-            f"or remove it: {remove} {resource.name}",
+            hint=f"rename the builder or the node{use_it}, or remove it: {remove} {resource.name}",
         )
     return resource
 

@@ -168,7 +168,7 @@ def _report_states(states: Iterable[BuilderState], world: World) -> int:
 
 def _report_errors(errors: Iterable[list[MpbakeError]], world: World) -> int:
     """Print errors. Return the exit code: a plan error takes precedence over an unreachable node."""
-    every_error = [error for group in errors for error in group]
+    every_error = [part for group in errors for error in group for part in error.separate]
     world.stderr.writelines(f"error: {error}\n" for error in every_error)
     return most_severe({error.exit_code for error in every_error})
 

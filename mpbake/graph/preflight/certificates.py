@@ -65,7 +65,7 @@ def raise_faults(node: Node, findings: Sequence[CertificateFinding]) -> tuple[st
     """Return the warnings in `findings` about the files of `node`. Raises UsageError with every fault."""
     faults = [finding for finding in findings if finding.is_error]
     if faults:
-        raise UsageError("\n".join(f"{node.id}: {fault}" for fault in faults), hint=faults[0].hint)
+        raise UsageError.joined([UsageError(f"{node.id}: {fault}", hint=fault.hint) for fault in faults])
     return tuple(f"{node.id}: {finding}" for finding in findings)
 
 

@@ -30,6 +30,11 @@ def deployment(node: Node) -> Deployment:
     return node.deploy
 
 
+def files_volume(node: Node) -> str:
+    """Return the name of the volume with the files of `node`."""
+    return f"{deployment(node).container}-files"
+
+
 def _settings(node: Node) -> dict[str, str]:
     """Return the settings on which a container depends, without empty values."""
     deploy = deployment(node)
@@ -79,6 +84,7 @@ DEPLOYED = DriverRules(
         keeps_cache=lambda _, wanted: wanted,
         add_mark=None,
         volume=lambda node: deployment(node).volume,
+        files_volume=files_volume,
         settings=_settings,
         certificates=_certificates,
         place=_place,

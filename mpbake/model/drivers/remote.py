@@ -31,5 +31,6 @@ REMOTE = DriverRules(
     start_text=CHECK_ONLY,
     external_start_text=CHECK_ONLY,
     tls_options=tls_options,
-    emulators_hint="install them on the machine of the node: `mpbake doctor` prints the command",
+    emulators_hint="install them on the machine of the node: `mpbake doctor` prints the command; or add `deploy` to "
+    "the node",
 )

@@ -73,7 +73,8 @@ class EndpointRules:
 class ResourceRules:
     """The rules for the resource that mpbake makes for a node, such as a container or a Deployment.
 
-    `volume` returns the name of the volume with the cache; empty if mpbake makes no volume. `keeps_cache` returns
+    `volume` returns the name of the volume with the cache, `files_volume` of the volume with certificates, keys and
+    configuration; empty if mpbake makes no such volume. `keeps_cache` returns
     whether the cache survives the removal of the resource, if the user wants that. `add_mark` adds a mark to the driver
     options of a node; None if buildx does not create the resource, and so a run does not create the resource either.
     `settings` returns the settings on which the resource depends, in addition to the driver options. `certificates`
@@ -87,6 +88,7 @@ class ResourceRules:
     keeps_cache: Callable[[Node, bool], bool]
     add_mark: Callable[[dict[str, str], str], None] | None
     volume: Callable[[Node], str] = lambda _: ""
+    files_volume: Callable[[Node], str] = lambda _: ""
     context: Callable[[Node], str] = lambda _: ""
     settings: Callable[[Node], Mapping[str, str]] = lambda _: {}
     certificates: Callable[[Node], Mapping[str, Path]] = lambda _: {}

@@ -96,7 +96,7 @@ def deploy_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pr
         message = f"mpbake cannot deploy a BuildKit that listens at {one_line(scheme)}://"
         hint = f"use tcp://HOST:PORT with tls, or {_THROUGH_CONTAINER}"
         yield _misplaced(key, message, hint)
-    yield from _host_problems((*key, "host"), node.deploy.host)
+    yield from _host_problems((*key, "host"), node.deploy.host, is_written="host" in node.deploy.written())
     yield from restart_problems((*key, "restart"), node.deploy.restart)
     if node.deploy.volume and not _VOLUME.fullmatch(node.deploy.volume):
         message = f'"{one_line(node.deploy.volume)}" is not a valid name of a volume'
@@ -112,13 +112,16 @@ def _misplaced(key: KeyPath, message: str, hint: str) -> Problem:
     return Problem(code=Code.DEPLOY_MISPLACED, key=key, message=message, hint=hint, of_key=True)
 
 
-def _host_problems(key: KeyPath, host: str) -> Iterator[Problem]:
+def _host_problems(key: KeyPath, host: str, *, is_written: bool) -> Iterator[Problem]:
     """Yield the problems of the engine on which BuildKit is deployed."""
     scheme, colon, path = host.partition("://")
     known = ", ".join(f"{supported}://" for supported in _HOST_SCHEMES)
     if not host:
         message, hint = '"host" is missing', 'name the engine, for example host = "ssh://root@10.0.0.5"'
-        yield Problem(code=Code.MISSING_KEY, key=key[:-1], message=message, hint=hint)
+        if is_written:
+            yield _bad_host(key, "is empty", hint)
+        else:
+            yield Problem(code=Code.MISSING_KEY, key=key[:-1], message=message, hint=hint)
     elif not colon:
         if not DOCKER_NAME.fullmatch(host):
             yield _bad_host(key, f'"{one_line(host)}" is neither a URL nor a valid name of a docker context')

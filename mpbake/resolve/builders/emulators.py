@@ -37,6 +37,8 @@ def emulator_problems(key: KeyPath, driver: Driver, table: BuilderSpec, own: Con
         return
     if not _has_engine(table, driver):
         message = f"the {driver} driver has no engine on which mpbake could install emulators"
+        if driver.rules.deployed_as:
+            message = "no node has an engine on which mpbake could install emulators: none has `deploy`"
         hint = driver.rules.emulators_hint
         yield Problem(code=Code.OPTION_OF_OTHER_DRIVER, key=at, message=message, hint=hint)
     elif table.emulation == Emulation.FORBID:

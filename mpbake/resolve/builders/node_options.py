@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Driver
 
 _CONFIG_KEYS = ("config", "buildkitd")
+_DEPLOY_KEYS = {
+    "buildkitd": "deploy.buildkitd",
+    "config": "deploy.buildkitd",
+    "image": "deploy.image",
+    "restart-policy": "deploy.restart",
+}
+"""The key of a deployed node for each option of a node that the driver `remote` does not support."""
 _AMOUNT = (re.compile(r"\d+(\.\d+)?[bkmgt]?b?", re.IGNORECASE), "write an amount such as 512m or 8g")
 _NUMBER_SET = (re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*"), "write numbers and ranges, such as 0-3 or 0,2")
 _VALUE_PATTERNS: Mapping[str, tuple[re.Pattern[str], str]] = {
@@ -110,8 +117,15 @@ def option_problems(key: KeyPath, driver: Driver, stated: Mapping[str, Any]) -> 
             known[name] = value
         else:
             message, hint = f"the {driver} driver does not support {name}", _driver_hint(driver, OPTIONS[name].drivers)
+            if name in _DEPLOY_KEYS and _is_deployed(stated):
+                hint = f"set {_DEPLOY_KEYS[name]} of the node instead"
             yield Problem(code=Code.OPTION_OF_OTHER_DRIVER, key=(*key, name), message=message, hint=hint, of_key=True)
     yield from value_problems(key, known)
+
+
+def _is_deployed(stated: Mapping[str, Any]) -> bool:
+    """Whether mpbake deploys the BuildKit of a node, or of a node of a builder, from the table as written."""
+    return "deploy" in stated or any("deploy" in node for node in stated.get("nodes", {}).values())
 
 
 def value_problems(key: KeyPath, stated: Mapping[str, Any]) -> Iterator[Problem]:

@@ -20,7 +20,6 @@ from mpbake.buildkit.nodes.drivers.deployed_container import (
     FOLDER,
     archive,
     create_arguments,
-    files_volume,
     layout_of,
     node_files,
 )
@@ -29,7 +28,7 @@ from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import unreachable_by
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults
-from mpbake.model.drivers.deployed import deployment
+from mpbake.model.drivers.deployed import deployment, files_volume
 from mpbake.model.marks import CONTAINER_LABEL
 from mpbake.model.node_resources import docker_command
 
@@ -55,6 +54,17 @@ _NO_CONTEXT = cause(
     "there is no docker context {context}",
     "correct deploy.host; docker context ls lists the contexts",
 )
+_NO_SOCKET_RIGHTS = cause(
+    r"permission denied while trying to connect|dial unix \S+: connect: permission denied",
+    "this user may not use Docker",
+    "add this user to the group docker: sudo usermod -aG docker USER, then log in again; or correct deploy.host",
+)
+_NO_ENGINE = cause(
+    r"cannot connect to the docker daemon|failed to connect to the docker API|docker daemon running"
+    r"|error during connect|invalid (bind address|proto)|unable to parse docker host",
+    "",
+    "start the engine, or correct deploy.host; try: {docker} info",
+)
 _PORT_TAKEN = cause(
     r"port is already allocated|address already in use|failed to bind (host )?port",
     "its port is in use on the host",
@@ -65,7 +75,8 @@ _PORT_TAKEN = cause(
 def _causes(node: Node, far_host: str) -> tuple[Cause, ...]:
     """Return the causes of a failure on the host of a node."""
     no_context = () if "://" in node.engine else (_NO_CONTEXT,)
-    return (*no_context, *image_causes(_OTHER_IMAGE), _PORT_TAKEN, *container_causes(node, far_host))
+    no_engine = () if far_host else (_NO_SOCKET_RIGHTS, _NO_ENGINE)
+    return (*no_context, *image_causes(_OTHER_IMAGE), _PORT_TAKEN, *no_engine, *container_causes(node, far_host))
 
 
 def _client_causes(node: Node, _: str) -> tuple[Cause, ...]:
@@ -110,13 +121,17 @@ class DeployedContainers(Containers):
         self.check_new(node)
         Containers.fetch(self, node, start)
 
+    def prepare(self, node: Node) -> None:
+        """Create nothing: `create` creates the volumes, since it removes them again if the container does not start."""
+
     def create(self, node: Node) -> None:
-        """Create and start the container of `node`. A container that does not start is removed again, with its keys.
+        """Create and start the container of `node`. If it does not start, remove what this call has created.
 
         Raises UsageError, Unreachable.
         """
-        files = self._check_files(node)
-        self.prepare(node)  # a new container may have another volume
+        files, volume = self._check_files(node), deployment(node).volume
+        is_new = self._labels_of_volume(node, volume) is None
+        Containers.prepare(self, node)
         try:
             self._copy_files(node, files)
             self._change(node, *create_arguments(node, files))
@@ -124,6 +139,8 @@ class DeployedContainers(Containers):
         except MpbakeError:
             self._clean(node, "container", "rm", "--force", deployment(node).container)
             self._clean(node, "volume", "rm", files_volume(node))
+            if is_new:
+                self._clean(node, "volume", "rm", volume)
             raise
 
     def _copy_files(self, node: Node, files: Mapping[str, bytes]) -> None:

@@ -15,7 +15,7 @@ from mpbake.base.toml_text import toml_document
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
 from mpbake.certs.finding import UNREADABLE_HINT
 from mpbake.graph.preflight.certificates import deployment_findings, raise_faults, utc_now
-from mpbake.model.drivers.deployed import deployment
+from mpbake.model.drivers.deployed import deployment, files_volume
 from mpbake.model.marks import CONTAINER_LABEL, SETTING_LABEL
 from mpbake.spec.files.toml_values import parse_toml
 
@@ -142,8 +142,3 @@ def _content(node: Node, path: Path) -> bytes:
     except OSError as error:
         message = f"{node.id}: {one_line(str(path))} cannot be read: {error.strerror}"
         raise UsageError(message, hint=UNREADABLE_HINT) from None
-
-
-def files_volume(node: Node) -> str:
-    """Return the name of the volume with the files of `node`."""
-    return f"{deployment(node).container}-files"

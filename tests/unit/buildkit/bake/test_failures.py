@@ -21,12 +21,12 @@ PUSH_REFUSED = "check docker login and your rights in the repository"
 PUSH_UNANSWERED = "check that the registry is up and reachable from the node"
 STUMBLED = "run again later: the registry, or a proxy in front of it, does not work"
 NODE_TRUSTS_NOT = (
-    'set buildkitd.registry."HOST".ca in the builder, or where the node is created: the node does not trust the '
-    "registry's certificate"
+    'set buildkitd.registry."r:5000".ca in the builder, in `deploy` of the node, or where the node is created: the '
+    "node does not trust the registry's certificate"
 )
 NODE_KNOWS_NOT = (
-    'set buildkitd.registry."HOST".http = true in the builder, or where the node is created: the registry does not '
-    "speak TLS"
+    'set buildkitd.registry."r:5000".http = true in the builder, in `deploy` of the node, or where the node is '
+    "created: the registry does not speak TLS"
 )
 NODE_GONE = "check that the node is up and reachable from this machine"
 POLICY_DENIES = (
@@ -72,13 +72,15 @@ GET request to https://ghcr.io/token: 403 Forbidden
 r.invalid on 10.0.0.1:53: no such host
         """,
     (Unreachable, NODE_TRUSTS_NOT): """
-        failed to push r/web:1: failed to do request: Head "https://r/v2/": tls: failed to verify certificate: x509: \
+        failed to push r:5000/web:1: failed to do request: Head \
+"https://r:5000/v2/": tls: failed to verify certificate: x509: \
 certificate signed by unknown authority
-        r/base:1: failed to resolve source metadata for r/base:1: failed to do request: Head "https://r/v2/base": \
-tls: failed to verify certificate: x509: certificate signed by unknown authority
+        r:5000/base:1: failed to resolve source metadata for r:5000/base:1: failed to do request: Head \
+"https://r:5000/v2/base": tls: failed to verify certificate: x509: certificate signed by unknown authority
         """,
     (BuildFailed, NODE_KNOWS_NOT): """
-        failed to push r/web:1: failed to do request: Head "https://r/v2/": http: server gave HTTP response to HTTPS \
+        failed to push r:5000/web:1: failed to do request: Head \
+"https://r:5000/v2/": http: server gave HTTP response to HTTPS \
 client
         """,
     (Unreachable, STUMBLED): """

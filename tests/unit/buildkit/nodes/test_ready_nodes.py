@@ -1018,9 +1018,11 @@ def test_a_remote_node_that_cannot_be_trusted_is_not_told_to_buildx(tmp_path: Pa
         nodes.ready(REMOTE)
     assert str(caught.value) == (
         "release/arm: tls.ca: there is no file /c/ca.crt\n"
+        "  = make it with `mpbake certs init`, or correct the path: it is relative to the folder of the file that "
+        "contains it\n"
         "release/arm: tls.cert: there is no file /c/client.crt\n"
         "release/arm: tls.key: there is no file /c/client.key\n"
-        "  = make it with `mpbake certs init`, or correct the path: it is relative to the folder of the file that "
+        "  = make it with `mpbake certs issue`, or correct the path: it is relative to the folder of the file that "
         "contains it"
     )
     assert docker.commands == []

@@ -147,6 +147,19 @@ def test_trouble(tmp_path: Path, errors: list[MpbakeError], code: int) -> None:
     assert result[2] == "".join(f"error: {error}\n" for error in errors)
 
 
+def test_each_of_several_faults_is_an_error(tmp_path: Path) -> None:
+    faults = [
+        UsageError("no CA", hint="make it"),
+        UsageError("no cert", hint="issue"),
+        UsageError("no key", hint="issue"),
+    ]
+    error = UsageError.joined(faults)
+    result = shown(tmp_path, BuilderState(builder=CI, nodes=(), errors=(error,)))
+    assert result[0] == 3
+    assert result[2] == "error: no CA\n  = make it\nerror: no cert\nerror: no key\n  = issue\n"
+    assert str(error) == "no CA\n  = make it\nno cert\nno key\n  = issue"
+
+
 @pytest.mark.parametrize("action", ["up", "stop", "rm"])
 def test_without_builders_of_ones_own_there_is_nothing_to_do(tmp_path: Path, action: str) -> None:
     here, plan = world(tmp_path), resolve_text("[builders.theirs]\nexternal = true")

@@ -115,6 +115,10 @@ def test_paths_are_relative_to_their_file(tmp_path: Path) -> None:
     ("deploy", "problem"),
     [
         ("{ }", '"host" is missing\n  deploy = { }\n  = name the engine, for example host = "ssh://root@10.0.0.5"'),
+        (
+            '{ host = "" }',
+            'is empty\n  deploy = { host = "" }\n  = name the engine, for example host = "ssh://root@10.0.0.5"',
+        ),
         ('{ host = "a b" }', '"a b" is neither a URL nor a valid name of a docker context'),
         ('{ host = "http://x" }', "docker does not support http://"),
         ('{ host = "unix://x" }', "the path of a unix socket must be absolute"),

@@ -72,9 +72,10 @@ def test_what_makes_no_sense_is_refused() -> None:
 emulators
             emulators = "install"
           = set qemu.install = true, which installs emulators in the pods
-        build.toml:7: builders.far.emulators: the remote driver has no engine on which mpbake could install emulators
+        build.toml:7: builders.far.emulators: no node has an engine on which mpbake could install emulators: \
+none has `deploy`
             emulators = "install"
-          = install them on the machine of the node: `mpbake doctor` prints the command
+          = install them on the machine of the node: `mpbake doctor` prints the command; or add `deploy` to the node
         build.toml:11: builders.native.emulators: the builder forbids emulation, so it needs no emulators
             emulators = "install"
           = remove emulators or emulation

@@ -183,6 +183,29 @@ def test_numbers_of_a_configuration_keep_their_spelling() -> None:
     assert node_of_text("[builders.x]\nbuildkitd = { a = 8.10, b = 1 }").config == "a = 8.10\nb = 1\n"
 
 
+def test_options_of_nodes_that_mpbake_deploys() -> None:
+    assert problems_of_text("""
+        [builders.b]
+        driver = "remote"
+        buildkitd = { debug = true }
+        [builders.b.nodes.one]
+        endpoint = "docker-container://c?context=far"
+        deploy.host = "far"
+        image = "x"
+        memory = "1g"
+        """) == text("""
+        build.toml:4: builders.b.buildkitd: the remote driver does not support buildkitd
+            buildkitd = { debug = true }
+          = set deploy.buildkitd of the node instead
+        build.toml:8: builders.b.nodes.one.image: the remote driver does not support image
+            image = "x"
+          = set deploy.image of the node instead
+        build.toml:9: builders.b.nodes.one.memory: the remote driver does not support memory
+            memory = "1g"
+          = remove it: a remote BuildKit is configured where it is started
+        """)
+
+
 def test_what_a_driver_does_not_know() -> None:
     assert problems_of_text("""
         [builders.a]

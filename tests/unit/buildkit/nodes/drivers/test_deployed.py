@@ -317,13 +317,29 @@ def test_an_earlier_volume_goes_with_prune(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_forgotten_node_may_have_a_volume_with_a_key(tmp_path: Path, *, declared: bool) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    host.answers["container inspect"] = failed("no route to host")
+    (record,) = workspace.services.records.of_plan(workspace.plan)
+    if declared:
+        assert remove(workspace, BUILDER, keep_state=False, forget=True) == []
+    else:
+        assert prune(workspace, record, {}, forget=True) == []
+    forgotten = "ci/arm: does not answer, and is forgotten; far may still have: "
+    assert f"{forgotten}container bk, volume cache, volume bk-files" in messages
+
+
 @pytest.mark.parametrize("where", ["container start", "container cp"])
-def test_a_start_that_fails_leaves_no_container_and_no_key(tmp_path: Path, where: str) -> None:
+def test_a_start_that_fails_leaves_nothing(tmp_path: Path, where: str) -> None:
     error = "Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated\n"
     host = Host(**{where.replace(" ", "_"): failed(f"{error}Error: failed to start containers: bk")})
-    workspace, _ = workspace_with(tmp_path, host)
+    workspace, messages = workspace_with(tmp_path, host)
     node = replace(BARE, config="debug = true\n")
     state = reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
+    assert messages == ["ci: not added to buildx's store until all of its nodes can be made"]
     assert [str(problem).splitlines()[0] for problem in state.errors] == [
         "node ci/arm (remote, docker-container://bk?context=far, deployed on far) cannot be used: its port is in use "
         "on the host (Error response from daemon: Bind for 0.0.0.0:1 failed: port is already allocated)"
@@ -331,7 +347,43 @@ def test_a_start_that_fails_leaves_no_container_and_no_key(tmp_path: Path, where
         else "node ci/arm (remote, docker-container://bk?context=far, deployed on far) cannot be used: its port is in "
         "use on the host (Error: failed to start containers: bk)"
     ]
+    assert (host.containers, host.volumes) == ({}, {})
+
+
+def test_a_start_that_fails_keeps_an_earlier_cache(tmp_path: Path) -> None:
+    host = Host(container_start=failed("port is already allocated"))
+    host.volumes["cache"] = {"mpbake-node": "ci/arm"}
+    workspace, _ = workspace_with(tmp_path, host)
+    assert len(reconcile(workspace, BUILDER, lambda _: None).errors) == 1
     assert (host.containers, list(host.volumes)) == ({}, ["cache"])
+
+
+def test_the_entry_waits_for_the_deployment_of_a_renamed_node(tmp_path: Path) -> None:
+    host = Host()
+    workspace, messages = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    entry = tmp_path / ".docker/buildx/instances/ci"
+    before = entry.read_text()
+    deploy = Deployment(host="far", container="other", volume="other", image="bk:1")
+    renamed = replace(BARE, name="renamed", endpoint="docker-container://other?context=far", deploy=deploy)
+    builder = replace(BUILDER, nodes=(renamed,))
+    (record,) = workspace.services.records.of_plan(workspace.plan)
+    del messages[:]
+    assert prune(workspace, record, {"ci": builder}) == []
+    assert (entry.read_text(), host.containers) == (before, {})
+    stays = "ci: its entry in buildx's store stays until"
+    assert messages == [
+        "ci/arm: container removed, and its cache",
+        f"{stays} `mpbake builders up ci` deploys its nodes",
+    ]
+    host.answers["container start"] = failed("port is already allocated")
+    del messages[:]
+    assert len(reconcile(workspace, builder, lambda _: None).errors) == 1
+    assert (entry.read_text(), messages) == (before, [f"{stays} all of its nodes can be made"])
+    del host.answers["container start"]
+    host.answers["buildx inspect"] = done(INSPECTED.replace("ci-arm", "ci-renamed"))
+    assert reconcile(workspace, builder, lambda _: None).errors == ()
+    assert "ci-renamed" in entry.read_text()
 
 
 def test_foreign_volumes_stay(tmp_path: Path) -> None:
@@ -370,7 +422,7 @@ def test_an_interrupted_start_leaves_no_key_after_rm(tmp_path: Path) -> None:
     node = replace(BARE, config="debug = true\n")
     with pytest.raises(Cancelled):
         reconcile(workspace, replace(BUILDER, nodes=(node,)), lambda _: None)
-    assert list(host.volumes) == ["cache"]
+    assert host.volumes == {}
     host.volumes["bk-files"] = {"mpbake-node": "ci/arm"}  # as after a kill
     assert remove(workspace, BUILDER, keep_state=False) == []
     assert (host.containers, host.volumes) == ({}, {})
@@ -418,6 +470,53 @@ def test_a_connection_to_the_port(state: str, *, used: bool) -> None:
     assert manager.is_used(BARE, MADE) is used
     assert not manager.is_used(BARE, replace(MADE, status="exited"))
     assert not manager.is_used(BARE, replace(MADE, settings=()))
+
+
+def test_a_connection_may_be_idle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    workspace, _ = workspace_with(tmp_path, host)
+    reconcile(workspace, BUILDER, lambda _: None)
+    monkeypatch.setattr(DeployedContainers, "is_used", lambda *_: True)
+    monkeypatch.setattr("mpbake.buildkit.builders.workspace._IDLE_PAUSE", 0)
+    (error,) = stop(workspace, BUILDER)
+    assert str(error) == text("""
+        ci/arm: a client is connected to bk, so mpbake leaves it unchanged
+          = run again when no client is connected
+        """)
+
+
+# --- hosts that do not answer -----------------------------------------------------------------------------------------
+
+
+def engine_error(node: Node, output: str) -> Unreachable:
+    """Return the error of a host whose docker prints `output`."""
+    with pytest.raises(Unreachable) as caught:
+        DeployedContainers(docker=Host(container_inspect=failed(output))).find(node)
+    return caught.value
+
+
+ADD_USER = "add this user to the group docker: sudo usermod -aG docker USER, then log in again; or correct deploy.host"
+NO_DAEMON = "Cannot connect to the Docker daemon at unix:///nope.sock. Is the docker daemon running?"
+
+
+@pytest.mark.parametrize(
+    ("output", "hint"),
+    [
+        (NO_DAEMON, "start the engine, or correct deploy.host; try: docker -H unix:///nope.sock info"),
+        (
+            "permission denied while trying to connect to the Docker daemon socket at unix:///nope.sock",
+            ADD_USER,
+        ),
+    ],
+)
+def test_the_hint_names_the_host_of_the_plan(output: str, hint: str) -> None:
+    deploy = Deployment(host="unix:///nope.sock", container="bk", volume="cache")
+    assert engine_error(replace(BARE, deploy=deploy), output).hint == hint
+
+
+def test_a_recorded_node_has_no_endpoint() -> None:
+    message = str(engine_error(replace(BARE, endpoint=""), NO_DAEMON))
+    assert message.startswith("node ci/arm (remote, deployed on far) cannot be used: ")
 
 
 def test_connections_that_cannot_be_listed() -> None:
@@ -512,4 +611,4 @@ def test_a_foreign_container(tmp_path: Path) -> None:
     workspace, _ = workspace_with(tmp_path, host)
     (error,) = reconcile(workspace, BUILDER, lambda _: None).errors
     assert "ci/arm: mpbake did not make the container bk, and leaves it unchanged\n" in str(error)
-    assert "remove it: docker --context far rm -f bk" in str(error)
+    assert error.hint == "rename the builder or the node, or remove it: docker --context far rm -f bk"
