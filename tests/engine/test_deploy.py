@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import ssl
 import stat
@@ -146,6 +147,7 @@ def test_a_node_is_deployed_and_started_again(fleet: Fleet, mpbake: Mpbake, tmp_
     said = mpbake("run", "web", code=5).stderr
     assert "node release/one is missing: no BuildKit is deployed on ssh://root@build1\n" in said
     assert "  = deploy it: mpbake builders up release\n" in said
+    assert "no BuildKit is deployed on" in mpbake("doctor", "web", "--format", "json", code=5).stdout
     mpbake("builders", "plan")
     assert fleet.one.docker("ps", "--all", "--quiet") == ""
 
@@ -178,6 +180,9 @@ def test_certificates_are_replaced_and_the_cache_stays(fleet: Fleet, mpbake: Mpb
     said = mpbake("run", "web", code=3).stderr
     assert "the certificate of node release/one is signed by another authority than tls.ca\n" in said
     assert "mpbake builders up" in said
+    listed = mpbake("builders").stdout
+    assert re.search(r"^release/one .* unusable  +-  +tls\.ca, tls\.cert$", listed, re.MULTILINE)
+    assert "the certificate of node release/one is signed by another authority than tls.ca\n" in listed
     assert "      tls.cert: SHA-256 " in mpbake("builders", "plan").stdout
     mpbake("builders", "up")
     mpbake("run", "web")
