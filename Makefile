@@ -39,7 +39,7 @@ test-engine: $(VENV)/.installed ## run the tests that need an engine, with the b
 test-newest: $(VENV)/.installed ## run the engine tests with newer releases: make test-newest NEWEST=FOLDER (docker-buildx, buildkitd, buildctl)
 	@test -x "$(NEWEST)/docker-buildx" || { echo "test-newest: set NEWEST to a folder with docker-buildx, buildkitd, buildctl"; exit 2; }
 	MPBAKE_TEST_BUILDX=$(abspath $(NEWEST))/docker-buildx MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) \
-		$(PYTEST) -m "not long and not cluster and not any_release" $(SIDE_BY_SIDE) tests/engine
+		$(PYTEST) -m "not long and not cluster and not one_release" $(SIDE_BY_SIDE) tests/engine
 	MPBAKE_TEST_BUILDKIT=$(abspath $(NEWEST)) $(PYTEST) -m newest $(SIDE_BY_SIDE) tests/engine/test_mixed_fleet.py
 
 test-cluster: $(VENV)/.installed ## run the tests that need a real Kubernetes cluster, of the program that MPBAKE_TEST_KUBERNETES names

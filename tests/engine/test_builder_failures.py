@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Fails = Callable[..., str]
 
+pytestmark = pytest.mark.one_release
+
 
 @pytest.fixture
 def name(unique: str, docker: Docker) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, RunMpbake
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 _SLOW, _LIMIT = 10, 5.0
 _DELAY = 1.0

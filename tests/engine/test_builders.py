@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
 
+pytestmark = pytest.mark.one_release
+
 
 @pytest.fixture
 def name(unique: str, docker: Docker) -> Iterator[str]:

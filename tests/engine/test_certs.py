@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Mpbake
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 _FILES = 'ca = "certs/ca.crt"'
 _CLIENT = 'cert = "certs/client.crt", key = "certs/client.key"'

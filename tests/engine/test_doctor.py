@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import RunMpbake
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 _GOLDEN = CHECKOUT / "tests/engine/golden/doctor"
 _VARYING = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, Mpbake
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _ARCHITECTURES = ("riscv64", "s390x", "mips64le")

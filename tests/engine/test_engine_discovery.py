@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from testbed.testbed import Testbed
 
+pytestmark = pytest.mark.one_release
+
 _SECONDS = 240
 _NOT_INHERITED = (
     "BUILDX_BUILDER",

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, RunMpbake
 
+pytestmark = pytest.mark.one_release
+
 
 @pytest.fixture
 def builder(docker: Docker, unique: str) -> Iterator[str]:

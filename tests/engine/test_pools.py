@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker, RunMpbake
 
+pytestmark = pytest.mark.one_release
+
 SLEEPING = "RUN echo working; sleep 8"
 
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Docker, Mpbake, RunMpbake
     from tests.testbed_parts.kubernetes.cluster import Cluster
 
+pytestmark = pytest.mark.one_release
+
 _FILLER = 64 << 20
 OVER_20_SECONDS = 24.0
 """The seconds of a pull that takes longer than buildx's own time limit."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import Docker
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 _BOTH = "linux/amd64,linux/arm64"
 _DOCKERFILE = "ARG BASE\nFROM ${BASE}\nARG CHANGE\nRUN uname -m > /machine\n"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import RunMpbake
 
+pytestmark = pytest.mark.one_release
+
 TARGETS = ("base", "web", "tool")
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.engine.conftest import Docker, RunMpbake
     from tests.engine.faulty import FaultyRegistry
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 
 def plan_of(testbed: Testbed, builder: str, repository: str, more: str = "") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from testbed.witness import FrameReader, MessageReader, pose, solve_attributes, state_version
 
-pytestmark = pytest.mark.any_release
+pytestmark = pytest.mark.one_release
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
