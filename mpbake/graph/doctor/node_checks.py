@@ -64,7 +64,7 @@ def _check_node(facts: Facts, builder: Builder, node: Node) -> Iterator[Finding]
         yield unknown(_absence(answer.row), _start_remedy(builder), subject=node.id)
     else:
         version = f"BuildKit {one_line(answer.row.version)}" if answer.row.version else "BuildKit of unknown version"
-        yield ok(f"{_name(answer.row.node)}: {version}, itself {answer.row.reported[0]}", subject=node.id)
+        yield ok(f"{_name(answer.row.node)}: {version}, native {answer.row.reported[0]}", subject=node.id)
     if not isinstance(answer, Unanswered):
         yield from _drift(builder, node, answer.row.drift)
 
