@@ -16,8 +16,9 @@ from testbed.processes import Daemon
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-# the path of a unix socket has at most 107 characters, and Docker's part of the path needs half of them
-_LONGEST_ROOT_WITH_SOCKETS = 50
+# The path of a unix socket has at most 107 characters. ssh needs the most of them: "/run/", the 40 of %C, and 17 for a
+# temporary name.
+_LONGEST_ROOT_WITH_SOCKETS = 107 - len("/run/") - 40 - 17
 _FIRST_PORT, _PORTS = 20000, 12000  # this is below the range of ports that Linux gives to clients
 
 Kind = Literal[
