@@ -17,13 +17,18 @@ CommandOptions = TypeVar("CommandOptions")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceOptions:
-    """The files of the plan, and the values with which mpbake resolves the plan."""
+    """The files of the plan, the values with which mpbake resolves the plan, and the rights of the plan.
+
+    `allow` grants rights on this machine. With `untrusted`, the plan reads no environment variable.
+    """
 
     directory: str = ""
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     var_files: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    untrusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,6 +42,13 @@ SOURCE_OPTIONS = (
         metavar="GLOB.KEY[+]=VALUE",
         help="Set (or with += add to) an attribute of targets, such as web.args.DEBUG=1.",
     ),
+    option(
+        "--allow",
+        multiple=True,
+        metavar="RIGHT",
+        help="Grant the plan a right on this machine, such as fs.read=../certs; all grants everything.",
+    ),
+    option("--untrusted", is_flag=True, help="Read no environment variable for the variables of the plan."),
 )
 COLOUR_HELP = "No colours; NO_COLOR does the same."
 NO_COLOR = option("--no-color", is_flag=True, help=COLOUR_HELP)

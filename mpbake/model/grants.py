@@ -1,0 +1,121 @@
+"""Grants: rights on this machine that a plan needs beyond an ordinary build, and that the command line allows."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mpbake.base.text import did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+EVERYTHING = "all"
+"""The value of `--allow` that grants everything."""
+
+
+class GrantKind(StrEnum):
+    """A kind of right, by its name in `--allow`. Rights that buildx knows have buildx's names."""
+
+    READ = "fs.read"
+    """Read a path outside of the plan's folder."""
+    WRITE = "fs.write"
+    """Write to a path outside of the plan's folder, or to files of git, of mpbake or of the plan."""
+    VARIABLE = "env"
+    """Pass an environment variable to builds as a secret."""
+    SSH = "ssh"
+    """Use the ssh agent."""
+    INSECURE = "security.insecure"
+    """Run RUN steps with all privileges."""
+    HOST_NETWORK = "network.host"
+    """Run RUN steps in the network of the host."""
+    DEVICE = "device"
+    """Give a device to RUN steps."""
+    BUILDER_IMAGE = "builder.image"
+    """Start this image as a node."""
+    BUILDER_FLAGS = "builder.flags"
+    """Start the nodes of a builder with flags of the plan."""
+    BUILDER_CONFIG = "builder.config"
+    """Start the nodes of a builder with a buildkitd configuration of the plan."""
+    BUILDER_NETWORK = "builder.network"
+    """Connect a node to this network of Docker."""
+    ENDPOINT = "endpoint"
+    """Use this Docker engine, cluster or BuildKit."""
+    EXTERNAL = "external"
+    """Use this existing buildx builder."""
+
+    @property
+    def has_value(self) -> bool:
+        """Whether the right names what it is for, such as a path."""
+        return self not in _WITHOUT_VALUE
+
+    @property
+    def is_path(self) -> bool:
+        """Whether the value is a path. A granted folder includes everything in it."""
+        return self in {GrantKind.READ, GrantKind.WRITE}
+
+
+_WITHOUT_VALUE = frozenset({GrantKind.SSH, GrantKind.INSECURE, GrantKind.HOST_NETWORK})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """One right that a plan needs. `value` is empty for a kind without values. `users` name what needs the right."""
+
+    kind: GrantKind
+    value: str = ""
+    users: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def text(self) -> str:
+        """The grant as a value of `--allow`, such as `fs.read=/etc/ssl`."""
+        return f"{self.kind}={self.value}" if self.kind.has_value else str(self.kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Allowances:
+    """The grants of the person who runs mpbake. `everything`: every right is granted."""
+
+    grants: frozenset[Grant] = frozenset()
+    everything: bool = False
+
+    def covers(self, grant: Grant, real: Callable[[str], str] = os.path.realpath) -> bool:
+        """Return whether the right is granted. `real` resolves a path; paths are compared after that."""
+        if self.everything or grant in self.grants:
+            return True
+        if not grant.kind.is_path:
+            return False
+        wanted = real(grant.value)
+        return any(
+            posixpath.commonpath((real(allowed.value), wanted)) == real(allowed.value)
+            for allowed in self.grants
+            if allowed.kind is grant.kind
+        )
+
+
+def parse_allowances(texts: Iterable[str], folder: str) -> Allowances:
+    """Return the grants that the values of `--allow` name. Relative paths start at `folder`.
+
+    Raises ValueError with a message for users, whose second line is the hint.
+    """
+    values = list(dict.fromkeys(texts))
+    grants = frozenset(_parse(text, folder) for text in values if text != EVERYTHING)
+    return Allowances(grants=grants, everything=EVERYTHING in values)
+
+
+def _parse(text: str, folder: str) -> Grant:
+    name, equals, value = text.partition("=")
+    if name not in [*GrantKind]:
+        msg = f'unknown right "{one_line(name)}"\n{did_you_mean(name, [EVERYTHING, *GrantKind], kind="rights")}'
+        raise ValueError(msg)
+    kind = GrantKind(name)
+    if kind.has_value and not value:
+        msg = f"{kind} needs a value\nwrite {kind}=VALUE"
+        raise ValueError(msg)
+    if equals and not kind.has_value:
+        msg = f"{kind} takes no value\nwrite {kind}"
+        raise ValueError(msg)
+    return Grant(kind=kind, value=posixpath.join(folder, value) if kind.is_path else value)
