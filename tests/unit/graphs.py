@@ -52,7 +52,7 @@ def graph_of(
 
 def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
     """Return the graph of a run of the targets in `names`, or of all targets."""
-    plan = resolve_text(toml)
+    plan = resolve_text(toml, relative=True)
     return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)
 
 

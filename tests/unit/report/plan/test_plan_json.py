@@ -50,7 +50,7 @@ _NODE = {
     "slots": 0,
     "required": False,
     "insecure": False,
-    "tls": {"ca": "/plan/ca.crt"},
+    "tls": {"ca": "ca.crt"},
     "options": {},
     "flags": [],
     "config": "",
@@ -100,22 +100,22 @@ def test_targets() -> None:
         "args": {"VERSION": "1"},
         "labels": {"team": "x"},
         "contexts": {"tools": "docker-image://alpine", "base": "target:base"},
-        "attributes": {"context": "/plan/web", "secret": ["id=token,env=TOKEN"]},
+        "attributes": {"context": "web", "secret": ["id=token,env=TOKEN"]},
         "variants": {},
         "push": True,
         "push_options": {"compression": "zstd"},
         "load": False,
-        "outputs": ["type=local,dest=/plan/out"],
+        "outputs": ["type=local,dest=out"],
         "needs": [],
         "checks": [],
         "timeout": 0.0,
         "stall_timeout": 300.0,
         "retries": 0,
-        "dockerfile": {"path": "/plan/web/Dockerfile", "sha256": ""},
+        "dockerfile": {"path": "web/Dockerfile", "sha256": ""},
         "only_linked": False,
     }
     assert (tool["name"], tool["needs"], tool["load"], tool["builder"]) == ("tool", ["web"], True, "default")
-    assert (base["name"], base["only_linked"], base["attributes"]) == ("base", True, {"context": "/plan"})
+    assert (base["name"], base["only_linked"], base["attributes"]) == ("base", True, {"context": "."})
 
 
 def test_platforms_that_differ() -> None:
@@ -138,15 +138,15 @@ def test_platforms_that_differ() -> None:
             "args": {"ARCH": "amd64", "V": "1"},
             "labels": {"team": "x"},
             "contexts": {},
-            "attributes": {"context": "/plan/web"},
-            "dockerfile": {"path": "/plan/web/Dockerfile", "sha256": ""},
+            "attributes": {"context": "web"},
+            "dockerfile": {"path": "web/Dockerfile", "sha256": ""},
         },
         "linux/arm64": {
             "args": {"ARCH": "arm64", "V": "1"},
             "labels": {"team": "x"},
             "contexts": {"base": "target:arm"},
-            "attributes": {"context": "/plan/web", "dockerfile": "arm.Dockerfile"},
-            "dockerfile": {"path": "/plan/web/arm.Dockerfile", "sha256": ""},
+            "attributes": {"context": "web", "dockerfile": "arm.Dockerfile"},
+            "dockerfile": {"path": "web/arm.Dockerfile", "sha256": ""},
         },
     }
     assert {name: web[name] for name in web["variants"]["linux/amd64"]} == web["variants"]["linux/amd64"]
@@ -247,7 +247,7 @@ checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test
         "key": "join web",
         "kind": "join",
         "target": "web",
-        "outputs": ["type=oci,dest=/plan/web.tar"],
+        "outputs": ["type=oci,dest=web.tar"],
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
     assert run == {
