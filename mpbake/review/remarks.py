@@ -54,10 +54,7 @@ def remarks_on(document: Document) -> tuple[Remark, ...]:
     for remark in every_remark:
         if remark.grant not in grants:
             joined.setdefault((remark.kind, remark.text), {}).update(dict.fromkeys(remark.subjects))
-    return tuple(
-        Remark(kind=kind, text=text, subjects=tuple(subjects))
-        for (kind, text), subjects in joined.items()
-    )
+    return tuple(Remark(kind=kind, text=text, subjects=tuple(subjects)) for (kind, text), subjects in joined.items())
 
 
 def _on_grants(document: Document) -> Iterator[Remark]:

@@ -48,7 +48,7 @@ def plan_document(
         "registries": registry_documents(built_targets(graph)),
         "builders": builder_documents(graph),
         "targets": _targets(graph, digest),
-        "steps": list(step_documents(graph)),
+        "steps": list(step_documents(graph, {})),
         "warnings": list(warnings),
     }
     redacted = _redacted(document, redact)

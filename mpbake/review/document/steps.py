@@ -5,31 +5,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.graph.delivery import archives, possible_upload_tags
+from mpbake.graph.explain import placement_reason
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify, step_verb
 from mpbake.review.document.targets import platform_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from mpbake.graph.dag import BuildGraph
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.steps import Step
 
+    Facts = Mapping[str, NodeFacts]
 
-def step_documents(graph: BuildGraph) -> Iterator[dict[str, Any]]:
-    """Yield the steps of a run in an order in which the run can execute them."""
+
+def step_documents(graph: BuildGraph, facts: Facts) -> Iterator[dict[str, Any]]:
+    """Yield the steps of a run in an order in which the run can execute them. `facts` are what is known about nodes."""
     positions = {step: index for index, step in enumerate(graph.steps)}
     keys = [step.key for step in graph.steps]
     for step, key in zip(graph.steps, keys, strict=True):
         before = sorted(positions[earlier] for earlier in graph.before[step])
-        yield {"key": key, "kind": step_verb(step), **_details(step), "after": [keys[index] for index in before]}
+        yield {"key": key, "kind": step_verb(step), **_details(step, facts), "after": [keys[index] for index in before]}
 
 
-def _details(step: Step) -> dict[str, Any]:
+def _details(step: Step, facts: Facts) -> dict[str, Any]:
     match step:
         case BootstrapNode():
             return {"node": step.node.id}
         case BuildPiece():
-            return _piece(step)
+            return _piece(step, facts)
         case JoinArchives():
             return {"target": step.target.name, "outputs": list(archives(step.target))}
         case CheckPiece():
@@ -46,12 +50,17 @@ def _details(step: Step) -> dict[str, Any]:
             assert_never(step)
 
 
-def _piece(piece: BuildPiece) -> dict[str, Any]:
+def _piece(piece: BuildPiece, facts: Facts) -> dict[str, Any]:
     return {
         "target": piece.target.name,
         "nodes": [node.id for node in piece.nodes],
         "platforms": [
-            {"platform": str(placed.platform), "how": placed.execution.name.lower()} for placed in piece.platforms
+            {
+                "platform": str(placed.platform),
+                "how": placed.execution.name.lower(),
+                "why": placement_reason(piece, placed.platform, facts),
+            }
+            for placed in piece.platforms
         ],
         "delivery": piece.delivery.name.lower(),
         "shared": piece.shared,
