@@ -13,7 +13,7 @@ from mpbake.review.document.steps import step_documents
 from mpbake.review.document.targets import target_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.grants import Grant
@@ -70,6 +70,13 @@ def plan_id(document: Document) -> str:
     identified = {name: value for name, value in document.items() if name not in UNIDENTIFIED}
     text = json.dumps(identified, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dockerfile_documents(document: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    """Yield the path and the digest of each Dockerfile of a document, also of the variants of its targets."""
+    for target in document["targets"]:
+        yield target["dockerfile"]
+        yield from (variant["dockerfile"] for variant in target["variants"].values())
 
 
 def built_targets(graph: BuildGraph) -> tuple[Target, ...]:
