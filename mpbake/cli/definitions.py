@@ -85,6 +85,8 @@ def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values
     """Return the command `run`, or with `--dry-run` the command `plan`."""
     if not values["dry_run"] and is_typed(context, "format"):
         raise click.UsageError("--format requires --dry-run", context)
+    if values["dry_run"] and is_typed(context, "plan_id"):
+        raise click.UsageError("--plan-id cannot be combined with --dry-run", context)
     command = PLAN if values["dry_run"] else RUN
     options = importlib.import_module("mpbake.cli.options")
     names, values = options.option_names(command.options_class), {**values, **_verbosity(context, values)}
@@ -132,6 +134,7 @@ RUN = Command(
             help="Write the results of all targets to FILE, as JSON.",
             shell_complete=complete_paths("file"),
         ),
+        option("--plan-id", default="", metavar="ID", help="Run only if the plan still has this id."),
         option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan."),
         PLAN_FORMAT,
     ),

@@ -35,7 +35,8 @@ def review_selection(
     graph = make_graph(selection, placements)
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
     digest = dockerfile_digests(plan_files.root)
-    return PlanReview(graph=graph, document=plan_document(graph, (), every_warning, digest, world.redactor.redact))
+    document = plan_document(graph, (), every_warning, digest, world.redactor.redact, facts)
+    return PlanReview(graph=graph, document=document)
 
 
 def dockerfile_digests(root: Path) -> Callable[[str], str]:

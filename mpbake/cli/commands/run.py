@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
-from mpbake.cli.loading import load_plan
+from mpbake.cli.approval import approve_id, check_plan_id
+from mpbake.cli.loading import read_source
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
 from mpbake.cli.run_results import RunResults
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
+    from mpbake.cli.approval import Approval
     from mpbake.cli.options import RunOptions
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
@@ -48,9 +50,17 @@ if TYPE_CHECKING:
 
 def main(options: RunOptions, world: World) -> int:
     """Run the named targets and all their dependencies."""
-    plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    return stoppable(lambda stop: _run(options, world, stop))
+
+
+def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
+    if options.plan_id:
+        check_plan_id(options.plan_id)
+    read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = read.plan()
     selection = select_for(plan, options.names, options.overrides)
-    placements = place_targets(selection, {})
+    approval = approve_id(read, options, world, stop) if options.plan_id else None
+    placements = place_targets(selection, approval.facts if approval else {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
     command = _RunCommand(
@@ -61,8 +71,9 @@ def main(options: RunOptions, world: World) -> int:
         selection=selection,
         placements=placements,
         metadata=metadata,
+        approval=approval,
     )
-    return stoppable(command.execute)
+    return command.execute(stop)
 
 
 def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
@@ -77,7 +88,10 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _RunCommand:
-    """A run whose plan has passed the checks that contact no node. `placements` are made without facts of nodes."""
+    """A run whose plan has passed the checks that contact no node.
+
+    `placements` are made without facts of nodes, or with the facts of the approved plan.
+    """
 
     options: RunOptions
     world: World
@@ -86,6 +100,7 @@ class _RunCommand:
     selection: Selection
     placements: Mapping[Target, Placement]
     metadata: Path | None
+    approval: Approval | None = None
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
@@ -97,6 +112,8 @@ class _RunCommand:
         ):
             check_buildx(self.plan_files, self.selection.targets, runner.buildx, runner.default)
             graph = self.prepare(runner, events)
+            if self.approval:
+                self.approval.check_dockerfiles()
             return self.build(graph, runner, state, events, stop)
 
     @contextmanager
@@ -113,10 +130,13 @@ class _RunCommand:
 
     def prepare(self, runner: BuildKitRunner, events: RunEvents) -> BuildGraph:
         """Query the nodes, place all platforms, report warnings, and return the graph. Raises PlanError."""
-        nodes = nodes_to_probe(self.placements)
+        approved = self.approval.facts if self.approval else {}
+        # The approved plan does not use a node that did not answer, but the run fails if the node is required.
+        required = (node for node in self._nodes if node.required and is_unreachable(node, approved))
+        nodes = tuple(dict.fromkeys((*nodes_to_probe(self.placements), *required)))
         if nodes:
             events.handle(NodeProbeStarted(nodes=nodes))
-        facts = runner.make_ready(nodes, events)
+        facts = {**approved, **runner.make_ready(nodes, events)}
         lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
         placements = place_targets(self.selection, facts, self.placements)
         subject = preflight_input(self.plan_files, self.selection, placements.values(), self.world)
@@ -128,6 +148,11 @@ class _RunCommand:
         for warning in join_shared(dict.fromkeys(warnings), names):
             events.handle(Warned(message=warning))
         return graph
+
+    @property
+    def _nodes(self) -> Iterator[Node]:
+        """All nodes of the builders of the run."""
+        return (node for target in self.selection.targets for node in target.builder.nodes)
 
     def build(
         self, graph: BuildGraph, runner: BuildKitRunner, state: State, events: RunEvents, stop: StopRequest

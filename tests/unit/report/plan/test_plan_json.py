@@ -63,8 +63,9 @@ _NODE = {
 
 def parsed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> dict[str, Any]:
     """Return the parsed JSON of a plan of some targets. Keywords are the platforms of the builders' local nodes."""
-    graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
-    parsed_plan: dict[str, Any] = json.loads(plan_json(review_of(graph, warnings)))
+    reported = {f"{builder}/local": platforms for builder, platforms in facts.items()}
+    review = review_of(graph_of_text(toml, *names, facts=reported), warnings, reported)
+    parsed_plan: dict[str, Any] = json.loads(plan_json(review))
     return parsed_plan
 
 
@@ -201,8 +202,9 @@ def test_steps() -> None:
         "kind": "build",
         "target": "web",
         "nodes": ["release/arm"],
-        "platforms": [{"platform": "linux/arm64", "how": "native"}],
+        "platforms": [{"platform": "linux/arm64", "how": "native", "why": "release/arm declares it"}],
         "delivery": "untagged",
+        "load": "",
         "shared": False,
         "spare": [],
         "after": ["bootstrap release/arm"],
@@ -213,6 +215,7 @@ def test_steps() -> None:
         "target": "web",
         "tags": ["r/web:1"],
         "uploads": [],
+        "names": [],
         "together": False,
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
@@ -225,6 +228,8 @@ def test_steps() -> None:
         "after": ["publish web"],
     }
     assert steps["publish tool"]["uploads"] == ["r/tool:mpbake-upload-*"]
+    assert steps["publish tool"]["names"] == ["r/tool:latest"]
+    assert steps["build tool linux/amd64 on default/local"]["load"] == "all"
     tool = steps["build tool linux/amd64 on default/local"]
     assert tool["delivery"] == "untagged"
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
@@ -267,7 +272,8 @@ checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test
 
 def test_emulation_is_told() -> None:
     plan = parsed('[targets.a]\nplatforms = ["linux/arm64"]', "a", default="linux/amd64 linux/arm64")
-    assert plan["steps"][1]["platforms"] == [{"platform": "linux/arm64", "how": "emulated"}]
+    why = "default/local runs linux/amd64 natively, and emulates it"
+    assert plan["steps"][1]["platforms"] == [{"platform": "linux/arm64", "how": "emulated", "why": why}]
 
 
 def test_what_serves_only_links_is_shared() -> None:
