@@ -87,7 +87,7 @@ def _probed(
 ) -> tuple[PlanReview, Mapping[str, NodeFacts]]:
     """Return the review of the plan with the facts that the nodes report, and these facts."""
     _, plan = read.plan()
-    facts, _ = probe_selection(plan, select_for(plan, options.names, options.overrides), world, stop)
+    facts = probe_selection(plan, select_for(plan, options.names, options.overrides), world, stop).facts
     return review(facts), facts
 
 

@@ -21,6 +21,7 @@ from mpbake.model.steps import (
     step_subject,
     step_verb,
 )
+from mpbake.report.plan.probe_rows import change_rows, expected_text, node_rows, path_texts, tag_rows
 from mpbake.report.plan.settings import setting_lines, variant_of
 from mpbake.review.remarks import remarks_on, variants_of
 
@@ -53,8 +54,12 @@ def plan_text(review: PlanReview) -> str:
         f"plan id: {review.plan_id}",
         *_section("unusual", remark_rows(review.document)),
         *_section("nodes", [_node_row(node) for node in nodes]),
+        *_section("nodes now", node_rows(review.document)),
+        *_section("to create or correct (`mpbake builders up`)", change_rows(review.document)),
         *_section("steps", list(_every_step(graph, review.document))),
         *_section("linked targets", _linked_rows(graph, review.document)),
+        *_section("tags now", tag_rows(review.document)),
+        *_expected(review.document),
     ]
     if review.warnings:
         names = {target["name"] for target in review.document["targets"]}
@@ -64,6 +69,14 @@ def plan_text(review: PlanReview) -> str:
 
 def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
     return ["", title, *columns(rows, indent="  ")] if rows else []
+
+
+def _expected(document: Mapping[str, Any]) -> list[str]:
+    """Return the expected duration and the critical path, if earlier runs are recorded."""
+    text = expected_text(document)
+    return (
+        ["", f"expected time: {text}", "critical path", *(f"  {step}" for step in path_texts(document))] if text else []
+    )
 
 
 def remark_rows(document: Mapping[str, Any]) -> list[list[str]]:

@@ -232,7 +232,8 @@ def test_steps() -> None:
     assert steps["build tool linux/amd64 on default/local"]["load"] == "all"
     tool = steps["build tool linux/amd64 on default/local"]
     assert tool["delivery"] == "untagged"
-    assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
+    why = "default/local declares nothing; not probed yet"
+    assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown", "why": why}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
     (alone,) = (step for step in parsed(PLAIN, "web")["steps"] if step["kind"] == "build")
     assert alone["delivery"] == "untagged"

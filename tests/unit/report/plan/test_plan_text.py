@@ -453,3 +453,67 @@ def test_many_subjects_of_a_remark_are_counted() -> None:
     assert "  ssh  t0, t1, t2 and 17 more  default from the ssh agent\n" in plan_text(
         review_of(graph_of_text(f"\n{targets}"))
     )
+
+
+def test_the_facts_of_a_probe_and_the_expected_time() -> None:
+    review = review_of(graph_of_text("\n[targets.web]\ntags = ['r/web:1']\npush = true"))
+    probe = {
+        "nodes": [
+            {
+                "id": "x/a",
+                "status": "running",
+                "version": "v0.20",
+                "native": ["linux/amd64"],
+                "emulated": ["linux/arm64"],
+                "trouble": "",
+            },
+            {"id": "x/b", "status": "missing", "version": "", "native": [], "emulated": [], "trouble": ""},
+            {
+                "id": "x/c",
+                "status": "unusable",
+                "version": "",
+                "native": [],
+                "emulated": [],
+                "trouble": "\x1b[2J\nhint",
+            },
+        ],
+        "changes": [
+            {
+                "action": "replace",
+                "resource": "container",
+                "name": "b",
+                "reason": "differs",
+                "differences": ["memory: 4g -> 8g", "image: a -> b"],
+            }
+        ],
+        "unclear": [{"builder": "x", "part": "node x/c"}],
+        "tags": [
+            {"tag": "r/web:1", "state": "moves", "digest": "sha256:12", "trouble": ""},
+            {"tag": "r/web:2", "state": "new", "digest": "", "trouble": ""},
+            {"tag": "r/web:3", "state": "unknown", "digest": "", "trouble": "r: \x1b[2J"},
+        ],
+        "warnings": ["x/b was not asked"],
+    }
+    builds = {"build web native on default/local": 75}
+    expected = {"seconds": 77, "builds": builds, "unrecorded": 2, "path": [*builds, "publish web"]}
+    shown = plan_text(review.with_fields({"probe": probe, "expected": expected}, str))
+    sections = {section.partition("\n")[0]: section for section in shown.split("\n\n")}
+    assert list(sections)[1:] == [
+        "nodes",
+        "nodes now",
+        "to create or correct (`mpbake builders up`)",
+        "steps",
+        "tags now",
+        "expected time: about 1m17s, estimated from earlier runs on this machine (1 of 3 builds recorded)",
+        "warning: x/b was not asked",
+    ]
+    assert sections["nodes now"] == text(r"""
+        nodes now
+          x/a  BuildKit v0.20  linux/amd64 native; linux/arm64 EMULATED
+          x/b  missing         platforms not known
+          x/c  unusable        \x1b[2J
+        """)
+    assert "\n  replace  container b  differs: memory: 4g -> 8g; image: a -> b\n  unknown  node x/c     of x\n" in shown
+    assert "\n  r/web:1  moves from sha256:12\n  r/web:2  new\n  r/web:3  not known: r: \\x1b[2J\n" in shown
+    assert "\ncritical path\n  build web native on default/local (1m15s)\n  publish web\n" in shown
+    assert "(all builds are recorded)" in plan_text(review.with_fields({"expected": expected | {"unrecorded": 0}}, str))
