@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     DoctorFormat = Callable[[DoctorReport], str]
     """Converts the result of `mpbake doctor` to text."""
     SchemaFormat = Callable[[], str]
-    """Returns a description of plan files."""
+    """Returns a description of plan files or of plans."""
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
     """Converts the certificates of a plan to text. The second argument returns the path of a file for messages."""
     ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
@@ -115,6 +115,12 @@ DOCTOR_FORMATS: Mapping[str, Implementation[DoctorFormat]] = _by_name(
 )
 SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _by_name(
     Implementation(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
+    Implementation(
+        name="plan",
+        about="the JSON Schema of `mpbake plan --format json`",
+        module="mpbake.review.document.schema",
+        function="document_schema_text",
+    ),
     Implementation(
         name="markdown", about="the reference of all keys", module="mpbake.spec.reference", function="reference_text"
     ),
