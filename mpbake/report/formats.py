@@ -79,6 +79,16 @@ def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Impleme
 PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _by_name(
     Implementation(name="text", about="for review", module="mpbake.report.plan.plan_text", function="plan_text"),
     Implementation(name="json", about="for programs", module="mpbake.report.plan.plan_json", function="plan_json"),
+    Implementation(
+        name="markdown",
+        about="for a comment",
+        module="mpbake.report.plan.plan_markdown",
+        function="plan_markdown",
+    ),
+    Implementation(
+        name="mermaid", about="a flowchart", module="mpbake.report.plan.plan_mermaid", function="plan_mermaid"
+    ),
+    Implementation(name="dot", about="for Graphviz", module="mpbake.report.plan.plan_dot", function="plan_dot"),
 )
 DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _by_name(
     Implementation(

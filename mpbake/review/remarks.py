@@ -121,10 +121,10 @@ def _secret(entry: str) -> str:
     """Return the id of a secret and its source. Nothing else of an entry is of interest, and a value is never in it."""
     fields, source = parse_fields(entry), secret_source(entry)
     if source.or_file:
-        return f"{fields['id']} from the environment variable {source.variable}, or from the file of this name"
+        return f"{fields.get('id', '')} from the environment variable {source.variable}, or from the file of this name"
     if source.variable:
-        return f"{fields['id']} from the environment variable {source.variable}"
-    return f"{fields['id']} from the file {fields.get('src') or fields.get('source', '')}"
+        return f"{fields.get('id', '')} from the environment variable {source.variable}"
+    return f"{fields.get('id', '')} from the file {fields.get('src') or fields.get('source', '')}"
 
 
 def _ssh(entry: str) -> str:

@@ -5,6 +5,7 @@ Without `--probe`, the command contacts neither Docker nor the network.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.cli.loading import read_source
@@ -52,7 +53,7 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
         world.stderr.writelines(f"warning: {warning}\n" for warning in (probe.nodes.notes if probe else ()))
         return 0
-    review = review_selection(plan_files, selection, facts, world)
+    review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
     if probe:
         review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
     if expected := _expected(review.graph, plan_files.root):
