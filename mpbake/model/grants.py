@@ -128,6 +128,13 @@ def contains(folder: str, path: str) -> bool:
     return path == folder or path.startswith(f"{folder.rstrip('/')}/")
 
 
+def outermost(paths: Iterable[str], folder: str, real: Callable[[str], str] = real_path) -> list[str]:
+    """Return the resolved paths outside of `folder`, without paths inside other paths. Relative ones start there."""
+    resolved = dict.fromkeys(real(posixpath.join(folder, path)) for path in paths)
+    outside = [path for path in resolved if not contains(real(folder), path)]
+    return [path for path in outside if not any(contains(other, path) for other in outside if other != path)]
+
+
 def parse_allowances(texts: Iterable[str], folder: str) -> Allowances:
     """Return the grants that the values of `--allow` name. Relative paths start at `folder`, the plan's folder.
 
