@@ -70,7 +70,7 @@ def real_path(path: str) -> str:
     """Return an absolute path without symlinks and without `..`. Never raises: an impossible path stays."""
     try:
         return os.path.realpath(path)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return os.path.normpath(path)
 
 

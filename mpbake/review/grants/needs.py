@@ -5,6 +5,8 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.files import real_path
@@ -15,7 +17,6 @@ from mpbake.spec.files.discovery import FILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-    from pathlib import Path
     from typing import Any
 
     from mpbake.model.plan import Builder, Target
@@ -27,33 +28,43 @@ _PRIVATE_FOLDERS = (".git", ".mpbake")
 _DISTANT = "../../../"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanContext:
+    """What else decides which rights a plan needs, besides its targets and builders.
+
+    - `files`: the files of the plan, which no target may overwrite.
+    - `named_in`: returns the files that a configuration of buildkitd names. By default, no configuration is read.
+    - `as_written`: an absolute path stays absolute; otherwise it becomes relative to the plan's folder if it is near.
+    """
+
+    files: tuple[Path, ...] = ()
+    named_in: Callable[[Path], Iterable[Path]] = lambda _: ()
+    as_written: bool = False
+
+
+_PLAIN = PlanContext()
+
+
 def needed_grants(
-    targets: Iterable[Target],
-    root: Path,
-    real: Callable[[str], str] = real_path,
-    *,
-    files: Iterable[Path] = (),
-    as_written: bool = False,
+    targets: Iterable[Target], root: Path, real: Callable[[str], str] = real_path, context: PlanContext = _PLAIN
 ) -> tuple[Grant, ...]:
     """Return the rights that a run of `targets`, their links and their builders needs, the most dangerous first.
 
-    `root` is the plan's folder, where relative paths start. `real` resolves the symlinks of an absolute path. `files`
-    are the files of the plan, which no target may overwrite. With `as_written`, an absolute path stays absolute;
-    otherwise it becomes relative to `root` if it is near.
+    `root` is the plan's folder, where relative paths start. `real` resolves the symlinks of an absolute path.
     """
     targets = tuple(targets)
     every_target = tuple(dict.fromkeys((*targets, *linked_targets(*targets))))
-    builders = tuple(dict.fromkeys(target.builder.name for target in targets))
-    by_name = {target.builder.name: target.builder for target in targets}
-    uses = [*_uses_of_targets(every_target), *_uses_of_builders([by_name[name] for name in builders], up=False)]
-    return _Paths(root=root, real=cache(real), files=tuple(files), as_written=as_written).grants(uses)
+    builders = {target.builder.name: target.builder for target in targets}.values()
+    paths = _Paths(root=str(root), real=cache(real), context=context)
+    return paths.grants([*_uses_of_targets(every_target), *paths.uses_of_builders(builders, up=False)])
 
 
 def grants_of_builders(
-    builders: Iterable[Builder], root: Path, real: Callable[[str], str] = real_path
+    builders: Iterable[Builder], root: Path, real: Callable[[str], str] = real_path, context: PlanContext = _PLAIN
 ) -> tuple[Grant, ...]:
     """Return the rights that `mpbake builders up` needs for `builders`, as `needed_grants` does."""
-    return _Paths(root=root, real=cache(real)).grants(_uses_of_builders(builders, up=True))
+    paths = _Paths(root=str(root), real=cache(real), context=context)
+    return paths.grants(paths.uses_of_builders(builders, up=True))
 
 
 def _uses_of_targets(targets: Iterable[Target]) -> Iterator[_Use]:
@@ -70,21 +81,22 @@ def _attributes(target: Target) -> Iterator[Mapping[str, Any]]:
         yield {**variant.attributes, **({"output": list(target.outputs)} if target.outputs else {})}
 
 
-def _uses_of_builders(builders: Iterable[Builder], *, up: bool) -> Iterator[_Use]:
-    rows = [row for row in GRANT_ROWS if isinstance(row, BuilderRow) and (up or not row.only_up)]
-    for builder in builders:
-        for row in rows:
-            yield from ((row.kind, value, f"builder {builder.name}") for value in row.find(builder))
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Paths:
-    """Decides which paths need a right; see `needed_grants`."""
+    """The paths of a plan in the folder `root`: which of them need a right, and their names."""
 
-    root: Path
+    root: str
     real: Callable[[str], str]
-    files: tuple[Path, ...] = ()
-    as_written: bool = False
+    context: PlanContext
+
+    def uses_of_builders(self, builders: Iterable[Builder], *, up: bool) -> Iterator[_Use]:
+        """Yield the uses of builders by a run; with `up`, by `mpbake builders up`."""
+        rows = [row for row in GRANT_ROWS if isinstance(row, BuilderRow) and (up or not row.only_up)]
+        for builder, row in product(builders, rows):
+            values = row.find(builder)
+            if row.named_in_file:
+                values = (str(path) for file in values for path in self.context.named_in(Path(self.root, file)))
+            yield from ((row.kind, value, f"builder {builder.name}") for value in values)
 
     def grants(self, uses: Iterable[_Use]) -> tuple[Grant, ...]:
         """Return one grant for each right, with all its users. Rights of a kind are in the order of their uses."""
@@ -116,7 +128,7 @@ class _Paths:
         return next(((kind, folder) for folder in reversed(folders) if (kind, folder) in needed), key)
 
     def _needs_right(self, kind: GrantKind, path: str) -> bool:
-        resolved, folder = self._real(path), self.real(str(self.root))
+        resolved, folder = self._real(path), self.real(self.root)
         if not contains(folder, resolved):
             return True
         return kind is GrantKind.WRITE and self._is_private(resolved, folder)
@@ -126,19 +138,19 @@ class _Paths:
         if set(_PRIVATE_FOLDERS) & set(posixpath.relpath(path, folder).split("/")):
             return True
         private = [posixpath.join(folder, name) for name in (*_PRIVATE_FOLDERS, *FILE_NAMES)]
-        private += [self.real(str(file)) for file in self.files]
+        private += [self.real(str(file)) for file in self.context.files]
         return any(contains(path, kept) for kept in private)
 
     def _real(self, path: str) -> str:
-        return self.real(posixpath.join(str(self.root), path))
+        return self.real(posixpath.join(self.root, path))
 
     def _shown(self, path: str) -> str:
         """Return a path as the value of a grant: the path as written, or the path to which symlinks lead."""
-        resolved, folder = self._real(path), self.real(str(self.root))
+        resolved, folder = self._real(path), self.real(self.root)
         written = posixpath.normpath(posixpath.join(folder, path))
         if resolved == written and not posixpath.isabs(path):
             return posixpath.normpath(path)
-        if resolved == written and self.as_written:
+        if resolved == written and self.context.as_written:
             return written
         relative = posixpath.relpath(resolved, folder)
         is_near = posixpath.commonpath((resolved, folder)) != "/" and not relative.startswith(_DISTANT)

@@ -12,7 +12,6 @@ from mpbake.review.grants import attributes as uses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from mpbake.model.plan import Builder, Node
     from mpbake.review.grants.attributes import Attributes, Use
@@ -39,13 +38,15 @@ class TargetRow:
 class BuilderRow:
     """A use by builders. `find` yields the values of the uses; of a right without a value, empty values.
 
-    With `only_up`, only `mpbake builders up` does it, and no run.
+    With `only_up`, only `mpbake builders up` does it, and no run. With `named_in_file`, each value is the path of a
+    configuration, and the uses are of the files that this configuration names.
     """
 
     kind: GrantKind
     about: str
     find: Callable[[Builder], Iterator[str]]
     only_up: bool = False
+    named_in_file: bool = False
 
 
 def _privilege(attributes: Attributes, kind: GrantKind) -> Iterator[Use]:
@@ -84,10 +85,12 @@ def _server_certificates(builder: Builder) -> Iterator[str]:
     return (str(path) for paths in files for path in paths)
 
 
-def _configuration_files(nodes: Callable[[Builder], Iterator[Node]], builder: Builder) -> Iterator[str]:
-    for node in nodes(builder):
-        files: tuple[Path, ...] = ((node.config_file,) if node.config_file else ()) + node.config_names
-        yield from map(str, files)
+def _configurations(builder: Builder) -> Iterator[str]:
+    return (str(node.config_file) for node in _made_nodes(builder) if node.config_file)
+
+
+def _configured_files(nodes: Callable[[Builder], Iterator[Node]], builder: Builder) -> Iterator[str]:
+    return (str(path) for node in nodes(builder) for path in node.config_names)
 
 
 def _images(builder: Builder) -> Iterator[str]:
@@ -181,8 +184,19 @@ GRANT_ROWS: tuple[TargetRow | BuilderRow, ...] = (
     ),
     BuilderRow(
         kind=GrantKind.READ,
-        about="a configuration of buildkitd outside of the plan's folder, or a certificate or key that it names there",
-        find=partial(_configuration_files, _made_nodes),
+        about="a configuration of buildkitd outside of the plan's folder",
+        find=_configurations,
+    ),
+    BuilderRow(
+        kind=GrantKind.READ,
+        about="a certificate or key outside of the plan's folder that `buildkitd` names",
+        find=partial(_configured_files, _made_nodes),
+    ),
+    BuilderRow(
+        kind=GrantKind.READ,
+        about="a certificate or key outside of the plan's folder that the file `config` names",
+        find=_configurations,
+        named_in_file=True,
     ),
     BuilderRow(
         kind=GrantKind.READ,
@@ -193,7 +207,7 @@ GRANT_ROWS: tuple[TargetRow | BuilderRow, ...] = (
     BuilderRow(
         kind=GrantKind.READ,
         about="a certificate or key outside of the plan's folder that `deploy.buildkitd` names",
-        find=partial(_configuration_files, _deployed_nodes),
+        find=partial(_configured_files, _deployed_nodes),
         only_up=True,
     ),
     TargetRow(

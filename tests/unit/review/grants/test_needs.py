@@ -9,7 +9,7 @@ import pytest
 
 from mpbake.model.grants import parse_allowances
 from mpbake.resolve import Inputs, resolve
-from mpbake.review.grants import needed_grants
+from mpbake.review.grants import PlanContext, needed_grants
 from tests.unit.plans import read_files, resolve_files
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 def _needed(root: Path, toml: str, *, relative: bool = False, as_written: bool = False) -> tuple[Grant, ...]:
     plan_files, spec = read_files(root, {"build.toml": f"\n{toml}"})
     plan = resolve(dataclasses.replace(plan_files, relative=relative), spec, Inputs())
-    return needed_grants(plan.targets.values(), root, as_written=as_written)
+    return needed_grants(plan.targets.values(), root, context=PlanContext(as_written=as_written))
 
 
 def _texts(grants: tuple[Grant, ...]) -> list[str]:
@@ -108,7 +108,7 @@ def test_the_files_of_a_plan_are_protected(root: Path) -> None:
             needed_grants(
                 resolve_files(root, {"build.toml": f"\n{toml.replace('OUT', dest)}"}).targets.values(),
                 root,
-                files=[root / "conf" / "more.toml"],
+                context=PlanContext(files=(root / "conf" / "more.toml",)),
             )
         )
         for dest in ("conf", "conf/more.toml", "mpbake.toml", "sub/.git/hooks", ".mpbake/x", ".", "out", "conf2")

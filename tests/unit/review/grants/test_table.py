@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from mpbake.model.grants import Grant, GrantKind
-from mpbake.review.grants import grants_of_builders, needed_grants
+from mpbake.review.grants import PlanContext, grants_of_builders, needed_grants
 from mpbake.review.grants.table import GRANT_ROWS, BuilderRow, TargetRow
 from mpbake.spec.tables.builder_tables import OPTIONS
 from mpbake.spec.tables.target_tables import ATTRIBUTES
@@ -113,11 +114,18 @@ CASES = (
     ),
     Case(
         "configuration of buildkitd outside",
-        CONTAINER
-        + '[builders.b.nodes.one]\nconfig = "/etc/buildkitd.toml"\n'
-        + '[builders.b.nodes.two]\nendpoint = "far"\nbuildkitd = { registry."r.example.com".ca = ["../ca.pem"] }\n'
-        + TARGET,
-        [("fs.read=/etc/buildkitd.toml", "builder b"), ("fs.read=/ca.pem", "builder b")],
+        CONTAINER + 'config = "/etc/buildkitd.toml"\n' + TARGET,
+        [("fs.read=/etc/buildkitd.toml", "builder b")],
+    ),
+    Case(
+        "that `buildkitd` names",
+        CONTAINER + 'buildkitd = { registry."r.example.com".ca = ["../ca.pem"] }\n' + TARGET,
+        [("fs.read=/ca.pem", "builder b")],
+    ),
+    Case(
+        "that the file `config` names",
+        CONTAINER + 'config = "buildkitd.toml"\n' + TARGET,
+        [("fs.read=/named/in/buildkitd.toml", "builder b")],
     ),
     Case(
         "copies into a deployed",
@@ -222,6 +230,7 @@ CASES = (
     ),
     Case("`external`", "[builders.b]\nexternal = true\n" + TARGET, [("external=b", "builder b")]),
 )
+NAMED_IN_FILE = [row for row in GRANT_ROWS if isinstance(row, BuilderRow) and row.named_in_file]
 ROWS = list(zip(GRANT_ROWS, CASES, strict=True))
 
 
@@ -242,7 +251,8 @@ def test_each_row_finds_its_uses(row: TargetRow | BuilderRow, case: Case) -> Non
         assert needed_grants(plan.targets.values(), ROOT, _real) == ()
         grants = grants_of_builders([plan.builders["b"]], ROOT, _real)
     else:
-        grants = needed_grants(plan.targets.values(), ROOT, _real)
+        named = PlanContext(named_in=lambda path: (Path("/named/in", path.name),) if row in NAMED_IN_FILE else ())
+        grants = needed_grants(plan.targets.values(), ROOT, _real, named)
     assert [entry for entry in _texts(grants) if entry[0].startswith(row.kind)] == case.expected
 
 
