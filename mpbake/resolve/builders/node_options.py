@@ -13,6 +13,7 @@ from mpbake.base.toml_text import toml_document
 from mpbake.model.drivers.rules import Ability
 from mpbake.resolve.builders.cluster_options import cluster_value_problems
 from mpbake.resolve.names import key_below
+from mpbake.spec.files.toml_values import read_values
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import OptionForm
 from mpbake.spec.tables.builder_tables import OPTIONS
@@ -217,6 +218,11 @@ def _absolute_pair(pair: Any, folder: Path) -> Any:
     if not isinstance(pair, dict):
         return pair
     return {name: str(folder / str(value)) if name in {"key", "cert"} else value for name, value in pair.items()}
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a configuration file of buildkitd, and return it with absolute paths. Raises PlanError."""
+    return absolute_paths(read_values(path, shown=str(path)), lambda _: path.parent)
 
 
 def named_files(config: Mapping[str, Any]) -> tuple[Path, ...]:

@@ -108,7 +108,11 @@ class _Paths:
         for kind, value, _ in needed:
             values.setdefault(self._key(kind, value), self._shown(value) if kind.is_path else value)
         for kind, value, user in needed:
-            users.setdefault(self._widest(self._key(kind, value), values), {})[user] = None
+            key = self._key(kind, value)
+            widest = self._widest(key, values)
+            owners = {owner.partition(".")[0] for owner in users.get(widest, ())}
+            if key == widest or user.partition(".")[0] not in owners:  # a context includes its Dockerfile
+                users.setdefault(widest, {})[user] = None
         order = list(GrantKind)
         return tuple(
             Grant(kind=key[0], value=values[key], users=tuple(users[key]))

@@ -75,7 +75,7 @@ def test_a_dockerfile_that_is_a_symlink_needs_the_right_to_its_target(root: Path
 
 def test_a_dockerfile_in_its_context_needs_no_right_of_its_own(root: Path) -> None:
     (grant,) = _needed(root, '[targets.web]\ncontext = ".."\nsecret = ["id=a,src=../a.txt"]')
-    assert (grant.text, grant.users) == ("fs.read=..", ("web.context", "web.secret", "web.dockerfile"))
+    assert (grant.text, grant.users) == ("fs.read=..", ("web.context",))
 
 
 def test_linked_targets_count_and_unselected_targets_do_not(root: Path) -> None:
@@ -153,4 +153,4 @@ def test_many_targets_outside_of_the_folder_take_little_time(root: Path) -> None
     toml = "\n".join(f'[targets.t{number}]\ncontext = "../services/s{number}"' for number in range(300))
     grants = _needed(root, toml)
     assert len(grants) == 300
-    assert grants[7].users == ("t7.context", "t7.dockerfile")
+    assert grants[7].users == ("t7.context",)
