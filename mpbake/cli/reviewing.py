@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.files import read_bounded
+from mpbake.cli.granting import plan_grants
 from mpbake.cli.selection import make_graph, place_targets, preflight_input
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.review.document.plan_document import plan_document
@@ -34,8 +35,9 @@ def review_selection(
     warnings = preflight_warnings(preflight_input(plan_files, selection, placements.values(), world), Stage.PLAN)
     graph = make_graph(selection, placements)
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
+    grants = plan_grants(plan_files, graph.targets)
     digest = dockerfile_digests(plan_files.root)
-    return PlanReview(graph=graph, document=plan_document(graph, (), every_warning, digest, world.redactor.redact))
+    return PlanReview(graph=graph, document=plan_document(graph, grants, every_warning, digest, world.redactor.redact))
 
 
 def dockerfile_digests(root: Path) -> Callable[[str], str]:
