@@ -124,15 +124,12 @@ def test_every_other_answer_is_a_no(project: Path, answer: str) -> None:
     assert not _stored(project).exists()
 
 
-class _Interrupted(io.StringIO):
-    """The standard input of a person who types Ctrl-C."""
-
-    def readline(self, _size: int | None = -1, /) -> str:
+def test_ctrl_c_is_a_no(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> str:
         raise KeyboardInterrupt
 
-
-def test_ctrl_c_is_a_no(project: Path) -> None:
-    here = dataclasses.replace(_person(project), stdin=_Interrupted())
+    here = _person(project)
+    monkeypatch.setattr(here.stdin, "readline", interrupt)
     with pytest.raises(NotGranted):
         _grant(here)
     assert written(here.stderr).endswith("[y/N] \n")
