@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from mpbake import __version__
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
-from mpbake.base.files import Kind, access_error, kind_of
+from mpbake.base.file_tree import FILE_SYSTEM
+from mpbake.base.files import Kind
 from mpbake.base.text import one_line
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
 from mpbake.spec.files.toml_values import parse_toml, read_text
@@ -23,19 +24,25 @@ from mpbake.spec.tables.value_types import AS_WRITTEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mpbake.base.file_tree import FileTree
+
 _MAX_DEPTH = 50
 """The maximum depth of nested includes."""
 
 
 def read_plan(
-    paths: Sequence[Path], *, show: Callable[[Path], str] = str, settings: Sequence[str] = ()
+    paths: Sequence[Path],
+    *,
+    show: Callable[[Path], str] = str,
+    settings: Sequence[str] = (),
+    tree: FileTree = FILE_SYSTEM,
 ) -> tuple[PlanFiles, PlanSpec]:
     """Read and check the files of a plan and all included files. Values of later files win.
 
-    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. Raises PlanError
-    with all problems of syntax, keys and types.
+    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages; all files are
+    read from `tree`. Raises PlanError with all problems of syntax, keys and types.
     """
-    reader = _Reader(paths[0].parent, show)
+    reader = _Reader(paths[0].parent, show, tree)
     for path in paths:
         reader.read(path)
     files = reader.finish()
@@ -50,16 +57,17 @@ def read_plan(
 class _Reader:
     """Reads each file once, after the files that it includes. `folder` is the folder of the plan."""
 
-    def __init__(self, folder: Path, show: Callable[[Path], str]) -> None:
+    def __init__(self, folder: Path, show: Callable[[Path], str], tree: FileTree) -> None:
         self._folder = folder
         self._show = show
+        self._tree = tree
         self._open: dict[str, Path] = {}
         self._files: dict[str, PlanFile] = {}
         self._problems: list[Diagnostic] = []
 
     def read(self, path: Path) -> None:
         """Read `path` and the files that it includes, and collect all problems."""
-        real_path = os.path.realpath(path)  # several symlinks to a file are the same file, and cannot make a cycle
+        real_path = self._tree.real_path(path)  # several symlinks to a file are the same file, and cannot make a cycle
         if real_path in self._files:
             return
         try:
@@ -86,23 +94,24 @@ class _Reader:
 
     def _read_file(self, path: Path) -> PlanFile:
         shown = self._show(path)
-        own = not self._open or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._folder))
-        data = parse_toml(text := read_text(path, shown), shown, quotable=own)
+        real_path, real_folder = self._tree.real_path(path), self._tree.real_path(self._folder)
+        own = not self._open or Path(real_path).is_relative_to(real_folder)
+        data = parse_toml(text := read_text(path, shown, self._tree.read), shown, quotable=own)
         # A plan can include any file of the machine: mpbake shows lines of plan files only.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
 
     def _include(self, file: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(file.path.parent / name))
-        kind = kind_of(path)
+        kind = self._tree.kind(path)
         code, message, hint = Code.BAD_INCLUDE, "", "write the path relative to the file that includes it"
-        real_path = os.path.realpath(path) if kind is Kind.FILE else ""
+        real_path = self._tree.real_path(path) if kind is Kind.FILE else ""
         if real_path in self._open:
             cycle = [*self._open][[*self._open].index(real_path) :]
             names = [self._show(self._open[part]) for part in (*cycle, real_path)]
             code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "remove one of the includes"
         elif len(self._open) > _MAX_DEPTH:
             code, message, hint = Code.TOO_DEEP, f"files include each other more than {_MAX_DEPTH} levels deep", ""
-        elif reason := access_error(path):
+        elif reason := self._tree.access_error(path):
             message, hint = f"{one_line(self._show(path))} cannot be read: {reason}", ""
         elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
             message = f"there is no file {one_line(self._show(path))}"

@@ -15,6 +15,7 @@ from mpbake.spec.files.source_map import SourceMap
 from mpbake.spec.files.toml_errors import syntax_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _WITH_BASE = re.compile(r"0[xob][0-9A-Fa-f_]+")
@@ -53,10 +54,10 @@ class WrittenInt(int):
         return self.text
 
 
-def read_text(path: Path, shown: str) -> str:
+def read_text(path: Path, shown: str, read: Callable[[Path], bytes] = read_bounded) -> str:
     """Return the text of a file that messages call `shown`. Raises PlanError if the file is unreadable or not UTF-8."""
     try:
-        return read_bounded(path).decode("utf-8-sig")
+        return read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError([_not_utf8(error, shown)]) from None
     except IsADirectoryError:
