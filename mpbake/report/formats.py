@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
     from mpbake.base.platforms import Platform
     from mpbake.certs.inventory import CertificateInventory
-    from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
     from mpbake.report.doctor.doctor_report import DoctorReport
+    from mpbake.review.plan_review import PlanReview
     from mpbake.run.events import Reporter
 
-    PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
-    """Converts the graph and the warnings of a plan to text."""
+    PlanFormat = Callable[[PlanReview], str]
+    """Converts a plan to text."""
     DiagnosticsFormat = Callable[[CheckReport], str]
     """Converts the result of `mpbake check` to text."""
     DoctorFormat = Callable[[DoctorReport], str]
