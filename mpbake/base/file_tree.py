@@ -22,8 +22,11 @@ class FileTree(Protocol):
     def access_error(self, path: Path) -> str:
         """Return the reason why `path` cannot be read; empty if `kind` can tell the kind."""
 
-    def read(self, path: Path) -> bytes:
-        """Return the content of a file, with a limit of its size. Raises OSError with a readable reason."""
+    def read(self, path: Path, *, pipe: bool = True) -> bytes:
+        """Return the content of a file, with a limit of its size. Raises OSError with a readable reason.
+
+        With `pipe=False` refuse a pipe.
+        """
 
     def real_path(self, path: Path) -> str:
         """Return `path` without symlinks."""
@@ -38,8 +41,8 @@ class _FileSystem:
     def access_error(self, path: Path) -> str:
         return access_error(path)
 
-    def read(self, path: Path) -> bytes:
-        return read_bounded(path)
+    def read(self, path: Path, *, pipe: bool = True) -> bytes:
+        return read_bounded(path, pipe=pipe)
 
     def real_path(self, path: Path) -> str:
         return os.path.realpath(path)

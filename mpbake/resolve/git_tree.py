@@ -104,7 +104,7 @@ class GitTree:
         position = self._resolve(path)
         return os.path.normpath(path) if position.reason else str(self._top.joinpath(*position.parts))
 
-    def read(self, path: Path) -> bytes:
+    def read(self, path: Path, *, pipe: bool = True) -> bytes:  # noqa: ARG002 - git stores no pipes
         """Return the content of a file. Raises OSError with a readable reason, and UsageError if git fails."""
         position = self._resolve(path)
         if position.reason:

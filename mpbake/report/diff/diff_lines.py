@@ -9,10 +9,12 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.errors import key_path_text
-from mpbake.base.text import count, one_line, shortened
+from mpbake.base.text import count, one_line, parse_duration, shortened
+from mpbake.model.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS
 from mpbake.review.diff.plan_diff import ItemState
 from mpbake.review.diff.security import SecurityKind
 from mpbake.review.diff.value_changes import Change, ChangeKind
+from mpbake.spec.tables.target_tables import TargetSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +29,13 @@ _LONGEST_NAME = 400
 _CONTEXT = 20
 """The number of equal characters before the first difference of two long values."""
 _MOST_USERS = 12
+_DIGEST = "sha256"
+_DIGEST_LENGTH = 12
+_DEFAULTS = {
+    ("stall_timeout",): parse_duration(TargetSpec.model_fields["stall_timeout"].default),
+    ("boot_timeout",): BOOT_TIMEOUT,
+    ("certificate_days",): CERTIFICATE_DAYS,
+}
 _ATTRIBUTES = "attributes"
 _VARIANTS = "variants"
 
@@ -71,6 +80,7 @@ def sections_of(diff: PlanDiff) -> tuple[Section, ...]:
         Section(title="warnings", lines=tuple(chain.from_iterable(map(_warning_lines, diff.warnings)))),
         Section(title="other fields", lines=tuple(_change_line(change, 0) for change in diff.other)),
         Section(title="steps", lines=_step_lines(diff.steps), is_detail=True),
+        Section(title="order", lines=tuple(_change_line(change, 0) for change in diff.order), is_detail=True),
     )
     return tuple(section for section in sections if section.lines)
 
@@ -106,7 +116,25 @@ def _security_line(change: SecurityChange) -> DiffLine:
 
 
 def _item_lines(items: Iterable[ItemDiff]) -> tuple[DiffLine, ...]:
-    return tuple(line for item in items for line in (_item_line(item), *_change_lines(item.changes)))
+    """Return a line for each item, each followed by its changes. The values of removed items are not listed."""
+    lines: list[DiffLine] = []
+    for item in items:
+        lines.append(_item_line(item))
+        match item.state:
+            case ItemState.ADDED:
+                lines += _change_lines([change for change in item.changes if not _is_usual(change)])
+            case ItemState.CHANGED | ItemState.RENAMED:
+                lines += _change_lines(item.changes)
+            case ItemState.REMOVED:
+                pass
+            case _:
+                assert_never(item.state)
+    return tuple(lines)
+
+
+def _is_usual(change: Change) -> bool:
+    """Whether a value of a new item says nothing to a reviewer."""
+    return change.path[-1] == _DIGEST or _DEFAULTS.get(change.path) == change.after
 
 
 def _item_line(item: ItemDiff) -> DiffLine:
@@ -140,12 +168,18 @@ def _change_line(change: Change, depth: int) -> DiffLine:
     match change.kind:
         case ChangeKind.ORDER:
             before, after = _two_values(change.before, change.after)
-            return DiffLine(sign=Sign.CHANGED, subject=f"{name} (order)", before=before, after=after, depth=depth)
+            return DiffLine(
+                sign=Sign.CHANGED, subject=f"{name} in another order", before=before, after=after, depth=depth
+            )
         case ChangeKind.VALUE | ChangeKind.ENTRY:
             if change.before is None or change.after is None:
                 sign, value = (Sign.ADDED, change.after) if change.before is None else (Sign.REMOVED, change.before)
                 return DiffLine(sign=sign, subject=f"{name}: {shortened(_value(value), _LONGEST_VALUE)}", depth=depth)
-            before, after = _two_values(change.before, change.after)
+            if change.path[-1:] == (_DIGEST,):
+                before, after = (str(value)[:_DIGEST_LENGTH] for value in (change.before, change.after))
+                before, after = _name(before) or "none", _name(after) or "none"
+            else:
+                before, after = _two_values(change.before, change.after)
             return DiffLine(sign=Sign.CHANGED, subject=name, before=before, after=after, depth=depth)
         case _:
             assert_never(change.kind)

@@ -12,7 +12,7 @@ from mpbake.review.diff.names import NewNames
 from mpbake.review.diff.placements import PlacementChange, TagChange, placement_changes, tag_changes
 from mpbake.review.diff.renames import renamed_builders, renamed_nodes, renamed_targets
 from mpbake.review.diff.security import SecurityChange, security_changes
-from mpbake.review.diff.value_changes import Change, added_values, is_same, reversed_change, value_changes
+from mpbake.review.diff.value_changes import Change, ChangeKind, added_values, is_same, reversed_change, value_changes
 from mpbake.review.document.plan_document import UNIDENTIFIED
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ class PlanDiff:
     """Everything that differs between two plan documents.
 
     `before_id` and `after_id` are the plan ids. `before_id` is empty if there is no plan to compare with: then
-    everything is new. `other` are changes of fields that this version of mpbake does not know.
+    everything is new. `order` are lists of the document in another order. `other` are changes of fields without a part
+    of their own.
     """
 
     before_id: str = ""
@@ -77,12 +78,13 @@ class PlanDiff:
     nodes: tuple[ItemDiff, ...] = ()
     steps: tuple[ItemDiff, ...] = ()
     warnings: tuple[Change, ...] = ()
+    order: tuple[Change, ...] = ()
     other: tuple[Change, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether anything differs."""
         return any((self.security, self.targets, self.placements, self.tags, self.builders, self.nodes)) or any(
-            (self.steps, self.warnings, self.other)
+            (self.steps, self.warnings, self.order, self.other)
         )
 
     @property
@@ -107,11 +109,14 @@ def diff_documents(before: Document | None, after: Document) -> PlanDiff:
         builders=_items(_builders(new_names), _builders(after), "name", old_names["builders"]),
         nodes=_items(_nodes(new_names), _nodes(after), "id", _reversed(names.nodes)),
         steps=_items(new_names["steps"], after["steps"], "key", {}),
-        warnings=tuple(value_changes(list(old["warnings"]), list(after["warnings"]))),
-        other=tuple(value_changes(_unknown(old), _unknown(after))),
+        warnings=tuple(value_changes(old["warnings"], after["warnings"])),
+        order=tuple(_order_changes(new_names, after)),
+        other=tuple(_other_changes(new_names, after)),
     )
 
 
+_KEYS = {"grants": "allow", "registries": "name", "builders": "name", "targets": "name", "steps": "key"}
+"""The lists of a document, each with the field that names an item."""
 _NOTHING: Document = {name: [] for name in ("grants", "registries", "builders", "targets", "steps", "warnings")}
 
 
@@ -176,8 +181,24 @@ def _nodes(document: Document) -> list[Document]:
     return [node for builder in document["builders"] for node in builder["nodes"]]
 
 
-def _unknown(document: Document) -> dict[str, Any]:
-    return {name: value for name, value in document.items() if name not in _COMPARED}
+def _order_changes(before: Document, after: Document) -> Iterator[Change]:
+    """Yield the lists of the documents whose common items have another order."""
+    for name, key in _KEYS.items():
+        old, new = ([item[key] for item in document[name]] for document in (before, after))
+        yield from (change for change in value_changes(old, new, (name,)) if change.kind is ChangeKind.ORDER)
+
+
+def _other_changes(before: Document, after: Document) -> Iterator[Change]:
+    """Yield the changes that no other part of the diff shows: further fields of the document, grants and registries."""
+    for name, part in (("grants", "users"), ("registries", "uses")):
+        old = {item[_KEYS[name]]: item for item in before[name]}
+        for item in after[name]:
+            changes = value_changes(old.get(item[_KEYS[name]], item), item, (name, item[_KEYS[name]]))
+            yield from (change for change in changes if change.path[2] != part or change.kind is ChangeKind.ORDER)
+    old_fields, new_fields = (
+        {name: document[name] for name in document.keys() - _COMPARED} for document in (before, after)
+    )
+    yield from value_changes(dict(sorted(old_fields.items())), dict(sorted(new_fields.items())))
 
 
 def _reversed(names: Mapping[str, str]) -> dict[str, str]:

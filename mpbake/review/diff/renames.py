@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     Item = Mapping[str, Any]
     """A target, a builder or a node of a plan document."""
-    Fields = Mapping[str, frozenset[str]]
-    """The values that characterize an item, by field."""
+    Fields = Mapping[str, tuple[frozenset[str], frozenset[str]]]
+    """The values that characterize an item, by field: as they are, and with a placeholder for the name of the item."""
 
 _SIMILAR = 0.6
 """The minimum similarity of two items that are one renamed item, from 0 to 1."""
@@ -57,16 +57,29 @@ def _pairs(
     """Pair removed and added items: first equal items, in their order, then the most similar items."""
     old = {item[key]: characterize(item) for item in removed}
     new = {item[key]: characterize(item) for item in added}
-    by_fields: dict[Any, list[str]] = {}
-    for name, fields in reversed(new.items()):
-        by_fields.setdefault(_frozen(fields), []).append(name)
-    pairs = {name: same.pop() for name, fields in old.items() if fields and (same := by_fields.get(_frozen(fields)))}
-    taken = set(pairs.values())
-    old = {name: fields for name, fields in old.items() if name not in pairs}
-    new = {name: fields for name, fields in new.items() if name not in taken}
+    pairs: dict[str, str] = {}
+    for form in (0, 1):
+        pairs |= _equal(old, new, form)
+        taken = set(pairs.values())
+        old = {name: fields for name, fields in old.items() if name not in pairs}
+        new = {name: fields for name, fields in new.items() if name not in taken}
     if len(old) * len(new) <= _MAX_PAIRS:
         pairs |= _similar(old, new)
     return pairs
+
+
+def _equal(old: Mapping[str, Fields], new: Mapping[str, Fields], form: int) -> dict[str, str]:
+    """Pair items whose values are equal in one form: 0 as they are, 1 with a placeholder for the name."""
+    by_values: dict[Any, list[str]] = {}
+    for name, fields in reversed(new.items()):
+        by_values.setdefault(_values(fields, form), []).append(name)
+    return {
+        name: same.pop() for name, fields in old.items() if fields and (same := by_values.get(_values(fields, form)))
+    }
+
+
+def _values(fields: Fields, form: int) -> frozenset[tuple[str, frozenset[str]]]:
+    return frozenset((field, forms[form]) for field, forms in fields.items())
 
 
 def _similar(old: Mapping[str, Fields], new: Mapping[str, Fields]) -> dict[str, str]:
@@ -87,15 +100,11 @@ def _similar(old: Mapping[str, Fields], new: Mapping[str, Fields]) -> dict[str, 
 def _similarity(fields: Fields, others: Fields) -> float:
     """Return the mean share of common values over all fields that either item has; 0 without any field."""
     names = fields.keys() | others.keys()
-    shares = 0.0
-    for name in names:
-        mine, theirs = fields.get(name, frozenset()), others.get(name, frozenset())
-        shares += len(mine & theirs) / len(mine | theirs)
-    return shares / len(names) if names else 0.0
-
-
-def _frozen(fields: Fields) -> frozenset[tuple[str, frozenset[str]]]:
-    return frozenset(fields.items())
+    shares = [
+        max(len(mine & theirs) / len(mine | theirs) for mine, theirs in zip(fields[name], others[name], strict=True))
+        for name in fields.keys() & others.keys()
+    ]
+    return sum(shares) / len(names) if names else 0.0
 
 
 def _target_fields(target: Item) -> Fields:
@@ -113,10 +122,10 @@ def _node_fields(node: Item) -> Fields:
 
 
 def _fields(values: Item, name: str) -> Fields:
-    """Return the values that are set, by field, with a placeholder for the name of the item."""
+    """Return the values that are set, by field."""
     texts = {field: frozenset(_leaves(value)) for field, value in values.items()}
     return {
-        field: frozenset(text.replace(name, _NAME) if name else text for text in leaves)
+        field: (leaves, frozenset(text.replace(name, _NAME) for text in leaves) if name else leaves)
         for field, leaves in texts.items()
         if leaves
     }

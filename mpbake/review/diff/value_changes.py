@@ -73,7 +73,7 @@ def added_values(value: Mapping[str, Any], path: KeyPath = ()) -> Iterator[Chang
         if isinstance(entry, dict):
             yield from added_values(entry, (*path, key))
         elif not is_empty(entry):
-            yield from value_changes(None, entry, (*path, key))
+            yield Change(path=(*path, key), after=entry)
 
 
 def reversed_change(change: Change) -> Change:
