@@ -44,7 +44,7 @@ SCALARS = st.one_of(TEXTS, st.booleans(), st.integers(-2, 2), st.sampled_from([0
 VALUES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(TEXTS, inner, max_size=3)),
-    max_leaves=6,
+    max_leaves=4,
 )
 """JSON values without null. 1, 1.0 and true occur, which Python takes for equal."""
 
@@ -106,7 +106,7 @@ def documents(draw: st.DrawFn) -> Document:
     """Generate a plan document. Names are unique."""
 
     def unique(items: st.SearchStrategy[Document], key: str) -> list[Document]:
-        return draw(st.lists(items, max_size=3, unique_by=lambda item: item[key]))
+        return draw(st.lists(items, max_size=2, unique_by=lambda item: item[key]))
 
     users = st.fixed_dictionaries({"allow": TEXTS, "users": st.lists(NAMES, max_size=2, unique=True)})
     uses = st.fixed_dictionaries({"name": TEXTS, "uses": st.lists(TEXTS, max_size=2, unique=True)})

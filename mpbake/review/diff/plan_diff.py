@@ -173,8 +173,8 @@ def _values(item: Document, key: str) -> tuple[Change, ...]:
 
 
 def _builders(document: Document) -> list[Document]:
-    """Return the builders of a document, each with the ids of its nodes: nodes have their own part in a diff."""
-    return [{**builder, "nodes": [node["id"] for node in builder["nodes"]]} for builder in document["builders"]]
+    """Return the builders of a document without their nodes, which have their own part in a diff."""
+    return [{name: value for name, value in builder.items() if name != "nodes"} for builder in document["builders"]]
 
 
 def _nodes(document: Document) -> list[Document]:
@@ -186,6 +186,8 @@ def _order_changes(before: Document, after: Document) -> Iterator[Change]:
     for name, key in _KEYS.items():
         old, new = ([item[key] for item in document[name]] for document in (before, after))
         yield from (change for change in value_changes(old, new, (name,)) if change.kind is ChangeKind.ORDER)
+    nodes = ([node["id"] for node in _nodes(document)] for document in (before, after))
+    yield from (change for change in value_changes(*nodes, ("nodes",)) if change.kind is ChangeKind.ORDER)
 
 
 def _other_changes(before: Document, after: Document) -> Iterator[Change]:

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mpbake.model.grants import GrantKind
@@ -65,6 +65,7 @@ def items(some: tuple[ItemDiff, ...]) -> list[str]:
 # --- nothing is lost --------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=30)
 @given(documents())
 def test_a_document_does_not_differ_from_a_copy(document: dict[str, Any]) -> None:
     diff = diff_documents(document, copy.deepcopy(document))
@@ -72,6 +73,7 @@ def test_a_document_does_not_differ_from_a_copy(document: dict[str, Any]) -> Non
     assert diff == PlanDiff(before_id=document["id"], after_id=document["id"])
 
 
+@settings(max_examples=30)
 @given(documents(), documents())
 def test_different_documents_differ(before: dict[str, Any], after: dict[str, Any]) -> None:
     diff = diff_documents(before, after)
@@ -134,7 +136,7 @@ def test_a_platform_that_moves_to_another_node() -> None:
         ("web", "linux/arm64", (spot("release/arm", "native"),), (spot("release/intel", "unknown"),))
     ]
     assert items(diff.nodes)[0].startswith("removed release/arm: ")
-    assert items(diff.builders) == ["changed release: nodes"]
+    assert diff.builders == ()
 
 
 def spot(node: str, how: str) -> Spot:
@@ -257,7 +259,7 @@ def test_a_renamed_builder_and_node() -> None:
     assert parts(diff) == ["builders", "nodes"]
     diff = diff_of(PLAN, PLAN.replace("nodes.arm", "nodes.laptop"))
     assert [(node.before, node.after) for node in diff.nodes] == [("release/arm", "release/laptop")]
-    assert parts(diff) == ["nodes"] or items(diff.builders) == ["changed release: nodes nodes"]
+    assert parts(diff) == ["nodes"]
 
 
 def test_grants_follow_a_rename() -> None:
