@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
-from mpbake.base.file_tree import FILE_SYSTEM
 from mpbake.base.files import Kind, read_bounded
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.base.file_tree import FileTree
     from mpbake.cli.options import DiffOptions
     from mpbake.cli.world import World
     from mpbake.model.plan import Plan
@@ -41,11 +39,10 @@ SAVED_SUFFIX = ".json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ComparedPlan:
-    """A plan and the tree of its files. `revision` is empty for the plan of the working tree."""
+    """A plan and its files. `revision` is empty for the plan of the working tree."""
 
     files: PlanFiles
     plan: Plan
-    tree: FileTree = FILE_SYSTEM
     revision: str = ""
 
     def document(self, names: Sequence[str], options: DiffOptions, world: World) -> Document:
@@ -56,7 +53,7 @@ class ComparedPlan:
             selection = select_for(self.plan, names, options.overrides)
         except UsageError as error:
             raise _located(error, self.revision) from None
-        return review_selection(self.files, selection, {}, world, self.tree).document
+        return review_selection(self.files, selection, {}, world).document
 
     def selects(self, name: str) -> bool:
         """Whether a name from the command line selects targets."""
@@ -86,9 +83,10 @@ def plan_of_revision(revision: str, current: ComparedPlan, options: DiffOptions,
     def show(path: Path) -> str:
         return f"{shown}:{shown_path(path, world.folder)}"
 
-    plan_files, spec = read_plan(paths, show=show, settings=options.source.settings, tree=tree)
+    access = replace(current.files.access, tree=tree)
+    plan_files, spec = read_plan(paths, show=show, settings=options.source.settings, access=access)
     plan_files = replace(plan_files, relative=True)
-    inputs = resolution_inputs(options.source, options.overrides, world, plan_files.root, spec)
+    inputs = resolution_inputs(options.source, options.overrides, world, current.files.access, spec)
     try:
         partial_plan = resolve_partially(plan_files, spec, inputs)
     except UsageError as error:
@@ -99,7 +97,7 @@ def plan_of_revision(revision: str, current: ComparedPlan, options: DiffOptions,
         variant.dockerfile[1] for target in plan.targets.values() for variant, _ in target.split_by_variant(())
     )
     tree.prefetch(plan_files.root / path for path in dockerfiles if path)
-    return ComparedPlan(files=plan_files, plan=plan, tree=tree, revision=revision)
+    return ComparedPlan(files=plan_files, plan=plan, revision=revision)
 
 
 def _located(error: UsageError, revision: str) -> UsageError:

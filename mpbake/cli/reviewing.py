@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.file_tree import FILE_SYSTEM
+from mpbake.cli.granting import plan_grants
 from mpbake.cli.selection import make_graph, place_targets, preflight_input
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.review.document.plan_document import plan_document
@@ -24,22 +25,19 @@ if TYPE_CHECKING:
 
 
 def review_selection(
-    plan_files: PlanFiles,
-    selection: Selection,
-    facts: Mapping[str, NodeFacts],
-    world: World,
-    tree: FileTree = FILE_SYSTEM,
+    plan_files: PlanFiles, selection: Selection, facts: Mapping[str, NodeFacts], world: World
 ) -> PlanReview:
     """Return the review of the selected targets, placed by the known `facts` of nodes. Raises PlanError.
 
-    The plan must be resolved with relative paths. Its Dockerfiles are read from `tree`.
+    The plan must be resolved with relative paths.
     """
     placements = place_targets(selection, facts)
     warnings = preflight_warnings(preflight_input(plan_files, selection, placements.values(), world), Stage.PLAN)
     graph = make_graph(selection, placements)
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
-    digest = dockerfile_digests(plan_files.root, tree)
-    return PlanReview(graph=graph, document=plan_document(graph, (), every_warning, digest, world.redactor.redact))
+    grants = plan_grants(plan_files, graph.targets)
+    digest = dockerfile_digests(plan_files.root, plan_files.access.tree)
+    return PlanReview(graph=graph, document=plan_document(graph, grants, every_warning, digest, world.redactor.redact))
 
 
 def dockerfile_digests(root: Path, tree: FileTree = FILE_SYSTEM) -> Callable[[str], str]:

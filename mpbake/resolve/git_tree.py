@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NO_REPLACEMENT = {"core.useReplaceRefs": "false"}
 _MAX_LINKS = 40
 """The maximum number of symlinks in a path, as on Linux."""
-_MAX_LINK_LENGTH = 4096
+_MAX_PATH_LENGTH = 4096
 _MAX_LOOKUPS = 2000
 """The maximum number of calls of git that look up one path."""
 _PATHS_AT_ONCE = 200
@@ -172,7 +172,7 @@ class GitTree:
 
     def _link(self, entry: _Entry) -> Sequence[str] | None:
         """Return the parts of the target of a symlink; None if the target is absolute or too long."""
-        if entry.size is None or entry.size > _MAX_LINK_LENGTH:
+        if entry.size is None or entry.size > _MAX_PATH_LENGTH:
             return None
         self._load([entry])
         target = os.fsdecode(self._contents[entry.name])
@@ -190,6 +190,7 @@ class GitTree:
 
     def _look_up(self, paths: Sequence[Parts]) -> None:
         """Store the entries of the tree at `paths`, whose parents are folders."""
+        self._entries.update((parts, None) for parts in paths if not _is_possible(parts))
         unknown = [parts for parts in paths if parts not in self._entries]
         for start in range(0, len(unknown), _PATHS_AT_ONCE):
             chunk = unknown[start : start + _PATHS_AT_ONCE]
@@ -232,6 +233,11 @@ class GitTree:
             at += len(header)
             yield output[at : at + size]
             at += size + 1
+
+
+def _is_possible(parts: Parts) -> bool:
+    """Whether a file of the working tree can have this path."""
+    return not any("\0" in part for part in parts) and sum(map(len, parts)) <= _MAX_PATH_LENGTH
 
 
 def _entries_in(output: bytes) -> Iterator[tuple[Parts, _Entry]]:

@@ -17,7 +17,7 @@ from mpbake.review.diff.value_changes import Change, ChangeKind
 from mpbake.spec.tables.target_tables import TargetSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.review.diff.placements import PlacementChange, Spot, TagChange
     from mpbake.review.diff.plan_diff import ItemDiff, PlanDiff
@@ -31,7 +31,7 @@ _CONTEXT = 20
 _MOST_USERS = 12
 _DIGEST = "sha256"
 _DIGEST_LENGTH = 12
-_DEFAULTS = {
+_DEFAULTS: Mapping[tuple[str, ...], Any] = {
     ("stall_timeout",): parse_duration(TargetSpec.model_fields["stall_timeout"].default),
     ("boot_timeout",): BOOT_TIMEOUT,
     ("certificate_days",): CERTIFICATE_DAYS,

@@ -186,8 +186,8 @@ def _order_changes(before: Document, after: Document) -> Iterator[Change]:
     for name, key in _KEYS.items():
         old, new = ([item[key] for item in document[name]] for document in (before, after))
         yield from (change for change in value_changes(old, new, (name,)) if change.kind is ChangeKind.ORDER)
-    nodes = ([node["id"] for node in _nodes(document)] for document in (before, after))
-    yield from (change for change in value_changes(*nodes, ("nodes",)) if change.kind is ChangeKind.ORDER)
+    old, new = ([node["id"] for node in _nodes(document)] for document in (before, after))
+    yield from (change for change in value_changes(old, new, ("nodes",)) if change.kind is ChangeKind.ORDER)
 
 
 def _other_changes(before: Document, after: Document) -> Iterator[Change]:

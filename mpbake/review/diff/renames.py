@@ -71,7 +71,7 @@ def _pairs(
 def _equal(old: Mapping[str, Fields], new: Mapping[str, Fields], form: int) -> dict[str, str]:
     """Pair items whose values are equal in one form: 0 as they are, 1 with a placeholder for the name."""
     by_values: dict[Any, list[str]] = {}
-    for name, fields in reversed(new.items()):
+    for name, fields in reversed(list(new.items())):
         by_values.setdefault(_values(fields, form), []).append(name)
     return {
         name: same.pop() for name, fields in old.items() if fields and (same := by_values.get(_values(fields, form)))

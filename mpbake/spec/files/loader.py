@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from mpbake import __version__
 from mpbake.base.codes import Code
-from mpbake.base.errors import Diagnostic, PlanError
-from mpbake.base.file_tree import FILE_SYSTEM
+from mpbake.base.errors import Diagnostic, Location, PlanError
 from mpbake.base.files import Kind
 from mpbake.base.text import one_line
+from mpbake.model.reading import ReadAccess
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
 from mpbake.spec.files.toml_values import parse_toml, read_text
 from mpbake.spec.problem import Problem
@@ -24,8 +24,6 @@ from mpbake.spec.tables.value_types import AS_WRITTEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from mpbake.base.file_tree import FileTree
-
 _MAX_DEPTH = 50
 """The maximum depth of nested includes."""
 
@@ -35,19 +33,21 @@ def read_plan(
     *,
     show: Callable[[Path], str] = str,
     settings: Sequence[str] = (),
-    tree: FileTree = FILE_SYSTEM,
+    access: ReadAccess | None = None,
 ) -> tuple[PlanFiles, PlanSpec]:
     """Read and check the files of a plan and all included files. Values of later files win.
 
-    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages; all files are
-    read from `tree`. Raises PlanError with all problems of syntax, keys and types.
+    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. `access` holds
+    the tree of the files, and decides which included files mpbake may read; by default, only those in the folder of the
+    first file. Raises PlanError with all problems of syntax, keys and types.
     """
-    reader = _Reader(paths[0].parent, show, tree)
+    access = access or ReadAccess(folder=paths[0].parent)
+    reader = _Reader(access, show)
     for path in paths:
-        reader.read(path)
+        reader.read_named(path)
     files = reader.finish()
     main = next(file for file in files if file.path == paths[0])
-    plan_files = PlanFiles(main=main, sources=files, settings=tuple(settings))
+    plan_files = PlanFiles(main=main, sources=files, settings=tuple(settings), access=access)
     try:
         return plan_files, PlanSpec.model_validate(plan_files.data, context=dict(AS_WRITTEN))
     except ValidationError as error:
@@ -55,15 +55,26 @@ def read_plan(
 
 
 class _Reader:
-    """Reads each file once, after the files that it includes. `folder` is the folder of the plan."""
+    """Reads each file once, after the files that it includes."""
 
-    def __init__(self, folder: Path, show: Callable[[Path], str], tree: FileTree) -> None:
-        self._folder = folder
+    def __init__(self, access: ReadAccess, show: Callable[[Path], str]) -> None:
+        self._access = access
+        self._tree = access.tree
         self._show = show
-        self._tree = tree
         self._open: dict[str, Path] = {}
         self._files: dict[str, PlanFile] = {}
         self._problems: list[Diagnostic] = []
+
+    def read_named(self, path: Path) -> None:
+        """Read a file of the plan that is not included, and the files that it includes. Collect all problems."""
+        if self._access.may_read_named(path):
+            self.read(path)
+            return
+        shown = self._show(path)
+        message = f"is a link to {one_line(self._tree.real_path(path))}, outside of its folder"
+        hint = self._access.remedy(path)
+        location = Location(file=shown)
+        self._problems.append(Diagnostic(code=Code.OUTSIDE_FILE, message=message, hint=hint, location=location))
 
     def read(self, path: Path) -> None:
         """Read `path` and the files that it includes, and collect all problems."""
@@ -94,14 +105,17 @@ class _Reader:
 
     def _read_file(self, path: Path) -> PlanFile:
         shown = self._show(path)
-        real_path, real_folder = self._tree.real_path(path), self._tree.real_path(self._folder)
-        own = not self._open or Path(real_path).is_relative_to(real_folder)
+        own = self._access.is_inside(path) or (not self._open and self._access.stays(path))
         data = parse_toml(text := read_text(path, shown, self._tree.read), shown, quotable=own)
-        # A plan can include any file of the machine: mpbake shows lines of plan files only.
+        # Of a granted file from elsewhere, which may be anything, mpbake shows lines only if it is a plan.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
 
     def _include(self, file: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(file.path.parent / name))
+        if not self._access.may_read(path):
+            message, hint = self._access.problem(path, self._show(path)), self._access.remedy(path)
+            self._report(file, Problem(code=Code.OUTSIDE_FILE, key=("include", index), message=message, hint=hint))
+            return
         kind = self._tree.kind(path)
         code, message, hint = Code.BAD_INCLUDE, "", "write the path relative to the file that includes it"
         real_path = self._tree.real_path(path) if kind is Kind.FILE else ""
@@ -143,7 +157,7 @@ class _Reader:
                 self._report(file, problem)
 
     def _report(self, file: PlanFile, problem: Problem) -> None:
-        self._problems.append(PlanFiles(main=file, sources=(file,)).diagnose(problem))
+        self._problems.append(PlanFiles(main=file, sources=(file,), access=self._access).diagnose(problem))
 
 
 def _is_met(required: str) -> bool:

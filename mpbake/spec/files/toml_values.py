@@ -90,12 +90,12 @@ def parse_toml(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any
     raise PlanError([Diagnostic(code=code, message=message, location=Location(file=shown))])
 
 
-def read_values(path: Path, *, shown: str) -> dict[str, Any]:
+def read_values(path: Path, *, shown: str, read: Callable[[Path], bytes] = read_bounded) -> dict[str, Any]:
     """Return the values of a `--var-file`: a TOML file of variables. Raises PlanError.
 
     Any of the variables may be sensitive, so messages show no line of the file.
     """
-    return parse_toml(read_text(path, shown), shown, quotable=False)
+    return parse_toml(read_text(path, shown, read), shown, quotable=False)
 
 
 def read_value(text: str) -> Any:

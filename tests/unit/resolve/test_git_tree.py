@@ -9,6 +9,8 @@ import pytest
 
 from mpbake.base.errors import PlanError, UsageError
 from mpbake.base.files import Kind
+from mpbake.model.grants import parse_allowances
+from mpbake.model.reading import ReadAccess
 from mpbake.resolve import git_program, git_tree
 from mpbake.resolve.git_tree import GitTree, open_revision
 from mpbake.spec.files.loader import read_plan
@@ -32,6 +34,11 @@ def commit(folder: Path) -> None:
 
 def tree(folder: Path, revision: str = "HEAD", **environment: str) -> GitTree:
     return open_revision(folder, revision, SYSTEM | environment)
+
+
+def access(folder: Path, *allow: str) -> ReadAccess:
+    """Return the access of a plan to the files of HEAD."""
+    return ReadAccess(folder=folder, allowances=parse_allowances(allow, str(folder)), tree=tree(folder))
 
 
 def refusal(folder: Path, revision: str, **environment: str) -> str:
@@ -133,7 +140,7 @@ def test_a_plan_in_a_folder_of_the_repository(folder: Path) -> None:
     (folder / "below/build.toml").write_text("include = ['../build.toml']\nversion = 1\n")
     commit(folder)
     (folder / "below").mkdir()
-    plan_files, _ = read_plan([folder / "below/build.toml"], tree=tree(folder / "below"))
+    plan_files, _ = read_plan([folder / "below/build.toml"], access=access(folder / "below", "fs.read=.."))
     assert [file.text for file in plan_files.sources] == ["version = 1\n", "include = ['../build.toml']\nversion = 1\n"]
 
 
@@ -183,11 +190,38 @@ def test_a_path_outside_of_the_repository(folder: Path) -> None:
     (folder / "build.toml").write_text('version = 1\ninclude = ["/etc/passwd", "../x.toml"]\n')
     commit(folder)
     with pytest.raises(PlanError) as caught:
-        read_plan([folder / "build.toml"], tree=tree(folder), show=lambda path: f"HEAD:{path.name}")
+        read_plan([folder / "build.toml"], access=access(folder, "all"), show=lambda path: f"HEAD:{path.name}")
     assert [diagnostic.message for diagnostic in caught.value.diagnostics] == [
         "HEAD:passwd cannot be read: it is outside of the repository",
         "HEAD:x.toml cannot be read: it is outside of the repository",
     ]
+
+
+@pytest.mark.parametrize(
+    ("include", "message"),
+    [
+        ("../x.toml", "HEAD:x.toml is outside of the plan's folder"),
+        ("/etc/passwd", "HEAD:passwd is outside of the plan's folder"),
+        ("up.toml", "HEAD:up.toml is a link to {}/build.toml, outside of the plan's folder"),
+        ("out.toml", "HEAD:out.toml cannot be read: it leads through a symlink to a path outside of the repository"),
+        ("a\\u0000b", "there is no file HEAD:a\\x00b"),
+        ("x" * 5000, "there is no file HEAD:" + "x" * 5000),
+    ],
+)
+def test_includes_of_a_hostile_revision(folder: Path, include: str, message: str) -> None:
+    (folder / "below").mkdir()
+    (folder / "below/up.toml").symlink_to("../build.toml")
+    (folder / "below/out.toml").symlink_to("/etc/passwd")
+    (folder / "below/build.toml").write_text(f'version = 1\ninclude = ["{include}"]\n')
+    commit(folder)
+    with pytest.raises(PlanError) as caught:
+        read_plan([folder / "below/build.toml"], access=access_below(folder), show=lambda path: f"HEAD:{path.name}")
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.message[:200] == message.format(folder.resolve())[:200]
+
+
+def access_below(folder: Path) -> ReadAccess:
+    return ReadAccess(folder=folder / "below", tree=tree(folder))
 
 
 def test_a_submodule(folder: Path, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Tests of `mpbake.review`."""
+"""Tests of `mpbake/review/`."""

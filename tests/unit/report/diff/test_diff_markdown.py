@@ -108,12 +108,11 @@ HOSTILE = "@octocat closes #1 <img src=x onerror=alert(1)> ``` ```` --> </detail
 
 def hostile_document() -> dict[str, Any]:
     """Return a document with a hostile text at every place."""
-    document = document_of(BEFORE)
     escaped = json.dumps(HOSTILE)[1:-1]
-    written = json.dumps(document)
+    written = json.dumps(document_of(BEFORE))
     for word in ("release", "web", "worker", "amd64", "intel", "r.io", "old"):
         written = written.replace(word, f"{word}{escaped}")
-    document = json.loads(written)
+    document: dict[str, Any] = json.loads(written)
     document["warnings"] = [HOSTILE]
     document["targets"][0]["attributes"]["secret"] = [HOSTILE]
     document["grants"] = [{"allow": HOSTILE, "users": [HOSTILE]}]

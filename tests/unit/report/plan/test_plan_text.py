@@ -109,7 +109,7 @@ linux/arm64
                                          with base (linked)
                                          push by digest, without a tag
                                          load into the engine in use
-                                         output type=local,"dest=/plan/out
+                                         output type=local,dest=/plan/out
                                          output type=oci,dest=/plan/tool.tar
            10  publish    tool           tag r/tool:1
            11  verify     tool           1 platform, 1 tag, one digest
@@ -381,7 +381,7 @@ def test_checks_archives_and_tags_that_move_together() -> None:
         "push by digest, without a tag",
         "load into the engine in use, if that has this platform",
         "output type=oci,dest=/plan/web.tar (a part)",
-        "output type=local,"dest=/plan/out",
+        "output type=local,dest=/plan/out",
         "5 join web output type=oci,dest=/plan/web.tar",
         "6 check web linux/amd64: stage test",
         "7 check web linux/arm64: php -r 'echo 1;'",
