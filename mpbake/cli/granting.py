@@ -39,7 +39,8 @@ class Granted:
 
 def plan_grants(plan_files: PlanFiles, targets: Iterable[Target]) -> tuple[Grant, ...]:
     """Return the rights that a run of `targets` needs, with paths as in the plan, for the review of a plan."""
-    return needed_grants(targets, plan_files.root, real_path, _context(plan_files, as_written=True))
+    context = _context(plan_files, as_written=True)
+    return needed_grants(targets, plan_files.root, plan_files.access.real, context)
 
 
 def grant_run(plan_files: PlanFiles, targets: Sequence[Target], world: World) -> Granted:
@@ -59,7 +60,7 @@ def _context(plan_files: PlanFiles, *, as_written: bool = False) -> PlanContext:
         if not plan_files.access.may_read(config):
             return ()
         try:
-            return named_files(read_config(config))
+            return named_files(read_config(config, plan_files.access.tree.read))
         except MpbakeError:  # a preflight check reports the error
             return ()
 
