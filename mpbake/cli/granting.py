@@ -106,9 +106,9 @@ def _answered(
 
 def _ask(grants: Sequence[Grant], world: World) -> bool:
     """Ask for rights on the terminal, and return the answer. Ctrl-C and the end of the input mean no."""
-    world.stderr.write(question(grants))
-    world.stderr.flush()
     try:
+        world.stderr.write(question(grants))
+        world.stderr.flush()
         answer = world.stdin.readline()
     except (KeyboardInterrupt, OSError, UnicodeDecodeError):
         answer = ""

@@ -93,13 +93,10 @@ def test_a_plan_does_nothing_until_its_rights_are_granted(
         "builder.flags=b",
         "builder.network=host",
     ]
-    for missing in (options[1], "fs.read=../shared"):
-        fewer = [f"--allow={option}" for option in options[1::2] if option != missing]
-        again = run_mpbake(["run", "web", *fewer], cwd=project, env=env)
-        assert (again.returncode, again.stderr.splitlines()[0]) == (
-            3,
-            "error: the plan needs 1 right on this machine that is not granted:",
-        )
+    fewer = [f"--allow={option}" for option in options[3::2]]
+    again = run_mpbake(["run", "web", *fewer], cwd=project, env=env)
+    message = "error: the plan needs 1 right on this machine that is not granted:"
+    assert (again.returncode, again.stderr.splitlines()[0]) == (3, message)
     assert not calls.exists()
     try:
         done = run_mpbake(["run", "web", *options], cwd=project, env=env)
@@ -155,11 +152,9 @@ dockerfile-inline = "FROM scratch\\nCOPY --from=shared . /"
 """)
     config = project.parent / "config"
     env = {**testbed_env, **UNGRANTED, "CI": "", "XDG_CONFIG_HOME": str(config)}
-    refused, output = _on_a_terminal(project, env, b"n\n")
+    refused, output = _on_a_terminal(project, env, b"\x03")
     assert "fs.read=../shared  web.contexts" in output
     assert (refused, config.exists()) == (3, False)
-    assert _on_a_terminal(project, env, b"\x03")[0] == 3
-    assert _on_a_terminal(project, env, b"\x04")[0] == 3
     allowed, output = _on_a_terminal(project, env, b"y\n")
     assert allowed == 0, output
     allowed, output = _on_a_terminal(project, env, b"")
