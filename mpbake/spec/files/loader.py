@@ -15,6 +15,7 @@ from mpbake.base.files import Kind, access_error, kind_of
 from mpbake.base.text import one_line
 from mpbake.model.reading import ReadAccess
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
+from mpbake.spec.files.plan_limits import PlanSize
 from mpbake.spec.files.toml_values import parse_toml, read_text
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.plan_tables import PlanSpec, version_range
@@ -60,6 +61,7 @@ class _Reader:
     def __init__(self, access: ReadAccess, show: Callable[[Path], str]) -> None:
         self._access = access
         self._show = show
+        self._size = PlanSize()
         self._open: dict[str, Path] = {}
         self._files: dict[str, PlanFile] = {}
         self._problems: list[Diagnostic] = []
@@ -105,7 +107,9 @@ class _Reader:
     def _read_file(self, path: Path) -> PlanFile:
         shown = self._show(path)
         own = self._access.is_inside(path) or (not self._open and self._access.stays(path))
-        data = parse_toml(text := read_text(path, shown), shown, quotable=own)
+        text = read_text(path, shown)
+        self._size.add(text, shown)
+        data = parse_toml(text, shown, quotable=own)
         # Of a granted file from elsewhere, which may be anything, mpbake shows lines only if it is a plan.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
 
