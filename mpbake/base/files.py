@@ -66,6 +66,14 @@ def access_error(path: Path) -> str:
     return ""
 
 
+def real_path(path: str) -> str:
+    """Return an absolute path without symlinks and without `..`. Never raises: an impossible path stays."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError, RecursionError):
+        return os.path.normpath(path)
+
+
 def is_file(path: Path) -> bool:
     """Whether `path` is a regular file."""
     return kind_of(path) is Kind.FILE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -86,7 +87,11 @@ def _placement_problems(subject: PreflightInput) -> Iterator[Problem]:
 
 
 def _deletions_by_path(subject: PreflightInput) -> Iterator[Problem]:
-    return deletion_problems(subject.targets.values(), subject.plan_files.root)
+    """Find outputs with `mode=delete` that would delete other files. Reads nothing; paths may be relative."""
+    root = str(subject.plan_files.root)
+    return deletion_problems(
+        subject.targets.values(), subject.plan_files.root, lambda path: posixpath.normpath(posixpath.join(root, path))
+    )
 
 
 def _deletions_by_link(subject: PreflightInput) -> Iterator[Problem]:
