@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import key_path_text
-from mpbake.base.text import printable
+from mpbake.report.workflow_commands import workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,13 +32,5 @@ def _command(diagnostic: Diagnostic) -> str:
         properties = {"file": location.file, "line": location.line, "col": location.column}
         properties["endColumn"] = location.column + location.length - 1 if location.length else 0
     properties["title"] = diagnostic.code
-    written = ",".join(f"{name}={_escape(str(value), ':,')}" for name, value in properties.items() if value)
     hint = f"\n{diagnostic.hint}" if diagnostic.hint else ""
-    return f"::{diagnostic.severity} {written}::{_escape(key + diagnostic.message + hint)}"
-
-
-def _escape(text: str, separators: str = "") -> str:
-    """Escape line breaks, which end a workflow command, and `separators`, which end a property of the command."""
-    for character in f"%\r\n{separators}":
-        text = text.replace(character, f"%{ord(character):02X}")
-    return printable(text)
+    return workflow_command(diagnostic.severity, key + diagnostic.message + hint, properties)
