@@ -138,14 +138,12 @@ class Action:
 
     def _diff(self) -> int:
         """Compare with the input `base`, or with the commit to which the pull request will be merged."""
-        if self.inputs.targets:
-            raise UsageError("`command: diff` compares whole plans", hint="remove the input `targets`")
         base = _input(self.environment, "base") or self.event.base
         if not base:
             hint = "set the input `base` to a revision, such as `base: origin/main`"
             raise UsageError("this event has no commit to compare with", hint=hint)
         options = ("--format", "markdown", "--detailed-exitcode")
-        code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base]))
+        code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base, *self.inputs.targets]))
         if code not in {0, _DIFFERS}:
             hint = "if git does not have this revision, set `fetch-depth: 0` for actions/checkout"
             text = f"mpbake diff {one_line(base)} failed: {hint}"

@@ -64,7 +64,8 @@ def execute(
             is_review, new = code == 0, True
         case "diff":
             options = ("--format", "markdown", "--detailed-exitcode")
-            code, body = mpbake.read(inputs.arguments_of("diff", *options, names=[_base(environment)]))
+            names = [_base(environment), *inputs.targets]
+            code, body = mpbake.read(inputs.arguments_of("diff", *options, names=names))
             is_review, new = code in {0, _DIFFERS}, code == _DIFFERS
         case _:
             raise UsageError(f"the only argument must be one of {', '.join(COMMANDS)}")

@@ -195,8 +195,8 @@ def test_diff_compares_with_the_base_of_the_pull_request(
     job: Job, host: Host, code: int, changed: str, comments: int
 ) -> None:
     job.mpbake.code, job.mpbake.output = code, BODY.replace("mpbake plan", "mpbake diff")
-    assert job.run(command="diff") == 0
-    assert job.mpbake.calls == [["diff", "--format", "markdown", "--detailed-exitcode", "--", SHA]]
+    assert job.run(command="diff", targets="web") == 0
+    assert job.mpbake.calls == [["diff", "--format", "markdown", "--detailed-exitcode", "--", SHA, "web"]]
     assert job.outputs == {"changed": changed, "plan-id": "abc1"}
     assert len(host.comments) == comments
 
@@ -270,7 +270,6 @@ def test_a_long_summary_is_cut(job: Job) -> None:
         ({"command": "plan", "comment": "yes"}, "the input `comment` is yes", "write `comment: true`"),
         ({"command": "plan", "untrusted": "no"}, "the input `untrusted` is no", "write `untrusted: true`"),
         ({"command": "plan", "github_token": ""}, "the input `github-token` is empty", "set `comment: false`"),
-        ({"command": "diff", "targets": "web"}, "`command: diff` compares whole plans", "remove the input"),
     ],
 )
 def test_wrong_inputs(job: Job, inputs: dict[str, str], message: str, hint: str) -> None:
