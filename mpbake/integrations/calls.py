@@ -26,6 +26,12 @@ class PlanInputs:
     arguments: tuple[str, ...] = ()
     untrusted: bool = False
 
+    @property
+    def key(self) -> str:
+        """The folder, the files and the targets, which tell the comments of several plans on one pull request apart."""
+        folder = [] if self.directory in {"", "."} else [self.directory]
+        return " ".join([*folder, *self.files, *self.targets])
+
     def arguments_of(self, command: str, *more: str, names: Sequence[str] = ()) -> list[str]:
         """Return the arguments of `mpbake`: the command, `more` options, and `names` after all options."""
         repeated = {"-f": self.files, "--var": self.variables, "--allow": self.allow}

@@ -14,21 +14,23 @@ if TYPE_CHECKING:
 
 LONGEST_COMMENT = 65_536
 """The maximum number of characters of a comment on GitHub."""
-_MARKER = re.compile(r"<!-- mpbake (?P<kind>plan|diff) id=(?P<id>[0-9a-f]+)(?P<title>(?: [^\n]*?)?) *-->")
+_MARKER = re.compile(r"<!-- mpbake (?P<kind>plan|diff) id=(?P<id>[0-9a-f]+)(?P<subject>(?: [^\n]*?)?) *-->")
+_NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_./ ]+")
+_LONGEST_KEY = 200
 _CUT = "\n\n…\n\nThe comment is cut, since it would be too long. The summary of the job has the whole text.\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Marker:
-    """The hidden first line of a comment: `plan` or `diff`, the id of the plan, and the title, if any."""
+    """The hidden first line of a comment: `plan` or `diff`, the id of the plan, and what the plan is about, if any."""
 
     kind: str
     id: str
-    title: str = ""
+    subject: str = ""
 
     def replaces(self, other: Marker) -> bool:
         """Return whether a comment with this marker replaces the comment with the `other` marker."""
-        return (self.kind, self.title) == (other.kind, other.title)
+        return (self.kind, self.subject) == (other.kind, other.subject)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,7 +69,17 @@ def marker_of(body: str) -> Marker | None:
     match = _MARKER.fullmatch(body.partition("\n")[0].strip())
     if match is None:
         return None
-    return Marker(kind=match["kind"], id=match["id"], title=match["title"].strip().removeprefix("title="))
+    return Marker(kind=match["kind"], id=match["id"], subject=match["subject"].strip())
+
+
+def with_key(body: str, key: str) -> str:
+    """Add `key` to the marker of a comment, so that the comment replaces only comments with the same key."""
+    first, newline, rest = body.partition("\n")
+    # `--` would end the hidden line, so `-` is not in keys.
+    key = _NOT_IN_KEYS.sub("_", key)[:_LONGEST_KEY]
+    if not key or marker_of(first) is None:
+        return body
+    return f"{first.strip().removesuffix('-->').rstrip()} key={key} -->{newline}{rest}"
 
 
 def required_marker(body: str) -> Marker:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from mpbake.base.errors import MpbakeError, UsageError
 from mpbake.base.text import count, did_you_mean, one_line, short_name
 from mpbake.integrations.calls import MpbakeProcess, PlanInputs, lines_of, without_inputs
-from mpbake.integrations.comments import Comment, Placed, marker_of, place_comment
+from mpbake.integrations.comments import Comment, Placed, marker_of, place_comment, with_key
 from mpbake.integrations.github_event import GithubEvent, read_event
 from mpbake.integrations.github_files import GithubFiles
 from mpbake.integrations.json_api import JsonApi
@@ -179,12 +179,12 @@ class Action:
             self._comment(body, new=new)
 
     def _comment(self, body: str, *, new: bool) -> None:
-        if self.event.fork and self.environment.get("GITHUB_EVENT_NAME") == "pull_request":
+        if self.event.fork and self.environment.get("GITHUB_EVENT_NAME") != "pull_request_target":
             text = "no comment: GitHub gives the workflows of a fork no right to comment; the summary has the plan"
             self.stdout.write(workflow_command("notice", text, {"title": TITLE}) + "\n")
             return
         author = _input(self.environment, "comment-author") or "github-actions[bot]"
-        placed = place_comment(self._store(), body, author, new=new)
+        placed = place_comment(self._store(), with_key(body, self.inputs.key), author, new=new)
         if placed is not Placed.OMITTED:
             self.stdout.write(f"comment on pull request {self.event.pull_request}: {placed}\n")
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from mpbake.base.errors import MpbakeError, UsageError, system_error
 from mpbake.base.text import short_name
 from mpbake.integrations.calls import MpbakeProcess, PlanInputs, lines_of, without_inputs
-from mpbake.integrations.comments import Comment, Placed, place_comment
+from mpbake.integrations.comments import Comment, Placed, place_comment, with_key
 from mpbake.integrations.json_api import JsonApi
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def execute(
         return code
     stdout.write(body)
     _write(REVIEW, body)
-    _place_note(environment, body, stdout, new=new)
+    _place_note(environment, with_key(body, inputs.key), stdout, new=new)
     return 0
 
 

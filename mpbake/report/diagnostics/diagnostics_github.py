@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import key_path_text
-from mpbake.report.workflow_commands import workflow_command
+from mpbake.base.text import count
+from mpbake.report.workflow_commands import ANNOTATIONS, workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def report_github(report: CheckReport) -> str:
-    """Return the diagnostics of a plan as workflow commands."""
-    return diagnostics_github(report.diagnostics)
+    """Return the diagnostics of a plan as workflow commands, and their numbers if GitHub does not show all of them."""
+    severities = Counter(diagnostic.severity for diagnostic in report.diagnostics)
+    numbers = " and ".join(count(number, severity) for severity, number in severities.items())
+    is_complete = all(number <= ANNOTATIONS for number in severities.values())
+    remark = "" if is_complete else f"{numbers}: GitHub shows {ANNOTATIONS} of each kind; the log has all\n"
+    return diagnostics_github(report.diagnostics) + remark
 
 
 def diagnostics_github(diagnostics: Iterable[Diagnostic]) -> str:

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from mpbake.base.errors import MpbakeError
-from mpbake.integrations.comments import LONGEST_COMMENT, Comment, Marker, Placed, cut, marker_of, place_comment
+from mpbake.integrations.comments import (
+    LONGEST_COMMENT,
+    Comment,
+    Marker,
+    Placed,
+    cut,
+    marker_of,
+    place_comment,
+    with_key,
+)
 
 BODY = "<!-- mpbake plan id=abc1 title=release -->\n### Plan\n"
 
@@ -33,8 +42,8 @@ class Store:
     ("line", "marker"),
     [
         ("<!-- mpbake plan id=abc1 -->", Marker(kind="plan", id="abc1")),
-        ("<!-- mpbake diff id=0f title=a b -->", Marker(kind="diff", id="0f", title="a b")),
-        ("<!-- mpbake plan id=0f title= -->  ", Marker(kind="plan", id="0f")),
+        ("<!-- mpbake diff id=0f title=a b -->", Marker(kind="diff", id="0f", subject="title=a b")),
+        ("<!-- mpbake plan id=0f title= -->  ", Marker(kind="plan", id="0f", subject="title=")),
         ("text <!-- mpbake plan id=abc1 -->", None),
         ("<!-- mpbake plan id=abc1 --> text", None),
         ("<!-- mpbake plan id=XYZ -->", None),
@@ -45,6 +54,20 @@ class Store:
 def test_markers(line: str, marker: Marker | None) -> None:
     assert marker_of(f"{line}\nmore") == marker
     assert marker_of(f"first\n{line}") is None
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "keyed"),
+    [
+        ("<!-- mpbake plan id=0f -->", "sub release", "<!-- mpbake plan id=0f key=sub release -->"),
+        ("<!-- mpbake plan id=0f title=x -->", "a--><b>-c", "<!-- mpbake plan id=0f title=x key=a_b_c -->"),
+        ("<!-- mpbake plan id=0f -->", "", "<!-- mpbake plan id=0f -->"),
+        ("### Plan", "sub", "### Plan"),
+    ],
+)
+def test_comments_of_several_plans_have_keys(line: str, key: str, keyed: str) -> None:
+    assert with_key(f"{line}\nmore\n", key) == f"{keyed}\nmore\n"
+    assert (marker_of(keyed) is None) is (marker_of(line) is None)
 
 
 def comment(body: str, author: str = "bot") -> Comment:

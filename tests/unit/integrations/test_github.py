@@ -98,7 +98,7 @@ def test_plan_writes_log_summary_output_and_comment(job: Job, host: Host) -> Non
     )
     assert job.summary == f"{BODY}\n"
     assert job.outputs == {"plan-id": "abc1"}
-    assert host.bodies == ["hello", BODY]
+    assert host.bodies == ["hello", BODY.replace("title=release", "title=release key=release web")]
     assert host.requests == [
         ("GET", "/repos/team/web/issues/7/comments?per_page=100"),
         ("POST", "/repos/team/web/issues/7/comments"),
@@ -120,6 +120,12 @@ def test_the_comment_replaces_itself_and_is_silent_if_nothing_changed(job: Job, 
     ]
 
 
+def test_two_plans_have_two_comments(job: Job, host: Host) -> None:
+    for directory in ("api", "web", "api"):
+        assert job.run(command="plan", working_directory=directory) == 0
+    assert [body.partition("key=")[2].partition(" ")[0] for body in host.bodies] == ["api", "web"]
+
+
 def test_a_forged_comment_is_not_believed(job: Job, host: Host) -> None:
     host.add(BODY, "eve")
     assert job.run(command="plan") == 0
@@ -132,6 +138,7 @@ def test_a_forged_comment_is_not_believed(job: Job, host: Host) -> None:
         ("push", {}, {}),
         ("pull_request", pull_request(), {"comment": "false"}),
         ("pull_request", pull_request(head="eve/web"), {}),
+        ("pull_request_review", pull_request(head="eve/web"), {}),
     ],
 )
 def test_no_comment(job: Job, host: Host, name: str, content: dict[str, Any], inputs: dict[str, str]) -> None:
