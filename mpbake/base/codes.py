@@ -24,6 +24,7 @@ class Code(StrEnum):
     TOO_DEEP = "too-deep"
     NUMBER_TOO_LONG = "number-too-long"
     BAD_INCLUDE = "bad-include"
+    OUTSIDE_FILE = "outside-file"
     BAD_REQUIREMENT = "bad-requirement"
     OTHER_MPBAKE = "other-mpbake"
     # Keys and values of a table
@@ -143,6 +144,7 @@ class Code(StrEnum):
     DOUBTFUL_CERTIFICATE = "doubtful-certificate"
     EXPOSED_KEY = "exposed-key"
     PLACED_BY_BUILDX = "placed-by-buildx"
+    UNREAD_FILE = "unread-file"
 
     @property
     def severity(self) -> Severity:
@@ -168,5 +170,6 @@ _WARNINGS = frozenset(
         Code.DOUBTFUL_CERTIFICATE,
         Code.EXPOSED_KEY,
         Code.PLACED_BY_BUILDX,
+        Code.UNREAD_FILE,
     }
 )

@@ -210,6 +210,12 @@ class UsageError(MpbakeError):
     exit_code = 3
 
 
+class NotGranted(MpbakeError):
+    """The plan needs rights on this machine that the person who runs mpbake has not granted."""
+
+    exit_code = 3
+
+
 class BuildFailed(MpbakeError):
     """The build, check or verification of a target failed, or a registry denied a request."""
 

@@ -44,7 +44,8 @@ class Platform:
 
     def __str__(self) -> str:
         """`linux/arm/v7`."""
-        return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+        text = f"{self.os}/{self.architecture}"
+        return f"{text}/{self.variant}" if self.variant else text
 
     @property
     def slug(self) -> str:

@@ -39,6 +39,8 @@ def plan_words(source: SourceOptions, builder: str = "") -> list[str]:
         *_repeated("--var", source.variables),
         *_repeated("--var-file", source.var_files),
         *_repeated("--set", source.settings),
+        *_repeated("--allow", source.allow),
+        *(["--untrusted"] if source.untrusted else []),
     ]
 
 

@@ -231,7 +231,7 @@ class PlatformVariant:
     @property
     def dockerfile(self) -> tuple[str, str]:
         """The text of the inline Dockerfile (or empty), and the path of the Dockerfile on this machine (or empty)."""
-        context, name = str(self.attributes["context"]), str(self.attributes.get("dockerfile", "Dockerfile"))
+        context, name = str(self.attributes.get("context", ".")), str(self.attributes.get("dockerfile", "Dockerfile"))
         is_local = is_local_context(context) and is_local_context(name)
         return str(self.attributes.get("dockerfile-inline", "")), posixpath.join(context, name) if is_local else ""
 

@@ -203,6 +203,36 @@ def bootstrapped_node(step: Step) -> Node | None:
             assert_never(step)
 
 
+def step_verb(step: Step) -> str:
+    """Return the verb for a step, such as `build`."""
+    match step:
+        case BootstrapNode():
+            return "bootstrap"
+        case BuildPiece():
+            return "build"
+        case JoinArchives():
+            return "join"
+        case CheckPiece():
+            return "check"
+        case Publish():
+            return "publish"
+        case Verify():
+            return "verify"
+        case _:
+            assert_never(step)
+
+
+def step_subject(step: Step) -> str:
+    """Return the node or target of a step."""
+    match step:
+        case BootstrapNode():
+            return step.node.id
+        case BuildPiece() | JoinArchives() | CheckPiece() | Publish() | Verify():
+            return step.target.name
+        case _:
+            assert_never(step)
+
+
 def is_shared(step: Step) -> bool:
     """Return whether a step is a shared build piece: it is built only because other targets link to its target."""
     match step:

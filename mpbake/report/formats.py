@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from mpbake.base.errors import SourceLine
     from mpbake.base.platforms import Platform
     from mpbake.certs.inventory import CertificateInventory
-    from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
     from mpbake.report.doctor.doctor_report import DoctorReport
+    from mpbake.review.diff.plan_diff import PlanDiff
+    from mpbake.review.plan_review import PlanReview
     from mpbake.run.events import Reporter
 
-    PlanFormat = Callable[[BuildGraph, Sequence[str]], str]
-    """Converts the graph and the warnings of a plan to text."""
+    PlanFormat = Callable[[PlanReview], str]
+    """Converts a plan to text."""
+    DiffFormat = Callable[[PlanDiff], str]
+    """Converts the diff of two plans to text."""
     DiagnosticsFormat = Callable[[CheckReport], str]
     """Converts the result of `mpbake check` to text."""
     DoctorFormat = Callable[[DoctorReport], str]
@@ -91,6 +94,16 @@ def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Impleme
 PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _by_name(
     Implementation(name="text", about="for review", module="mpbake.report.plan.plan_text", function="plan_text"),
     Implementation(name="json", about="for programs", module="mpbake.report.plan.plan_json", function="plan_json"),
+)
+DIFF_FORMATS: Mapping[str, Implementation[DiffFormat]] = _by_name(
+    Implementation(name="text", about="for people", module="mpbake.report.diff.diff_text", function="diff_text"),
+    Implementation(
+        name="markdown",
+        about="a comment on a pull request",
+        module="mpbake.report.diff.diff_markdown",
+        function="diff_markdown",
+    ),
+    Implementation(name="json", about="for programs", module="mpbake.report.diff.diff_json", function="diff_json"),
 )
 DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _by_name(
     Implementation(

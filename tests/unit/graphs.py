@@ -14,6 +14,8 @@ from mpbake.graph.placement import place
 from mpbake.model.plan import Builder, Check, Driver, Node, Target
 from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Execution, PlacedPlatform, Publish, Step
 from mpbake.resolve import select_targets
+from mpbake.review.document.plan_document import plan_document
+from mpbake.review.plan_review import PlanReview
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
@@ -132,3 +134,8 @@ def _may_follow(step: Step, other: Step) -> bool:
     if not isinstance(other, BuildPiece) or not other.shared:
         return not (isinstance(step, BuildPiece) and step.shared)
     return isinstance(step, BuildPiece) and {*step.nodes} == {*other.nodes}
+
+
+def review_of(graph: BuildGraph, warnings: Iterable[str] = ()) -> PlanReview:
+    """Return the review of a graph. No Dockerfile has a digest."""
+    return PlanReview(graph=graph, document=plan_document(graph, (), tuple(warnings), lambda _: "", str))

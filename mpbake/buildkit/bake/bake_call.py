@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import system_error
+from mpbake.base.files import real_path
 from mpbake.buildkit.bake.definition import entitlements, grants
 from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, operation_target
 from mpbake.report.plan.bake_definition import bake_json
@@ -54,7 +55,8 @@ class BakeCall:
 class Bake:
     """Makes bake calls in the folder `root`. `buildx` is the version of buildx. `redact` is applied to all output.
 
-    `telemetry` holds the environment variables with the receiver of buildx's traces.
+    `telemetry` holds the environment variables with the receiver of buildx's traces. `real` resolves the symlinks of a
+    path as when the rights of the plan were checked.
     """
 
     docker: Docker
@@ -62,6 +64,7 @@ class Bake:
     buildx: tuple[int, int]
     redact: Callable[[str], str] = field(default=str)
     telemetry: Mapping[str, str] = field(default_factory=dict)
+    real: Callable[[str], str] = real_path
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make the call, and report its progress to `reporter`.
@@ -89,7 +92,9 @@ class Bake:
     def _grants(self, definition: dict[str, Any]) -> list[str]:
         """Return the grants that this version of buildx requires for a definition."""
         privileges = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
-        return [*privileges, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
+        if self.buildx < _WITH_GRANTS:
+            return privileges
+        return [*privileges, *grants(definition, str(self.root), self.real, nearest_existing)]
 
 
 def _request(call: BakeCall, allow: Sequence[str], client: DockerCommands) -> Iterable[str]:

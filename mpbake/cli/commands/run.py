@@ -8,10 +8,12 @@ from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from mpbake.base.files import real_path
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
 from mpbake.cli.ci_jobs import heartbeats
+from mpbake.cli.granting import grant_run
 from mpbake.cli.loading import load_plan
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
@@ -33,7 +35,7 @@ from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import open_state, read_durations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
@@ -51,6 +53,8 @@ def main(options: RunOptions, world: World) -> int:
     """Run the named targets and all their dependencies."""
     plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
     selection = select_for(plan, options.names, options.overrides)
+    granted = grant_run(plan_files, selection.targets, world)
+    plan_files = granted.plan_files
     placements = place_targets(selection, {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
@@ -62,6 +66,7 @@ def main(options: RunOptions, world: World) -> int:
         selection=selection,
         placements=placements,
         metadata=metadata,
+        real=granted.real,
     )
     return stoppable(command.execute)
 
@@ -78,7 +83,10 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _RunCommand:
-    """A run whose plan has passed the checks that contact no node. `placements` are made without facts of nodes."""
+    """A run whose plan has passed the checks that contact no node.
+
+    `placements` are made without facts of nodes. `real` resolves a path as when the rights of the plan were checked.
+    """
 
     options: RunOptions
     world: World
@@ -87,6 +95,7 @@ class _RunCommand:
     selection: Selection
     placements: Mapping[Target, Placement]
     metadata: Path | None
+    real: Callable[[str], str] = real_path
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
@@ -107,7 +116,7 @@ class _RunCommand:
         """Open the runner, and import networkx while docker answers."""
         targets, environment = self.selection.targets, self.world.environment
         repeat, redact = partial(repeat_command, self.options), self.world.redactor.redact
-        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then)
+        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then, self.real)
         Thread(target=import_networkx, daemon=True).start()
         with ExitStack() as stack:
             with slow_engine_notice(targets, events):

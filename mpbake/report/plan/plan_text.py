@@ -18,21 +18,24 @@ from mpbake.model.steps import (
     Publish,
     Verify,
     platform_list,
+    step_subject,
+    step_verb,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpbake.base.platforms import Platform
-    from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Check, Node, Target
     from mpbake.model.steps import Step
+    from mpbake.review.plan_review import PlanReview
 
 _AUTOMATIC = "`docker` or `docker-container` driver, chosen when the run starts"
 
 
-def plan_text(graph: BuildGraph, warnings: Sequence[str] = ()) -> str:
+def plan_text(review: PlanReview) -> str:
     """Return the nodes, steps and warnings of a run. The steps are in an order in which a run can execute them."""
+    graph, warnings = review.graph, review.warnings
     nodes = graph.nodes
     lines = [
         f"plan: {count(len(graph.targets), 'target')}, {count(len(nodes), 'node')}, {count(len(graph.steps), 'step')}",
@@ -62,36 +65,6 @@ def _step_rows(number: int, step: Step) -> list[list[str]]:
     first, *others = _details(step)
     row = [f"{number:>3}", step_verb(step), step_subject(step), first]
     return [row, *(["", "", "", detail] for detail in others)]
-
-
-def step_verb(step: Step) -> str:
-    """Return the verb for a step, such as `build`."""
-    match step:
-        case BootstrapNode():
-            return "bootstrap"
-        case BuildPiece():
-            return "build"
-        case JoinArchives():
-            return "join"
-        case CheckPiece():
-            return "check"
-        case Publish():
-            return "publish"
-        case Verify():
-            return "verify"
-        case _:
-            assert_never(step)
-
-
-def step_subject(step: Step) -> str:
-    """Return the node or target of a step."""
-    match step:
-        case BootstrapNode():
-            return step.node.id
-        case BuildPiece() | JoinArchives() | CheckPiece() | Publish() | Verify():
-            return step.target.name
-        case _:
-            assert_never(step)
 
 
 def _details(step: Step) -> list[str]:

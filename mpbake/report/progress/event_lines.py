@@ -16,8 +16,10 @@ from mpbake.model.steps import (
     Verify,
     bootstrapped_node,
     platform_list,
+    step_subject,
+    step_verb,
 )
-from mpbake.report.plan.plan_text import check_text, step_subject, step_verb
+from mpbake.report.plan.plan_text import check_text
 from mpbake.run.events import EngineProbeStarted, NodeProbeStarted, NodeProgressed, Warned
 
 if TYPE_CHECKING:

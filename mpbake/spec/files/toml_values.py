@@ -15,6 +15,7 @@ from mpbake.spec.files.source_map import SourceMap
 from mpbake.spec.files.toml_errors import syntax_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _WITH_BASE = re.compile(r"0[xob][0-9A-Fa-f_]+")
@@ -53,10 +54,10 @@ class WrittenInt(int):
         return self.text
 
 
-def read_text(path: Path, shown: str) -> str:
+def read_text(path: Path, shown: str, read: Callable[[Path], bytes] = read_bounded) -> str:
     """Return the text of a file that messages call `shown`. Raises PlanError if the file is unreadable or not UTF-8."""
     try:
-        return read_bounded(path).decode("utf-8-sig")
+        return read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError([_not_utf8(error, shown)]) from None
     except IsADirectoryError:
@@ -89,12 +90,12 @@ def parse_toml(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any
     raise PlanError([Diagnostic(code=code, message=message, location=Location(file=shown))])
 
 
-def read_values(path: Path, *, shown: str) -> dict[str, Any]:
+def read_values(path: Path, *, shown: str, read: Callable[[Path], bytes] = read_bounded) -> dict[str, Any]:
     """Return the values of a `--var-file`: a TOML file of variables. Raises PlanError.
 
     Any of the variables may be sensitive, so messages show no line of the file.
     """
-    return parse_toml(read_text(path, shown), shown, quotable=False)
+    return parse_toml(read_text(path, shown, read), shown, quotable=False)
 
 
 def read_value(text: str) -> Any:

@@ -21,10 +21,10 @@ from mpbake.report.formats import (
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from mpbake.graph.dag import BuildGraph
+    from mpbake.review.plan_review import PlanReview
 
 TABLES: tuple[Mapping[str, Implementation[Any]], ...] = (
     PLAN_FORMATS,
@@ -47,8 +47,8 @@ def test_help_names_every_format() -> None:
 
 
 def test_a_new_plan_format_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def count_steps(graph: BuildGraph, warnings: Sequence[str]) -> str:
-        return f"{len(graph.steps)} steps, {len(warnings)} warnings\n"
+    def count_steps(review: PlanReview) -> str:
+        return f"{len(review.graph.steps)} steps, {len(review.warnings)} warnings\n"
 
     module = ModuleType("made_up_format")
     module.count_steps = count_steps  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from mpbake.cli.commands import plan as plan_command
 from mpbake.model.plan import Builder, Driver, Node, Target
 from mpbake.report.plan.plan_json import plan_json
 from tests.checkout import DOCS, PLANS
-from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, graphs
+from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, graphs, review_of
 from tests.unit.plans import text
 from tests.unit.worlds import call, world, written
 
@@ -45,10 +45,26 @@ load = true
 """
 
 
+_NODE = {
+    "driver": "remote",
+    "slots": 0,
+    "required": False,
+    "insecure": False,
+    "tls": {"ca": "/plan/ca.crt"},
+    "options": {},
+    "flags": [],
+    "config": "",
+    "config_file": "",
+    "boot_timeout": 300.0,
+    "certificate_days": 30,
+    "deploy": {},
+}
+
+
 def parsed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> dict[str, Any]:
     """Return the parsed JSON of a plan of some targets. Keywords are the platforms of the builders' local nodes."""
     graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
-    parsed_plan: dict[str, Any] = json.loads(plan_json(graph, warnings))
+    parsed_plan: dict[str, Any] = json.loads(plan_json(review_of(graph, warnings)))
     return parsed_plan
 
 
@@ -57,11 +73,17 @@ def test_builders_are_those_used_with_the_nodes_used() -> None:
         {
             "name": "release",
             "driver": "remote",
+            "external": False,
             "emulation": "warn",
             "emulators": "",
             "nodes": [
-                {"id": "release/intel", "endpoint": "tcp://intel:1234", "platforms": ["linux/amd64", "linux/386"]},
-                {"id": "release/arm", "endpoint": "tcp://arm:1234", "platforms": ["linux/arm64"]},
+                {
+                    **_NODE,
+                    "id": "release/intel",
+                    "endpoint": "tcp://intel:1234",
+                    "platforms": ["linux/amd64", "linux/386"],
+                },
+                {**_NODE, "id": "release/arm", "endpoint": "tcp://arm:1234", "platforms": ["linux/arm64"]},
             ],
         }
     ]
@@ -86,6 +108,10 @@ def test_targets() -> None:
         "outputs": ["type=local,dest=/plan/out"],
         "needs": [],
         "checks": [],
+        "timeout": 0.0,
+        "stall_timeout": 300.0,
+        "retries": 0,
+        "dockerfile": {"path": "/plan/web/Dockerfile", "sha256": ""},
         "only_linked": False,
     }
     assert (tool["name"], tool["needs"], tool["load"], tool["builder"]) == ("tool", ["web"], True, "default")
@@ -113,12 +139,14 @@ def test_platforms_that_differ() -> None:
             "labels": {"team": "x"},
             "contexts": {},
             "attributes": {"context": "/plan/web"},
+            "dockerfile": {"path": "/plan/web/Dockerfile", "sha256": ""},
         },
         "linux/arm64": {
             "args": {"ARCH": "arm64", "V": "1"},
             "labels": {"team": "x"},
             "contexts": {"base": "target:arm"},
             "attributes": {"context": "/plan/web", "dockerfile": "arm.Dockerfile"},
+            "dockerfile": {"path": "/plan/web/arm.Dockerfile", "sha256": ""},
         },
     }
     assert {name: web[name] for name in web["variants"]["linux/amd64"]} == web["variants"]["linux/amd64"]
@@ -254,10 +282,13 @@ def test_what_serves_only_links_is_shared() -> None:
 
 def test_nothing_to_do() -> None:
     assert (
-        plan_json(graph_of_text(""))
+        plan_json(review_of(graph_of_text("")))
         == text("""
         {
-        "format": 1,
+        "format": 2,
+        "id": "2263aa3d4f06322bbace7d93bcd3d985c5686adf63078b0de9cb898614d51b84",
+        "grants": [],
+        "registries": [],
         "builders": [],
         "targets": [],
         "steps": [],
@@ -271,11 +302,11 @@ def test_nothing_to_do() -> None:
 def test_each_thing_has_a_line_and_nothing_controls_the_screen() -> None:
     node = Node(builder="x", name="n", driver=Driver.REMOTE, endpoint="tcp://x\x1b[2J\n:1")
     builder = Builder(name="x", driver=Driver.REMOTE, nodes=(node,))
-    target = Target(name="web", builder=builder, outputs=("type=local,dest=\x07\r\u202e\x9b",))
-    shown = plan_json(graph_of([target]), ("slow", "old\nand \x1b[31mred"))
+    target = Target(name="web", builder=builder, outputs=('type=local,"dest=\x07\r\u202e\x9b"',))
+    shown = plan_json(review_of(graph_of([target]), ("slow", "old\nand \x1b[31mred")))
     assert shown.replace("\n", "").isprintable()
     assert shown.isascii()
-    assert len(shown.splitlines()) == 2 + 1 + 3 + 3 + 4 + 4
+    assert len(shown.splitlines()) == 2 + 2 + 1 + 1 + 3 + 3 + 4 + 4
     read = json.loads(shown)
     assert read["warnings"] == ["slow", "old\nand \x1b[31mred"]
     assert read["builders"][0]["nodes"][0]["endpoint"] == node.endpoint
@@ -298,7 +329,7 @@ def test_example_plans_say_the_same_in_both_forms(name: str) -> None:
 @given(graphs())
 def test_a_step_comes_after_those_that_it_names(graph: Any) -> None:
     seen: set[str] = set()
-    for step in json.loads(plan_json(graph))["steps"]:
+    for step in json.loads(plan_json(review_of(graph)))["steps"]:
         assert set(step["after"]) <= seen
         seen.add(step["key"])
     assert len(seen) == len(graph.steps)

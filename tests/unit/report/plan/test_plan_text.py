@@ -15,10 +15,11 @@ import pytest
 
 from mpbake.cli.commands import plan as plan_command
 from mpbake.model.plan import Builder, Driver, Node, Target
+from mpbake.model.steps import step_subject, step_verb
 from mpbake.report.plan.list_text import list_text
-from mpbake.report.plan.plan_text import plan_text, step_subject, step_verb
+from mpbake.report.plan.plan_text import plan_text
 from tests.checkout import GOLDEN, PLANS
-from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text
+from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, review_of
 from tests.unit.plans import ROOT, resolve_text, text
 from tests.unit.worlds import call, world, written
 
@@ -50,7 +51,7 @@ def test_every_golden_file_has_its_plan() -> None:
 def printed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> str:
     """Return the plan of some targets without the last line break. Keywords are the platforms of local nodes."""
     graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
-    shown = plan_text(graph, warnings)
+    shown = plan_text(review_of(graph, warnings))
     assert shown.endswith("\n")
     assert not any(line != line.rstrip() for line in shown.split("\n"))
     return shown[:-1]
@@ -208,7 +209,7 @@ def test_what_is_done_to_have_a_node(driver: Driver, expected_own: str | None, o
         if expected is not None:
             node = Node(builder="x", name="n", driver=driver, external=external)
             target = Target(name="web", builder=Builder(name="x", driver=driver, nodes=(node,), external=external))
-            assert f"  1  bootstrap  x/n  {expected}\n" in plan_text(graph_of([target]))
+            assert f"  1  bootstrap  x/n  {expected}\n" in plan_text(review_of(graph_of([target])))
 
 
 def test_a_set_of_equal_nodes_is_named_in_full_the_preferred_first() -> None:
@@ -249,16 +250,16 @@ def test_nothing_to_do() -> None:
 def test_what_a_plan_states_cannot_control_the_screen() -> None:
     node = Node(builder="x", name="n", driver=Driver.REMOTE, endpoint="tcp://x\x1b[2J\n:1")
     builder = Builder(name="x", driver=Driver.REMOTE, nodes=(node,))
-    target = Target(name="web", builder=builder, outputs=("type=local,dest=\x07\r\u202e",))
-    shown = plan_text(graph_of([target]))
+    target = Target(name="web", builder=builder, outputs=('type=local,"dest=\x07\r\u202e"',))
+    shown = plan_text(review_of(graph_of([target])))
     assert r"tcp://x\x1b[2J\n:1" in shown
-    assert r"output type=local,dest=\x07\x0d\u202e" in shown
+    assert r'output type=local,"dest=\x07\x0d\u202e"' in shown
     assert shown.replace("\n", "").isprintable()
 
 
 def test_the_same_plan_is_printed_the_same() -> None:
     plan = (PLANS / "native" / "build.toml").read_text(encoding="utf-8").replace("version = 1\n", "", 1)
-    assert plan_text(graph_of_text(plan)) == plan_text(graph_of_text(plan))
+    assert plan_text(review_of(graph_of_text(plan))) == plan_text(review_of(graph_of_text(plan)))
 
 
 def test_verbs_and_subjects() -> None:
@@ -369,7 +370,7 @@ def test_checks_archives_and_tags_that_move_together() -> None:
         checks = [{{ run = ["php", "-r", "echo 1;"], platforms = ["linux/arm64"] }}, {{ target = "test" }}]
         {TWO_NODES}"""
     graph = graph_of_text(plan, together=True)
-    steps = plan_text(graph).partition("\nsteps\n")[2].splitlines()
+    steps = plan_text(review_of(graph)).partition("\nsteps\n")[2].splitlines()
     assert [" ".join(line.split()) for line in steps[2:]] == [
         "3 build web linux/amd64 native on release/intel",
         "push by digest, without a tag",
@@ -395,5 +396,5 @@ def test_what_is_loaded_of_one_piece() -> None:
     several = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64', 'linux/arm64']")
     single = graph_of_text("\n[targets.web]\nload = true\nplatforms = ['linux/amd64']")
     delivery = "load into the engine in use"
-    assert f"{delivery}: all platforms, or its own if it holds one at a time\n" in plan_text(several)
-    assert f"{delivery}\n" in plan_text(single)
+    assert f"{delivery}: all platforms, or its own if it holds one at a time\n" in plan_text(review_of(several))
+    assert f"{delivery}\n" in plan_text(review_of(single))

@@ -1,0 +1,71 @@
+"""The builders of a plan document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mpbake.review.document.targets import platform_list
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpbake.graph.dag import BuildGraph
+    from mpbake.model.plan import Builder, Deployment, Node, TlsFiles
+
+
+def builder_documents(graph: BuildGraph) -> list[dict[str, Any]]:
+    """Return the builders of a run, each with its used nodes, in the order of their bootstrap steps."""
+    by_name = {target.builder.name: target.builder for target in graph.targets}
+    used: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        used.setdefault(node.builder, []).append(node)
+    return [_builder(by_name[name], nodes) for name, nodes in used.items()]
+
+
+def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:
+    return {
+        "name": builder.name,
+        "driver": str(builder.driver),
+        "external": builder.external,
+        "emulation": str(builder.emulation),
+        "emulators": builder.emulators,
+        "nodes": [_node(node) for node in nodes],
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "driver": node.driver_name,
+        "endpoint": node.endpoint,
+        "platforms": platform_list(node.platforms),
+        "slots": node.slots,
+        "required": node.required,
+        "insecure": node.insecure,
+        "tls": _tls(node.tls),
+        "options": dict(node.options),
+        "flags": list(node.flags),
+        "config": node.config,
+        "config_file": str(node.config_file or ""),
+        "boot_timeout": node.boot_timeout,
+        "certificate_days": node.certificate_days,
+        "deploy": _deployment(node.deploy) if node.deploy else {},
+    }
+
+
+def _tls(tls: TlsFiles) -> dict[str, str]:
+    files = {name: str(path) for name, path in tls.files.items()}
+    return files | ({"servername": tls.servername} if tls.servername else {})
+
+
+def _deployment(deploy: Deployment) -> dict[str, Any]:
+    return {
+        "host": deploy.host,
+        "container": deploy.container,
+        "volume": deploy.volume,
+        "tls": _tls(deploy.tls),
+        "port": deploy.port,
+        "image": deploy.image,
+        "restart": deploy.restart,
+        "rootless": deploy.rootless,
+    }

@@ -1,0 +1,107 @@
+"""Make the plan document of a run from its graph, and compute the plan id."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from mpbake.graph.links import linked_targets
+from mpbake.review.document.builders import builder_documents
+from mpbake.review.document.registries import registry_documents
+from mpbake.review.document.steps import step_documents
+from mpbake.review.document.targets import target_document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mpbake.graph.dag import BuildGraph
+    from mpbake.model.grants import Grant
+    from mpbake.model.plan import Target
+
+    Document = dict[str, Any]
+    """A plan document."""
+
+DOCUMENT_FORMAT = 2
+"""Version of the format. The version rises when a field is removed or changes meaning, but not for a new field."""
+
+UNIDENTIFIED = ("id", "expected", "probe", "inputs", "request")
+"""The fields of a document that do not belong to its plan id: they say nothing about what a run would do."""
+_LISTS = ("grants", "registries", "builders", "targets", "steps", "warnings")
+
+
+def plan_document(
+    graph: BuildGraph,
+    grants: Iterable[Grant],
+    warnings: Sequence[str],
+    digest: Callable[[str], str],
+    redact: Callable[[str], str],
+) -> Document:
+    """Return the plan document of a run.
+
+    `digest` returns the SHA-256 of a Dockerfile as hexadecimal digits, or an empty text if the file cannot be read.
+    `redact` masks sensitive values; no text of the document contains such a value. The plan must be resolved with
+    relative paths: then the document is the same in every checkout.
+    """
+    document = {
+        "format": DOCUMENT_FORMAT,
+        "grants": [grant_document(grant) for grant in grants],
+        "registries": registry_documents(built_targets(graph)),
+        "builders": builder_documents(graph),
+        "targets": _targets(graph, digest),
+        "steps": list(step_documents(graph)),
+        "warnings": list(warnings),
+    }
+    redacted = _redacted(document, redact)
+    return {"format": DOCUMENT_FORMAT, "id": plan_id(redacted)} | redacted
+
+
+def empty_document() -> Document:
+    """Return the plan document of a plan that does nothing."""
+    document: Document = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
+    return {**document, "id": plan_id(document)}
+
+
+def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
+    """Return the document without sensitive values. Few plans have any, so the whole text is searched first."""
+    text = json.dumps(document)
+    redacted: Document = document if redact(text) == text else map_texts(document, redact)
+    return redacted
+
+
+def plan_id(document: Document) -> str:
+    """Return the plan id of a document: the SHA-256 of everything that a run would do, as 64 hexadecimal digits.
+
+    Equal ids mean equal plans, on every machine. The id of a document that was saved and read again is the same.
+    """
+    identified = {name: value for name, value in document.items() if name not in UNIDENTIFIED}
+    text = json.dumps(identified, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def built_targets(graph: BuildGraph) -> tuple[Target, ...]:
+    """Return the targets of a run, then the targets that are built only because other targets link to them."""
+    return tuple(dict.fromkeys((*graph.targets, *linked_targets(*graph.targets))))
+
+
+def grant_document(grant: Grant) -> Document:
+    """Return a grant that a run needs: the value of `--allow`, its kind, and the attributes that need it."""
+    return {"allow": grant.text, "kind": str(grant.kind), "value": grant.value, "users": list(grant.users)}
+
+
+def map_texts(value: Any, convert: Callable[[str], str]) -> Any:
+    """Return a copy of a JSON value in which `convert` is applied to every text, also to keys of tables."""
+    match value:
+        case str():
+            return convert(value)
+        case dict():
+            return {convert(key): map_texts(entry, convert) for key, entry in value.items()}
+        case list() | tuple():
+            return [map_texts(entry, convert) for entry in value]
+        case _:
+            return value
+
+
+def _targets(graph: BuildGraph, digest: Callable[[str], str]) -> list[Document]:
+    own = frozenset(graph.targets)
+    return [target_document(target, digest, only_linked=target not in own) for target in built_targets(graph)]

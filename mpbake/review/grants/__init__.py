@@ -1,0 +1,7 @@
+"""Grants: the rights on this machine that a plan needs beyond an ordinary build. One table says which. Pure."""
+
+from __future__ import annotations
+
+from mpbake.review.grants.needs import PlanContext, grants_of_builders, needed_grants
+
+__all__ = ["PlanContext", "grants_of_builders", "needed_grants"]
