@@ -14,7 +14,7 @@ from urllib.parse import quote
 from mpbake.base.errors import MpbakeError, UsageError
 from mpbake.base.text import count, did_you_mean, one_line, short_name
 from mpbake.integrations.calls import MpbakeProcess, PlanInputs, lines_of, without_inputs
-from mpbake.integrations.comments import Comment, Placed, marker_of, place_comment, with_key
+from mpbake.integrations.comments import Comment, Placed, place_comment, required_marker, with_key
 from mpbake.integrations.github_event import GithubEvent, read_event
 from mpbake.integrations.github_files import GithubFiles
 from mpbake.integrations.json_api import JsonApi
@@ -126,13 +126,16 @@ class Action:
         self.stdout.write(output)
         kinds = {kind: len([line for line in output.splitlines() if line.startswith(f"::{kind} ")]) for kind in _KINDS}
         numbers = ", ".join(count(number, kind) for kind, number in kinds.items() if number)
-        self._files.add_summary(f"### mpbake check: {numbers or 'no problems'}\n")
+        verdict = f"mpbake check: {numbers or 'no problems'}\n"
+        self.stdout.write(verdict)
+        self._files.add_summary(f"### {verdict}")
         return code
 
     def _plan(self) -> int:
         arguments = self.inputs.arguments_of("plan", "--format", "markdown", names=self.inputs.targets)
         code, body = self.mpbake.read(arguments)
         if code == 0:
+            self._files.set_output("plan-id", required_marker(body).id)
             self._publish(body, new=True)
         return code
 
@@ -173,8 +176,6 @@ class Action:
         self.stdout.writelines(f"{inert(line)}\n" for line in body.splitlines())
         self.stdout.write(f"{workflow_command('endgroup', '')}\n")
         self._files.add_summary(body)
-        marker = marker_of(body)
-        self._files.set_output("plan-id", marker.id if marker else "")
         if self.comment and self.event.pull_request:
             self._comment(body, new=new)
 

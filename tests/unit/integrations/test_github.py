@@ -204,7 +204,7 @@ def test_diff_compares_with_the_base_of_the_pull_request(
     job.mpbake.code, job.mpbake.output = code, BODY.replace("mpbake plan", "mpbake diff")
     assert job.run(command="diff", targets="web") == 0
     assert job.mpbake.calls == [["diff", "--format", "markdown", "--detailed-exitcode", "--", SHA, "web"]]
-    assert job.outputs == {"changed": changed, "plan-id": "abc1"}
+    assert job.outputs == {"changed": changed}
     assert len(host.comments) == comments
 
 
@@ -230,7 +230,7 @@ def test_check_prints_annotations(job: Job) -> None:
     job.mpbake.output = "::error file=build.toml,line=1::no\n::warning title=x::x\n::error title=y::y\n"
     assert job.run(command="check", args="--strict", working_directory="sub") == 3
     assert job.mpbake.calls == [["check", "-C", "sub", "--format", "github", "--strict"]]
-    assert job.log == job.mpbake.output
+    assert job.log == f"{job.mpbake.output}mpbake check: 2 errors, 1 warning\n"
     assert job.summary == "### mpbake check: 2 errors, 1 warning\n\n"
 
 
