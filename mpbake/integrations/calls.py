@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+WITHOUT_SECRETS = "--without-secrets"
+"""The option of `mpbake check` for a job that checks a change: the job has no secrets, and needs none."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanInputs:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from mpbake.base.errors import MpbakeError, UsageError
 from mpbake.base.text import count, did_you_mean, one_line, short_name
-from mpbake.integrations.calls import MpbakeProcess, PlanInputs, lines_of, without_inputs
+from mpbake.integrations.calls import WITHOUT_SECRETS, MpbakeProcess, PlanInputs, lines_of, without_inputs
 from mpbake.integrations.comments import Comment, Placed, place_comment, required_marker, with_key
 from mpbake.integrations.github_event import GithubEvent, read_event
 from mpbake.integrations.github_files import GithubFiles
@@ -122,7 +122,7 @@ class Action:
 
     def _check(self) -> int:
         """Print the problems of the plan as annotations."""
-        code, output = self.mpbake.read(self.inputs.arguments_of("check", "--format", "github"))
+        code, output = self.mpbake.read(self.inputs.arguments_of("check", "--format", "github", WITHOUT_SECRETS))
         self.stdout.write(output)
         kinds = {kind: len([line for line in output.splitlines() if line.startswith(f"::{kind} ")]) for kind in _KINDS}
         numbers = ", ".join(count(number, kind) for kind, number in kinds.items() if number)

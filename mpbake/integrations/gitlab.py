@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from mpbake.base.errors import MpbakeError, UsageError, system_error
 from mpbake.base.text import short_name
-from mpbake.integrations.calls import MpbakeProcess, PlanInputs, lines_of, without_inputs
+from mpbake.integrations.calls import WITHOUT_SECRETS, MpbakeProcess, PlanInputs, lines_of, without_inputs
 from mpbake.integrations.comments import Comment, Placed, place_comment, with_key
 from mpbake.integrations.json_api import JsonApi
 
@@ -55,7 +55,7 @@ def execute(
     inputs = _inputs(environment)
     match command:
         case "check":
-            return mpbake.run(inputs.arguments_of("check"))
+            return mpbake.run(inputs.arguments_of("check", WITHOUT_SECRETS))
         case "run":
             metadata = str(Path(METADATA).absolute())
             return mpbake.run(inputs.arguments_of("run", "--metadata-file", metadata, names=inputs.targets))

@@ -229,7 +229,7 @@ def test_check_prints_annotations(job: Job) -> None:
     job.mpbake.code = 3
     job.mpbake.output = "::error file=build.toml,line=1::no\n::warning title=x::x\n::error title=y::y\n"
     assert job.run(command="check", args="--strict", working_directory="sub") == 3
-    assert job.mpbake.calls == [["check", "-C", "sub", "--format", "github", "--strict"]]
+    assert job.mpbake.calls == [["check", "-C", "sub", "--format", "github", "--without-secrets", "--strict"]]
     assert job.log == f"{job.mpbake.output}mpbake check: 2 errors, 1 warning\n"
     assert job.summary == "### mpbake check: 2 errors, 1 warning\n\n"
 

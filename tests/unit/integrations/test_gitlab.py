@@ -91,7 +91,7 @@ def test_check_and_run(job: dict[str, str], tmp_path: Path) -> None:
     given = ["-C", "sub", "--var", "a=b", "--var", "c=d"]
     metadata = str(tmp_path / METADATA)
     assert mpbake.calls == [
-        ["check", *given],
+        ["check", *given, "--without-secrets"],
         ["run", *given, "--metadata-file", metadata, "--", "release", "web"],
     ]
 
