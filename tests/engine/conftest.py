@@ -17,7 +17,7 @@ from testbed.buildkitd import named_buildkit
 from testbed.packages import tool_path
 from testbed.testbed import Testbed
 
-from tests.checkout import CHECKOUT
+from tests.checkout import CHECKOUT, GRANT_ALL
 from tests.testbed_parts.kubernetes.cluster import cluster_of
 
 if TYPE_CHECKING:
@@ -79,8 +79,11 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 @pytest.fixture(scope="session")
 def testbed_env(testbed: Testbed) -> dict[str, str]:
-    """Return a complete environment in which docker, buildx, kubectl and the example plans use the testbed."""
-    return {**os.environ, **testbed.env(), **cluster_of(testbed).client}
+    """Return a complete environment in which docker, buildx, kubectl and the example plans use the testbed.
+
+    It grants every right to every plan: only `test_grants.py` is about rights.
+    """
+    return {**os.environ, **testbed.env(), **cluster_of(testbed).client, **GRANT_ALL}
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MOST_LINES = 18
 _WIDTH = 100
+_LONGEST_VALUE = 70
 _MOST_USERS = 3
 
 
@@ -37,23 +38,20 @@ def _grouped(grants: Sequence[Grant]) -> Iterator[tuple[str, bool]]:
     """Yield lines of the question, each with whether it is a grant, and not a heading."""
     for kind, group in groupby(grants, key=lambda grant: grant.kind):
         yield f"  {MEANINGS[kind]}", False
-        yield from ((line, True) for line in _rows(list(group), indent="    "))
+        rows = [(shortened(text, _LONGEST_VALUE), users) for text, users in map(_row, group)]
+        yield from ((line, True) for line in columns(rows, indent="    "))
 
 
-def _rows(grants: Sequence[Grant], indent: str) -> list[str]:
-    return columns(
-        [(one_line(grant.text), abbreviated(grant.users, most=_MOST_USERS)) for grant in grants], indent=indent
-    )
+def _row(grant: Grant) -> tuple[str, str]:
+    return one_line(grant.text), abbreviated(grant.users, most=_MOST_USERS)
 
 
 def refusal(grants: Sequence[Grant]) -> tuple[str, str]:
     """Return the message and the hint of the error for a plan whose rights `grants` are not granted."""
     verb = "is" if len(grants) == 1 else "are"
-    lines = [
-        f"the plan needs {count(len(grants), 'right')} on this machine that {verb} not granted",
-        *_rows(grants, "  "),
-    ]
-    return "\n".join(lines), f"if you trust the plan with them, add: {allow_options(grants)}"
+    first = f"the plan needs {count(len(grants), 'right')} on this machine that {verb} not granted:"
+    rows = columns([_row(grant) for grant in grants], indent="  ")
+    return "\n".join([first, *rows]), f"if you trust the plan with them, add: {allow_options(grants)}"
 
 
 def allow_options(grants: Sequence[Grant]) -> str:
