@@ -136,8 +136,9 @@ class _RunCommand:
         nodes = tuple(dict.fromkeys((*nodes_to_probe(self.placements), *required)))
         if nodes:
             events.handle(NodeProbeStarted(nodes=nodes))
-        facts = {**approved, **runner.make_ready(nodes, events)}
-        lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
+        ready = runner.make_ready(nodes, events)
+        lost = [node for node in nodes if node.id not in ready or is_unreachable(node, ready)]
+        facts = {**approved, **ready}
         placements = place_targets(self.selection, facts, self.placements)
         subject = preflight_input(self.plan_files, self.selection, placements.values(), self.world)
         warnings = [*unset_secret_warnings(self.selection.targets, self.world.environment)]

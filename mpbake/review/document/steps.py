@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.graph.delivery import archives, possible_upload_tags
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify, step_verb
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Delivery, JoinArchives, Publish, Verify, step_verb
 from mpbake.review.document.targets import platform_list
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _details(step: Step, drivers: Mapping[str, Driver]) -> dict[str, Any]:
         case BootstrapNode():
             return {"node": step.node.id}
         case BuildPiece():
-            return _piece(step)
+            return _piece(step, drivers)
         case JoinArchives():
             return {"target": step.target.name, "outputs": list(archives(step.target))}
         case CheckPiece():
@@ -70,14 +70,18 @@ def _may_be_in_engine(target: Target, drivers: Mapping[str, Driver]) -> bool:
     return any(drivers.get(node.id, node.driver).rules.may_be_engine for node in target.builder.nodes)
 
 
-def _load(piece: BuildPiece) -> str:
-    """Return which platforms of a piece are loaded into the engine in use: `all`, only the `engine`'s own, or none."""
-    if not piece.target.load or piece.shared:
+def _load(piece: BuildPiece, drivers: Mapping[str, Driver]) -> str:
+    """Return which platforms of a piece are loaded into the engine in use: `all`, only the `engine`'s own, or none.
+
+    An image that an engine builds and pushes is in the store of this engine anyway, and only gets its tags there.
+    """
+    in_engine = all(drivers.get(node.id, node.driver).rules.is_engine for node in piece.nodes)
+    if not piece.target.load or piece.shared or (in_engine and piece.delivery is Delivery.UNTAGGED):
         return ""
     return "all" if piece.piece_count == 1 else "engine"
 
 
-def _piece(piece: BuildPiece) -> dict[str, Any]:
+def _piece(piece: BuildPiece, drivers: Mapping[str, Driver]) -> dict[str, Any]:
     return {
         "target": piece.target.name,
         "nodes": [node.id for node in piece.nodes],
@@ -85,7 +89,7 @@ def _piece(piece: BuildPiece) -> dict[str, Any]:
             {"platform": str(placed.platform), "how": placed.execution.name.lower()} for placed in piece.platforms
         ],
         "delivery": piece.delivery.name.lower(),
-        "load": _load(piece),
+        "load": _load(piece, drivers),
         "shared": piece.shared,
         "spare": [node.id for node in piece.spare],
     }
