@@ -109,6 +109,8 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
     if explained and values["names"]:
         hint = f"give --explain the target, group or pattern: {shlex.join(['--explain', explained])}"
         raise UsageError("--explain cannot be combined with other names", hint=hint)
+    if explained and values["output"]:
+        raise UsageError("--explain cannot be combined with -o", hint="remove --explain or -o")
     if explained and values["format"] != "text" and is_typed(context, "format"):
         output = values["format"]
         raise UsageError("--explain prints text only", hint=f"remove --format {output} or --explain")
@@ -155,6 +157,14 @@ PLAN = Command(
             metavar="TARGET",
             help="Print where each platform of a target is built, and why.",
             shell_complete=complete_names("targets"),
+        ),
+        option(
+            "-o",
+            "--output",
+            default="",
+            metavar="FILE",
+            help="Save the plan as FILE.json, so that `mpbake run FILE.json` does exactly this; - prints it.",
+            shell_complete=complete_paths("file"),
         ),
         option("--probe", is_flag=True, help="Ask the nodes for their platforms; starts and changes nothing."),
     ),

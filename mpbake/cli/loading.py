@@ -69,12 +69,13 @@ def load_partially(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadPlan:
-    """The files of a plan and all inputs of its resolution, read once.
+    """The files of a plan and all inputs of its resolution, read once. `paths` are the files that were asked for.
 
     Each resolution uses the same text of the files, the same values and the same facts of git, even if a file has
     changed in the meantime.
     """
 
+    paths: tuple[Path, ...]
     files: PlanFiles
     spec: PlanSpec
     inputs: Inputs
@@ -109,7 +110,7 @@ def read_source(
     paths = named or [_find(folder, show, world, quiet=quiet)]
     plan_files, spec = read_plan(paths, show=show, settings=source.settings)
     inputs = resolution_inputs(source, overrides, world, plan_files.root, spec)
-    return ReadPlan(files=plan_files, spec=spec, inputs=inputs, redactor=world.redactor)
+    return ReadPlan(paths=tuple(paths), files=plan_files, spec=spec, inputs=inputs, redactor=world.redactor)
 
 
 def _find(folder: Path, show: Callable[[Path], str], world: World, *, quiet: bool) -> Path:

@@ -19,7 +19,7 @@ from mpbake.resolve.targets.overrides import parse_overrides
 from mpbake.resolve.template import Renderer
 from mpbake.resolve.valid_targets import valid_targets
 from mpbake.resolve.values import ValueRenderer
-from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
+from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables, sensitive_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +43,7 @@ __all__ = [
     "resolve",
     "resolve_partially",
     "select_targets",
+    "sensitive_variables",
     "tags_pushed_twice",
 ]
 

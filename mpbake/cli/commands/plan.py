@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mpbake.cli.loading import read_source
 from mpbake.cli.probing import probe_selection
 from mpbake.cli.reviewing import review_selection
+from mpbake.cli.saving import output_path, with_saved_fields, write_saved_plan
 from mpbake.cli.selection import select_for
 from mpbake.graph.explain import explain_placement
 from mpbake.report.formats import PLAN_FORMATS
@@ -42,6 +43,7 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     plan_files, plan = read.plan(relative=True)
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
+    output = output_path(options, world, read) if options.output else None
     facts, unanswered = _probe(read, names, options, world, stop) if options.probe else ({}, ())
     if options.explain:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
@@ -50,6 +52,13 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     review = review_selection(plan_files, selection, facts, world)
     if options.probe:
         review = replace(review, document=review.document | {"probe": {"warnings": list(unanswered)}})
+    if options.output:
+        saved = replace(review, document=with_saved_fields(review.document, read, options, world, output))
+        text = PLAN_FORMATS["json"].load()(saved)
+        if output is None:
+            world.stdout.write(text)
+            return 0
+        write_saved_plan(output, text)
     world.stdout.write(PLAN_FORMATS[options.format].load()(review))
     return 0
 

@@ -16,6 +16,7 @@ from mpbake.cli.loading import read_source
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
 from mpbake.cli.run_results import RunResults
+from mpbake.cli.saved_runs import open_saved_run
 from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
@@ -54,12 +55,15 @@ def main(options: RunOptions, world: World) -> int:
 
 
 def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
-    if options.plan_id:
+    if saved := open_saved_run(options, world):
+        read, options = saved.read(world), saved.options
+        approval: Approval | None = saved.approve(read, world, stop)
+    else:
         check_plan_id(options.plan_id)
-    read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+        read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+        approval = approve_id(read, options, world, stop) if options.plan_id else None
     plan_files, plan = read.plan()
     selection = select_for(plan, options.names, options.overrides)
-    approval = approve_id(read, options, world, stop) if options.plan_id else None
     placements = place_targets(selection, approval.facts if approval else {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
@@ -113,7 +117,7 @@ class _RunCommand:
             check_buildx(self.plan_files, self.selection.targets, runner.buildx, runner.default)
             graph = self.prepare(runner, events)
             if self.approval:
-                self.approval.check_dockerfiles()
+                self.approval.check_again()
             return self.build(graph, runner, state, events, stop)
 
     @contextmanager
