@@ -115,5 +115,5 @@ def _not_approved(options: RunOptions, planned: str, probed: str) -> NotApproved
     if probed != planned:
         lines.append(f"  with --probe  {probed}")
     review = f"mpbake plan {names}".rstrip()
-    hint = f"see what changed: `mpbake diff REV`, with the approved revision; or review `{review}`, and approve its id"
+    hint = f"see what changed since a revision: mpbake diff REV; then review `{review}`, and approve its id"
     return NotApproved("\n".join(lines), hint=hint)

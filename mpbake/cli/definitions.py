@@ -87,6 +87,9 @@ def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values
         raise click.UsageError("--format requires --dry-run", context)
     if values["dry_run"] and is_typed(context, "plan_id"):
         raise click.UsageError("--plan-id cannot be combined with --dry-run", context)
+    if values["dry_run"] and any(name.endswith(".json") for name in values["names"]):
+        hint = "compare the saved plan with the plan as it is now: mpbake diff FILE.json"
+        raise UsageError("a saved plan cannot be combined with --dry-run", hint=hint)
     command = PLAN if values["dry_run"] else RUN
     options = importlib.import_module("mpbake.cli.options")
     names, values = options.option_names(command.options_class), {**values, **_verbosity(context, values)}

@@ -270,10 +270,10 @@ def as_planned(calls: Counter[Call], document: Mapping[str, Any]) -> Counter[Cal
         return call
 
     used = {call[1] for call in calls if call[0] in {"build", "check"}}
-    unused = {
+    unused: dict[Call, int] = {
         ("bootstrap", node.replace("/", "-")): 1
         for step in builds
         for node in step["nodes"]
         if len(step["nodes"]) > 1 and node.replace("/", "-") not in used
     }
-    return Counter(moved(call) for call in calls.elements()) | Counter(unused)
+    return Counter[Call](moved(call) for call in calls.elements()) | Counter(unused)
