@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 def probe_nodes(
     services: NodeServices, targets: Sequence[Target], plan: Path
 ) -> tuple[dict[str, NodeFacts], tuple[str, ...]]:
-    """Return the facts of the nodes of `targets` by node ID, and a note on each node that reports no facts.
+    """Return the facts of the nodes of `targets` by node ID, and a note on each node that reports no platforms.
 
-    `plan` is the file that declares the nodes.
+    Of a node that does not run or does not answer, the facts hold only the driver. `plan` is the file that declares the
+    nodes.
     """
     builders = dict.fromkeys(target.builder for target in targets)
     rows = [row for builder in builders for row in _probed_rows(services, builder, targets, plan)]
-    facts = {row.node.id: _facts(row) for row in rows if row.reported or row.silent}
+    facts = {row.node.id: _facts(row) for row in rows}
     return facts, tuple(_note(row) for row in rows if not row.reported)
 
 

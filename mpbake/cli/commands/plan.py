@@ -8,17 +8,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mpbake.cli.loading import load_plan
+from mpbake.cli.loading import read_source
+from mpbake.cli.probing import probe_selection
 from mpbake.cli.reviewing import review_selection
+from mpbake.cli.saving import output_path, with_saved_fields, write_saved_plan
 from mpbake.cli.selection import select_for
 from mpbake.graph.explain import explain_placement
 from mpbake.report.formats import PLAN_FORMATS
 from mpbake.resolve import select_targets
-from mpbake.run.signals import stoppable, stopped_by_signals
+from mpbake.run.signals import stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import PlanOptions
     from mpbake.cli.world import World
     from mpbake.graph.dag import Selection
@@ -36,10 +39,12 @@ def main(options: PlanOptions, world: World) -> int:
 
 
 def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
-    plan_files, plan = load_plan(options.source, world, options.overrides, relative=True, quiet=options.quiet)
+    read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = read.plan(relative=True)
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
-    facts, unanswered = _probe(options, names, world, stop) if options.probe else ({}, ())
+    output = output_path(options, world, read) if options.output else None
+    facts, unanswered = _probe(read, names, options, world, stop) if options.probe else ({}, ())
     if options.explain:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
         world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
@@ -47,6 +52,13 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     review = review_selection(plan_files, selection, facts, world)
     if options.probe:
         review = replace(review, document=review.document | {"probe": {"warnings": list(unanswered)}})
+    if options.output:
+        saved = replace(review, document=with_saved_fields(review.document, read, options, world, output))
+        text = PLAN_FORMATS["json"].load()(saved)
+        if output is None:
+            world.stdout.write(text)
+            return 0
+        write_saved_plan(output, text)
     world.stdout.write(PLAN_FORMATS[options.format].load()(review))
     return 0
 
@@ -57,19 +69,8 @@ def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts)
 
 
 def _probe(
-    options: PlanOptions, names: Sequence[str], world: World, stop: StopRequest
+    read: ReadPlan, names: Sequence[str], options: PlanOptions, world: World, stop: StopRequest
 ) -> tuple[Facts, tuple[str, ...]]:
-    """Query the nodes of the named targets. Return facts by node ID, and a warning for each node without an answer.
-
-    The paths of certificates are absolute here, so the plan is resolved a second time.
-    """
-    from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, used by --probe only
-    from mpbake.buildkit.nodes.services import open_services  # noqa: PLC0415
-
-    _, plan = load_plan(options.source, world, options.overrides, quiet=True)
-    targets = select_for(plan, names, options.overrides).targets
-    with (
-        stopped_by_signals(stop),
-        open_services(world.environment, world.redactor.redact, world.now, stop.then) as services,
-    ):
-        return probe_nodes(services, targets, plan.file)
+    """Query the nodes of the named targets, with the absolute paths of their certificates."""
+    _, plan = read.plan()
+    return probe_selection(plan, select_for(plan, names, options.overrides), world, stop)

@@ -203,6 +203,7 @@ def test_steps() -> None:
         "nodes": ["release/arm"],
         "platforms": [{"platform": "linux/arm64", "how": "native"}],
         "delivery": "untagged",
+        "load": "",
         "shared": False,
         "spare": [],
         "after": ["bootstrap release/arm"],
@@ -213,6 +214,7 @@ def test_steps() -> None:
         "target": "web",
         "tags": ["r/web:1"],
         "uploads": [],
+        "names": [],
         "together": False,
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
@@ -225,6 +227,8 @@ def test_steps() -> None:
         "after": ["publish web"],
     }
     assert steps["publish tool"]["uploads"] == ["r/tool:mpbake-upload-*"]
+    assert steps["publish tool"]["names"] == ["r/tool:latest"]
+    assert steps["build tool linux/amd64 on default/local"]["load"] == "all"
     tool = steps["build tool linux/amd64 on default/local"]
     assert tool["delivery"] == "untagged"
     assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
