@@ -37,8 +37,7 @@ def review_selection(
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
     grants = plan_grants(plan_files, graph.targets)
     digest = dockerfile_digests(plan_files.root, plan_files.access.tree)
-    drivers = {node: reported.driver for node, reported in facts.items()}
-    document = plan_document(graph, grants, every_warning, digest, world.redactor.redact, drivers)
+    document = plan_document(graph, grants, every_warning, digest, world.redactor.redact, facts)
     return PlanReview(graph=graph, document=document)
 
 

@@ -32,6 +32,7 @@ class GitRepository:
     """The git repository that a folder belongs to."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder = folder
         self._program = GitProgram(folder, environment)
 
     def fact(self, name: GitFact) -> str | bool:
@@ -78,7 +79,7 @@ class GitRepository:
 
         `path` is relative to the folder of this repository object. Raises FilterError.
         """
-        result = self._run("rev-parse", "--verify", "--quiet", f"HEAD:./{path}", allowed_codes=(0, 1))
+        result = self._program.run("rev-parse", "--verify", "--quiet", f"HEAD:./{path}", allowed_codes=(0, 1))
         return result.text
 
     def changes(self, path: str) -> list[Path]:
@@ -88,8 +89,8 @@ class GitRepository:
         """
         filters_off = {f"filter.{name}.{key}": value for name in self._filters() for key, value in _FILTER_OFF.items()}
         options = ("--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=dirty", "--no-renames")
-        output = self._run("status", *options, "--", f":(literal){path}", configuration=filters_off).stdout
-        top = self._folder / self._run("rev-parse", "--show-cdup").text
+        output = self._program.run("status", *options, "--", f":(literal){path}", configuration=filters_off).stdout
+        top = self._folder / self._program.run("rev-parse", "--show-cdup").text
         return [top / os.fsdecode(entry[3:]) for entry in output.split(b"\0")[:-1]]  # after two letters and a blank
 
     def _commit(self) -> str:

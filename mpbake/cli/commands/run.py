@@ -103,8 +103,8 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 class _RunCommand:
     """A run whose plan has passed the checks that contact no node.
 
-    `placements` are made without facts of nodes, or with the facts of the approved plan. `rights` are the granted rights
-    of the plan.
+    `placements` are made without facts of nodes, or with the facts of the approved plan. `rights` are the granted
+    rights of the plan.
     """
 
     options: RunOptions
