@@ -47,12 +47,12 @@ class NodeProbe:
 
     @property
     def facts(self) -> dict[str, NodeFacts]:
-        """The facts of the nodes that reported any, and of those that did not answer, by node ID."""
-        return {row.node.id: _facts(row) for row in self.rows if row.reported or row.silent}
+        """The facts of the nodes by node ID. Of a node that does not run or does not answer, only the driver."""
+        return {row.node.id: _facts(row) for row in self.rows}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A note on each node that reports no facts."""
+        """A note on each node that reports no platforms."""
         return tuple(_note(row) for row in self.rows if not row.reported)
 
 

@@ -12,6 +12,7 @@ from mpbake.base.memory import paused_collector
 from mpbake.cli.loading import read_source
 from mpbake.cli.probing import probe_selection, probe_tags
 from mpbake.cli.reviewing import review_selection
+from mpbake.cli.saving import output_path, with_saved_fields, write_saved_plan
 from mpbake.cli.selection import select_for
 from mpbake.graph.estimates import Estimates
 from mpbake.graph.explain import explain_placement
@@ -48,6 +49,7 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     plan_files, plan = read.plan(relative=True)
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
+    output = output_path(options, world, read) if options.output else None
     probe = _Probe(read, names, options, world, stop) if options.probe else None
     facts = probe.nodes.facts if probe else {}
     if options.explain:
@@ -60,6 +62,13 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
             review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
         if expected := _expected(review.graph, plan_files.root):
             review = review.with_fields({"expected": expected}, world.redactor.redact)
+        if options.output:
+            saved = replace(review, document=with_saved_fields(review.document, read, options, world, output))
+            text = PLAN_FORMATS["json"].load()(saved)
+            if output is None:
+                world.stdout.write(text)
+                return 0
+            write_saved_plan(output, text)
         text = PLAN_FORMATS[options.format].load()(review)
     world.stdout.write(text)
     return 0

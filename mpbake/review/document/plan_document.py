@@ -29,6 +29,7 @@ DOCUMENT_FORMAT = 2
 
 UNIDENTIFIED = ("id", "expected", "probe", "inputs", "request")
 """The fields of a document that do not belong to its plan id: they say nothing about what a run would do."""
+_LISTS = ("grants", "registries", "builders", "targets", "steps", "warnings")
 
 
 def plan_document(
@@ -60,6 +61,12 @@ def plan_document(
         document = map_texts(document, redact)
         text = _canonical_text(document)
     return {"format": DOCUMENT_FORMAT, "id": _digest(text)} | document
+
+
+def empty_document() -> Document:
+    """Return the plan document of a plan that does nothing."""
+    document: Document = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
+    return {**document, "id": plan_id(document)}
 
 
 def plan_id(document: Document) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from mpbake.graph.delivery import archives, possible_upload_tags
 from mpbake.graph.explain import placement_reason
 from mpbake.graph.node_facts import driver_of
-from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, Verify, step_verb
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, Delivery, JoinArchives, Publish, Verify, step_verb
 from mpbake.review.document.targets import platform_list
 
 if TYPE_CHECKING:
@@ -71,9 +71,13 @@ def _may_be_in_engine(target: Target, facts: Facts) -> bool:
     return any(driver_of(node, facts).rules.may_be_engine for node in target.builder.nodes)
 
 
-def _load(piece: BuildPiece) -> str:
-    """Return which platforms of a piece are loaded into the engine in use: `all`, only the `engine`'s own, or none."""
-    if not piece.target.load or piece.shared:
+def _load(piece: BuildPiece, facts: Facts) -> str:
+    """Return which platforms of a piece are loaded into the engine in use: `all`, only the `engine`'s own, or none.
+
+    An image that an engine builds and pushes is in the store of this engine anyway, and only gets its tags there.
+    """
+    in_engine = all(driver_of(node, facts).rules.is_engine for node in piece.nodes)
+    if not piece.target.load or piece.shared or (in_engine and piece.delivery is Delivery.UNTAGGED):
         return ""
     return "all" if piece.piece_count == 1 else "engine"
 
@@ -91,7 +95,7 @@ def _piece(piece: BuildPiece, facts: Facts) -> dict[str, Any]:
             for placed in piece.platforms
         ],
         "delivery": piece.delivery.name.lower(),
-        "load": _load(piece),
+        "load": _load(piece, facts),
         "shared": piece.shared,
         "spare": [node.id for node in piece.spare],
     }
