@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,9 @@ class Granted:
 
 def plan_grants(plan_files: PlanFiles, targets: Iterable[Target]) -> tuple[Grant, ...]:
     """Return the rights that a run of `targets` needs, with paths as in the plan, for the review of a plan."""
-    return needed_grants(targets, plan_files.root, cached_real_path(), _context(plan_files, as_written=True))
+    of_files = plan_files.access.real
+    real = cached_real_path() if of_files is os.path.realpath else of_files
+    return needed_grants(targets, plan_files.root, real, _context(plan_files, as_written=True))
 
 
 def grant_run(plan_files: PlanFiles, targets: Sequence[Target], world: World) -> Granted:
@@ -58,7 +61,7 @@ def _context(plan_files: PlanFiles, *, as_written: bool = False) -> PlanContext:
         if not plan_files.access.may_read(config):
             return ()
         try:
-            return named_files(read_config(config))
+            return named_files(read_config(config, plan_files.access.tree.read))
         except MpbakeError:  # a preflight check reports the error
             return ()
 

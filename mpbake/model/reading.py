@@ -9,12 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mpbake.base.file_tree import FILE_SYSTEM
 from mpbake.base.files import is_descriptor
 from mpbake.base.text import one_line
 from mpbake.model.grants import Allowances, Grant, GrantKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mpbake.base.file_tree import FileTree
 
     MayRead = Callable[[Path], bool]
     """Returns whether mpbake may read a file that the plan names."""
@@ -26,13 +29,13 @@ _DISTANT = "../../../"
 class ReadAccess:
     """The decision which files mpbake may read for the plan in `folder`, without looking into any file.
 
-    mpbake may read a file whose real path is in the plan's folder, or that `allowances` grants. `real` resolves the
-    symlinks of a path.
+    mpbake may read a file whose real path is in the plan's folder, or that `allowances` grants. `tree` holds the files
+    of the plan, and resolves the symlinks of a path.
     """
 
     folder: Path
     allowances: Allowances = field(default_factory=Allowances)
-    real: Callable[[str], str] = os.path.realpath
+    tree: FileTree = FILE_SYSTEM
 
     def may_read(self, path: Path) -> bool:
         """Return whether the plan may have mpbake read `path`: a file, or the files of a folder.
@@ -63,20 +66,27 @@ class ReadAccess:
     def problem(self, path: Path, shown: str) -> str:
         """Return why mpbake does not read `path`, which messages call `shown`."""
         is_linked = Path(os.path.normpath(path)).is_relative_to(self.folder)
-        where = f" is a link to {one_line(self.real(str(path)))}, outside" if is_linked else " is outside"
+        where = f" is a link to {one_line(self.tree.real_path(path))}, outside" if is_linked else " is outside"
         return f"{one_line(shown)}{where} of the plan's folder"
 
     def remedy(self, path: Path) -> str:
         """Return the hint for a file that mpbake does not read: the option that grants it."""
-        real = self.real(str(path))
+        real = self.tree.real_path(path)
         relative = os.path.relpath(real, self.folder)
         shown = real if relative.startswith(_DISTANT) else relative
         option = shlex.quote(Grant(kind=GrantKind.READ, value=shown).text)
         return f"if you trust the plan with this file, add: --allow {one_line(option)}"
 
+    def real(self, path: str) -> str:
+        """Return an absolute path without symlinks and without `..`. Never raises: an impossible path stays."""
+        try:
+            return self.tree.real_path(Path(path))
+        except (OSError, ValueError, RecursionError):
+            return os.path.normpath(path)
+
     @cached_property
     def _real_folder(self) -> Path:
-        return Path(self.real(str(self.folder)))
+        return Path(self.tree.real_path(self.folder))
 
     def _is_granted(self, path: Path) -> bool:
         return self.allowances.covers(Grant(kind=GrantKind.READ, value=str(path)), self.real)
@@ -84,6 +94,6 @@ class ReadAccess:
     def _resolved(self, path: Path) -> Path | None:
         """Return the real path; None if no file can have this path."""
         try:
-            return Path(self.real(str(path)))
+            return Path(self.tree.real_path(path))
         except (OSError, ValueError, RecursionError):  # a NUL character, or more symlinks than the system follows
             return None

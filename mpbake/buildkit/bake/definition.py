@@ -367,16 +367,27 @@ def grants(
     return list(allowed)
 
 
-def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Return the Dockerfile of each target in a definition: the path from `root`, or the name of a remote file."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DockerfilePath:
+    """The path of a target's Dockerfile: relative to the folder of the plan, or absolute.
+
+    If the Dockerfile is remote or inline, the file is not `local`, and `path` is its name.
+    """
+
+    path: str
+    local: bool = True
+
+
+def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, DockerfilePath]:
+    """Return the Dockerfile of each target in a definition, for a plan in the folder `root`."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 
-def _dockerfile(target: dict[str, Any], root: str) -> str:
+def _dockerfile(target: dict[str, Any], root: str) -> DockerfilePath:
     if "dockerfile-inline" in target:
-        return _DOCKERFILE
+        return DockerfilePath(path=_DOCKERFILE, local=False)
     context, name = str(target["context"]), str(target.get("dockerfile", _DOCKERFILE))
     if not (is_local_context(context) and is_local_context(name)):
-        return name
+        return DockerfilePath(path=name, local=False)
     path = posixpath.normpath(posixpath.join(context, name))
-    return path.removeprefix(f"{root.rstrip('/')}/")
+    return DockerfilePath(path=path.removeprefix(f"{root.rstrip('/')}/"))

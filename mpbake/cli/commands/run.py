@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
+from mpbake.cli.ci_jobs import heartbeats
 from mpbake.cli.granting import grant_run
 from mpbake.cli.loading import load_plan
 from mpbake.cli.repeat_command import repeat_command
@@ -98,9 +99,11 @@ class _RunCommand:
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
-        events = RunEvents(make_reporter(self.options, self.world), stop, began=self.world.clock())
+        reporter = make_reporter(self.options, self.world, self.plan.root)
+        events = RunEvents(reporter, stop, began=self.world.clock())
         with (
             stopped_by_signals(stop),
+            heartbeats(events, self.world.environment),
             open_state(self.plan.root, self.world.now()) as state,
             self._open_runner(state, events, stop) as runner,
         ):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
+from mpbake.base.files import read_bounded
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.model.drivers.rules import Ability
@@ -220,9 +221,9 @@ def _absolute_pair(pair: Any, folder: Path) -> Any:
     return {name: str(folder / str(value)) if name in {"key", "cert"} else value for name, value in pair.items()}
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path, read: Callable[[Path], bytes] = read_bounded) -> dict[str, Any]:
     """Read a configuration file of buildkitd, and return it with absolute paths. Raises PlanError."""
-    return absolute_paths(read_values(path, shown=str(path)), lambda _: path.parent)
+    return absolute_paths(read_values(path, shown=str(path), read=read), lambda _: path.parent)
 
 
 def named_files(config: Mapping[str, Any]) -> tuple[Path, ...]:

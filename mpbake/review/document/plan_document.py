@@ -27,6 +27,7 @@ DOCUMENT_FORMAT = 2
 
 UNIDENTIFIED = ("id", "expected", "probe", "inputs", "request")
 """The fields of a document that do not belong to its plan id: they say nothing about what a run would do."""
+_LISTS = ("grants", "registries", "builders", "targets", "steps", "warnings")
 
 
 def plan_document(
@@ -53,6 +54,12 @@ def plan_document(
     }
     redacted = _redacted(document, redact)
     return {"format": DOCUMENT_FORMAT, "id": plan_id(redacted)} | redacted
+
+
+def empty_document() -> Document:
+    """Return the plan document of a plan that does nothing."""
+    document: Document = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
+    return {**document, "id": plan_id(document)}
 
 
 def _redacted(document: Document, redact: Callable[[str], str]) -> Document:

@@ -11,6 +11,7 @@ import pytest
 from mpbake.cli.commands import plan
 from mpbake.report.formats import (
     DIAGNOSTICS_FORMATS,
+    DIFF_FORMATS,
     EXPORT_FORMATS,
     PLAN_FORMATS,
     REPORTERS,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TABLES: tuple[Mapping[str, Implementation[Any]], ...] = (
     PLAN_FORMATS,
     DIAGNOSTICS_FORMATS,
+    DIFF_FORMATS,
     EXPORT_FORMATS,
     SCHEMA_FORMATS,
     REPORTERS,
