@@ -1,6 +1,6 @@
 """Hostile checkouts: functions that write one into a folder. Beside the folder are `outside` and `home`, with secrets.
 
-`SECRET` is in every file outside, and in the environment. `PROGRAM` is a script that leaves a mark when somebody runs it.
+`SECRET` is in every file outside, and in the environment. The programs in a checkout leave a mark when they run.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import json
 import os
 import socket
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     Write = Callable[[Path], None]
 
@@ -175,7 +175,8 @@ READING: Mapping[str, Write] = {
         "[targets.web]\nbuilder = 'b'\ntags = ['r/web']\n"
     ),
     "variables-of-the-environment": _plan(
-        f"{HEAD}[variables.a]\nenv = 'TOKEN'\nsensitive = true\n[targets.web]\nlabels.x = '{{{{ a }}}}'\ntags = ['r/w']\n"
+        f"{HEAD}[variables.a]\nenv = 'TOKEN'\nsensitive = true\n[targets.web]\n"
+        "labels.x = '{{ a }}'\ntags = ['r/w']\n"
     ),
 }
 
@@ -215,7 +216,8 @@ TEMPLATES: Mapping[str, Write] = {
     **{f"template-{name}": _plan(_labels(text, 20)) for name, text in _TEMPLATES.items()},
     "template-thousand-labels": _plan(_labels("{{ 'a' * 800000 ~ N }}", 1000)),
     "template-of-names": _plan(
-        f"{HEAD}[targets.web]\nmatrix = {{ x = '{{{{ range(9999) | list }}}}' }}\nname = \"w-{{{{ 'a' * 90000 ~ x }}}}\"\n"
+        f"{HEAD}[targets.web]\nmatrix = {{ x = '{{{{ range(9999) | list }}}}' }}\n"
+        "name = \"w-{{ 'a' * 90000 ~ x }}\"\n"
     ),
     "template-source": _plan(f'{WEB}labels.a = "{"{{ a + 1 }}" * 90_000}"\n'),
     "template-deep": _plan(f'{WEB}labels.a = "{{{{ {"(" * 9000}1{")" * 9000} }}}}"\n'),
@@ -299,7 +301,8 @@ SIZES: Mapping[str, Write] = {
     "link-cycle": _plan(f"{HEAD}[targets.a]\ncontexts.x = 'target:b'\n[targets.b]\ncontexts.x = 'target:a'\n"),
     "matrix": _plan(f"{HEAD}[targets.w]\nname = 'w{{{{ a }}}}'\nmatrix = {{ a = '{{{{ range(99999) | list }}}}' }}\n"),
     "matrix-product": _plan(
-        f"{HEAD}[targets.w]\nname = 'w'\nmatrix = {{ {', '.join(f'a{n} = [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]' for n in range(30))} }}\n"
+        f"{HEAD}[targets.w]\nname = 'w'\n"
+        f"matrix = {{ {', '.join(f'a{n} = [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]' for n in range(30))} }}\n"
     ),
     "matrices": _plan(
         HEAD
@@ -309,7 +312,8 @@ SIZES: Mapping[str, Write] = {
         )
     ),
     "matrix-text": _plan(
-        f"{HEAD}[targets.w]\nname = 'w{{{{ a }}}}'\nmatrix = {{ a = '{{{{ range(5000) | list }}}}' }}\nlabels.x = '{'x' * 500_000}'\n"
+        f"{HEAD}[targets.w]\nname = 'w{{{{ a }}}}'\nmatrix = {{ a = '{{{{ range(5000) | list }}}}' }}\n"
+        f"labels.x = '{'x' * 500_000}'\n"
     ),
     "matrix-exclude": _plan(
         f"{HEAD}[targets.w]\nname = 'w{{{{ a }}}}'\nmatrix = {{ a = '{{{{ range(900) | list }}}}' }}\n"
@@ -368,7 +372,8 @@ NAMES: Mapping[str, Write] = {
     **{
         f"value-{name}": _plan(
             f'{HEAD}[groups.default]\ntargets = ["web"]\ndescription = "{text}"\n'
-            f'[targets.web]\ndescription = "{text}"\ncontext = "{text}"\ntags = ["{text}"]\nlabels."{text}x" = "{text}"\n'
+            f'[targets.web]\ndescription = "{text}"\ncontext = "{text}"\n'
+            f'tags = ["{text}"]\nlabels."{text}x" = "{text}"\n'
             f'target = "{text}"\nplatforms = ["{text}"]\noutput = ["{text}"]\n'
         )
         for name, text in _NAMES.items()
@@ -386,7 +391,7 @@ NAMES: Mapping[str, Write] = {
 
 # --- git, and folders of mpbake and buildx ----------------------------------------------------------------------------
 
-_GIT = f"{WEB}labels = {{ a = '{{{{ git.commit }}}}', b = '{{{{ git.dirty }}}}', c = '{{{{ git.tag }}}}', d = '{{{{ git.branch }}}}' }}\n"
+_GIT = f"{WEB}labels.a = '{{{{ git.commit }}}}{{{{ git.dirty }}}}{{{{ git.tag }}}}{{{{ git.branch }}}}'\n"
 _CONFIGURATIONS = {
     "fsmonitor": "[core]\nfsmonitor = PROGRAM\n",
     "hooks": "[core]\nhooksPath = FOLDER\n",

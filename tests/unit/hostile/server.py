@@ -1,8 +1,8 @@
 """A server that runs mpbake in a fork for each request, so that Python and mpbake start only once.
 
 Each line of standard input is a request: a JSON object with `folder`, `arguments`, `environment`, `output` (the file
-for both streams) and `readable` (the folders that mpbake may read). Each line of standard output is the answer: the exit
-code, the seconds of processor time, the megabytes of memory, and what mpbake did that it may not do.
+for both streams) and `readable` (the folders that mpbake may read). Each line of standard output is the answer: the
+exit code, the seconds of processor time, the megabytes of memory, and what mpbake did that it may not do.
 """
 
 from __future__ import annotations
