@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
-from mpbake.base.errors import MpbakeError, UsageError
+from mpbake.base.errors import UsageError
 from mpbake.base.text import count, did_you_mean, one_line, short_name
 from mpbake.integrations.calls import WITHOUT_SECRETS, MpbakeProcess, PlanInputs, lines_of, without_inputs
 from mpbake.integrations.comments import Comment, Placed, place_comment, required_marker, with_key
 from mpbake.integrations.github_event import GithubEvent, read_event
 from mpbake.integrations.github_files import GithubFiles
 from mpbake.integrations.json_api import JsonApi
+from mpbake.integrations.program import exit_code_of
 from mpbake.integrations.summaries import digests_of, run_summary
 from mpbake.report.workflow_commands import inert, workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mpbake.base.errors import MpbakeError
     from mpbake.integrations.calls import Mpbake
     from mpbake.integrations.comments import CommentStore
 
@@ -41,12 +43,12 @@ _WORDS = {"true": True, "false": False}
 
 def main() -> int:
     """Read the inputs, do what they say, and return the exit code of the step."""
-    try:
-        return make_action(os.environ, sys.stdout).execute()
-    except MpbakeError as error:
-        hint = f"\n{error.hint}" if error.hint else ""
-        print(workflow_command("error", error.message + hint, {"title": TITLE}))  # noqa: T201 - the log of the step
-        return error.exit_code
+    return exit_code_of(lambda: make_action(os.environ, sys.stdout).execute(), _annotation)
+
+
+def _annotation(error: MpbakeError) -> str:
+    hint = f"\n{error.hint}" if error.hint else ""
+    return workflow_command("error", error.message + hint, {"title": TITLE}) + "\n"
 
 
 def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake | None = None) -> Action:
