@@ -352,9 +352,8 @@ def grants(
 ) -> list[str]:
     """Return the `--allow` values that newer buildx requires: exactly the paths and the agent that the definition uses.
 
-    buildx itself allows every path in the folder of the call, `root`, and follows symlinks at the call. `real` resolves
-    a path as when the rights of the plan were checked: buildx refuses a symlink that has changed since. buildx resolves
-    allowed paths too, so `existing` returns the nearest existing folder of a path.
+    buildx itself allows every path in the folder of the call, `root`. `real` resolves a path as when the rights of the
+    plan were checked. buildx resolves allowed paths too, so `existing` returns the nearest existing folder of a path.
     """
     allowed: dict[str, None] = {}
     for target in definition["target"].values():
