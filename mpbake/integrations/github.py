@@ -136,10 +136,12 @@ class Action:
     def _plan(self) -> int:
         arguments = self.inputs.arguments_of("plan", "--format", "markdown", names=self.inputs.targets)
         code, body = self.mpbake.read(arguments)
-        if code == 0:
-            self._files.set_output("plan-id", required_marker(body).id)
-            self._publish(body, new=True)
-        return code
+        if code != 0:
+            self._error(f"mpbake plan failed with exit code {code}: the log has the reason")
+            return code
+        self._files.set_output("plan-id", required_marker(body).id)
+        self._publish(body, new=True)
+        return 0
 
     def _diff(self) -> int:
         """Compare with the input `base`, or with the commit to which the pull request will be merged."""
@@ -151,8 +153,7 @@ class Action:
         code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base, *self.inputs.targets]))
         if code not in {0, _DIFFERS}:
             hint = "if git does not have this revision, set `fetch-depth: 0` for actions/checkout"
-            text = f"mpbake diff {one_line(base)} failed: {hint}"
-            self.stdout.write(workflow_command("error", text, {"title": TITLE}) + "\n")
+            self._error(f"mpbake diff {one_line(base)} failed: {hint}")
             return code
         self._files.set_output("changed", "true" if code == _DIFFERS else "false")
         self._publish(body, new=code == _DIFFERS)
@@ -171,6 +172,9 @@ class Action:
             self._files.set_output("metadata", str(metadata))
         self._files.add_summary(run_summary(results, code))
         return code
+
+    def _error(self, text: str) -> None:
+        self.stdout.write(workflow_command("error", text, {"title": TITLE}) + "\n")
 
     def _publish(self, body: str, *, new: bool) -> None:
         """Write Markdown into the log and the summary, and comment on the pull request. Raises MpbakeError."""
