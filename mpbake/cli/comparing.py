@@ -9,9 +9,10 @@ from mpbake.base.errors import UsageError
 from mpbake.base.files import Kind, read_bounded
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.cli.loading import load_plan, resolution_inputs, shown_path
+from mpbake.cli.loading import allowances, load_plan, resolution_inputs, shown_path
 from mpbake.cli.reviewing import review_selection
 from mpbake.cli.selection import select_for
+from mpbake.model.reading import ReadAccess
 from mpbake.resolve import has_default_group, resolve_partially, select_targets
 from mpbake.resolve.git_tree import open_revision
 from mpbake.review.document.plan_document import empty_document
@@ -153,13 +154,42 @@ def names_on_each_side(
     return here, there
 
 
-def saved_document(name: str, current: ComparedPlan, options: DiffOptions, world: World) -> Document:
-    """Return the plan document in a saved plan. Relative paths start in the working folder or the folder of `-C`.
+def with_request(options: DiffOptions, document: Document) -> DiffOptions:
+    """Return the options with the selection, values and options that a saved plan records. Those of `options` win."""
+    request = document.get("request")
+    if request is None:
+        return options
+    source, overrides = options.source, options.overrides
+    recorded = tuple(f"{name}={value}" for name, value in request["variables"].items())
+    return replace(
+        options,
+        names=options.names or tuple(request["names"]),
+        source=replace(
+            source,
+            variables=(*recorded, *source.variables),
+            settings=(*request["settings"], *source.settings),
+        ),
+        overrides=replace(
+            overrides,
+            push=request["push"] if overrides.push is None else overrides.push,
+            load=overrides.load or request["load"],
+            no_cache=overrides.no_cache or request["no_cache"],
+            pull=overrides.pull or request["pull"],
+            platforms=overrides.platforms or tuple(request["platforms"]),
+            builder=overrides.builder or request["builder"],
+            publish=overrides.publish or request["publish"] or None,
+        ),
+    )
 
-    Raises UsageError.
+
+def saved_document(options: DiffOptions, world: World) -> Document:
+    """Return the plan document in the saved plan that the command line names. Raises UsageError.
+
+    Relative paths start in the working folder or the folder of `-C`.
     """
-    shown = short_name(name)
-    path, access = folder_of(options.source.directory, world) / name, current.files.access
+    shown = short_name(options.against)
+    folder = folder_of(options.source.directory, world)
+    path, access = folder / options.against, ReadAccess(folder=folder, allowances=allowances(options.source, folder))
     if not access.may_read_named(path):
         raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
