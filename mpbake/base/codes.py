@@ -22,6 +22,7 @@ class Code(StrEnum):
     TOML_SYNTAX = "toml-syntax"
     DUPLICATE_KEY = "duplicate-key"
     TOO_DEEP = "too-deep"
+    PLAN_TOO_LARGE = "plan-too-large"
     NUMBER_TOO_LONG = "number-too-long"
     BAD_INCLUDE = "bad-include"
     OUTSIDE_FILE = "outside-file"

@@ -188,6 +188,11 @@ COMMANDS = (
         parameters=(
             *READ_PLAN,
             option("--strict", is_flag=True, help="Treat warnings as errors."),
+            option(
+                "--without-secrets",
+                is_flag=True,
+                help="Accept missing files of tls, deploy, secret and ssh, which a fresh checkout lacks.",
+            ),
             _other_format(DIAGNOSTICS_FORMATS, "text"),
         ),
     ),

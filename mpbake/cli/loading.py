@@ -66,16 +66,22 @@ def load_partially(
 
     Raises UsageError, and PlanError if the plan cannot be read.
     """
+    plan_files, spec = read_source(source, world, quiet=quiet)
+    plan_files = replace(plan_files, relative=relative)
+    inputs = resolution_inputs(source, overrides, world, plan_files.access, spec)
+    partial_plan = resolve_partially(plan_files, spec, inputs)
+    world.redactor.add(partial_plan.plan.sensitive)
+    return plan_files, partial_plan
+
+
+def read_source(source: SourceOptions, world: World, *, quiet: bool) -> tuple[PlanFiles, PlanSpec]:
+    """Find and read the plan that `source` selects. Raises PlanError, UsageError."""
     folder = folder_of(source.directory, world)
     show = partial(shown_path, folder=world.folder)
     named = [plan_file(folder, name) for name in source.files]
     paths = named or [_find(folder, show, world, quiet=quiet)]
     access = ReadAccess(folder=paths[0].parent, allowances=allowances(source, paths[0].parent))
-    plan_files, spec = read_plan(paths, show=show, settings=source.settings, access=access)
-    plan_files = replace(plan_files, relative=relative)
-    partial_plan = resolve_partially(plan_files, spec, resolution_inputs(source, overrides, world, access, spec))
-    world.redactor.add(partial_plan.plan.sensitive)
-    return plan_files, partial_plan
+    return read_plan(paths, show=show, settings=source.settings, access=access)
 
 
 def allowances(source: SourceOptions, root: Path) -> Allowances:

@@ -84,10 +84,11 @@ class DiffOptions:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOptions:
-    """The options of `mpbake check`."""
+    """The options of `mpbake check`. `without_secrets` accepts that secret files are missing."""
 
     source: SourceOptions = field(default_factory=SourceOptions)
     strict: bool = False
+    without_secrets: bool = False
     format: str = "text"
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Generic, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from mpbake.base.errors import SourceLine
     from mpbake.base.platforms import Platform
     from mpbake.certs.inventory import CertificateInventory
     from mpbake.model.plan import Plan, Target
@@ -66,13 +68,23 @@ class Export:
     losses: tuple[str, ...] = ()
 
 
+def _no_path(source: SourceLine) -> str:  # noqa: ARG001 - the type of `checkout_path`
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportStyle:
-    """How much a reporter prints: `verbose` adds the output of builds, `quiet` prints no progress at all."""
+    """How much a reporter prints: `verbose` adds the output of builds, `quiet` prints no progress at all.
 
+    `checkout_path` returns the path of a file in the checkout of a CI job, or an empty string if the checkout has no
+    such line. `now` returns the date and time.
+    """
+
+    now: Callable[[], datetime]
     verbose: bool = False
     quiet: bool = False
     colour: bool = False
+    checkout_path: Callable[[SourceLine], str] = _no_path
 
 
 def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Implementation[Function]]:
@@ -144,6 +156,18 @@ REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _by_name(
     ),
     Implementation(
         name="plain", about="a line for each event", module="mpbake.report.progress.plain", function="plain_reporter"
+    ),
+    Implementation(
+        name="github",
+        about="groups and annotations of a GitHub workflow",
+        module="mpbake.report.progress.github",
+        function="github_reporter",
+    ),
+    Implementation(
+        name="gitlab",
+        about="collapsible sections of a GitLab job",
+        module="mpbake.report.progress.gitlab",
+        function="gitlab_reporter",
     ),
 )
 

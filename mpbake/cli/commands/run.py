@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from mpbake.base.files import real_path
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
+from mpbake.cli.ci_jobs import heartbeats
 from mpbake.cli.granting import grant_run
 from mpbake.cli.loading import load_plan
 from mpbake.cli.repeat_command import repeat_command
@@ -27,6 +27,7 @@ from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.graph.preflight.paths import unset_secret_warnings
 from mpbake.report.progress.metadata import metadata_file
+from mpbake.review.grants import Rights
 from mpbake.run.events import NodeProbeStarted, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
@@ -34,7 +35,7 @@ from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.run.state.directory import open_state, read_durations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
@@ -65,7 +66,7 @@ def main(options: RunOptions, world: World) -> int:
         selection=selection,
         placements=placements,
         metadata=metadata,
-        real=granted.real,
+        rights=granted.rights,
     )
     return stoppable(command.execute)
 
@@ -84,7 +85,7 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 class _RunCommand:
     """A run whose plan has passed the checks that contact no node.
 
-    `placements` are made without facts of nodes. `real` resolves a path as when the rights of the plan were checked.
+    `placements` are made without facts of nodes. `rights` are the granted rights of the plan.
     """
 
     options: RunOptions
@@ -94,13 +95,15 @@ class _RunCommand:
     selection: Selection
     placements: Mapping[Target, Placement]
     metadata: Path | None
-    real: Callable[[str], str] = real_path
+    rights: Rights = field(default_factory=Rights)
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
-        events = RunEvents(make_reporter(self.options, self.world), stop, began=self.world.clock())
+        reporter = make_reporter(self.options, self.world, self.plan.root)
+        events = RunEvents(reporter, stop, began=self.world.clock())
         with (
             stopped_by_signals(stop),
+            heartbeats(events, self.world.environment),
             open_state(self.plan.root, self.world.now()) as state,
             self._open_runner(state, events, stop) as runner,
         ):
@@ -113,7 +116,7 @@ class _RunCommand:
         """Open the runner, and import networkx while docker answers."""
         targets, environment = self.selection.targets, self.world.environment
         repeat, redact = partial(repeat_command, self.options), self.world.redactor.redact
-        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then, self.real)
+        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then, self.rights)
         Thread(target=import_networkx, daemon=True).start()
         with ExitStack() as stack:
             with slow_engine_notice(targets, events):

@@ -10,6 +10,7 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
 from mpbake.base.files import Kind, kind_of, read_bounded
 from mpbake.model.reading import ReadAccess
+from mpbake.spec.files.plan_limits import MAX_BYTES, PlanSize
 from mpbake.spec.files.toml_values import top_level_keys
 from mpbake.spec.tables.plan_tables import PlanSpec
 
@@ -64,9 +65,10 @@ def _is_foreign(path: Path, access: ReadAccess) -> bool:
     if not access.may_read(path):
         return False
     try:
-        text = read_bounded(path).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False, most=MAX_BYTES).decode("utf-8-sig")
+        PlanSize().add(text, path.name)
         return not (_begins_as_plan(text) or _KEYS & top_level_keys(text))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, PlanError):
         return False
 
 

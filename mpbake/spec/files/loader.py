@@ -11,11 +11,13 @@ from pydantic import ValidationError
 from mpbake import __version__
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location, PlanError
+from mpbake.base.file_tree import FILE_SYSTEM
 from mpbake.base.files import Kind
 from mpbake.base.text import one_line
 from mpbake.model.reading import ReadAccess
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
-from mpbake.spec.files.toml_values import parse_toml, read_text
+from mpbake.spec.files.plan_limits import PlanSize
+from mpbake.spec.files.toml_values import parse_toml, read_file, read_text
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.plan_tables import PlanSpec, version_range
 from mpbake.spec.tables.validation import problems_of
@@ -61,6 +63,7 @@ class _Reader:
         self._access = access
         self._tree = access.tree
         self._show = show
+        self._size = PlanSize()
         self._open: dict[str, Path] = {}
         self._files: dict[str, PlanFile] = {}
         self._problems: list[Diagnostic] = []
@@ -106,9 +109,14 @@ class _Reader:
     def _read_file(self, path: Path) -> PlanFile:
         shown = self._show(path)
         own = self._access.is_inside(path) or (not self._open and self._access.stays(path))
-        data = parse_toml(text := read_text(path, shown, self._tree.read), shown, quotable=own)
+        text = read_text(path, shown, self._read)
+        self._size.add(text, shown)
+        data = parse_toml(text, shown, quotable=own)
         # Of a granted file from elsewhere, which may be anything, mpbake shows lines only if it is a plan.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
+
+    def _read(self, path: Path) -> bytes:
+        return read_file(path) if self._tree is FILE_SYSTEM else self._tree.read(path)
 
     def _include(self, file: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(file.path.parent / name))

@@ -961,7 +961,7 @@ def test_colours(
         monkeypatch.delenv(name, raising=False)
     terminal = Terminal()
     here = dataclasses.replace(world(Path("/"), environment, live=True), stderr=terminal)
-    make_reporter(options_for("run", **options), here).handle(Warned(message="slow"))
+    make_reporter(options_for("run", **options), here, Path("/")).handle(Warned(message="slow"))
     assert ("\x1b[33m" in terminal.getvalue()) is coloured
     assert terminal.screen() == "warning: slow"
 
@@ -971,7 +971,7 @@ def test_colours(
 )
 def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, output: str) -> None:
     here = world(Path("/"), live=live)
-    make_reporter(options_for("run", quiet=quiet), here).handle(Warned(message="slow"))
+    make_reporter(options_for("run", quiet=quiet), here, Path("/")).handle(Warned(message="slow"))
     assert written(here.stderr) == output
 
 

@@ -11,6 +11,7 @@ import tomli
 
 from mpbake import __version__
 from mpbake.model.reading import ReadAccess
+from mpbake.spec.files import plan_limits
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
 from tests.unit.plans import problems_of_files, read_files, resolve_files, text
 from tests.unit.worlds import deny_access
@@ -479,3 +480,39 @@ def test_a_plan_that_is_a_link_within_its_folder_and_granted_includes(tmp_path: 
 def test_lines_of_a_file_that_was_named_are_shown(tmp_path: Path) -> None:
     files = {"plan/build.toml": "version = 1", "elsewhere.toml": "targets.web\n"}
     assert "\n    targets.web\n" in problems_of_files(tmp_path, files, "plan/build.toml", "elsewhere.toml")
+
+
+# --- plans that are too large -----------------------------------------------------------------------------------------
+
+SPLIT = "  = split the plan: mpbake is made for plans of up to 10,000 targets"
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "problem"),
+    [
+        ("MAX_BYTES", 100, "the files of the plan have more than 0 MB"),
+        ("MAX_VALUES", 16, "the files of the plan have more than 16 lines, commas and equals signs"),
+    ],
+)
+def test_the_size_of_all_files_of_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, problem: str
+) -> None:
+    one = "version = 1\n[targets.web]\nargs = { A = 1, B = 2 }\n"
+    monkeypatch.setattr(plan_limits, limit, most)
+    assert read_files(tmp_path, {"build.toml": one})
+    files = {"build.toml": "version = 1\ninclude = ['a.toml', 'b.toml']\n", "a.toml": one, "b.toml": one}
+    assert problems_of_files(tmp_path, files) == f"b.toml: {problem}\n{SPLIT}"
+
+
+@pytest.mark.parametrize("key", ["a" + ".b" * 20, "'a.b' . " * 20 + "c", '"\\"" . ' * 20 + '"="'])
+@pytest.mark.parametrize("form", ["{} = 1", "[{}]", "[[{}]]", "x = {{ {} = 1 }}"])
+def test_keys_with_many_parts(tmp_path: Path, key: str, form: str) -> None:
+    files = {"build.toml": f"version = 1\n{form.format(key)}\n"}
+    assert problems_of_files(tmp_path, files) == "build.toml:2: a key has more than 20 parts"
+
+
+def test_texts_with_many_dots(tmp_path: Path) -> None:
+    dots = ".".join("0123456789abcdef" * 2)
+    lines = [f"A = '{dots}.ip6.arpa'", f"B = '{dots}/x={dots}.'", f"'{dots}' = 1", f"C = '''\n{dots}\n'''", f"# {dots}"]
+    plan = "version = 1\n[targets.web.args]\n" + "\n".join(lines)
+    assert read_files(tmp_path, {"build.toml": plan})
