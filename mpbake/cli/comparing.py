@@ -118,7 +118,7 @@ def _paths_in(tree: GitTree, current: PlanFiles, options: DiffOptions, world: Wo
     if _exists(tree, current.path):
         return [current.path]
     others = (current.root / name for name in FILE_NAMES)
-    return [path for path in others if tree.kind(path) is Kind.FILE and _is_plan(tree.read(path))][:1]
+    return [path for path in others if tree.kind(path) is Kind.FILE and _may_be_plan(tree, path)][:1]
 
 
 def _exists(tree: GitTree, path: Path) -> bool:
@@ -126,10 +126,12 @@ def _exists(tree: GitTree, path: Path) -> bool:
     return tree.kind(path) is not Kind.NOTHING or bool(tree.access_error(path))
 
 
-def _is_plan(content: bytes) -> bool:
-    """Whether a file with a default name is a plan, and no file of another tool."""
+def _may_be_plan(tree: GitTree, path: Path) -> bool:
+    """Whether a file with a default name may be a plan: it is no file of another tool, or it cannot be read."""
     try:
-        return "version" in top_level_keys(content.decode("utf-8-sig"))
+        return "version" in top_level_keys(tree.read(path).decode("utf-8-sig"))
+    except OSError:
+        return True
     except (ValueError, RecursionError):
         return False
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.base.files import LARGEST, Kind
+from mpbake.base.files import Kind
 from mpbake.base.text import is_unicode, short_name
 from mpbake.resolve.git_program import MAX_INPUT, MAX_OUTPUT, USE_A_VARIABLE, GitProgram
 from mpbake.resolve.template.filters import FilterError
@@ -29,8 +29,10 @@ _NO_REPLACEMENT = {"core.useReplaceRefs": "false"}
 _MAX_LINKS = 40
 """The maximum number of symlinks in a path, as on Linux."""
 _MAX_PATH_LENGTH = 4096
-_MAX_LOOKUPS = 2000
-"""The maximum number of calls of git that look up one path."""
+MAX_SIZE = 16 * 1024 * 1024
+"""The maximum size in bytes of all files that are read from a revision together."""
+_MAX_CALLS = 2000
+"""The maximum number of calls of git that read one path or one file."""
 _PATHS_AT_ONCE = 200
 _HEADER = 200
 """The maximum length in bytes of the header and end of an object in the output of `git cat-file`."""
@@ -40,7 +42,7 @@ _OUTSIDE = "it is outside of the repository"
 _LEAVES = "it leads through a symlink to a path outside of the repository"
 _LOOP = "it leads through a cycle of symlinks"
 _LACKING = "this clone lacks its content: run `git fetch --refetch`"
-_COMPARE_WITH_FILE = "compare with a saved plan"
+_COMPARE_WITH_FILE = "compare with a saved plan: mpbake diff plan.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +87,7 @@ class GitTree:
         self._top = top
         self._entries: dict[Parts, _Entry | None] = {(): _TOP}
         self._contents: dict[str, bytes] = {}
-        self._lookups = 0
+        self._calls = 0
         self._size = 0
 
     def kind(self, path: Path) -> Kind:
@@ -113,7 +115,9 @@ class GitTree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if stat.S_ISDIR(position.entry.mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        self._load([position.entry])
+        if position.entry.name not in self._contents:
+            self._count_call()
+            self._load([position.entry])
         return self._contents[position.entry.name]
 
     def prefetch(self, paths: Iterable[Path]) -> None:
@@ -181,12 +185,16 @@ class GitTree:
     def _entry(self, parts: Parts) -> _Entry | None:
         """Return what the tree has at a path without symlinks."""
         if parts not in self._entries:
-            self._lookups += 1
-            if self._lookups > _MAX_LOOKUPS:
-                message = f"the plan reads more than {_MAX_LOOKUPS} paths of the revision"
-                raise UsageError(message, hint="include fewer files")
+            self._count_call()
             self._look_up([parts])
         return self._entries[parts]
+
+    def _count_call(self) -> None:
+        """Count a call of git for one path or file. Raises UsageError after too many calls."""
+        self._calls += 1
+        if self._calls > _MAX_CALLS:
+            message = f"the plan reads more than {_MAX_CALLS} paths of the revision"
+            raise UsageError(message, hint="include fewer files, and use fewer symlinks")
 
     def _look_up(self, paths: Sequence[Parts]) -> None:
         """Store the entries of the tree at `paths`, whose parents are folders."""
@@ -208,9 +216,9 @@ class GitTree:
             raise OSError(errno.ENOENT, _LACKING)
         sizes = {name: size for name, size in unknown.items() if size is not None}
         self._size += sum(sizes.values())
-        if self._size > LARGEST:
+        if self._size > MAX_SIZE:
             self._size -= sum(sizes.values())
-            raise OSError(errno.EFBIG, f"the files of the revision are larger than {LARGEST // 1024**2} MB together")
+            raise OSError(errno.EFBIG, f"the files of the revision are larger than {MAX_SIZE // 1024**2} MB together")
         names = list(sizes)
         at_once = MAX_INPUT // (len(self.commit) + 1)
         for start in range(0, len(names), at_once):

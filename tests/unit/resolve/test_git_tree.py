@@ -47,6 +47,7 @@ def refusal(folder: Path, revision: str, **environment: str) -> str:
     return f"{caught.value.message}\n{caught.value.hint}"
 
 
+OTHERWISE = "compare with a saved plan: mpbake diff plan.json"
 NO_REVISION = (
     'git knows no revision "{}" here\n'
     "name a branch, a tag or a commit, such as HEAD~1 or origin/main, or a saved plan, whose name ends in .json"
@@ -103,11 +104,11 @@ def commit_more(folder: Path) -> None:
 
 
 def test_no_repository(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "HEAD") == "the plan is not in a git repository\ncompare with a saved plan"
+    assert refusal(tmp_path, "HEAD") == f"the plan is not in a git repository\n{OTHERWISE}"
 
 
 def test_no_git(folder: Path) -> None:
-    assert refusal(folder, "HEAD", PATH="") == "git is not on the PATH\ninstall git, or compare with a saved plan"
+    assert refusal(folder, "HEAD", PATH="") == f"git is not on the PATH\ninstall git, or {OTHERWISE}"
 
 
 def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path) -> None:
@@ -260,7 +261,7 @@ def test_files_that_are_too_large_are_not_read(folder: Path, monkeypatch: pytest
     for name in "abc":
         (folder / name).write_text(name * 400)
     commit(folder)
-    monkeypatch.setattr(git_tree, "LARGEST", 1000)
+    monkeypatch.setattr(git_tree, "MAX_SIZE", 1000)
     files = tree(folder)
     assert files.read(folder / "a") == b"a" * 400
     assert files.read(folder / "a") == b"a" * 400
@@ -270,7 +271,7 @@ def test_files_that_are_too_large_are_not_read(folder: Path, monkeypatch: pytest
 
 
 def test_too_many_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git_tree, "_MAX_LOOKUPS", 3)
+    monkeypatch.setattr(git_tree, "_MAX_CALLS", 3)
     files = tree(folder)
     for name in "abc":
         files.kind(folder / name)

@@ -216,7 +216,7 @@ def test_a_revision_is_no_option(folder: Path, revision: str) -> None:
 
 def test_no_repository(tmp_path: Path) -> None:
     save(tmp_path, "version = 1\n[targets.web]\n")
-    assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan"
+    assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan: mpbake diff plan.json"
 
 
 # --- a saved plan -----------------------------------------------------------------------------------------------------
