@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
     """A plan document."""
 
+_LARGEST_SAVED = 32 * 1024 * 1024
+"""The maximum size in bytes of a saved plan. A plan of 10,000 targets has 15 MB."""
 SAVED_SUFFIX = ".json"
 """An argument of `mpbake diff` with this end is the name of a saved plan; any other argument is a revision."""
 
@@ -97,7 +99,7 @@ def plan_of_revision(revision: str, current: ComparedPlan, options: DiffOptions,
     dockerfiles = (
         variant.dockerfile[1] for target in plan.targets.values() for variant, _ in target.split_by_variant(())
     )
-    tree.prefetch(plan_files.root / path for path in dockerfiles if path)
+    tree.prefetch_digests(plan_files.root / path for path in dockerfiles if path)
     return ComparedPlan(files=plan_files, plan=plan, revision=revision)
 
 
@@ -195,7 +197,7 @@ def saved_document(options: DiffOptions, world: World) -> Document:
     if not access.may_read_named(path):
         raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
-        text = read_bounded(path, pipe=False).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False, most=_LARGEST_SAVED).decode("utf-8-sig")
     except FileNotFoundError:
         hint = f"save it first: mpbake plan --format json > {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
         raise UsageError(f"there is no saved plan {shown}", hint=hint) from None
