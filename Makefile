@@ -60,8 +60,9 @@ lint: $(VENV)/.installed ## run ruff, mypy and import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-docs: $(VENV)/.installed ## regenerate docs/build.schema.json, docs/reference.md and docs/diagnostics.md from the code
+docs: $(VENV)/.installed ## regenerate docs/build.schema.json, docs/plan.schema.json, docs/reference.md and docs/diagnostics.md from the code
 	$(PYTHON) -m mpbake schema > docs/build.schema.json
+	$(PYTHON) -m mpbake schema --format plan > docs/plan.schema.json
 	$(PYTHON) -m mpbake schema --format markdown > docs/reference.md
 	$(PYTHON) -m mpbake schema --format diagnostics > docs/diagnostics.md
 

@@ -216,6 +216,12 @@ class NotGranted(MpbakeError):
     exit_code = 3
 
 
+class NotApproved(MpbakeError):
+    """A run would do something else than the plan that was approved."""
+
+    exit_code = 3
+
+
 class BuildFailed(MpbakeError):
     """The build, check or verification of a target failed, or a registry denied a request."""
 

@@ -52,6 +52,7 @@ class RunOptions:
     source: SourceOptions = field(default_factory=SourceOptions)
     overrides: OverrideOptions = field(default_factory=OverrideOptions)
     metadata_file: str = ""
+    plan_id: str = ""
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
@@ -67,6 +68,7 @@ class PlanOptions:
     format: str = "text"
     explain: str = ""
     probe: bool = False
+    output: str = ""
     quiet: bool = False
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     DoctorFormat = Callable[[DoctorReport], str]
     """Converts the result of `mpbake doctor` to text."""
     SchemaFormat = Callable[[], str]
-    """Returns a description of plan files."""
+    """Returns a description of plan files or of plans."""
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
     """Converts the certificates of a plan to text. The second argument returns the path of a file for messages."""
     ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
@@ -94,6 +94,16 @@ def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Impleme
 PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _by_name(
     Implementation(name="text", about="for review", module="mpbake.report.plan.plan_text", function="plan_text"),
     Implementation(name="json", about="for programs", module="mpbake.report.plan.plan_json", function="plan_json"),
+    Implementation(
+        name="markdown",
+        about="for a comment",
+        module="mpbake.report.plan.plan_markdown",
+        function="plan_markdown",
+    ),
+    Implementation(
+        name="mermaid", about="a flowchart", module="mpbake.report.plan.plan_mermaid", function="plan_mermaid"
+    ),
+    Implementation(name="dot", about="for Graphviz", module="mpbake.report.plan.plan_dot", function="plan_dot"),
 )
 DIFF_FORMATS: Mapping[str, Implementation[DiffFormat]] = _by_name(
     Implementation(name="text", about="for people", module="mpbake.report.diff.diff_text", function="diff_text"),
@@ -140,6 +150,12 @@ DOCTOR_FORMATS: Mapping[str, Implementation[DoctorFormat]] = _by_name(
 )
 SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _by_name(
     Implementation(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
+    Implementation(
+        name="plan",
+        about="the JSON Schema of `mpbake plan --format json`",
+        module="mpbake.review.document.schema",
+        function="document_schema_text",
+    ),
     Implementation(
         name="markdown", about="the reference of all keys", module="mpbake.spec.reference", function="reference_text"
     ),

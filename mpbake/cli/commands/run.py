@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
+from mpbake.cli.approval import approve_id, check_plan_id
 from mpbake.cli.ci_jobs import heartbeats
 from mpbake.cli.granting import grant_run
-from mpbake.cli.loading import load_plan
+from mpbake.cli.loading import read_source
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
 from mpbake.cli.run_results import RunResults
+from mpbake.cli.saved_runs import open_saved_run
 from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
+    from mpbake.cli.approval import Approval
     from mpbake.cli.options import RunOptions
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
@@ -51,11 +54,25 @@ if TYPE_CHECKING:
 
 def main(options: RunOptions, world: World) -> int:
     """Run the named targets and all their dependencies."""
-    plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    return stoppable(lambda stop: _run(options, world, stop))
+
+
+def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
+    if saved := open_saved_run(options, world):
+        read, options = saved.read(world), saved.options
+    else:
+        check_plan_id(options.plan_id)
+        read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = read.plan()
     selection = select_for(plan, options.names, options.overrides)
-    granted = grant_run(plan_files, selection.targets, world)
+    granted = grant_run(plan_files, selection.targets, world)  # before nodes are queried for an approval
     plan_files = granted.plan_files
-    placements = place_targets(selection, {})
+    approval: Approval | None = None
+    if saved:
+        approval = saved.approve(read, world, stop)
+    elif options.plan_id:
+        approval = approve_id(read, options, world, stop)
+    placements = place_targets(selection, approval.facts if approval else {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
     command = _RunCommand(
@@ -67,8 +84,9 @@ def main(options: RunOptions, world: World) -> int:
         placements=placements,
         metadata=metadata,
         rights=granted.rights,
+        approval=approval,
     )
-    return stoppable(command.execute)
+    return command.execute(stop)
 
 
 def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
@@ -85,7 +103,8 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 class _RunCommand:
     """A run whose plan has passed the checks that contact no node.
 
-    `placements` are made without facts of nodes. `rights` are the granted rights of the plan.
+    `placements` are made without facts of nodes, or with the facts of the approved plan. `rights` are the granted
+    rights of the plan.
     """
 
     options: RunOptions
@@ -96,6 +115,7 @@ class _RunCommand:
     placements: Mapping[Target, Placement]
     metadata: Path | None
     rights: Rights = field(default_factory=Rights)
+    approval: Approval | None = None
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
@@ -109,6 +129,8 @@ class _RunCommand:
         ):
             check_buildx(self.plan_files, self.selection.targets, runner.buildx, runner.default)
             graph = self.prepare(runner, events)
+            if self.approval:
+                self.approval.check_again()
             return self.build(graph, runner, state, events, stop)
 
     @contextmanager
@@ -125,11 +147,15 @@ class _RunCommand:
 
     def prepare(self, runner: BuildKitRunner, events: RunEvents) -> BuildGraph:
         """Query the nodes, place all platforms, report warnings, and return the graph. Raises PlanError."""
-        nodes = nodes_to_probe(self.placements)
+        approved = self.approval.facts if self.approval else {}
+        # The approved plan does not use a node that did not answer, but the run fails if the node is required.
+        required = (node for node in self._nodes if node.required and is_unreachable(node, approved))
+        nodes = tuple(dict.fromkeys((*nodes_to_probe(self.placements), *required)))
         if nodes:
             events.handle(NodeProbeStarted(nodes=nodes))
-        facts = runner.make_ready(nodes, events)
-        lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
+        ready = runner.make_ready(nodes, events)
+        lost = [node for node in nodes if node.id not in ready or is_unreachable(node, ready)]
+        facts = {**approved, **ready}
         placements = place_targets(self.selection, facts, self.placements)
         subject = preflight_input(self.plan_files, self.selection, placements.values(), self.world)
         warnings = [*unset_secret_warnings(self.selection.targets, self.world.environment)]
@@ -140,6 +166,11 @@ class _RunCommand:
         for warning in join_shared(dict.fromkeys(warnings), names):
             events.handle(Warned(message=warning))
         return graph
+
+    @property
+    def _nodes(self) -> Iterator[Node]:
+        """All nodes of the builders of the run."""
+        return (node for target in self.selection.targets for node in target.builder.nodes)
 
     def build(
         self, graph: BuildGraph, runner: BuildKitRunner, state: State, events: RunEvents, stop: StopRequest

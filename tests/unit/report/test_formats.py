@@ -45,7 +45,10 @@ def test_every_implementation_can_be_loaded(choice: Implementation[Any]) -> None
 
 
 def test_help_names_every_format() -> None:
-    assert format_help(PLAN_FORMATS) == "Output format: text (for review), json (for programs)."
+    assert format_help(PLAN_FORMATS) == (
+        "Output format: text (for review), json (for programs), markdown (for a comment), mermaid (a flowchart), "
+        "dot (for Graphviz)."
+    )
 
 
 def test_a_new_plan_format_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
