@@ -109,8 +109,8 @@ def _repeated(calls: Iterable[Call]) -> Iterator[Call]:
 def _calls_of(command: DockerCall) -> Iterator[Call]:
     words = command.words[2:] if command.words[0] in {"--host", "--context"} else command.words
     match words:
-        case ("buildx", "inspect", *_):
-            yield "bootstrap", _node(command)
+        case ("buildx", "inspect", *_) if ".mpbake" in Path(command.store).parts:
+            yield "bootstrap", _node(command)  # a probe has its stores in another folder
         case ("volume", "create", *_):
             yield "create", words[-1].removeprefix("buildx_buildkit_").removesuffix("_state")
         case ("image", "tag", _, name) | ("tag", _, name):
