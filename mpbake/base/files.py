@@ -66,6 +66,14 @@ def access_error(path: Path) -> str:
     return ""
 
 
+def real_path(path: str) -> str:
+    """Return an absolute path without symlinks and without `..`. Never raises: an impossible path stays."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError, RecursionError):
+        return os.path.normpath(path)
+
+
 def is_file(path: Path) -> bool:
     """Whether `path` is a regular file."""
     return kind_of(path) is Kind.FILE
@@ -76,8 +84,8 @@ def is_folder(path: Path) -> bool:
     return kind_of(path) is Kind.FOLDER
 
 
-def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
-    """Return the content of a regular file or a pipe, at most `LARGEST` bytes. Raises OSError with a readable reason.
+def read_bounded(path: Path, *, pipe: bool = True, link: bool = True, most: int = LARGEST) -> bytes:
+    """Return the content of a regular file or a pipe, at most `most` bytes. Raises OSError with a readable reason.
 
     Wait for the data of a pipe, since another process writes to the pipe. Do not wait for a file that has no data yet,
     such as some files in /proc. With `pipe=False` refuse a pipe; with `link=False` refuse a symlink.
@@ -91,11 +99,11 @@ def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
     following = 0 if link else os.O_NOFOLLOW
     flags = os.O_RDONLY | os.O_CLOEXEC | waiting | following
     with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
-        content = file.read(LARGEST + 1)
+        content = file.read(most + 1)
     if content is None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    if len(content) > LARGEST:
-        raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MB")
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most // 1024**2} MB")
     return content
 
 

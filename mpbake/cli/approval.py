@@ -98,8 +98,8 @@ class PlanReviewer:
     def probed(self) -> Approval:
         """Query the nodes, start none, and return the plan, placed by what the nodes report."""
         _, plan = self.read.plan()  # with absolute paths of certificates
-        facts, _ = probe_selection(plan, self._selection(plan), self.world, self.stop)
-        return self.planned(facts)
+        probe = probe_selection(plan, self._selection(plan), self.world, self.stop)
+        return self.planned(probe.facts)
 
     def _selection(self, plan: Plan) -> Selection:
         return select_for(plan, self.options.names, self.options.overrides)

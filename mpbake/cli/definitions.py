@@ -27,6 +27,7 @@ from mpbake.cli.shared_options import (
 from mpbake.report.formats import (
     CERTIFICATE_FORMATS,
     DIAGNOSTICS_FORMATS,
+    DIFF_FORMATS,
     DOCTOR_FORMATS,
     EXPORT_FORMATS,
     SCHEMA_FORMATS,
@@ -177,6 +178,24 @@ COMMANDS = (
     RUN,
     PLAN,
     Command(
+        name="diff",
+        module="diff",
+        options="DiffOptions",
+        help="""Compare the plan of the working tree with that of a git revision or a saved plan.
+
+        REV is a revision, by default HEAD; a name that ends in .json is a saved plan. Files of a revision are read from
+        git's objects. Both plans get the same values and options. Contacts neither Docker nor the network.
+        """,
+        summary="Compare the plan with that of a git revision.",
+        parameters=(
+            click.argument("against", required=False, default="HEAD", metavar="[REV|FILE]"),
+            *SELECTION,
+            *READ_PLAN,
+            option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plans differ."),
+            _other_format(DIFF_FORMATS, "text"),
+        ),
+    ),
+    Command(
         name="check",
         module="check",
         options="CheckOptions",
@@ -185,6 +204,11 @@ COMMANDS = (
         parameters=(
             *READ_PLAN,
             option("--strict", is_flag=True, help="Treat warnings as errors."),
+            option(
+                "--without-secrets",
+                is_flag=True,
+                help="Accept missing files of tls, deploy, secret and ssh, which a fresh checkout lacks.",
+            ),
             _other_format(DIAGNOSTICS_FORMATS, "text"),
         ),
     ),

@@ -73,11 +73,24 @@ class PlanOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DiffOptions:
+    """The options of `mpbake diff`. `against` is a revision, or the name of a saved plan."""
+
+    against: str = "HEAD"
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    format: str = "text"
+    detailed_exitcode: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOptions:
-    """The options of `mpbake check`."""
+    """The options of `mpbake check`. `without_secrets` accepts that secret files are missing."""
 
     source: SourceOptions = field(default_factory=SourceOptions)
     strict: bool = False
+    without_secrets: bool = False
     format: str = "text"
 
 

@@ -21,8 +21,10 @@ from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
 from mpbake.cli.options import OverrideOptions
 from mpbake.cli.saving import SUFFIX
+from mpbake.report.diff.diff_text import diff_text
 from mpbake.resolve import sensitive_variables
-from mpbake.review.differences import changed_inputs, document_differences
+from mpbake.review.changed_inputs import changed_inputs
+from mpbake.review.diff.plan_diff import diff_documents
 from mpbake.review.saved_plan import SavedPlan, parse_saved_plan
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class SavedRun:
         changed = changed_inputs(self.saved.inputs, inputs, before, after)
         lines = [f"changed: {', '.join(changed)}"] if changed else []
         if before["id"] != after["id"]:
-            lines.append(document_differences(before, after))
+            lines.append(diff_text(diff_documents(before, after)).rstrip("\n"))
         return self._refused("the run would do something else than the saved plan", *lines)
 
     def _refused(self, *lines: str) -> NotApproved:

@@ -58,6 +58,11 @@ def reported_platforms(node: Node, facts: Mapping[str, NodeFacts]) -> tuple[Plat
     return facts[node.id].platforms if node.id in facts else ()
 
 
+def driver_of(node: Node, facts: Mapping[str, NodeFacts]) -> Driver:
+    """Return the driver of `node`: the driver that mpbake chooses for it, as far as the engine was asked."""
+    return facts[node.id].driver if node.id in facts else node.driver
+
+
 def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
     """Return the native platform of a builder's first node; empty while the platform is not known."""
     first = builder.nodes[0]

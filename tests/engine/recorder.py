@@ -170,15 +170,18 @@ def _written(outputs: Iterable[Mapping[str, str]]) -> str:
 
 
 def _writes(requests: Iterable[str], registry: str) -> Iterator[Call]:
-    """Yield the tags that a registry got, and the repositories that got images under an upload tag.
+    """Yield the tags that a registry got, and the repository of each upload tag.
 
-    An engine puts each manifest of an image under its upload tag, the index last, so these are counted once.
+    An engine puts each manifest of an image under its upload tag, the index last, so an upload tag is counted once.
     """
     puts = [put for request in requests if (put := _PUT.fullmatch(request))]
     tags = [put for put in puts if ":" not in put["name"]]
-    uploads = {put for put in tags if put["name"].startswith(_UPLOAD_TAG)}
-    yield from (("tag", f"{registry}/{put['repository']}:{put['name']}") for put in tags if put not in uploads)
-    yield from {("upload", f"{registry}/{put['repository']}") for put in uploads}
+    uploads = {(put["repository"], put["name"]) for put in tags if put["name"].startswith(_UPLOAD_TAG)}
+    names = [(put["repository"], put["name"]) for put in tags]
+    yield from (
+        ("tag", f"{registry}/{repository}:{tag}") for repository, tag in names if (repository, tag) not in uploads
+    )
+    yield from (("upload", f"{registry}/{repository}") for repository, _ in uploads)
 
 
 # --- what a plan lists ------------------------------------------------------------------------------------------------

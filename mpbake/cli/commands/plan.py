@@ -6,25 +6,30 @@ Without `--probe`, the command contacts neither Docker nor the network.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mpbake.cli.loading import read_source
-from mpbake.cli.probing import probe_selection
+from mpbake.cli.probing import probe_selection, probe_tags
 from mpbake.cli.reviewing import review_selection
 from mpbake.cli.saving import output_path, with_saved_fields, write_saved_plan
 from mpbake.cli.selection import select_for
+from mpbake.graph.estimates import Estimates
 from mpbake.graph.explain import explain_placement
 from mpbake.report.formats import PLAN_FORMATS
 from mpbake.resolve import select_targets
+from mpbake.review.expected import expected_document
+from mpbake.review.probe import probe_document
 from mpbake.run.signals import stoppable
+from mpbake.run.state.directory import recorded_durations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import PlanOptions
     from mpbake.cli.world import World
-    from mpbake.graph.dag import Selection
+    from mpbake.graph.dag import BuildGraph, Selection
     from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Target
     from mpbake.run.executor import StopRequest
@@ -44,14 +49,17 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
     output = output_path(options, world, read) if options.output else None
-    facts, unanswered = _probe(read, names, options, world, stop) if options.probe else ({}, ())
+    probe = _Probe(read, names, options, world, stop) if options.probe else None
+    facts = probe.nodes.facts if probe else {}
     if options.explain:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
-        world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
+        world.stderr.writelines(f"warning: {warning}\n" for warning in (probe.nodes.notes if probe else ()))
         return 0
-    review = review_selection(plan_files, selection, facts, world)
-    if options.probe:
-        review = replace(review, document=review.document | {"probe": {"warnings": list(unanswered)}})
+    review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
+    if probe:
+        review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
+    if expected := _expected(review.graph, plan_files.root):
+        review = review.with_fields({"expected": expected}, world.redactor.redact)
     if options.output:
         saved = replace(review, document=with_saved_fields(review.document, read, options, world, output))
         text = PLAN_FORMATS["json"].load()(saved)
@@ -68,9 +76,26 @@ def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts)
     return "\n".join(explain_placement(target, facts, selection.only.get(target, ())) for target in targets)
 
 
-def _probe(
-    read: ReadPlan, names: Sequence[str], options: PlanOptions, world: World, stop: StopRequest
-) -> tuple[Facts, tuple[str, ...]]:
-    """Query the nodes of the named targets, with the absolute paths of their certificates."""
-    _, plan = read.plan()
-    return probe_selection(plan, select_for(plan, names, options.overrides), world, stop)
+def _expected(graph: BuildGraph, root: Path) -> dict[str, Any]:
+    """Return the field `expected` of the plan document, from the records of earlier runs on this machine."""
+    recorded = recorded_durations(root)
+    if not recorded:
+        return {}
+    from mpbake.run.schedule.simulation import simulated_seconds  # noqa: PLC0415 - only with records
+
+    return expected_document(graph, recorded, lambda: simulated_seconds(graph, Estimates(recorded=recorded)))
+
+
+class _Probe:
+    """What nodes and registries report about the named targets. The paths of certificates are absolute here."""
+
+    def __init__(
+        self, read: ReadPlan, names: Sequence[str], options: PlanOptions, world: World, stop: StopRequest
+    ) -> None:
+        _, plan = read.plan()
+        self._selection, self._world, self._stop = select_for(plan, names, options.overrides), world, stop
+        self.nodes = probe_selection(plan, self._selection, world, stop)
+
+    def document(self) -> dict[str, Any]:
+        """Ask the registries as well, and return the field `probe` of the plan document."""
+        return probe_document(self.nodes, probe_tags(self._selection, self._world, self._stop))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
 from mpbake.cli.approval import approve_id, check_plan_id
+from mpbake.cli.ci_jobs import heartbeats
+from mpbake.cli.granting import grant_run
 from mpbake.cli.loading import read_source
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
@@ -27,6 +29,7 @@ from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.graph.preflight.paths import unset_secret_warnings
 from mpbake.report.progress.metadata import metadata_file
+from mpbake.review.grants import Rights
 from mpbake.run.events import NodeProbeStarted, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
@@ -57,13 +60,18 @@ def main(options: RunOptions, world: World) -> int:
 def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
     if saved := open_saved_run(options, world):
         read, options = saved.read(world), saved.options
-        approval: Approval | None = saved.approve(read, world, stop)
     else:
         check_plan_id(options.plan_id)
         read = read_source(options.source, world, options.overrides, quiet=options.quiet)
-        approval = approve_id(read, options, world, stop) if options.plan_id else None
     plan_files, plan = read.plan()
     selection = select_for(plan, options.names, options.overrides)
+    granted = grant_run(plan_files, selection.targets, world)  # before nodes are queried for an approval
+    plan_files = granted.plan_files
+    approval: Approval | None = None
+    if saved:
+        approval = saved.approve(read, world, stop)
+    elif options.plan_id:
+        approval = approve_id(read, options, world, stop)
     placements = place_targets(selection, approval.facts if approval else {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
@@ -75,6 +83,7 @@ def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
         selection=selection,
         placements=placements,
         metadata=metadata,
+        rights=granted.rights,
         approval=approval,
     )
     return command.execute(stop)
@@ -94,7 +103,8 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 class _RunCommand:
     """A run whose plan has passed the checks that contact no node.
 
-    `placements` are made without facts of nodes, or with the facts of the approved plan.
+    `placements` are made without facts of nodes, or with the facts of the approved plan. `rights` are the granted
+    rights of the plan.
     """
 
     options: RunOptions
@@ -104,13 +114,16 @@ class _RunCommand:
     selection: Selection
     placements: Mapping[Target, Placement]
     metadata: Path | None
+    rights: Rights = field(default_factory=Rights)
     approval: Approval | None = None
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
-        events = RunEvents(make_reporter(self.options, self.world), stop, began=self.world.clock())
+        reporter = make_reporter(self.options, self.world, self.plan.root)
+        events = RunEvents(reporter, stop, began=self.world.clock())
         with (
             stopped_by_signals(stop),
+            heartbeats(events, self.world.environment),
             open_state(self.plan.root, self.world.now()) as state,
             self._open_runner(state, events, stop) as runner,
         ):
@@ -125,7 +138,7 @@ class _RunCommand:
         """Open the runner, and import networkx while docker answers."""
         targets, environment = self.selection.targets, self.world.environment
         repeat, redact = partial(repeat_command, self.options), self.world.redactor.redact
-        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then)
+        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then, self.rights)
         Thread(target=import_networkx, daemon=True).start()
         with ExitStack() as stack:
             with slow_engine_notice(targets, events):

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.graph.dag import BuildGraph
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.grants import Grant
-    from mpbake.model.plan import Driver, Target
+    from mpbake.model.plan import Target
 
     Document = dict[str, Any]
     """A plan document."""
@@ -28,6 +29,7 @@ DOCUMENT_FORMAT = 2
 
 UNIDENTIFIED = ("id", "expected", "probe", "inputs", "request")
 """The fields of a document that do not belong to its plan id: they say nothing about what a run would do."""
+_LISTS = ("grants", "registries", "builders", "targets", "steps", "warnings")
 
 
 def plan_document(
@@ -36,26 +38,32 @@ def plan_document(
     warnings: Sequence[str],
     digest: Callable[[str], str],
     redact: Callable[[str], str],
-    drivers: Mapping[str, Driver] = MappingProxyType({}),
+    facts: Mapping[str, NodeFacts] = MappingProxyType({}),
 ) -> Document:
     """Return the plan document of a run.
 
     `digest` returns the SHA-256 of a Dockerfile as hexadecimal digits, or an empty text if the file cannot be read.
     `redact` masks sensitive values; no text of the document contains such a value. The plan must be resolved with
-    relative paths: then the document is the same in every checkout. `drivers` maps the ids of nodes to their drivers,
-    as far as mpbake has asked the engine.
+    relative paths: then the document is the same in every checkout. `facts` are what
+    nodes have reported, by their ids.
     """
     document = {
         "format": DOCUMENT_FORMAT,
         "grants": [grant_document(grant) for grant in grants],
         "registries": registry_documents(built_targets(graph)),
-        "builders": builder_documents(graph, drivers),
+        "builders": builder_documents(graph, facts),
         "targets": _targets(graph, digest),
-        "steps": list(step_documents(graph, drivers)),
+        "steps": list(step_documents(graph, facts)),
         "warnings": list(warnings),
     }
     redacted = _redacted(document, redact)
     return {"format": DOCUMENT_FORMAT, "id": plan_id(redacted)} | redacted
+
+
+def empty_document() -> Document:
+    """Return the plan document of a plan that does nothing."""
+    document: Document = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
+    return {**document, "id": plan_id(document)}
 
 
 def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
