@@ -126,9 +126,9 @@ def open_saved_run(options: RunOptions, world: World) -> SavedRun | None:
     try:
         saved = parse_saved_plan(read_bounded(path, pipe=False))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise UsageError(
-            f"{one_line(names[0])}: {reason}", hint="save the plan again: mpbake plan -o plan.json"
+            f"{one_line(names[0])} {reason}", hint="save the plan again: mpbake plan -o plan.json"
         ) from None
     return SavedRun(path=path, saved=saved, given=options, options=_options(options, path, saved))
 

@@ -10,7 +10,6 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from mpbake.base.text import count
 from mpbake.review.document.plan_document import plan_id
 from mpbake.review.document.saved_document import parse_document
 
@@ -146,9 +145,7 @@ def _word(name: str, value: Any) -> str:
 
 def _words(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > _MOST_VALUES:
-        raise ValueError(
-            f"is not a saved plan: the field {name} of its request is not a list of {count(_MOST_VALUES, 'value')} at most"
-        )
+        raise ValueError(f"is not a saved plan: the field {name} of its request is no list, or too long")
     return tuple(_word(name, entry) for entry in value)
 
 

@@ -255,7 +255,7 @@ def test_a_saved_plan_is_the_plan_with_its_request(folder: Path) -> None:
         "platforms": ["linux/amd64"],
         "builder": "",
         "publish": "each",
-        "push": True,
+        "push": "push",
         "load": False,
         "no_cache": False,
         "pull": False,
@@ -512,15 +512,15 @@ def test_a_symlink_to_a_plan_file_outside_of_the_folder(folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{}", "it is not a saved plan"),
-        ("[" * 100_000, "it is not JSON"),
-        ("", "it is not JSON"),
+        ("{}", "is not the JSON of a plan"),
+        ("[" * 100_000, "is not the JSON of a plan"),
+        ("", "is not the JSON of a plan"),
     ],
 )
 def test_hostile_files(folder: Path, content: str, reason: str, executed: list[Any]) -> None:
     (folder / "plan.json").write_text(content)
     message = refusal(lambda: run_saved(folder), UsageError)
-    assert message == f"plan.json: {reason}\n  = save the plan again: mpbake plan -o plan.json"
+    assert message == f"plan.json {reason}\n  = save the plan again: mpbake plan -o plan.json"
     assert not executed
 
 
@@ -528,14 +528,14 @@ def test_an_edited_plan_is_refused(folder: Path, executed: list[Any]) -> None:
     content = saved(folder)
     content["targets"][0]["tags"] = ["evil/web:1"]
     (folder / "plan.json").write_text(json.dumps(content))
-    assert "somebody changed it after mpbake saved it" in refusal(lambda: run_saved(folder), UsageError)
+    assert "was changed after mpbake saved it" in refusal(lambda: run_saved(folder), UsageError)
     assert not executed
 
 
 def test_an_edited_request_is_another_plan(folder: Path, executed: list[Any]) -> None:
     """The id does not include the request, but the request leads to another plan than the document."""
     content = saved(folder)
-    content["request"] |= {"push": True, "variables": {"tag": "latest"}}
+    content["request"] |= {"push": "push", "variables": {"tag": "latest"}}
     (folder / "plan.json").write_text(json.dumps(content))
     assert "targets.web.push: false -> true" in refusal(lambda: run_saved(folder))
     assert not executed

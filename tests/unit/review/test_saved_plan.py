@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mpbake.review.document.plan_document import plan_id
+from mpbake.review.document.plan_document import empty_document, plan_id
 from mpbake.review.saved_plan import (
     LARGEST_SAVED_PLAN,
     InputStates,
@@ -34,7 +34,7 @@ INPUTS = InputStates(files={"build.toml": "0" * 64}, contexts={"web": ("1" * 40,
 
 def saved(**changes: Any) -> dict[str, Any]:
     """Return the content of a saved plan in which some fields are changed, and which has a matching id."""
-    document = {"format": 2, "targets": [], "steps": [], **saved_fields(REQUEST, INPUTS), **changes}
+    document = {**empty_document(), **saved_fields(REQUEST, INPUTS), **changes}
     return {"id": plan_id(document), **document}
 
 
@@ -67,51 +67,87 @@ def test_every_push(push: bool | None) -> None:  # noqa: FBT001 - a value of the
 
 def test_an_edited_document_is_refused() -> None:
     edited = saved() | {"targets": [{"name": "other"}]}
-    assert refusal(content(edited)) == "somebody changed it after mpbake saved it: its id belongs to another plan"
+    assert refusal(content(edited)) == "was changed after mpbake saved it: its id belongs to another plan"
 
 
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        ([], "it is not a saved plan"),
-        ("text", "it is not a saved plan"),
-        ({}, "it is not a saved plan"),
-        ({"format": 2, "id": "x"}, "it is not a saved plan"),
-        (saved(format=1), "another version of mpbake saved it"),
-        (saved(format=[2]), "another version of mpbake saved it"),
-        (saved(request=[]), "its request does not have the fields of a saved plan"),
+        ([], "is not the JSON of a plan"),
+        ("text", "is not the JSON of a plan"),
+        ({}, "is not the JSON of a plan"),
+        ({"format": 2, "id": "x"}, "is not the JSON of a plan"),
+        (saved(format=1), "is a plan in another format than 2, that of this mpbake"),
+        (saved(format=[2]), "is a plan in another format than 2, that of this mpbake"),
+        (saved(request=[]), "is not a saved plan: its request does not have the fields of a saved plan"),
         (
             saved(request=saved()["request"] | {"allow": ["all"]}),
-            "its request does not have the fields of a saved plan",
+            "is not a saved plan: its request does not have the fields of a saved plan",
         ),
-        (saved(request={"files": ["build.toml"]}), "its request does not have the fields of a saved plan"),
-        (saved(inputs=None), "its inputs do not have the fields of a saved plan"),
-        (saved(inputs={"files": {}, "contexts": []}), "its inputs are not lists of a saved plan"),
-        (saved(inputs={"files": [1], "contexts": []}), "its inputs do not have the fields of a saved plan"),
+        (
+            saved(request={"files": ["build.toml"]}),
+            "is not a saved plan: its request does not have the fields of a saved plan",
+        ),
+        (saved(inputs=None), "is not a saved plan: its inputs do not have the fields of a saved plan"),
+        (saved(inputs={"files": {}, "contexts": []}), "is not a saved plan: its inputs are not lists of a saved plan"),
+        (
+            saved(inputs={"files": [1], "contexts": []}),
+            "is not a saved plan: its inputs do not have the fields of a saved plan",
+        ),
         (
             saved(inputs={"files": [{"path": "a", "sha256": 1}], "contexts": []}),
-            "its inputs do not have the fields of a saved plan",
+            "is not a saved plan: its inputs do not have the fields of a saved plan",
         ),
-        (with_request(names=["--allow=all"]), "the field names of its request has an impossible value"),
-        (with_request(names=["web\x1b[2J"]), "the field names of its request has an impossible value"),
-        (with_request(names=["a\nb"]), "the field names of its request has an impossible value"),
-        (with_request(names="web"), "the field names of its request is not a list of 10000 values at most"),
-        (with_request(names=["a"] * 10_001), "the field names of its request is not a list of 10000 values at most"),
-        (with_request(names=[["web"]]), "the field names of its request has an impossible value"),
-        (with_request(platforms=["-x"]), "the field platforms of its request has an impossible value"),
-        (with_request(builder="--privileged"), "the field builder of its request has an impossible value"),
-        (with_request(publish="never"), "the field publish of its request has an impossible value"),
-        (with_request(push="yes"), "the field push of its request is not true or false"),
-        (with_request(load=1), "the field load of its request is not true or false"),
-        (with_request(files=[]), "it names no plan file"),
-        (with_request(files=[""]), "it names no plan file"),
-        (with_request(files=["-f"]), "the field files of its request has an impossible value"),
-        (with_request(settings=[1]), "the field settings of its request is not a list of texts"),
-        (with_request(variables=[]), "the field variables of its request is not a table of texts"),
-        (with_request(variables={"a": 1}), "the field variables of its request is not a table of texts"),
-        (with_request(variables={"a=b": "c"}), "the field variables of its request has an impossible name"),
-        (with_request(variables={"": "c"}), "the field variables of its request has an impossible name"),
-        (with_request(environment={"-a": "c"}), "the field environment of its request has an impossible value"),
+        (
+            with_request(names=["--allow=all"]),
+            "is not a saved plan: the field names of its request has an impossible value",
+        ),
+        (
+            with_request(names=["web\x1b[2J"]),
+            "is not a saved plan: the field names of its request has an impossible value",
+        ),
+        (with_request(names=["a\nb"]), "is not a saved plan: the field names of its request has an impossible value"),
+        (with_request(names="web"), "is not a saved plan: the field names of its request is no list, or too long"),
+        (
+            with_request(names=["a"] * 10_001),
+            "is not a saved plan: the field names of its request is no list, or too long",
+        ),
+        (with_request(names=[["web"]]), "is not a saved plan: the field names of its request has an impossible value"),
+        (
+            with_request(platforms=["-x"]),
+            "is not a saved plan: the field platforms of its request has an impossible value",
+        ),
+        (
+            with_request(builder="--privileged"),
+            "is not a saved plan: the field builder of its request has an impossible value",
+        ),
+        (
+            with_request(publish="never"),
+            "is not a saved plan: the field publish of its request has an impossible value",
+        ),
+        (with_request(push="yes"), "is not a saved plan: the field push of its request has an impossible value"),
+        (with_request(load=1), "is not a saved plan: the field load of its request is not true or false"),
+        (with_request(files=[]), "names no plan file"),
+        (with_request(files=[""]), "names no plan file"),
+        (with_request(files=["-f"]), "is not a saved plan: the field files of its request has an impossible value"),
+        (with_request(settings=[1]), "is not a saved plan: the field settings of its request is not a list of texts"),
+        (with_request(variables=[]), "is not a saved plan: the field variables of its request is not a table of texts"),
+        (
+            with_request(variables={"a": 1}),
+            "is not a saved plan: the field variables of its request is not a table of texts",
+        ),
+        (
+            with_request(variables={"a=b": "c"}),
+            "is not a saved plan: the field variables of its request has an impossible name",
+        ),
+        (
+            with_request(variables={"": "c"}),
+            "is not a saved plan: the field variables of its request has an impossible name",
+        ),
+        (
+            with_request(environment={"-a": "c"}),
+            "is not a saved plan: the field environment of its request has an impossible value",
+        ),
     ],
 )
 def test_hostile_content(document: Any, reason: str) -> None:
