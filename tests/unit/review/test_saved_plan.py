@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,11 +63,12 @@ def test_what_is_saved_can_be_read() -> None:
 
 @pytest.mark.parametrize("push", [True, False, None])
 def test_every_push(push: bool | None) -> None:  # noqa: FBT001 - a value of the request
-    assert parse_saved_plan(content(with_request(push=push))).request.push is push
+    fields = saved_fields(replace(REQUEST, push=push), INPUTS)
+    assert parse_saved_plan(content(saved(**fields))).request.push is push
 
 
 def test_an_edited_document_is_refused() -> None:
-    edited = saved() | {"targets": [{"name": "other"}]}
+    edited = saved() | {"warnings": ["other"]}
     assert refusal(content(edited)) == "was changed after mpbake saved it: its id belongs to another plan"
 
 
@@ -76,7 +78,8 @@ def test_an_edited_document_is_refused() -> None:
         ([], "is not the JSON of a plan"),
         ("text", "is not the JSON of a plan"),
         ({}, "is not the JSON of a plan"),
-        ({"format": 2, "id": "x"}, "is not the JSON of a plan"),
+        ({"format": 2, "id": "x"}, "is not a complete plan: warnings"),
+        (empty_document(), "is not a saved plan: it was printed by --format json, and has no request"),
         (saved(format=1), "is a plan in another format than 2, that of this mpbake"),
         (saved(format=[2]), "is a plan in another format than 2, that of this mpbake"),
         (saved(request=[]), "is not a saved plan: its request does not have the fields of a saved plan"),
@@ -88,7 +91,7 @@ def test_an_edited_document_is_refused() -> None:
             saved(request={"files": ["build.toml"]}),
             "is not a saved plan: its request does not have the fields of a saved plan",
         ),
-        (saved(inputs=None), "is not a saved plan: its inputs do not have the fields of a saved plan"),
+        (saved(inputs=1), "is not a saved plan: its inputs do not have the fields of a saved plan"),
         (saved(inputs={"files": {}, "contexts": []}), "is not a saved plan: its inputs are not lists of a saved plan"),
         (
             saved(inputs={"files": [1], "contexts": []}),
@@ -167,13 +170,14 @@ def test_hostile_content(document: Any, reason: str) -> None:
     ],
 )
 def test_text_that_is_no_json(text: bytes) -> None:
-    assert refusal(text) == "it is not JSON"
+    assert refusal(text) in {"is not the JSON of a plan", "is not UTF-8 text"}
 
 
 def test_a_deep_document_and_a_large_one() -> None:
     deep: Any = []
     for _ in range(900):
         deep = [deep]
-    document = saved() | {"targets": deep}
-    assert refusal(content(document)).startswith(("somebody changed it", "it is nested too deep", "it is not JSON"))
-    assert refusal(b" " * (LARGEST_SAVED_PLAN + 1)) == "it is larger than 32 MB"
+    for place in ("targets", "warnings", "more"):
+        document = saved() | {place: deep}
+        assert refusal(content(document)).startswith("is not a complete plan: ")
+    assert refusal(b" " * (LARGEST_SAVED_PLAN + 1)) == "is larger than 32 MB"
