@@ -204,7 +204,7 @@ def _calls_of_step(
     match step["kind"]:
         case "bootstrap":
             yield "bootstrap", step["node"].replace("/", "-")
-            if any(f"{step['node']} was not asked: it is missing" in text for text in document["probe"]["warnings"]):
+            if any(node["id"] == step["node"] and node["status"] == "missing" for node in document["probe"]["nodes"]):
                 yield "create", step["node"].replace("/", "-")
         case "build":
             yield from _of_build(step, targets[step["target"]], engine_platform)
