@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.text import one_line
-from mpbake.review.document.plan_document import dockerfile_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,14 +28,17 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [one_line(name) for name in names if before.get(name) != after.get(name)]
 
 
-def _dockerfiles(document: Document) -> dict[str, str]:
-    return {file["path"]: file["sha256"] for file in dockerfile_documents(document) if file["path"]}
+def _dockerfiles(document: Document) -> dict[str, Any]:
+    """Return the digests of Dockerfiles by path. The document of a saved plan may lack some."""
+    variants = (variant for target in document["targets"] for variant in (target, *target["variants"].values()))
+    files = (variant.get("dockerfile") for variant in variants)
+    return {str(file["path"]): file.get("sha256") for file in files if isinstance(file, dict) and file.get("path")}
 
 
 def _nodes(document: Document) -> dict[str, Any]:
     """Return the nodes of a document, each with its settings and with how it builds platforms, by id."""
     nodes = {node["id"]: [node] for builder in document["builders"] for node in builder["nodes"]}
     for step in document["steps"]:
-        for node in step.get("nodes", ()):
+        for node in step["nodes"] if step["kind"] == "build" else ():
             nodes.setdefault(node, []).append({"target": step["target"], "platforms": step["platforms"]})
     return nodes

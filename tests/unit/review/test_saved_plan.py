@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.report.diff.diff_text import diff_text
+from mpbake.review.changed_inputs import changed_inputs
+from mpbake.review.diff.plan_diff import diff_documents
 from mpbake.review.document.plan_document import empty_document, plan_id
 from mpbake.review.saved_plan import (
     LARGEST_SAVED_PLAN,
@@ -16,7 +19,24 @@ from mpbake.review.saved_plan import (
     parse_saved_plan,
     saved_fields,
 )
+from tests.unit.graphs import TWO_NODES, graph_of_text, review_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLAN = """
+[targets.web]
+builder = "release"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["r/web:1"]
+push = true
+checks = [{ run = ["true"] }]
+secret = ["id=token,env=TOKEN"]
+contexts = { base = "target:base" }
+[targets.base]
+builder = "release"
+platforms = ["linux/amd64", "linux/arm64"]
+"""
 REQUEST = Request(
     files=("build.toml", "below/more.toml"),
     names=("web", "php-*", "!php-8"),
@@ -181,3 +201,34 @@ def test_a_deep_document_and_a_large_one() -> None:
         document = saved() | {place: deep}
         assert refusal(content(document)).startswith("is not a complete plan: ")
     assert refusal(b" " * (LARGEST_SAVED_PLAN + 1)) == "is larger than 32 MB"
+
+
+def variants_of(value: Any) -> Iterator[Any]:
+    """Yield copies of a JSON value in which one part is removed or has another type."""
+    yield from (1, "x", [], {}, True, [1], {"a": 1})
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, entry in list(entries):
+        if isinstance(value, dict):
+            yield {other: value[other] for other in value if other != name}
+        for variant in variants_of(entry):
+            changed = value.copy()
+            changed[name] = variant
+            yield changed
+
+
+def test_a_document_of_any_shape_is_refused_or_compared() -> None:
+    """The id of a hostile document matches, so only its shape protects the code that compares it."""
+    now = review_of(graph_of_text(PLAN + TWO_NODES)).document
+    compared = refused = 0
+    for variant in variants_of({name: value for name, value in now.items() if name not in {"id", "format"}}):
+        document = {"format": 2, **(variant if isinstance(variant, dict) else {}), **saved_fields(REQUEST, INPUTS)}
+        try:
+            other = parse_saved_plan(content({"id": plan_id(document), **document}))
+        except ValueError:
+            refused += 1
+            continue
+        changed_inputs(other.inputs, INPUTS, other.document, now)
+        diff_text(diff_documents(other.document, now))
+        compared += 1
+    assert compared > 500
+    assert refused > 500
