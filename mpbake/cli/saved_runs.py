@@ -19,8 +19,7 @@ from mpbake.base.text import one_line
 from mpbake.cli.approval import Approval, PlanReviewer
 from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
-from mpbake.cli.options import OverrideOptions
-from mpbake.cli.saving import SUFFIX
+from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
 from mpbake.report.diff.diff_text import diff_text
 from mpbake.resolve import sensitive_variables
 from mpbake.review.changed_inputs import changed_inputs
@@ -107,14 +106,12 @@ class SavedRun:
         return " ".join(filter(None, ["mpbake plan", names, *words, "-o", shlex.quote(self.given.names[0])]))
 
 
-def open_saved_run(options: RunOptions, world: World) -> SavedRun | None:
-    """Return the run of a saved plan if the only name on the command line is one; None for names of targets.
+def open_saved_run(options: RunOptions, world: World) -> SavedRun:
+    """Return the run of the saved plan that the command line names; one of its names ends like a saved plan.
 
     Raises UsageError for a file that is no saved plan, and for options that conflict with a saved plan.
     """
-    names = [name for name in options.names if name.endswith(SUFFIX)]
-    if not names:
-        return None
+    names = [name for name in options.names if name.endswith(SAVED_SUFFIX)]
     path = world.folder / options.source.directory / names[0]
     if not is_file(path):
         raise UsageError(f"there is no saved plan {one_line(names[0])}", hint="save one with mpbake plan -o plan.json")

@@ -10,6 +10,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.json_text import parse_json
 from mpbake.review.document.plan_document import plan_id
 from mpbake.review.document.saved_document import parse_document
 
@@ -79,6 +80,15 @@ def saved_fields(request: Request, inputs: InputStates) -> Document:
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(request).items()}
     values["push"] = _PUSHES[request.push]
     return {"request": values, "inputs": {"files": files, "contexts": contexts}}
+
+
+def is_plan_document(content: bytes) -> bool:
+    """Return whether a file seems to be a plan that some version of mpbake wrote as JSON."""
+    try:
+        document = parse_json(content)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and {"format", "id", "builders", "targets", "steps"} <= document.keys()
 
 
 def parse_saved_plan(content: bytes) -> SavedPlan:

@@ -16,6 +16,7 @@ from mpbake.review.saved_plan import (
     LARGEST_SAVED_PLAN,
     InputStates,
     Request,
+    is_plan_document,
     parse_saved_plan,
     saved_fields,
 )
@@ -201,6 +202,12 @@ def test_a_deep_document_and_a_large_one() -> None:
         document = saved() | {place: deep}
         assert refusal(content(document)).startswith("is not a complete plan: ")
     assert refusal(b" " * (LARGEST_SAVED_PLAN + 1)) == "is larger than 32 MB"
+
+
+def test_what_looks_like_a_plan() -> None:
+    assert is_plan_document(content(saved() | {"format": 1, "id": "edited"}))
+    for text in (b"{}", b"[]", b"", b"[" * 100_000, b"\xff", content({"id": 1, "format": 2})):
+        assert not is_plan_document(text)
 
 
 def variants_of(value: Any) -> Iterator[Any]:
