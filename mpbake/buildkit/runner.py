@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.errors import MpbakeError, NodeLost, Unreachable
-from mpbake.base.files import real_path
 from mpbake.base.references import parse_fields, parse_reference
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.model.plan import Driver, Node, Plan, Target
     from mpbake.model.steps import StepResult
+    from mpbake.review.grants import Rights
     from mpbake.run.events import Reporter
     from mpbake.run.state.directory import State
 
@@ -339,12 +339,12 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each parameter is one input of a ru
     repeat: Callable[[BuildPiece | Target], str],
     redact: Callable[[str], str],
     when_stopped: Callable[[Callable[[], None]], None],
-    real: Callable[[str], str] = real_path,
+    rights: Rights,
 ) -> Iterator[BuildKitRunner]:
     """Yield a runner for `targets` of `plan`. When the block ends, the runner's processes have ended.
 
-    `redact` is applied to all output. `when_stopped` receives the function that cancels the running processes. `real`
-    resolves a path as when the rights of the plan were checked.
+    `redact` is applied to all output. `when_stopped` receives the function that cancels the running processes. `rights`
+    are the rights of the run.
     """
     docker = Docker(child_environment(environment, targets), state.run, redact)
     nodes = ReadyNodes(docker, state.nodes, environment, plan.file)
@@ -357,7 +357,7 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each parameter is one input of a ru
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
         bake = Bake(
-            docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry, real=real
+            docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry, rights=rights
         )
         builds = PieceBuilder(
             bake=bake, forms=ImageForms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat

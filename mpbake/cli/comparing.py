@@ -153,14 +153,17 @@ def names_on_each_side(
     return here, there
 
 
-def saved_document(name: str, options: DiffOptions, world: World) -> Document:
+def saved_document(name: str, current: ComparedPlan, options: DiffOptions, world: World) -> Document:
     """Return the plan document in a saved plan. Relative paths start in the working folder or the folder of `-C`.
 
     Raises UsageError.
     """
     shown = short_name(name)
+    path, access = folder_of(options.source.directory, world) / name, current.files.access
+    if not access.may_read_named(path):
+        raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
-        text = read_bounded(folder_of(options.source.directory, world) / name).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False).decode("utf-8-sig")
     except FileNotFoundError:
         hint = f"save it first: mpbake plan --format json > {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
         raise UsageError(f"there is no saved plan {shown}", hint=hint) from None

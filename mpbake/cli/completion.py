@@ -11,7 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from mpbake.cli.loading import NO_OVERRIDES, read_source, resolution_inputs
+from mpbake.cli.loading import read_source
 from mpbake.cli.options import SourceOptions, make_options, option_names
 from mpbake.cli.world import open_world
 from mpbake.resolve import resolve_partially
@@ -53,9 +53,8 @@ def _complete(find: FindNames, values: Mapping[str, Any], redactor: Redactor) ->
     source = replace(make_options(SourceOptions, typed), settings=())
     world = open_world(redactor)
     # `quiet`, since a warning would appear in the middle of the typed line.
-    plan_files, spec = read_source(source, world, quiet=True)
-    inputs = resolution_inputs(source, NO_OVERRIDES, world, plan_files.access, spec)
-    names = find(plan_files, spec, replace(inputs, limits=_LIMITS, git=no_git, stored=lambda _: None))
+    read = read_source(source, world, quiet=True)
+    names = find(read.files, read.spec, replace(read.inputs, limits=_LIMITS, git=no_git, stored=lambda _: None))
     return [name for name in names if NAME.fullmatch(name) and redactor.redact(name) == name]
 
 

@@ -12,7 +12,7 @@ from mpbake.base.text import one_line
 from mpbake.cli.remembered_grants import content_digest, grants_file, read_grants
 from mpbake.report.plan.grant_text import question, refusal
 from mpbake.resolve.builders.node_options import named_files, read_config
-from mpbake.review.grants import PlanContext, grants_of_builders, needed_grants
+from mpbake.review.grants import PlanContext, Rights, grants_of_builders, needed_grants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -31,10 +31,10 @@ _YES = ("y", "yes")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Granted:
-    """A plan whose rights are granted. `plan_files` knows them; `real` resolves a path as when they were checked."""
+    """A plan whose rights are granted: `plan_files` may read what is granted, and `rights` are for a run."""
 
     plan_files: PlanFiles
-    real: Callable[[str], str]
+    rights: Rights
 
 
 def plan_grants(plan_files: PlanFiles, targets: Iterable[Target]) -> tuple[Grant, ...]:
@@ -74,7 +74,13 @@ def _grant(plan_files: PlanFiles, world: World, needs: Needs) -> Granted:
     while True:
         missing = plan_files.access.allowances.missing(needs(plan_files, real), real)
         if not missing:
-            return Granted(plan_files=plan_files, real=real)
+            rights = Rights(
+                root=plan_files.root,
+                allowances=plan_files.access.allowances,
+                context=_context(plan_files),
+                real=real,
+            )
+            return Granted(plan_files=plan_files, rights=rights)
         plan_files = _with_rights(plan_files, _answered(plan_files, missing, world, real))
 
 
@@ -101,9 +107,9 @@ def _answered(
 
 def _ask(grants: Sequence[Grant], world: World) -> bool:
     """Ask for rights on the terminal, and return the answer. Ctrl-C and the end of the input mean no."""
-    world.stderr.write(question(grants))
-    world.stderr.flush()
     try:
+        world.stderr.write(question(grants))
+        world.stderr.flush()
         answer = world.stdin.readline()
     except (KeyboardInterrupt, OSError, UnicodeDecodeError):
         answer = ""

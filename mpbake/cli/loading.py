@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from mpbake.base.redaction import Redactor
     from mpbake.cli.options import SourceOptions
     from mpbake.cli.world import World
     from mpbake.model.node_state import StoredBuilder
@@ -49,8 +50,7 @@ def load_plan(
     With `relative`, relative paths of targets stay relative to the plan's folder. With `quiet`, no warnings about other
     possible plan files are printed.
     """
-    plan_files, partial_plan = load_partially(source, world, overrides, relative=relative, quiet=quiet)
-    return plan_files, partial_plan.plan_or_raise()
+    return read_source(source, world, overrides, quiet=quiet).plan(relative=relative)
 
 
 @paused_collector()
@@ -66,22 +66,54 @@ def load_partially(
 
     Raises UsageError, and PlanError if the plan cannot be read.
     """
-    plan_files, spec = read_source(source, world, quiet=quiet)
-    plan_files = replace(plan_files, relative=relative)
-    inputs = resolution_inputs(source, overrides, world, plan_files.access, spec)
-    partial_plan = resolve_partially(plan_files, spec, inputs)
-    world.redactor.add(partial_plan.plan.sensitive)
-    return plan_files, partial_plan
+    return read_source(source, world, overrides, quiet=quiet).resolve(relative=relative)
 
 
-def read_source(source: SourceOptions, world: World, *, quiet: bool) -> tuple[PlanFiles, PlanSpec]:
-    """Find and read the plan that `source` selects. Raises PlanError, UsageError."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadPlan:
+    """The files of a plan and all inputs of its resolution, read once. `paths` are the files that were asked for.
+
+    Each resolution uses the same text of the files, the same values and the same facts of git, even if a file has
+    changed in the meantime.
+    """
+
+    paths: tuple[Path, ...]
+    files: PlanFiles
+    spec: PlanSpec
+    inputs: Inputs
+    redactor: Redactor
+
+    @paused_collector()
+    def plan(self, *, relative: bool = False) -> tuple[PlanFiles, Plan]:
+        """Resolve the plan, with absolute or with relative paths of targets. Raises PlanError."""
+        plan_files, partial_plan = self.resolve(relative=relative)
+        return plan_files, partial_plan.plan_or_raise()
+
+    @paused_collector()
+    def resolve(self, *, relative: bool = False) -> tuple[PlanFiles, PartialPlan]:
+        """Resolve the parts of the plan that have no errors."""
+        plan_files = replace(self.files, relative=relative)
+        partial_plan = resolve_partially(plan_files, self.spec, self.inputs)
+        self.redactor.add(partial_plan.plan.sensitive)
+        return plan_files, partial_plan
+
+
+@paused_collector()
+def read_source(
+    source: SourceOptions, world: World, overrides: OverrideOptions = NO_OVERRIDES, *, quiet: bool = False
+) -> ReadPlan:
+    """Find and read the plan that `source` selects, and the values on the command line.
+
+    With `quiet`, no warnings about other possible plan files are printed. Raises UsageError, PlanError.
+    """
     folder = folder_of(source.directory, world)
     show = partial(shown_path, folder=world.folder)
     named = [plan_file(folder, name) for name in source.files]
     paths = named or [_find(folder, show, world, quiet=quiet)]
     access = ReadAccess(folder=paths[0].parent, allowances=allowances(source, paths[0].parent))
-    return read_plan(paths, show=show, settings=source.settings, access=access)
+    plan_files, spec = read_plan(paths, show=show, settings=source.settings, access=access)
+    inputs = resolution_inputs(source, overrides, world, plan_files.access, spec)
+    return ReadPlan(paths=tuple(paths), files=plan_files, spec=spec, inputs=inputs, redactor=world.redactor)
 
 
 def allowances(source: SourceOptions, root: Path) -> Allowances:
@@ -134,7 +166,7 @@ def resolution_inputs(
             platforms=chosen_platforms(overrides),
         ),
         set_overrides=parse_overrides(source.settings),
-        git=GitRepository(access.folder, world.environment).fact,
+        git=cache(GitRepository(access.folder, world.environment).fact),
     )
 
 

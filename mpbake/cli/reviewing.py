@@ -37,7 +37,8 @@ def review_selection(
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
     grants = plan_grants(plan_files, graph.targets)
     digest = dockerfile_digests(plan_files.root, plan_files.access.tree)
-    return PlanReview(graph=graph, document=plan_document(graph, grants, every_warning, digest, world.redactor.redact))
+    document = plan_document(graph, grants, every_warning, digest, world.redactor.redact, facts)
+    return PlanReview(graph=graph, document=document)
 
 
 def dockerfile_digests(root: Path, tree: FileTree = FILE_SYSTEM) -> Callable[[str], str]:

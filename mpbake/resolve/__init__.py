@@ -20,7 +20,7 @@ from mpbake.resolve.targets.overrides import parse_overrides
 from mpbake.resolve.template import PLAN_TOO_LARGE_HINT, PlanTooLargeError, Renderer
 from mpbake.resolve.valid_targets import valid_targets
 from mpbake.resolve.values import ValueRenderer
-from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
+from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables, sensitive_variables
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ __all__ = [
     "resolve",
     "resolve_partially",
     "select_targets",
+    "sensitive_variables",
     "tags_pushed_twice",
 ]
 

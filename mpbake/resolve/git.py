@@ -74,6 +74,25 @@ class GitRepository:
             if self._program.run("check-ignore", "--quiet", "--", path, allowed_codes=(0, 1)).code
         )
 
+    def tree(self, path: str) -> str:
+        """Return the id of the git tree of a folder, at the current commit; empty if the commit does not have it.
+
+        `path` is relative to the folder of this repository object. Raises FilterError.
+        """
+        result = self._program.run("rev-parse", "--verify", "--quiet", f"HEAD:./{path}", allowed_codes=(0, 1))
+        return result.text
+
+    def changes(self, path: str) -> list[Path]:
+        """Return the files below a folder that differ from the commit, and those that git neither has nor ignores.
+
+        Filters are off, so a filtered file may be listed although nobody has changed it. Raises FilterError.
+        """
+        filters_off = {f"filter.{name}.{key}": value for name in self._filters() for key, value in _FILTER_OFF.items()}
+        options = ("--porcelain", "-z", "--untracked-files=all", "--ignore-submodules=dirty", "--no-renames")
+        output = self._program.run("status", *options, "--", f":(literal){path}", configuration=filters_off).stdout
+        top = self._folder / self._program.run("rev-parse", "--show-cdup").text
+        return [top / os.fsdecode(entry[3:]) for entry in output.split(b"\0")[:-1]]  # after two letters and a blank
+
     def _commit(self) -> str:
         result = self._program.run("rev-parse", "--verify", "--quiet", "HEAD^{commit}", allowed_codes=(0, 1))
         if result.code:

@@ -112,15 +112,21 @@ def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
     A variable is also sensitive if its default refers to a sensitive variable. The returned values are known before the
     plan is resolved. The value of a bool is not a secret.
     """
-    if not any(variable.sensitive for variable in spec.variables.values()):
+    names = (name for name in sensitive_variables(spec) if not _is_bool(spec, name))
+    variables = (_Variable(name=name, spec=spec.variables[name]) for name in names)
+    return frozenset(text for variable in variables for text in variable.secrets(inputs, None))
+
+
+def sensitive_variables(spec: PlanSpec) -> frozenset[str]:
+    """Return the names of the variables that are declared sensitive or whose default refers to a sensitive variable."""
+    sensitive = {name for name, variable in spec.variables.items() if variable.sensitive}
+    if not sensitive:
         return frozenset()
     renderer = Renderer()
     references = {name: _names_in(variable, renderer) for name, variable in spec.variables.items()}
-    sensitive = {name for name, variable in spec.variables.items() if variable.sensitive}
     while dependent := {name for name, names in references.items() if names & sensitive} - sensitive:
         sensitive |= dependent
-    variables = (_Variable(name=name, spec=spec.variables[name]) for name in sensitive if not _is_bool(spec, name))
-    return frozenset(text for variable in variables for text in variable.secrets(inputs, None))
+    return frozenset(sensitive)
 
 
 def _names_in(variable: VariableSpec, renderer: Renderer) -> set[str]:

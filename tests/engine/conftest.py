@@ -66,6 +66,10 @@ def pytest_report_header() -> str:
     return f"engine tests with: {', '.join(versions)}{'' if folder else ', the BuildKit of the engine'}"
 
 
+_CI_SYSTEMS = {"GITHUB_ACTIONS", "GITLAB_CI"}
+"""Variables that change the output of a run."""
+
+
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """Return the session's testbed. Its node image and its ssh server are ready."""
@@ -83,7 +87,8 @@ def testbed_env(testbed: Testbed) -> dict[str, str]:
 
     It grants every right to every plan: only `test_grants.py` is about rights.
     """
-    return {**os.environ, **testbed.env(), **cluster_of(testbed).client, **GRANT_ALL}
+    own = {name: value for name, value in os.environ.items() if name not in _CI_SYSTEMS}
+    return {**own, **testbed.env(), **cluster_of(testbed).client, **GRANT_ALL}
 
 
 @pytest.fixture

@@ -72,10 +72,15 @@ def resolve_text(
     environment: Mapping[str, str] | None = None,
     values: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
+    relative: bool = False,
     **overrides: Any,
 ) -> Plan:
-    """Resolve a text as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides."""
+    """Resolve a text as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides.
+
+    With `relative`, paths stay relative to the plan's folder, as for a review.
+    """
     plan_files, spec = read_text(toml, settings=settings)
+    plan_files = dataclasses.replace(plan_files, relative=relative)
     inputs = Inputs(
         variables=variables or {},
         values=values or {},

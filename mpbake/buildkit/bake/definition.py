@@ -352,9 +352,8 @@ def grants(
 ) -> list[str]:
     """Return the `--allow` values that newer buildx requires: exactly the paths and the agent that the definition uses.
 
-    buildx itself allows every path in the folder of the call, `root`, and follows symlinks at the call. `real` resolves
-    a path as when the rights of the plan were checked: buildx refuses a symlink that has changed since. buildx resolves
-    allowed paths too, so `existing` returns the nearest existing folder of a path.
+    buildx itself allows every path in the folder of the call, `root`. `real` resolves a path as when the rights of the
+    plan were checked. buildx resolves allowed paths too, so `existing` returns the nearest existing folder of a path.
     """
     allowed: dict[str, None] = {}
     for target in definition["target"].values():
@@ -368,16 +367,27 @@ def grants(
     return list(allowed)
 
 
-def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Return the Dockerfile of each target in a definition: the path from `root`, or the name of a remote file."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DockerfilePath:
+    """The path of a target's Dockerfile: relative to the folder of the plan, or absolute.
+
+    If the Dockerfile is remote or inline, the file is not `local`, and `path` is its name.
+    """
+
+    path: str
+    local: bool = True
+
+
+def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, DockerfilePath]:
+    """Return the Dockerfile of each target in a definition, for a plan in the folder `root`."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 
-def _dockerfile(target: dict[str, Any], root: str) -> str:
+def _dockerfile(target: dict[str, Any], root: str) -> DockerfilePath:
     if "dockerfile-inline" in target:
-        return _DOCKERFILE
+        return DockerfilePath(path=_DOCKERFILE, local=False)
     context, name = str(target["context"]), str(target.get("dockerfile", _DOCKERFILE))
     if not (is_local_context(context) and is_local_context(name)):
-        return name
+        return DockerfilePath(path=name, local=False)
     path = posixpath.normpath(posixpath.join(context, name))
-    return path.removeprefix(f"{root.rstrip('/')}/")
+    return DockerfilePath(path=path.removeprefix(f"{root.rstrip('/')}/"))

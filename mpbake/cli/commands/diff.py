@@ -43,7 +43,7 @@ def _is_saved(options: DiffOptions) -> bool:
 
 
 def _diff_with_saved(current: ComparedPlan, options: DiffOptions, world: World) -> PlanDiff:
-    before = saved_document(options.against, options, world)
+    before = saved_document(options.against, current, options, world)
     names, _ = names_on_each_side(options.names, current, None)
     return diff_documents(before, current.document(names, options, world))
 

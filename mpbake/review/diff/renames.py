@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 _SIMILAR = 0.6
 """The minimum similarity of two items that are one renamed item, from 0 to 1."""
-_MAX_PAIRS = 40_000
-"""The maximum number of pairs that are compared. Equal items are found without comparing pairs."""
+_MAX_PAIRS = 10_000
+"""The maximum number of pairs of which all are compared. Of more pairs, only those with a rare value in common are."""
+_RARE = 10
+"""The maximum number of items that have a rare value."""
 _COMMON = frozenset(
     (
         "name",
@@ -63,9 +65,7 @@ def _pairs(
         taken = set(pairs.values())
         old = {name: fields for name, fields in old.items() if name not in pairs}
         new = {name: fields for name, fields in new.items() if name not in taken}
-    if len(old) * len(new) <= _MAX_PAIRS:
-        pairs |= _similar(old, new)
-    return pairs
+    return pairs | _similar(old, new)
 
 
 def _equal(old: Mapping[str, Fields], new: Mapping[str, Fields], form: int) -> dict[str, str]:
@@ -83,18 +83,40 @@ def _values(fields: Fields, form: int) -> frozenset[tuple[str, frozenset[str]]]:
 
 
 def _similar(old: Mapping[str, Fields], new: Mapping[str, Fields]) -> dict[str, str]:
+    """Pair the most similar items; of equally similar items the first."""
+    old_fields, new_fields = list(old.values()), list(new.values())
     scores = [
         (-score, before, after)
-        for before, fields in enumerate(old.values())
-        for after, others in enumerate(new.values())
-        if (score := _similarity(fields, others)) >= _SIMILAR
+        for before, after in _candidates(old_fields, new_fields)
+        if (score := _similarity(old_fields[before], new_fields[after])) >= _SIMILAR
     ]
-    old_names, new_names = list(old), list(new)
     pairs: dict[int, int] = {}
+    taken: set[int] = set()
     for _, before, after in sorted(scores):
-        if before not in pairs and after not in pairs.values():
+        if before not in pairs and after not in taken:
             pairs[before] = after
+            taken.add(after)
+    old_names, new_names = list(old), list(new)
     return {old_names[before]: new_names[after] for before, after in pairs.items()}
+
+
+def _candidates(old: Sequence[Fields], new: Sequence[Fields]) -> Iterator[tuple[int, int]]:
+    """Yield the positions of the pairs that are compared."""
+    if len(old) * len(new) <= _MAX_PAIRS:
+        yield from ((before, after) for before in range(len(old)) for after in range(len(new)))
+        return
+    holders: dict[tuple[str, str], set[int]] = {}
+    for after, fields in enumerate(new):
+        for value in _all_values(fields):
+            holders.setdefault(value, set()).add(after)
+    for before, fields in enumerate(old):
+        rare = [same for value in _all_values(fields) if len(same := holders.get(value, set())) <= _RARE]
+        yield from ((before, after) for after in sorted(set().union(*rare)))
+
+
+def _all_values(fields: Fields) -> Iterator[tuple[str, str]]:
+    """Yield each value of an item with its field, in both forms."""
+    return ((field, text) for field, forms in fields.items() for form in forms for text in form)
 
 
 def _similarity(fields: Fields, others: Fields) -> float:

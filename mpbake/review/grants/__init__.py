@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from mpbake.review.grants.needs import PlanContext, grants_of_builders, needed_grants
+from mpbake.review.grants.rights import Rights
 
-__all__ = ["PlanContext", "grants_of_builders", "needed_grants"]
+__all__ = ["PlanContext", "Rights", "grants_of_builders", "needed_grants"]

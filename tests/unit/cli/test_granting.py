@@ -173,7 +173,7 @@ def test_paths_stay_resolved_as_when_they_were_granted(project: Path) -> None:
     granted = _grant(world(project), "fs.read=../shared")
     (project / "link").unlink()
     (project / "link").symlink_to("/etc")
-    assert granted.real(str(project / "link")) == str(project.parent / "shared")
+    assert granted.rights.real(str(project / "link")) == str(project.parent / "shared")
 
 
 def test_the_question_fits_on_a_screen(project: Path) -> None:

@@ -300,4 +300,4 @@ def test_a_log_holds_all_but_the_secrets(here: World) -> None:
 
 def test_the_command_to_repeat_a_build_lacks_the_value(here: World) -> None:
     printed = ran(Builds(1), here, variables=("token=hunter2", "login=me:hunter2"))
-    assert "repeat with: mpbake run --var token=*** --var login=*** --allow all web" in printed
+    assert "repeat with: mpbake run --var token=*** --var login=*** web" in printed

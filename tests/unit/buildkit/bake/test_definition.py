@@ -13,6 +13,7 @@ import pytest
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.bake.definition import (
     DefinitionContext,
+    DockerfilePath,
     bake_definition,
     check_definition,
     dockerfiles,
@@ -633,19 +634,23 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "path"),
+    ("target", "path", "local"),
     [
-        ({"context": "/plan"}, "Dockerfile"),
-        ({"context": "/plan/docker/web"}, "docker/web/Dockerfile"),
-        ({"context": "/plan/web", "dockerfile": "../docker/web.Dockerfile"}, "docker/web.Dockerfile"),
-        ({"context": "/planet"}, "/planet/Dockerfile"),
-        ({"context": "/plan/web", "dockerfile-inline": "FROM x"}, "Dockerfile"),
-        ({"context": "https://example.org/x.git", "dockerfile": "a/Dockerfile"}, "a/Dockerfile"),
-        ({"context": "/plan/web", "dockerfile": "https://example.org/Dockerfile"}, "https://example.org/Dockerfile"),
+        ({"context": "/plan"}, "Dockerfile", True),
+        ({"context": "/plan/docker/web"}, "docker/web/Dockerfile", True),
+        ({"context": "/plan/web", "dockerfile": "../docker/web.Dockerfile"}, "docker/web.Dockerfile", True),
+        ({"context": "/planet"}, "/planet/Dockerfile", True),
+        ({"context": "/plan/web", "dockerfile-inline": "FROM x"}, "Dockerfile", False),
+        ({"context": "https://example.org/x.git", "dockerfile": "a/Dockerfile"}, "a/Dockerfile", False),
+        (
+            {"context": "/plan/web", "dockerfile": "https://example.org/Dockerfile"},
+            "https://example.org/Dockerfile",
+            False,
+        ),
     ],
 )
-def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
-    assert dockerfiles({"target": {"web": target}}, Path("/plan")) == {"web": path}
+def test_where_a_dockerfile_is(target: dict[str, str], path: str, *, local: bool) -> None:
+    assert dockerfiles({"target": {"web": target}}, Path("/plan")) == {"web": DockerfilePath(path=path, local=local)}
 
 
 # --- entitlements of newer buildx -------------------------------------------------------------------------------------
