@@ -9,14 +9,16 @@ from mpbake.base.errors import UsageError
 from mpbake.base.files import Kind, read_bounded
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.cli.loading import allowances, load_plan, resolution_inputs, shown_path
+from mpbake.cli.loading import allowances, read_source, resolution_inputs, shown_path
 from mpbake.cli.reviewing import review_selection
+from mpbake.cli.saving import SUFFIX
 from mpbake.cli.selection import select_for
 from mpbake.model.reading import ReadAccess
-from mpbake.resolve import has_default_group, resolve_partially, select_targets
+from mpbake.resolve import has_default_group, resolve_partially, select_targets, sensitive_variables
 from mpbake.resolve.git_tree import open_revision
 from mpbake.review.document.plan_document import empty_document
 from mpbake.review.document.saved_document import read_document
+from mpbake.review.saved_plan import LARGEST_SAVED_PLAN
 from mpbake.spec.files.discovery import FILE_NAMES
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.files.toml_values import top_level_keys
@@ -33,11 +35,6 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
     """A plan document."""
-
-_LARGEST_SAVED = 32 * 1024 * 1024
-"""The maximum size in bytes of a saved plan. A plan of 10,000 targets has 15 MB."""
-SAVED_SUFFIX = ".json"
-"""An argument of `mpbake diff` with this end is the name of a saved plan; any other argument is a revision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,9 +63,19 @@ class ComparedPlan:
             return False
 
 
-def plan_of_working_tree(options: DiffOptions, world: World) -> ComparedPlan:
-    """Read and resolve the plan of the working tree. Raises PlanError, UsageError."""
-    plan_files, plan = load_plan(options.source, world, options.overrides, relative=True)
+def plan_of_working_tree(options: DiffOptions, world: World, recorded: Document | None = None) -> ComparedPlan:
+    """Read and resolve the plan of the working tree. Raises PlanError, UsageError.
+
+    `recorded` is the request of a saved plan: variables that are not sensitive take only its values of the environment.
+    """
+    read = read_source(options.source, world, options.overrides)
+    if recorded is not None:
+        sensitive = sensitive_variables(read.spec)
+        names = {variable.env for name, variable in read.spec.variables.items() if name in sensitive}
+        current = {name: value for name, value in read.inputs.environment.items() if name in names}
+        environment = {**recorded["environment"], **current}
+        read = replace(read, inputs=replace(read.inputs, environment=environment))
+    plan_files, plan = read.plan(relative=True)
     return ComparedPlan(files=plan_files, plan=plan)
 
 
@@ -197,9 +204,9 @@ def saved_document(options: DiffOptions, world: World) -> Document:
     if not access.may_read_named(path):
         raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
-        text = read_bounded(path, pipe=False, most=_LARGEST_SAVED).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False, most=LARGEST_SAVED_PLAN).decode("utf-8-sig")
     except FileNotFoundError:
-        hint = f"save it first: mpbake plan --format json > {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
+        hint = f"save it first: mpbake plan -o {shown}; a name that ends in {SUFFIX} is no revision"
         raise UsageError(f"there is no saved plan {shown}", hint=hint) from None
     except UnicodeDecodeError:
         raise UsageError(f"{shown} is not UTF-8 text", hint="name a plan that mpbake saved") from None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 60
 """The maximum depth of nested values. A plan has about ten levels."""
-_SAVE_AGAIN = "save the plan again: mpbake plan --format json > plan.json"
+_SAVE_AGAIN = "save the plan again: mpbake plan -o plan.json"
 
 
 def read_document(text: str) -> dict[str, Any]:
@@ -115,6 +115,7 @@ _SHAPES: Mapping[str, tuple[str, Shape]] = {
 _REQUEST: Shape = {
     "names": _is_texts,
     "variables": _is_text_table,
+    "environment": _is_text_table,
     "settings": _is_texts,
     "platforms": _is_texts,
     "builder": _is_text,
