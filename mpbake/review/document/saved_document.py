@@ -21,7 +21,13 @@ _SAVE_AGAIN = "save the plan again: mpbake plan -o plan.json"
 
 
 def read_document(text: str) -> dict[str, Any]:
-    """Return the plan document in the text of a saved plan, with its id computed again.
+    """Return the plan document in the text of a saved plan, with its id computed again. Raises as `parse_document`."""
+    document = parse_document(text)
+    return {**document, "id": plan_id(document)}
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """Return the plan document in the text of a saved plan, with the id that the text states.
 
     Raises ValueError with a message for users, whose second line is the hint. The message quotes nothing of the text.
     """
@@ -37,7 +43,7 @@ def read_document(text: str) -> dict[str, Any]:
     problem = "null, or values that are nested too deeply" if is_odd else _wrong_part(document)
     if problem:
         raise ValueError(f"is not a complete plan: {problem}\n{_SAVE_AGAIN}")
-    return {**document, "id": plan_id(document)}
+    return document
 
 
 def _refuse_constant(_: str) -> None:
