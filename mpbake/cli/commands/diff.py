@@ -13,10 +13,11 @@ from mpbake.cli.comparing import (
     names_on_each_side,
     plan_of_revision,
     plan_of_working_tree,
+    request_of,
     saved_document,
     with_request,
 )
-from mpbake.cli.saving import SUFFIX
+from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.report.formats import DIFF_FORMATS
 from mpbake.review.diff.plan_diff import diff_documents
 
@@ -34,7 +35,7 @@ _CHANGED = 2
 def main(options: DiffOptions, world: World) -> int:
     """Print the diff from the plan of a revision or a saved plan to the plan of the working tree."""
     # The rule looks at the name only, so that the meaning of a command does not depend on the files of a checkout.
-    compare = _diff_with_saved if options.against.endswith(SUFFIX) else _diff_with_revision
+    compare = _diff_with_saved if options.against.endswith(SAVED_SUFFIX) else _diff_with_revision
     diff = compare(options, world)
     world.stdout.write(DIFF_FORMATS[options.format].load()(diff))
     return _CHANGED if diff and options.detailed_exitcode else 0
@@ -42,8 +43,9 @@ def main(options: DiffOptions, world: World) -> int:
 
 def _diff_with_saved(options: DiffOptions, world: World) -> PlanDiff:
     before = saved_document(options, world)
-    options = with_request(options, before)
-    current = plan_of_working_tree(options, world, before.get("request"))
+    request = request_of(before, options)
+    options = with_request(options, request)
+    current = plan_of_working_tree(options, world, request)
     names, _ = names_on_each_side(options.names, current, None)
     return diff_documents(before, current.document(names, options, world))
 
