@@ -170,7 +170,11 @@ PLAN = Command(
             help="Save the plan as FILE.json, so that `mpbake run FILE.json` does exactly this; - prints it.",
             shell_complete=complete_paths("file"),
         ),
-        option("--probe", is_flag=True, help="Ask the nodes for their platforms; starts and changes nothing."),
+        option(
+            "--probe",
+            is_flag=True,
+            help="Ask nodes and registries what they are and serve; starts and changes nothing.",
+        ),
     ),
     choose=_choose_plan,
 )
