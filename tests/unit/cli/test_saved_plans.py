@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, NotApproved, PlanError, UsageError
 from mpbake.base.platforms import parse_platforms
-from mpbake.cli import approval, loading, reviewing
+from mpbake.cli import approval, input_states, loading, reviewing
 from mpbake.cli.commands import plan, run
 from mpbake.model.node_state import NodeRow
 from mpbake.model.plan import Driver, Node
@@ -629,6 +629,35 @@ class TestContexts:
         assert run_saved(folder) == 0
         (folder / "more/file").write_text("2")
         refusal(lambda: run_saved(folder))
+        assert len(executed) == 1
+
+    def test_no_program_of_the_checkout_runs(self, repository: Path, executed: list[Any]) -> None:
+        """A filter would run for each changed file, and a file-system monitor for each query."""
+        program = repository / "more/program"
+        program.write_text(f"#!/bin/sh\ntouch {repository}/ran\ncat\n")
+        program.chmod(0o755)
+        (repository / ".gitattributes").write_text("* filter=evil\n")
+        for key in ("filter.evil.clean", "filter.evil.process", "core.fsmonitor"):
+            git(repository, "config", key, str(program))
+        (repository / "more/file").write_text("2")
+        saved(repository)
+        assert run_saved(repository) == 0
+        assert not (repository / "ran").exists()
+        assert len(executed) == 1
+
+    def test_too_many_changes(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (repository / "more/large").write_bytes(b"0" * 2048)
+        monkeypatch.setattr(input_states, "_LARGEST_CHANGES", 1024)
+        with pytest.raises(MpbakeError, match=r"the changes since the commit are too large to save: .*/more/large"):
+            saved(repository)
+
+    def test_odd_files(self, repository: Path, executed: list[Any]) -> None:
+        (repository / "more/loop").symlink_to("loop")
+        (repository / "more/-f\n\udcff").write_text("x")
+        os.mkfifo(repository / "more/pipe")
+        os.mkfifo(repository / "web/pipe")
+        saved(repository)
+        assert run_saved(repository) == 0
         assert len(executed) == 1
 
     def test_git_that_cannot_answer(self, repository: Path) -> None:
