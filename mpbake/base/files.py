@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import posixpath
 import stat
 import tempfile
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LARGEST = 64 * 1024 * 1024
 """The maximum size in bytes of a file that mpbake reads. A plan has thousands of bytes, a large plan has millions."""
 _DESCRIPTORS = frozenset({"dev", "proc"})
 """System folders whose symlinks stand for open files: `/dev/stdout`, `/proc/self/fd/1`."""
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system to which every user may write
+_NOT_NAMES = ("", ".", "..")
+_LONGEST_CACHED = 1000
 
 
 class Kind(StrEnum):
@@ -72,6 +76,26 @@ def real_path(path: str) -> str:
         return os.path.realpath(path)
     except (OSError, ValueError, RecursionError):
         return os.path.normpath(path)
+
+
+def cached_real_path() -> Callable[[str], str]:
+    """Return a function like `real_path` that resolves each path and each folder only once."""
+
+    @cache
+    def resolve(path: str) -> str:
+        folder, name = posixpath.split(path)
+        if not folder.startswith("/") or name in _NOT_NAMES or len(path) > _LONGEST_CACHED or _is_link(path):
+            return real_path(path)
+        return posixpath.join(resolve(folder), name)
+
+    return resolve
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def is_file(path: Path) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import MpbakeError, NotGranted
-from mpbake.base.files import real_path
+from mpbake.base.files import cached_real_path
 from mpbake.base.text import one_line
 from mpbake.cli.remembered_grants import content_digest, grants_file, read_grants
 from mpbake.report.plan.grant_text import question, refusal
@@ -39,8 +39,9 @@ class Granted:
 
 def plan_grants(plan_files: PlanFiles, targets: Iterable[Target]) -> tuple[Grant, ...]:
     """Return the rights that a run of `targets` needs, with paths as in the plan, for the review of a plan."""
-    context = _context(plan_files, as_written=True)
-    return needed_grants(targets, plan_files.root, plan_files.access.real, context)
+    of_files = plan_files.access.real
+    real = cached_real_path() if of_files is os.path.realpath else of_files
+    return needed_grants(targets, plan_files.root, real, _context(plan_files, as_written=True))
 
 
 def grant_run(plan_files: PlanFiles, targets: Sequence[Target], world: World) -> Granted:
@@ -70,7 +71,7 @@ def _context(plan_files: PlanFiles, *, as_written: bool = False) -> PlanContext:
 
 def _grant(plan_files: PlanFiles, world: World, needs: Needs) -> Granted:
     """Ask for missing rights until none is missing: a granted configuration may name files that need rights."""
-    real = cache(real_path)
+    real = cached_real_path()
     while True:
         missing = plan_files.access.allowances.missing(needs(plan_files, real), real)
         if not missing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.memory import paused_collector
 from mpbake.cli.loading import read_source
 from mpbake.cli.probing import probe_selection, probe_tags
 from mpbake.cli.reviewing import review_selection
@@ -55,18 +56,22 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
         world.stderr.writelines(f"warning: {warning}\n" for warning in (probe.nodes.notes if probe else ()))
         return 0
-    review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
-    if probe:
-        review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
-    if expected := _expected(review.graph, plan_files.root):
-        review = review.with_fields({"expected": expected}, world.redactor.redact)
+    with paused_collector():  # nearly all objects stay alive
+        review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
+        if probe:
+            review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
+        if expected := _expected(review.graph, plan_files.root):
+            review = review.with_fields({"expected": expected}, world.redactor.redact)
     if saver:
-        text = PLAN_FORMATS["json"].load()(replace(review, document=saver.with_saved_fields(review.document)))
+        saved = replace(review, document=saver.with_saved_fields(review.document))
+        text = PLAN_FORMATS["json"].load()(saved)
         if not saver.path:
             world.stdout.write(text)
             return 0
         saver.write(text)
-    world.stdout.write(PLAN_FORMATS[options.format].load()(review))
+    with paused_collector():
+        text = PLAN_FORMATS[options.format].load()(review)
+    world.stdout.write(text)
     return 0
 
 

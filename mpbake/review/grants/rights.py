@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import NotGranted
-from mpbake.base.files import real_path
+from mpbake.base.files import cached_real_path, real_path
 from mpbake.base.text import count, one_line
 from mpbake.model.grants import Allowances
 from mpbake.review.grants.needs import PlanContext, needed_grants
@@ -40,7 +40,7 @@ class Rights:
         """
         if self.allowances.everything:
             return
-        needed = needed_grants(targets, self.root, real_path, self.context)
+        needed = needed_grants(targets, self.root, cached_real_path(), self.context)
         missing = self.allowances.missing(needed, self.real)
         if missing:
             shown = ", ".join(one_line(grant.text) for grant in missing)
