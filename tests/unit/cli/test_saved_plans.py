@@ -264,7 +264,7 @@ def test_a_saved_plan_is_the_plan_with_its_request(folder: Path) -> None:
         "platforms": ["linux/amd64"],
         "builder": "",
         "publish": "each",
-        "push": "push",
+        "push": True,
         "load": False,
         "no_cache": False,
         "pull": False,
@@ -421,7 +421,7 @@ def test_a_secret_on_the_command_line(folder: Path, executed: list[Any]) -> None
         ({"publish": "each"}, "--publish cannot be combined with a saved plan"),
         ({"settings": ("web.args.A=1",)}, "--set cannot be combined with a saved plan"),
         ({"var_files": ("values.toml",)}, "--var-file cannot be combined with a saved plan"),
-        ({"plan_id": "0" * 64}, "--plan-id cannot be combined with a saved plan"),
+        ({"plan_id": "0" * 63}, "--plan-id: not a plan id"),
         ({"variables": ("tag=2",)}, "--var tag cannot be combined with a saved plan"),
         ({"variables": ("unknown=2",)}, "--var unknown cannot be combined with a saved plan"),
         ({"names": ("other.json",)}, "there is no saved plan other.json"),
@@ -433,6 +433,18 @@ def test_conflicting_options(folder: Path, options: dict[str, Any], what: str, e
     assert message.partition("\n")[0] == what
     assert "\n  = " in message
     assert not executed
+
+
+def test_a_saved_plan_with_an_id(folder: Path, executed: list[Any]) -> None:
+    """The file may come from anywhere if the id comes from the reviewer."""
+    approved = saved(folder)["id"]
+    assert run_saved(folder, plan_id=approved) == 0
+    other = saved(folder, variables=("tag=2",))["id"]
+    assert refusal(lambda: run_saved(folder, plan_id=approved)) == (
+        f"plan.json is another plan than the approved one\n  approved  {approved}\n  saved     {other}\n"
+        "  = get the saved plan again, or review it and approve its id"
+    )
+    assert len(executed) == 1
 
 
 def test_another_plan_is_refused_with_its_difference(folder: Path, executed: list[Any]) -> None:
@@ -544,7 +556,7 @@ def test_an_edited_plan_is_refused(folder: Path, executed: list[Any]) -> None:
 def test_an_edited_request_is_another_plan(folder: Path, executed: list[Any]) -> None:
     """The id does not include the request, but the request leads to another plan than the document."""
     content = saved(folder)
-    content["request"] |= {"push": "push", "variables": {"tag": "latest"}}
+    content["request"] |= {"push": True, "variables": {"tag": "latest"}}
     (folder / "plan.json").write_text(json.dumps(content))
     assert "1 tag newly pushed" in refusal(lambda: run_saved(folder))
     assert not executed
