@@ -57,7 +57,10 @@ def _link(name: str, to: str) -> Write:
 
 
 def _bytes(name: str, content: bytes) -> Write:
-    return lambda folder: (folder / name).write_bytes(content) and None
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return write
 
 
 _QUOTED, _PLATFORM, _INCLUDED = '"a"', '"linux/amd64"', '"i.toml"'
@@ -470,13 +473,13 @@ def _deep_state(folder: Path) -> None:
 
 FOLDERS: Mapping[str, Write] = {
     **{f"git-{name}": _git(text) for name, text in _CONFIGURATIONS.items()},
-    "git-is-a-file": _with(_GIT, lambda folder: (folder / ".git").write_text("gitdir: ../outside/.git\n") and None),
+    "git-is-a-file": _with(_GIT, _bytes(".git", b"gitdir: ../outside/.git\n")),
     "git-is-a-link": _with(_GIT, _link(".git", "../outside")),
     "git-is-a-pipe": _with(_GIT, _special(".git", "pipe")),
     "git-is-bare": _with(
         _GIT,
-        lambda folder: (folder / "HEAD").write_text("ref: refs/heads/x\n") and None,
-        lambda folder: (folder / "config").write_text("[core]\nbare = true\nfsmonitor = ./docker\n") and None,
+        _bytes("HEAD", b"ref: refs/heads/x\n"),
+        _bytes("config", b"[core]\nbare = true\nfsmonitor = ./docker\n"),
         lambda folder: (folder / "objects").mkdir(),
         lambda folder: (folder / "refs").mkdir(),
     ),
