@@ -192,7 +192,13 @@ COMMANDS = (
         """,
         summary="Compare the plan with that of a git revision.",
         parameters=(
-            click.argument("against", required=False, default="HEAD", metavar="[REV|FILE]"),
+            click.argument(
+                "against",
+                required=False,
+                default="HEAD",
+                metavar="[REV|FILE]",
+                shell_complete=complete_paths("file"),
+            ),
             *SELECTION,
             *READ_PLAN,
             option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plans differ."),

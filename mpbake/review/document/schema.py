@@ -352,7 +352,7 @@ _DEFINITIONS: Schema = {
             "platforms": _texts("The values of `--platform`."),
             "builder": _text("The value of `--builder`; empty: not given."),
             "publish": _choice("The value of `--publish`; empty: not given.", "", "each", "together"),
-            "push": _choice("Whether `--push` or `--no-push` was given; empty: neither.", "", "push", "no-push"),
+            "push": {"description": "`--push` or `--no-push`; null: neither.", "type": ["boolean", "null"]},
             "load": _flag("Whether `--load` was given."),
             "no_cache": _flag("Whether `--no-cache` was given."),
             "pull": _flag("Whether `--pull` was given."),
