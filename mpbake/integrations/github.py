@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
+from mpbake.base.ci_commands import without_commands
 from mpbake.base.errors import UsageError
 from mpbake.base.text import count, did_you_mean, one_line, short_name
 from mpbake.integrations.calls import WITHOUT_SECRETS, MpbakeProcess, PlanInputs, lines_of, without_inputs
@@ -20,7 +21,7 @@ from mpbake.integrations.github_files import GithubFiles
 from mpbake.integrations.json_api import JsonApi
 from mpbake.integrations.program import exit_code_of
 from mpbake.integrations.summaries import digests_of, run_summary
-from mpbake.report.workflow_commands import inert, workflow_command
+from mpbake.report.workflow_commands import workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -179,7 +180,7 @@ class Action:
     def _publish(self, body: str, *, new: bool) -> None:
         """Write Markdown into the log and the summary, and comment on the pull request. Raises MpbakeError."""
         self.stdout.write(f"{workflow_command('group', 'Markdown')}\n")
-        self.stdout.writelines(f"{inert(line)}\n" for line in body.splitlines())
+        self.stdout.write(without_commands(f"{body.rstrip()}\n"))
         self.stdout.write(f"{workflow_command('endgroup', '')}\n")
         self._files.add_summary(body)
         if self.comment and self.event.pull_request:

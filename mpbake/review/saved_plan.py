@@ -104,13 +104,14 @@ def parse_saved_plan(content: bytes) -> SavedPlan:
         raise ValueError(str(error).partition("\n")[0]) from None
     if not {"id", "request", "inputs"} <= document.keys():
         raise ValueError("is not a saved plan: it was printed by --format json, and has no request")
-    request, inputs = _parse_request(document["request"]), _parse_inputs(document["inputs"])
+    request, inputs = parse_request(document["request"]), _parse_inputs(document["inputs"])
     if plan_id(document) != document["id"]:
         raise ValueError("was changed after mpbake saved it: its id belongs to another plan")
     return SavedPlan(document=document, request=request, inputs=inputs)
 
 
-def _parse_request(value: Any) -> Request:
+def parse_request(value: Any) -> Request:
+    """Return the request of a saved plan. Raises ValueError with the end of a sentence, whose subject is the file."""
     names = {each.name for each in fields(Request)}
     if not isinstance(value, dict) or value.keys() != names:
         raise ValueError("is not a saved plan: its request does not have the fields of a saved plan")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 import tomli
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mpbake.base.ci_commands import without_commands, without_commands_in_strings
 from mpbake.base.errors import PlanError, UsageError
@@ -28,12 +31,40 @@ if TYPE_CHECKING:
         ("##[set-output name=x;]y ##vso[task.x]", "#\\x23[set-output name=x;]y #\\x23vso[task.x]"),
         ("###[group]", "##\\x23[group]"),
         ("##teamcity[x]", "#\\x23teamcity[x]"),
+        (" \u00a0\u3000::error::no", " \u00a0\u3000\\x3a:error::no"),
         ("::1 a::b ::ffff x", "::1 a::b ::ffff x"),
         ("## heading [link]", "## heading [link]"),
+        (" \t\u00a0\u3000::error::no", "\x20\t\u00a0\u3000\\x3a:error::no"),
+        ("std::vector::size", "std::vector::size"),
+        ("##[##[error]a]b", "#\\x23[#\\x23[error]a]b"),
     ],
 )
 def test_commands_in_text(text: str, expected: str) -> None:
     assert without_commands(text) == expected
+
+
+_KNOWN_COMMANDS = "add-mask|add-matcher|debug|endgroup|error|group|set-output|stop-commands|warning"
+
+
+def is_command(line: str) -> bool:
+    """Return whether the runner finds a command in a line, by the rules of actions/runner, `ActionCommand.cs`."""
+    new, old = line.lstrip(), line.partition("##[")[2]
+    return bool(
+        re.match(rf"::(?:{_KNOWN_COMMANDS})(?: .*?)?::", new) or re.match(rf"(?:{_KNOWN_COMMANDS})(?: .*?)?\]", old)
+    )
+
+
+PIECES = st.sampled_from(["::", "##[", "#", "[", "]", " ", "\t", "\u2003", "\x85", "\x1c", "\r", "error", "group", "x"])
+
+
+@given(st.lists(PIECES, max_size=8).map("".join))
+@example("\x85::error::")
+@example("a\r::error::b")
+def test_no_output_of_a_build_is_a_command(output: str) -> None:
+    """`without_colour` converts the output of builds before a reporter sees it."""
+    for line in without_colour(output).split("\n"):
+        assert not is_command(without_commands(line))
+        assert "\r" not in line
 
 
 def test_commands_in_names_and_logs() -> None:

@@ -242,7 +242,7 @@ SIZES: Mapping[str, Write] = {
     "values": _plan(f"{HEAD}x = [{'1,' * 600_000}]\n"),
     "lines": _plan(HEAD + "#\n" * 600_000),
     "lists": _plan(f"{HEAD}x = [{'[],' * 100_000}]\n"),
-    "tables": _plan(HEAD + "".join(f"[a{number}]\n" for number in range(20_000))),
+    "tables": _plan(HEAD + "".join(f"[a{number}]\n" for number in range(8_000))),
     "deep-list": _plan(f"{HEAD}x = {'[' * 100_000}\n"),
     "deep-table": _plan(f"{HEAD}x = {'{a=' * 50_000}\n"),
     "deep-key": _plan(f"{HEAD}{'.'.join('a' * 100_000)} = 1\n"),
