@@ -167,7 +167,7 @@ PLAN = Command(
             "--output",
             default="",
             metavar="FILE",
-            help="Save the plan as FILE.json, so that `mpbake run FILE.json` does exactly this; - prints it.",
+            help="Save the plan as FILE, such as plan.json; `mpbake run plan.json` does exactly this. - prints it.",
             shell_complete=complete_paths("file"),
         ),
         option(

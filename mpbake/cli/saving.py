@@ -68,7 +68,9 @@ def open_saver(read: ReadPlan, options: PlanOptions, world: World) -> PlanSaver:
         return PlanSaver(read=read, options=options, world=world, path=None)
     path = world.folder / options.source.directory / name
     if path.suffix != SAVED_SUFFIX:
-        raise UsageError(f"-o {one_line(name)}: a saved plan needs a name that ends with {SAVED_SUFFIX}")
+        raise UsageError(
+            f"-o {one_line(name)}: a saved plan needs a name that ends with {SAVED_SUFFIX}", hint="try: -o plan.json"
+        )
     if path.is_symlink():
         raise UsageError(f"-o {one_line(name)} is a symlink", hint="remove the symlink, or choose another name")
     kind = kind_of(path)

@@ -335,8 +335,8 @@ def test_an_untrusted_plan_records_no_environment(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("build.toml", "-o build.toml: a saved plan needs a name that ends with .json"),
-        ("plan", "-o plan: a saved plan needs a name that ends with .json"),
+        ("build.toml", "-o build.toml: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
+        ("plan", "-o plan: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
         ("package.json", "-o package.json exists, and is no saved plan\n  = choose another name"),
         ("link.json", "-o link.json is a symlink\n  = remove the symlink, or choose another name"),
         ("folder.json", "-o folder.json exists, and is no saved plan\n  = choose another name"),

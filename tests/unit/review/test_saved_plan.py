@@ -149,7 +149,7 @@ def test_an_edited_document_is_refused() -> None:
             with_request(publish="never"),
             "is not a saved plan: the field publish of its request has an impossible value",
         ),
-        (with_request(push="yes"), "is not a saved plan: the field push of its request has an impossible value"),
+        (with_request(push="yes"), "is not a saved plan: the field push of its request is not true or false"),
         (with_request(load=1), "is not a saved plan: the field load of its request is not true or false"),
         (with_request(files=[]), "names no plan file"),
         (with_request(files=[""]), "names no plan file"),
