@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from mpbake.base.codes import Code
+from mpbake.resolve.bound_text import BoundText
 from mpbake.resolve.sensitive import SensitiveGuard, TextUse
 from mpbake.resolve.template import Renderer, TemplateProblem
 from mpbake.spec.problem import Problem
@@ -71,6 +72,8 @@ class ValueRenderer:
     def _render_text(
         self, text: str, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath
     ) -> Any:
+        if isinstance(text, BoundText):
+            scope = {**scope, **text.binding.values}
         try:
             rendered = self.templates.render(text, scope)
         except TemplateProblem as error:

@@ -25,6 +25,7 @@ from mpbake.spec.tables.value_types import (
     Flag,
     InvalidValue,
     Matrix,
+    Names,
     Network,
     Operation,
     Outputs,
@@ -200,10 +201,11 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
 
 
 class _OwnSpec(Table):
-    inherits: Annotated[list[str], Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.NONE)] = Field(
-        default_factory=list, description="targets and templates whose attributes this target inherits, left to right"
+    inherits: Annotated[Names, Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PARENTS)] = Field(
+        default_factory=list,
+        description="targets, templates and rows of a matrix whose attributes this target inherits, left to right",
     )
-    description: Annotated[Text, _OWN] = Field(default="", description="text for `mpbake list` and for reviewers")
+    description: Annotated[Text, _PLAN] = Field(default="", description="text for `mpbake list` and for reviewers")
     matrix: Annotated[Matrix, _ROWS] = Field(
         default_factory=dict, description="variables with lists of values: each combination is a target"
     )

@@ -204,6 +204,7 @@ VALUE_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean", "array", 
 Text = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Flag = Annotated[bool, OR_TEMPLATE]
 Texts = Annotated[list[Text], OR_TEMPLATE]
+Names = Annotated[list[str], OR_TEMPLATE]
 TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], OR_TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, checked(parse_fields, Code.BAD_FIELDS)]], OR_TEMPLATE]
 Secrets = Annotated[list[Annotated[Text, checked(check_secret, Code.BAD_FIELDS)]], OR_TEMPLATE]

@@ -98,7 +98,7 @@ def test_which_attributes_refer_to_other_tables() -> None:
 
 def test_in_which_scope_the_templates_of_attributes_are_rendered() -> None:
     scopes = {name: attribute.scope for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET}
-    assert scopes == {"inherits": Scope.NONE, "matrix": Scope.PLAN, "exclude": Scope.PLAN}
+    assert scopes == {"inherits": Scope.PARENTS, "matrix": Scope.PLAN, "exclude": Scope.PLAN}
 
 
 def test_who_can_read_the_value_of_an_attribute() -> None:
