@@ -16,8 +16,8 @@ from mpbake.cli.selection import chosen_platforms
 from mpbake.resolve import Inputs, Overrides, PartialPlan, given_secrets, parse_overrides, resolve_partially
 from mpbake.resolve.git import GitRepository
 from mpbake.spec.files.discovery import find_plan
+from mpbake.spec.files.json_values import read_variables
 from mpbake.spec.files.loader import read_plan
-from mpbake.spec.files.toml_values import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,6 +107,7 @@ def resolution_inputs(
     world.redactor.add(given_secrets(spec, inputs))
     return replace(
         inputs,
+        machine=world.machine,
         stored=partial(_stored_builder, world.environment),
         overrides=Overrides(
             push=overrides.push,
@@ -135,7 +136,7 @@ def _read_var_files(source: SourceOptions, world: World) -> dict[str, dict[str, 
     Relative paths start at the working folder, or at the folder of `-C`.
     """
     names = dict.fromkeys(reversed(source.var_files))  # a file that is named twice has the position of its last mention
-    return {name: read_values(world.folder / source.directory / name, shown=name) for name in reversed(names)}
+    return {name: read_variables(world.folder / source.directory / name, shown=name) for name in reversed(names)}
 
 
 _DISTANT = "../../../"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mpbake.base.errors import UsageError
+from mpbake.base.platforms import platform_of_machine
 from mpbake.base.redaction import Redactor, redacting_stream
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class World:
     """The environment of a command: variables, folder, streams and clocks.
 
     `live`: standard error is a terminal that a person watches. `clock` returns seconds, `now` the date and time. The
-    streams never show values that `redactor` holds.
+    streams never show values that `redactor` holds. `machine` is the platform of this machine.
     """
 
     environment: Mapping[str, str]
@@ -33,11 +34,13 @@ class World:
     clock: Callable[[], float]
     now: Callable[[], datetime]
     redactor: Redactor = field(default_factory=Redactor)
+    machine: str = ""
 
 
 def open_world(redactor: Redactor) -> World:
     """Return the world of this process. Raises UsageError if the working folder no longer exists."""
     environment = dict(os.environ)
+    system = os.uname()
     return World(
         environment=environment,
         folder=_working_folder(),
@@ -47,6 +50,7 @@ def open_world(redactor: Redactor) -> World:
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
         redactor=redactor,
+        machine=platform_of_machine(system.sysname, system.machine),
     )
 
 

@@ -34,14 +34,16 @@ class Inputs:
     """All values from outside the plan file.
 
     `variables` are the texts of `--var`, `values` the TOML values of `--var-file`, and `files` maps the names in
-    `values` to their files. `set_overrides` are the values of `--set`. `git` is called only for the facts that the
-    plan uses. `stored` returns the entry of a builder in buildx's store, or None.
+    `values` to their files. `machine` is the platform of this machine, or empty. `set_overrides` are the values of
+    `--set`. `git` is called only for the facts that the plan uses. `stored` returns the entry of a builder in buildx's
+    store, or None.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
     stored: Callable[[str], StoredBuilder | None] = lambda _: None
     overrides: Overrides = field(default_factory=Overrides)
     set_overrides: tuple[SetOverride, ...] = ()

@@ -41,12 +41,14 @@ def drop_empty_strings(value: Any) -> Any:
 class ValueRenderer:
     """Renders whole values and adds each problem, with its key, to `problems`.
 
-    `guard` checks every rendered text for sensitive values.
+    `guard` checks every rendered text for sensitive values. A text that uses one of the variables `unknown`, whose
+    values have problems, is not rendered.
     """
 
     templates: Renderer
     problems: list[Problem]
     guard: SensitiveGuard = field(default_factory=SensitiveGuard)
+    unknown: frozenset[str] = frozenset()
 
     def render(
         self, value: Any, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath = ()
@@ -74,6 +76,10 @@ class ValueRenderer:
     ) -> Any:
         if isinstance(text, BoundText):
             scope = {**scope, **text.binding.values}
+        if self.unknown and not self.unknown.isdisjoint(self.templates.names(text)):
+            key = key_of(path)
+            self.problems.append(Problem(code=Code.VARIABLE_TYPE, key=key, message="", is_follow_up=True))
+            return ""
         try:
             rendered = self.templates.render(text, scope)
         except TemplateProblem as error:

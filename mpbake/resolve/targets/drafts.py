@@ -7,13 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.base.codes import Code
-from mpbake.base.platforms import PlatformText, parse_platforms, suggest_platform
+from mpbake.base.platforms import LOCAL, PlatformText, parse_platforms, split_platforms, suggest_platform
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.model.bake_fields import pushes
 from mpbake.resolve.names import could_be, name_problem, strings_in
 from mpbake.resolve.targets.inheritance import InheritedTable, TableLayers, overrides_for
 from mpbake.resolve.targets.merging import last_by_identity
-from mpbake.resolve.targets.parents import Inheritance, blame_heir
+from mpbake.resolve.targets.parents import Inheritance, blame_row
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.problem import Problem
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.resolve.inputs import Inputs, Overrides
+    from mpbake.resolve.targets.matrix import Row
     from mpbake.resolve.targets.overrides import SetOverride
     from mpbake.resolve.values import ValueRenderer
     from mpbake.spec.tables.plan_tables import PlanSpec
@@ -153,17 +154,18 @@ class _TableDrafter:
     def drafts(self) -> Iterator[TargetDraft]:
         """Yield one draft for each row of the table's matrix, or a single draft if the table has no matrix."""
         if not self.inheritance.has_matrix(self.name):
-            yield self._draft(self.scope, {})
+            yield self._draft({}, {})
             return
         rows = self.inheritance.rows(self.name)
         if not rows:
             yield self._drafter(self.inheritance.own_layers(self.name)).without_rows()
         drafters: dict[TableLayers, _Drafter] = {}
         for row in rows:
-            yield self._draft(self.scope | row, drafters)
+            yield self._draft(row, drafters)
 
-    def _draft(self, scope: dict[str, Any], drafters: dict[TableLayers, _Drafter]) -> TargetDraft:
-        """Return the draft of the target with this scope. `drafters` holds the drafters of earlier rows."""
+    def _draft(self, row: Row, drafters: dict[TableLayers, _Drafter]) -> TargetDraft:
+        """Return the draft of a row; it is empty without a matrix. `drafters` holds the drafters of earlier rows."""
+        scope = self.scope | row
         problems = self.renderer.problems
         problems_before = len(problems)
         layers = self.inheritance.layers(self.name, scope)
@@ -171,7 +173,7 @@ class _TableDrafter:
             drafters[layers] = self._drafter(layers)
         draft = drafters[layers].draft(scope)
         if len(problems) > problems_before:
-            blame_heir(problems, problems_before, self.name, self.inheritance)
+            blame_row(problems, problems_before, self.name, row, self.inheritance)
         return draft
 
     def _drafter(self, layers: TableLayers) -> _Drafter:
@@ -222,6 +224,7 @@ class _Drafter:
         rendered, table = table.expand(renderer.render(common.raw, scope, table.key_of))
         if "checks" in rendered:
             rendered["checks"] = drop_empty_strings(rendered["checks"])
+        rendered, table = self._with_plain_platforms(rendered, table)
         values = renderer.validated_or_none(TargetSpec, rendered, table.key_of)
         if values is None:
             return self._broken(_name_of_broken(rendered, table), table, rendered)
@@ -233,6 +236,24 @@ class _Drafter:
         name = _checked_name(table, values, renderer.problems) if is_valid else values.name
         broken = len(renderer.problems) > problems_before
         return TargetDraft(name=name or table.name, table=table, values=values, by_platform=by_platform, broken=broken)
+
+    def _with_plain_platforms(
+        self, rendered: dict[str, Any], table: InheritedTable
+    ) -> tuple[dict[str, Any], InheritedTable]:
+        """Split platforms with commas between them, and replace `local` by the platform of this machine."""
+        items = rendered.get("platforms")
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            return rendered, table
+        if not any("," in item or item.lower() == LOCAL for item in items):
+            return rendered, table
+        parts = [(index, part) for index, item in enumerate(items) for part in split_platforms(item)]
+        local = next((index for index, part in parts if part.lower() == LOCAL), None)
+        if local is not None and not self.inputs.machine:
+            message, hint = "the platform of this machine is unknown", "name the platform: linux/amd64"
+            key = table.key_of(("platforms", local))
+            self.renderer.problems.append(Problem(code=Code.BAD_PLATFORM, key=key, message=message, hint=hint))
+        platforms = [self.inputs.machine if part.lower() == LOCAL else part for _, part in parts]
+        return {**rendered, "platforms": platforms}, table.keep_items({"platforms": [index for index, _ in parts]})
 
     def _broken(self, name: str, table: InheritedTable, known: Mapping[str, Any]) -> TargetDraft:
         """Return the draft of a target with problems. The draft keeps those `known` references that are valid."""

@@ -7,7 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.text import one_line
+from mpbake.base.text import one_line, short_name
+from mpbake.base.toml_text import toml_value
 from mpbake.resolve.bound_text import Binding
 from mpbake.resolve.names import UnknownReferences, could_be, cycle_problem, key_below, topological_order
 from mpbake.resolve.targets.inheritance import (
@@ -21,6 +22,8 @@ from mpbake.resolve.targets.inheritance import (
 )
 from mpbake.resolve.targets.matrix import matrix_rows
 from mpbake.spec.problem import Problem
+from mpbake.spec.tables.attributes import Scope
+from mpbake.spec.tables.target_tables import ATTRIBUTES
 from mpbake.spec.tables.value_types import MARKER
 
 if TYPE_CHECKING:
@@ -260,27 +263,47 @@ class Inheritance:
         self._reported.update(problems)
 
 
-def blame_heir(problems: list[Problem], start: int, heir: str, inheritance: Inheritance) -> None:
-    """Move problems to the table `heir` if its inherited templates use a matrix variable that `heir` does not have.
+def blame_row(problems: list[Problem], start: int, name: str, row: Row, inheritance: Inheritance) -> None:
+    """Move problems with undefined variables of a matrix to the table `name` if its `row` does not have the variable.
 
-    `heir` has the problems from the index `start` on.
+    The target of this row has the problems from the index `start` on. A target without a matrix has an empty row.
     """
-    moved: dict[str | Problem, Problem] = {}
-    for problem in problems[start:]:
-        is_inherited = problem.key[:1] == ("targets",) and problem.key[1:2] != (heir,)
-        is_undefined = problem.code is Code.UNDEFINED_VARIABLE and problem.culprit in inheritance.matrix_variables
-        if is_inherited and is_undefined:
-            example = inheritance.example_row(problem.culprit)
-            moved.setdefault(problem.culprit, _missing_variable(problem, heir, example))
+    moved: dict[Problem, Problem] = {}
+    of_row = problems[start:]
+    del problems[start:]  # `matrix_variables` may report problems of other matrices
+    for problem in of_row:
+        variable = problem.culprit
+        if not _is_undefined(problem) or variable in row or variable not in inheritance.matrix_variables:
+            moved[problem] = problem
+        elif inheritance.has_matrix(name) and any(variable in other for other in inheritance.rows(name)):
+            missing = _missing_in_row(problem, name, row)
+            moved.setdefault(replace(missing, message=""), missing)
+        elif problem.key[1:2] != (name,):
+            missing = _missing_in_heir(problem, name, inheritance.example_row(variable))
+            moved.setdefault(replace(missing, message=""), missing)
         else:
             moved[problem] = problem
-    problems[start:] = moved.values()
+    problems.extend(moved.values())
 
 
-def _missing_variable(problem: Problem, heir: str, example: str) -> Problem:
+def _is_undefined(problem: Problem) -> bool:
+    """Whether the problem is an undefined variable in an attribute that may use the variables of a matrix."""
+    if problem.code is not Code.UNDEFINED_VARIABLE or problem.key[:1] != ("targets",):
+        return False
+    return ATTRIBUTES[str(problem.key[2])].scope is not Scope.PLAN
+
+
+def _missing_in_row(problem: Problem, name: str, row: Row) -> Problem:
+    shown = short_name(toml_value({key: value for key, value in row.items() if value is not None}))
+    message = f'the row {shown} has no "{one_line(problem.culprit)}", which `{problem.key[2]}` uses'
+    hint = f'give each row a value for "{one_line(problem.culprit)}"'
+    return Problem(code=problem.code, key=("targets", name, "matrix"), message=message, hint=hint)
+
+
+def _missing_in_heir(problem: Problem, name: str, example: str) -> Problem:
     _, parent, attribute, *_ = map(str, problem.key)
-    name = one_line(problem.culprit)
-    message = f'lacks the matrix variable "{name}" that `{attribute}` of "{one_line(parent)}" uses'
-    hint = f"add it: matrix = {{ {name} = […] }}"
+    variable = one_line(problem.culprit)
+    message = f'lacks the matrix variable "{variable}" that `{attribute}` of "{one_line(parent)}" uses'
+    hint = f"add it: matrix = {{ {variable} = […] }}"
     hint += f', or inherit one row by its name, such as "{one_line(example)}"' if example else ""
-    return Problem(code=problem.code, key=("targets", heir, "inherits"), message=message, hint=hint)
+    return Problem(code=problem.code, key=("targets", name, "inherits"), message=message, hint=hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
 from mpbake.base.files import Kind, access_error, kind_of
 from mpbake.base.text import one_line
+from mpbake.spec.files.bake_values import bake_problems, first_file_problem, plan_tables
+from mpbake.spec.files.json_values import JSON_SUFFIX, parse_json_table
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
 from mpbake.spec.files.toml_values import parse_toml, read_text
 from mpbake.spec.problem import Problem
@@ -21,7 +24,7 @@ from mpbake.spec.tables.validation import problems_of
 from mpbake.spec.tables.value_types import AS_WRITTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 _MAX_DEPTH = 50
 """The maximum depth of nested includes."""
@@ -32,9 +35,12 @@ def read_plan(
 ) -> tuple[PlanFiles, PlanSpec]:
     """Read and check the files of a plan and all included files. Values of later files win.
 
-    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. Raises PlanError
-    with all problems of syntax, keys and types.
+    A JSON file after the first file is a bake file with values of images. `show` returns the name of a file for
+    messages; `settings` are the values of `--set`, for messages. Raises PlanError with all problems of syntax, keys and
+    types.
     """
+    if paths[0].suffix == JSON_SUFFIX:
+        raise PlanError([first_file_problem(show(paths[0]))])
     reader = _Reader(paths[0].parent, show)
     for path in paths:
         reader.read(path)
@@ -75,7 +81,8 @@ class _Reader:
 
     def finish(self) -> tuple[PlanFile, ...]:
         """Return the files; a later file overrides earlier files. Raises PlanError with all problems."""
-        files = tuple(self._files.values())
+        tables = {name for file in self._files.values() for name in _target_tables(file)}
+        files = tuple(self._with_plan_tables(file, tables) for file in self._files.values())
         for file in files:
             self._check_requirement(file)
             if len(files) > 1:
@@ -86,10 +93,21 @@ class _Reader:
 
     def _read_file(self, path: Path) -> PlanFile:
         shown = self._show(path)
+        if path.suffix == JSON_SUFFIX:
+            text = read_text(path, shown)
+            return PlanFile(path=path, shown=shown, text=text, data=parse_json_table(text, shown), quotable=False)
         own = not self._open or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._folder))
         data = parse_toml(text := read_text(path, shown), shown, quotable=own)
         # A plan can include any file of the machine: mpbake shows lines of plan files only.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
+
+    def _with_plan_tables(self, file: PlanFile, tables: Collection[str]) -> PlanFile:
+        """Return a file of the plan; the values of a bake file become tables of a plan with the target `tables`."""
+        if file.path.suffix != JSON_SUFFIX:
+            return file
+        problems = list(bake_problems(file.data, file.shown, tables))
+        self._problems += problems
+        return replace(file, data={"version": 1} if problems else plan_tables(file.data, tables))
 
     def _include(self, file: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(file.path.parent / name))
@@ -108,6 +126,8 @@ class _Reader:
             message = f"there is no file {one_line(self._show(path))}"
         elif kind is not Kind.FILE:
             message = f"{one_line(self._show(path))} is not a file"
+        elif path.suffix == JSON_SUFFIX:
+            message, hint = f"{one_line(self._show(path))} is no plan", "name a bake file with -f, after the plan"
         else:
             self.read(path)
             return
@@ -135,6 +155,12 @@ class _Reader:
 
     def _report(self, file: PlanFile, problem: Problem) -> None:
         self._problems.append(PlanFiles(main=file, sources=(file,)).diagnose(problem))
+
+
+def _target_tables(file: PlanFile) -> Iterable[str]:
+    """Return the names of the tables under `[targets]` of a file, if these are tables."""
+    tables = file.data.get("targets")
+    return tables if isinstance(tables, dict) else ()
 
 
 def _is_met(required: str) -> bool:
