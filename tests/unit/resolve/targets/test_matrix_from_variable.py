@@ -80,7 +80,7 @@ MATRIX = '    matrix = "{{ rows }}"\n'
     ],
 )
 def test_wrong_rows(rows: Any, problem: str) -> None:
-    kind = {dict: "map", str: "string"}.get(type(rows), "list")
+    kind = {"dict": "map", "str": "string"}.get(type(rows).__name__, "list")
     problems = problems_of_text(PLAN.replace('"list"', f'"{kind}"'), values={"rows": rows})
     assert problems.startswith(f"build.toml:5: targets.php.{problem.rstrip()}")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.plans import problems_of_files, resolve_files, text
+from tests.unit.plans import problems_of_files, resolve_files, target_of_text, text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,52 @@ def test_a_text_of_a_bake_file_is_never_a_template(tmp_path: Path) -> None:
     files = {"build.toml": PLAN, "meta.json": meta(labels={str(index): text for index, text in enumerate(texts)})}
     labels = resolve_files(tmp_path, files, *files).targets["web"].attributes["labels"]
     assert [labels[str(index)] for index in range(len(texts))] == texts
+
+
+TAGS = ["ghcr.io/o/web:1.0", "ghcr.io/o/web:latest"]
+LABELS = {"org.opencontainers.image.title": "web", "org.opencontainers.image.description": "a, b = {{ c }}"}
+ANNOTATIONS = [f"manifest:{name}={value}" for name, value in LABELS.items()]
+
+
+@pytest.mark.parametrize(
+    ("variables", "prefix", "environment"),
+    [
+        (
+            """
+            tags = { type = "list", env = "DOCKER_METADATA_OUTPUT_TAGS" }
+            labels = { type = "map", env = "DOCKER_METADATA_OUTPUT_LABELS" }
+            annotations = { type = "list", env = "DOCKER_METADATA_OUTPUT_ANNOTATIONS" }
+            """,
+            "",
+            {
+                "DOCKER_METADATA_OUTPUT_TAGS": "\n".join(TAGS),
+                "DOCKER_METADATA_OUTPUT_LABELS": "\n".join(f"{name}={value}" for name, value in LABELS.items()),
+                "DOCKER_METADATA_OUTPUT_ANNOTATIONS": "\n".join(ANNOTATIONS),
+            },
+        ),
+        (
+            'meta = { type = "map", env = "DOCKER_METADATA_OUTPUT_JSON" }',
+            "meta.",
+            {
+                "DOCKER_METADATA_OUTPUT_JSON": json.dumps(
+                    {"tags": TAGS, "labels": LABELS, "annotations": ANNOTATIONS}, indent=2
+                )
+            },
+        ),
+    ],
+)
+def test_the_variables_of_metadata_action(variables: str, prefix: str, environment: dict[str, str]) -> None:
+    plan = f"""
+        [variables]
+        {variables}
+        [targets.web]
+        tags = "{{{{ {prefix}tags }}}}"
+        labels = "{{{{ {prefix}labels }}}}"
+        annotations = "{{{{ {prefix}annotations }}}}"
+        """
+    web = target_of_text(plan, environment=environment)
+    assert list(web.tags) == TAGS
+    assert (web.attributes["labels"], web.attributes["annotations"]) == (LABELS, ANNOTATIONS)
 
 
 @pytest.mark.parametrize(
