@@ -31,13 +31,9 @@ def resolve_groups(
 ) -> dict[str, Group]:
     """Return the declared groups and, for each matrix, a group of its rows under the name of its table."""
     rows = _matrix_rows(drafts)
-    renderer.problems.extend(
-        _matrix_name_problem(name, drafts[name]) for name in rows if name in targets and not drafts[name].broken
-    )
-    groups: dict[str, Group] = {}
-    for name, names in rows.items():
-        built = tuple(targets[row] for row in names if row in targets)
-        groups[name] = Group(name=name, targets=built, description=spec.targets[name].description)
+    ambiguous = [name for name in rows if name in targets and not drafts[name].broken]
+    renderer.problems.extend(_matrix_name_problem(name, drafts[name]) for name in ambiguous)
+    groups = {name: _matrix_group(name, names, spec, targets) for name, names in rows.items()}
     members = {name: _members(name, group.targets, scope, renderer) for name, group in spec.groups.items()}
     # In a group that has the name of a target or matrix, this name is the target or matrix.
     own_names = {name for name in members if name in drafts or name in rows}
@@ -72,6 +68,12 @@ def _matrix_rows(drafts: Mapping[str, TargetDraft]) -> dict[str, list[str]]:
         if draft.name != draft.table_name:
             rows.setdefault(draft.table_name, []).append(draft.name)
     return rows
+
+
+def _matrix_group(name: str, rows: Sequence[str], spec: PlanSpec, targets: Mapping[str, Target]) -> Group:
+    """Return the group of the enabled rows of a matrix."""
+    enabled = tuple(targets[row] for row in rows if row in targets)
+    return Group(name=name, targets=enabled, description=spec.targets[name].description)
 
 
 def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[str]:

@@ -14,7 +14,7 @@ from mpbake.model.bake_fields import enforced_policies
 from mpbake.report.formats import Export
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Plan, Target
@@ -73,7 +73,7 @@ def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = 
     return bake_json(tables | {"target": definitions}, indent=2) + "\n"
 
 
-def _bake_groups(plan: Plan, exported: Set[Target], parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _bake_groups(plan: Plan, exported: set[Target], parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Return the members of bake's groups: the groups of the plan, and the targets that differ by platform.
 
     `parts` maps the name of each exported target to its targets in bake. Raises UsageError if bake would take the name

@@ -13,7 +13,8 @@ from mpbake.model.bake_fields import pushes
 from mpbake.resolve.names import could_be, name_problem, strings_in
 from mpbake.resolve.targets.inheritance import InheritedTable, TableLayers, overrides_for
 from mpbake.resolve.targets.merging import last_by_identity
-from mpbake.resolve.targets.parents import Inheritance, blame_row
+from mpbake.resolve.targets.missing_variables import report_missing_variables
+from mpbake.resolve.targets.parents import Inheritance
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.problem import Problem
@@ -173,7 +174,7 @@ class _TableDrafter:
             drafters[layers] = self._drafter(layers)
         draft = drafters[layers].draft(scope)
         if len(problems) > problems_before:
-            blame_row(problems, problems_before, self.name, row, self.inheritance)
+            report_missing_variables(problems, problems_before, self.name, row, self.inheritance)
         return draft
 
     def _drafter(self, layers: TableLayers) -> _Drafter:

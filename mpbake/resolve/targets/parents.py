@@ -7,8 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.text import one_line, short_name
-from mpbake.base.toml_text import toml_value
 from mpbake.resolve.bound_text import Binding
 from mpbake.resolve.names import UnknownReferences, could_be, cycle_problem, key_below, topological_order
 from mpbake.resolve.targets.inheritance import (
@@ -22,8 +20,6 @@ from mpbake.resolve.targets.inheritance import (
 )
 from mpbake.resolve.targets.matrix import matrix_rows
 from mpbake.spec.problem import Problem
-from mpbake.spec.tables.attributes import Scope
-from mpbake.spec.tables.target_tables import ATTRIBUTES
 from mpbake.spec.tables.value_types import MARKER
 
 if TYPE_CHECKING:
@@ -49,10 +45,10 @@ class _Lineage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Scope:
-    """The values of variables, and the tables whose parents these values decide. None is a table with an error."""
+    """The values of variables, and the tables whose parents these values decide."""
 
     values: Mapping[str, Any]
-    lineages: dict[str, _Lineage | None] = field(default_factory=dict)
+    lineages: dict[str, _Lineage] = field(default_factory=dict)
 
 
 class Inheritance:
@@ -106,14 +102,16 @@ class Inheritance:
         return self._rows[name]
 
     @cached_property
-    def matrix_variables(self) -> set[str]:
-        """Return the names of the variables of all matrices."""
-        matrices = (name for name, table in self._own.items() if table.has_matrix)
-        return {variable for name in matrices for row in self.rows(name) for variable in row}
+    def matrix_variables(self) -> Mapping[str, set[str]]:
+        """Return the names of the variables of each matrix, by the name of its table."""
+        matrices = [name for name, table in self._own.items() if table.has_matrix and not name.startswith("_")]
+        return {name: {variable for row in self.rows(name) for variable in row} for name in matrices}
 
-    def example_row(self, variable: str) -> str:
-        """Return the name of a matrix row with this variable, or an empty text."""
-        return next((name for name, (_, row) in self._named_rows.items() if name and variable in row), "")
+    @cached_property
+    def example_rows(self) -> Mapping[str, str]:
+        """Return the name of the first matrix row with each variable, by the name of the variable."""
+        rows = reversed([(name, row) for name, (_, row) in self._named_rows.items() if name])
+        return {variable: name for name, row in rows for variable in row}
 
     @cached_property
     def _named_rows(self) -> Mapping[str, tuple[str, Row]]:
@@ -163,7 +161,7 @@ class Inheritance:
         return _Lineage(layers=TableLayers(stated=stated, defaults=self._defaults), heritage=heritage)
 
     def _lineage(self, name: str, scope: _Scope) -> _Lineage | None:
-        """Return the table `name` with the parents that it has in `scope`."""
+        """Return the table `name` with the parents that it has in `scope`. Return None for a table in a cycle."""
         if name in self._fixed:
             return self._fixed[name]
         if name not in scope.lineages:
@@ -177,7 +175,7 @@ class Inheritance:
         return scope.lineages[name]
 
     def _lineage_of_row(self, name: str) -> _Lineage | None:
-        """Return a matrix row. Its templates are bound to the variables of the row."""
+        """Return a matrix row, or None for a row in a cycle. Its templates are bound to the variables of the row."""
         if name not in self._inherited_rows:
             if not self._enter(name):
                 return None
@@ -261,49 +259,3 @@ class Inheritance:
         problems = dict.fromkeys(self._renderer.problems[start:])
         self._renderer.problems[start:] = [problem for problem in problems if problem not in self._reported]
         self._reported.update(problems)
-
-
-def blame_row(problems: list[Problem], start: int, name: str, row: Row, inheritance: Inheritance) -> None:
-    """Move problems with undefined variables of a matrix to the table `name` if its `row` does not have the variable.
-
-    The target of this row has the problems from the index `start` on. A target without a matrix has an empty row.
-    """
-    moved: dict[Problem, Problem] = {}
-    of_row = problems[start:]
-    del problems[start:]  # `matrix_variables` may report problems of other matrices
-    for problem in of_row:
-        variable = problem.culprit
-        if not _is_undefined(problem) or variable in row or variable not in inheritance.matrix_variables:
-            moved[problem] = problem
-        elif inheritance.has_matrix(name) and any(variable in other for other in inheritance.rows(name)):
-            missing = _missing_in_row(problem, name, row)
-            moved.setdefault(replace(missing, message=""), missing)
-        elif problem.key[1:2] != (name,):
-            missing = _missing_in_heir(problem, name, inheritance.example_row(variable))
-            moved.setdefault(replace(missing, message=""), missing)
-        else:
-            moved[problem] = problem
-    problems.extend(moved.values())
-
-
-def _is_undefined(problem: Problem) -> bool:
-    """Whether the problem is an undefined variable in an attribute that may use the variables of a matrix."""
-    if problem.code is not Code.UNDEFINED_VARIABLE or problem.key[:1] != ("targets",):
-        return False
-    return ATTRIBUTES[str(problem.key[2])].scope is not Scope.PLAN
-
-
-def _missing_in_row(problem: Problem, name: str, row: Row) -> Problem:
-    shown = short_name(toml_value({key: value for key, value in row.items() if value is not None}))
-    message = f'the row {shown} has no "{one_line(problem.culprit)}", which `{problem.key[2]}` uses'
-    hint = f'give each row a value for "{one_line(problem.culprit)}"'
-    return Problem(code=problem.code, key=("targets", name, "matrix"), message=message, hint=hint)
-
-
-def _missing_in_heir(problem: Problem, name: str, example: str) -> Problem:
-    _, parent, attribute, *_ = map(str, problem.key)
-    variable = one_line(problem.culprit)
-    message = f'lacks the matrix variable "{variable}" that `{attribute}` of "{one_line(parent)}" uses'
-    hint = f"add it: matrix = {{ {variable} = […] }}"
-    hint += f', or inherit one row by its name, such as "{one_line(example)}"' if example else ""
-    return Problem(code=problem.code, key=("targets", name, "inherits"), message=message, hint=hint)
