@@ -16,6 +16,7 @@ from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.missing_variables import report_missing_variables
 from mpbake.resolve.targets.parents import Inheritance
 from mpbake.resolve.targets.paths import PathResolver
+from mpbake.resolve.template import PlanTooLargeError
 from mpbake.resolve.values import drop_empty_strings
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import Merge, Scope
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 
+MAX_TARGETS = 20_000
+"""The maximum number of targets of a plan. mpbake needs half a millisecond and some kilobytes for each."""
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
 _BY_FIELD = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.merge is Merge.BY_FIELD)
 # These attributes define the rows of a matrix and do not belong to a single row.
@@ -108,6 +111,8 @@ def draft_targets(
                     Problem(code=Code.TARGET_TWICE, key=("targets", name), message=message, hint=hint)
                 )
             drafts[draft.name] = draft
+            if len(drafts) > MAX_TARGETS:
+                raise PlanTooLargeError(f"the plan has more than {MAX_TARGETS} targets", key=("targets", name))
     overrides = [
         override
         for override in inputs.set_overrides
@@ -166,6 +171,7 @@ class _TableDrafter:
 
     def _draft(self, row: Row, drafters: dict[TableLayers, _Drafter]) -> TargetDraft:
         """Return the draft of a row; it is empty without a matrix. `drafters` holds the drafters of earlier rows."""
+        self.renderer.templates.budget.spend(len(self.scope) if row else 0)
         scope = self.scope | row
         problems = self.renderer.problems
         problems_before = len(problems)

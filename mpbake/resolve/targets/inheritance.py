@@ -71,6 +71,13 @@ class InheritedTable:
         return {**rendered, **values}, replace(self, attributes={**self.attributes, **attributes})
 
     @property
+    def entry_count(self) -> int:
+        """The number of entries in all lists and tables."""
+        tables = (self.attributes, *self.platforms.values())
+        values = [written.value for attributes in tables for written in attributes.values()]
+        return sum(len(value) for value in values if isinstance(value, list | dict))
+
+    @property
     def has_matrix(self) -> bool:
         """Whether the table has a matrix.
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _MAX_DEPTH = 100
 """The maximum length of a chain of parents that templates choose, or that are rows of a matrix."""
 
+_MERGED_ENTRY = 20
+"""The work of merging an entry of a list or table, in characters of a template."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Lineage:
@@ -122,6 +125,7 @@ class Inheritance:
             if table_name.startswith("_") or not table.has_matrix:
                 continue
             for row in self.rows(table_name):
+                self._renderer.templates.budget.spend(len(self._scope))
                 name = silent.render(table.raw.get("name", ""), {**self._scope, **row}, table.key_of, ("name",))
                 named.setdefault(str(name), (table_name, row))
         return named
@@ -170,6 +174,8 @@ class Inheritance:
             parents = tuple(self._parents(name, scope))
             self._path.pop()
             if (name, parents) not in self._variants:
+                entries = sum(parent.heritage.entry_count for parent in parents)
+                self._renderer.templates.budget.spend(_MERGED_ENTRY * entries)
                 self._variants[name, parents] = self._merged(name, parents)
             scope.lineages[name] = self._variants[name, parents]
         return scope.lineages[name]

@@ -10,7 +10,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.base.codes import Code
 from mpbake.base.text import closest_name, did_you_mean, is_unicode, one_line
-from mpbake.resolve.template.budget import MAX_TEXT
+from mpbake.resolve.template.budget import MAX_TEXT, Budget, PlanLimits
 from mpbake.resolve.template.filters import FilterError, no_git
 from mpbake.resolve.template.sandbox import REMOVED_FILTERS, Sandbox
 from mpbake.resolve.template.values import NOT_UNICODE, NUMBER_TOO_LARGE, rendered_text
@@ -65,31 +65,42 @@ class TemplateProblem(ValueError):
 class Renderer:
     """Renders templates with a scope of variables; compiles each distinct template once."""
 
-    def __init__(self, *, git: AskGit = no_git, epoch: str = "") -> None:
+    def __init__(self, *, git: AskGit = no_git, epoch: str = "", limits: PlanLimits | None = None) -> None:
         """Create the environment; `epoch` is the value of SOURCE_DATE_EPOCH, or empty."""
-        self._environment = Sandbox(git, epoch)
+        self.budget = Budget(limits or PlanLimits())
+        self._environment = Sandbox(git, epoch, self.budget)
         self._compiled: dict[str, _Render] = {}
+        self._names: dict[str, frozenset[str]] = {}
 
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that `text` refers to, including `platform`.
 
         For a text with a syntax error, which `render` reports, these may be all words of the text.
         """
+        if text not in self._names:
+            self._names[text] = self._find_names(text)
+        return self._names[text]
+
+    def _find_names(self, text: str) -> frozenset[str]:
         bare = _compile_bare_names(text)
         try:
-            names = bare[1] if bare else meta.find_undeclared_variables(self._environment.parse(text))
+            names = bare[1] if bare else meta.find_undeclared_variables(self._parse(text))
         except _FAILURES:
             names = frozenset(re.findall(r"\w+", text))
         return frozenset(names - self._environment.globals.keys())
 
+    def _parse(self, text: str) -> nodes.Template:
+        self.budget.spend_source(text)
+        return self._environment.parse(text)
+
     def render(self, text: str, scope: Mapping[str, Any]) -> Any:
         """Render `text`. A lone `{{ … }}` gives the value of its expression, anything else a string.
 
-        Raises TemplateProblem.
+        Raises TemplateProblem, and PlanTooLargeError if the limits of the plan are reached.
         """
         if not _MARKER.search(text):
             return text
-        self._environment.begin()
+        self.budget.reset()
         try:
             result = self._template(text)(scope)
         except TemplateProblem:
@@ -127,16 +138,18 @@ class Renderer:
     def _compile_with_jinja(self, text: str) -> _Render:
         if self._is_one_expression(text):
             # A sign next to the braces is Jinja's white space control, not part of the expression.
+            self.budget.spend_source(text)
             source = re.sub(r"^[-+]|[-+]$", "", text[2:-2])
             expression = self._environment.compile_expression(source, undefined_to_none=False)
             return lambda scope: self._environment.final_value(expression(scope))
+        self.budget.spend_source(text)
         generate = self._environment.from_string(text).generate
         return lambda scope: _joined(generate(scope))
 
     def _is_one_expression(self, text: str) -> bool:
         if not (text.startswith("{{") and text.endswith("}}")):
             return False
-        body = self._environment.parse(text).body
+        body = self._parse(text).body
         return len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
 
     def _undefined(self, message: str, scope: Mapping[str, Any]) -> TemplateProblem:

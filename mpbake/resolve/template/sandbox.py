@@ -23,7 +23,6 @@ from mpbake.resolve.template.amplification import (
     check_power,
     check_product,
 )
-from mpbake.resolve.template.budget import Budget
 from mpbake.resolve.template.filters import FILTERS, ISO_8601, SemanticVersion, source_date
 from mpbake.resolve.template.syntax_tree import MeteringTransformer
 from mpbake.resolve.template.values import (
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from jinja2 import nodes
 
+    from mpbake.resolve.template.budget import Budget
     from mpbake.resolve.template.filters import AskGit
 
 REMOVED_FILTERS = ("random", "pprint", "urlize", "xmlattr")
@@ -58,9 +58,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "-", "*", "**", "//", "%"})
 
-    def __init__(self, git: AskGit, epoch: str) -> None:
+    def __init__(self, git: AskGit, epoch: str, budget: Budget) -> None:
         super().__init__(undefined=UndefinedValue, autoescape=False, keep_trailing_newline=True, finalize=self.printed)
-        self._budget = Budget()
+        self._budget = budget
         self._epoch = epoch
         self.globals = {"git": GitFacts(git), "range": bounded_range, "timestamp": self._timestamp}
         filters = {name: function for name, function in self.filters.items() if name not in REMOVED_FILTERS}
@@ -68,10 +68,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: self._guarded_filter(name, function) for name, function in filters.items()}
         tests: dict[str, Any] = {name: test for name, test in self.tests.items() if name not in _TYPE_TESTS}
         self.tests |= {name: self._counted_test(test) for name, test in tests.items()}
-
-    def begin(self) -> None:
-        """Start one rendering with a full budget."""
-        self._budget.reset()
 
     def final_value(self, value: Any) -> Any:
         """Return the result of a lone expression. Raises UndefinedError or TypeError for an invalid result or content.
