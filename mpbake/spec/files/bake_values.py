@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location
 from mpbake.base.text import one_line
-from mpbake.spec.tables.value_types import MARKER
+from mpbake.spec.tables.value_types import as_literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -56,22 +56,9 @@ def plan_tables(data: Mapping[str, Any], tables: Collection[str]) -> dict[str, A
     A value belongs to the target of the same name or to the template, whose name has a leading underscore. Every text
     is taken literally: titles and branches come from others, and must not become templates.
     """
-    targets = {_table_of(name, tables): _literal(target) for name, target in data.get("target", {}).items()}
+    targets = {_table_of(name, tables): as_literal(target) for name, target in data.get("target", {}).items()}
     return {"version": 1, "targets": targets}
 
 
 def _table_of(name: str, tables: Collection[str]) -> str | None:
     return next((table for table in (name, f"_{name}") if table in tables), None)
-
-
-def _literal(value: Any) -> Any:
-    """Return `value` with every text written so that a plan renders it to the same text."""
-    match value:
-        case str():
-            return MARKER.sub(lambda marker: f"{{{{ '{marker[0]}' }}}}", value)
-        case list():
-            return [_literal(item) for item in value]
-        case dict():
-            return {key: _literal(item) for key, item in value.items()}
-        case _:
-            return value

@@ -48,6 +48,20 @@ AS_WRITTEN: Mapping[str, bool] = MappingProxyType({"as_written": True})
 """The validation context of a plan before rendering: a template can replace a value of any type."""
 
 
+def as_literal(value: Any) -> Any:
+    """Return `value` in the notation of a plan, with each template marker as a template that produces the marker."""
+    match value:
+        case str() if MARKER.search(value):
+            # Jinja would treat a carriage return as a line break.
+            return re.sub(rf"{MARKER.pattern}|\r", lambda match: f"{{{{ {match.group()!r} }}}}", value)
+        case list():
+            return [as_literal(entry) for entry in value]
+        case dict():
+            return {key: as_literal(entry) for key, entry in value.items()}
+        case _:
+            return value
+
+
 class VariableType(StrEnum):
     """The type of a variable."""
 
