@@ -8,10 +8,13 @@ from typing import Any
 from mpbake.base.ci_commands import without_commands_in_strings
 
 
-def parse_json(text: str | bytes) -> Any:
-    """Parse a JSON text. Raises ValueError if `text` is not JSON or is nested too deeply."""
+def parse_json(text: str | bytes, **options: Any) -> Any:
+    """Parse a JSON text. Raises ValueError if `text` is not JSON or is nested too deeply.
+
+    `options` are those of `json.loads`.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, **options)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 

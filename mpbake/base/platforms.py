@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from mpbake.base.text import closest_name, did_you_mean, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _ALIASES = {
     "x86_64": ("amd64", ""),
@@ -161,6 +161,41 @@ def check_platform(text: str) -> None:
         if part not in known and closest_name(part, known):
             msg = f'unknown {kind} "{one_line(part)}"\n{did_you_mean(part, known)}'
             raise ValueError(msg)
+
+
+LOCAL = "local"
+"""The platform of the machine that runs mpbake, as in bake."""
+
+
+def split_platforms(text: str) -> list[str]:
+    """Return the platforms in an entry of a list: bake also takes several with commas between them."""
+    return [part.strip() for part in text.split(",")] if "," in text else [text]
+
+
+def each_platform(check: Callable[[str], object]) -> Callable[[str], None]:
+    """Return a check of an entry of a list of platforms. The new check applies `check` to all parts except `local`."""
+
+    def check_parts(text: str) -> None:
+        for part in split_platforms(text):
+            if part.lower() != LOCAL:
+                check(part)
+
+    return check_parts
+
+
+def platform_of_machine(system: str, machine: str) -> str:
+    """Return the platform of a machine as text, or an empty text if it is unknown.
+
+    `system` and `machine` are names as Python's module `platform` gives them, such as `Linux` and `x86_64`.
+    """
+    architecture = _ARM.sub(r"arm/\1", machine)
+    try:
+        return str(parse_platform(f"{system}/{architecture}"))
+    except ValueError:
+        return ""
+
+
+_ARM = re.compile(r"arm(v[67])l?")
 
 
 def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:

@@ -18,8 +18,8 @@ from mpbake.model.reading import ReadAccess
 from mpbake.resolve import Inputs, Overrides, PartialPlan, given_secrets, parse_overrides, resolve_partially
 from mpbake.resolve.git import GitRepository
 from mpbake.spec.files.discovery import find_plan
+from mpbake.spec.files.json_values import read_variables
 from mpbake.spec.files.loader import read_plan
-from mpbake.spec.files.toml_values import read_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -155,6 +155,7 @@ def resolution_inputs(
     world.redactor.add(given_secrets(spec, inputs))
     return replace(
         inputs,
+        machine=world.machine,
         stored=partial(_stored_builder, world.environment),
         overrides=Overrides(
             push=overrides.push,
@@ -189,7 +190,7 @@ def _read_var_files(source: SourceOptions, world: World, access: ReadAccess) -> 
         if not access.may_read_named(path):
             message = f"--var-file {one_line(name)} is a link to {one_line(os.path.realpath(path))}"
             raise UsageError(f"{message}, outside of its folder", hint=access.remedy(path))
-    return {name: read_values(path, shown=name) for name, path in paths.items()}
+    return {name: read_variables(path, shown=name) for name, path in paths.items()}
 
 
 _DISTANT = "../../../"

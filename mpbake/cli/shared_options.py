@@ -32,7 +32,7 @@ SOURCE_OPTIONS = (
         "var_files",
         multiple=True,
         metavar="FILE",
-        help="Set variables from a TOML file.",
+        help="Set variables from a TOML or JSON file.",
         shell_complete=complete_paths("file"),
     ),
     option(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mpbake.base.errors import UsageError
+from mpbake.base.platforms import platform_of_machine
 from mpbake.base.redaction import Redactor, redacting_stream
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class World:
 
     `live`: standard error is a terminal that a person watches. `asks`: a person also types at standard input, so mpbake
     may ask. `clock` returns seconds, `now` the date and time. The streams never show values that `redactor` holds.
+    `machine` is the platform of this machine.
     """
 
     environment: Mapping[str, str]
@@ -36,11 +38,13 @@ class World:
     redactor: Redactor = field(default_factory=Redactor)
     stdin: TextIO = field(default_factory=io.StringIO)
     asks: bool = False
+    machine: str = ""
 
 
 def open_world(redactor: Redactor) -> World:
     """Return the world of this process. Raises UsageError if the working folder no longer exists."""
     environment = dict(os.environ)
+    system = os.uname()
     return World(
         environment=environment,
         folder=_working_folder(),
@@ -52,6 +56,7 @@ def open_world(redactor: Redactor) -> World:
         redactor=redactor,
         stdin=sys.stdin or io.StringIO(),
         asks=sys.stderr.isatty() and bool(sys.stdin and sys.stdin.isatty()) and not environment.get("CI"),
+        machine=platform_of_machine(system.sysname, system.machine),
     )
 
 

@@ -93,14 +93,14 @@ def _resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) ->
     variables = resolve_variables(spec, inputs, renderer)
     scope, secrets = variables.scope, set(variables.secrets)
     guard = SensitiveGuard(variables=variables.sensitive, secrets=secrets, places=set(variables.places))
-    renderer = replace(renderer, guard=guard)
+    renderer = replace(renderer, guard=guard, unknown=variables.unknown)
     builders = resolve_builders(spec, scope, renderer, plan_files.folder, inputs.stored)
     _check_builder(inputs.overrides.builder, builders)
     drafts = draft_targets(spec, scope, renderer, inputs, plan_files.folder)
     linker = Linker(builders=builders, drafts=drafts, spec=spec, plan_files=plan_files, problems=problems)
     targets = linker.targets()
     groups = resolve_groups(spec, targets, drafts, renderer, scope)
-    check_names(spec, targets, problems)
+    check_names(spec, problems)
     plan = Plan(
         file=plan_files.path,
         root=plan_files.root,

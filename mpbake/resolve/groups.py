@@ -30,32 +30,35 @@ def resolve_groups(
     scope: Mapping[str, Any],
 ) -> dict[str, Group]:
     """Return the declared groups and, for each matrix, a group of its rows under the name of its table."""
-    members = _matrix_rows(drafts)
-    matrices = set(members)
+    rows = _matrix_rows(drafts)
+    ambiguous = [name for name in rows if name in targets and not drafts[name].broken]
+    renderer.problems.extend(_matrix_name_problem(name, drafts[name]) for name in ambiguous)
+    groups = {name: _matrix_group(name, names, spec, targets) for name, names in rows.items()}
+    members = {name: _members(name, group.targets, scope, renderer) for name, group in spec.groups.items()}
+    # In a group that has the name of a target or matrix, this name is the target or matrix.
+    own_names = {name for name in members if name in drafts or name in rows}
+    edges = {
+        name: [member for member in listed if member in members and (member != name or name not in own_names)]
+        for name, listed in members.items()
+    }
     # A resolved group leaves out disabled targets.
     disabled = {draft.name for draft in drafts.values() if not draft.values.enabled}
-    ambiguous = [name for name in members if name in targets and not drafts[name].broken]
-    renderer.problems.extend(_matrix_name_problem(name, drafts[name]) for name in ambiguous)
-    for name, group in spec.groups.items():
-        members[name] = _members(name, group.targets, scope, renderer)
-    # `check_names` reports a name that a group and a target share. References to such a name are not followed here.
-    followed = {name for name in members if name not in spec.groups or not _is_target(name, spec, targets)}
-    edges = {name: [member for member in listed if member in followed] for name, listed in members.items()}
-    groups: dict[str, Group] = {}
-    unknown = UnknownReferences(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *members)))
+    unknown = UnknownReferences(Code.UNKNOWN_TARGET, dict.fromkeys((*targets, *groups, *members)))
     unnamed = [draft for draft in drafts.values() if draft.is_unnamed]
     for name in topological_order(edges, key_below("groups"), renderer.problems):
         selected: dict[str, Target] = {}
         for index, pattern in enumerate(members[name]):
             matched = _matching(pattern, targets, groups)
-            is_known = not pattern or name in matrices or pattern in members or pattern in disabled
+            is_known = not pattern or pattern in rows or pattern in members or pattern in disabled
             if not matched and not is_known and not any(draft.could_be_named(pattern) for draft in unnamed):
                 key: KeyPath = ("groups", name, "targets", index)
                 renderer.problems.append(unknown.problem(pattern, key))
             selected |= {target.name: target for target in matched}
-        description = _description(name, spec, scope, renderer)
+        description = str(
+            renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description"))
+        )
         groups[name] = Group(name=name, targets=tuple(selected.values()), description=description)
-    return {name: groups[name] for name in members if name in groups}
+    return {name: groups[name] for name in (*rows, *members)}
 
 
 def _matrix_rows(drafts: Mapping[str, TargetDraft]) -> dict[str, list[str]]:
@@ -67,15 +70,10 @@ def _matrix_rows(drafts: Mapping[str, TargetDraft]) -> dict[str, list[str]]:
     return rows
 
 
-def _is_target(name: str, spec: PlanSpec, targets: Mapping[str, Target]) -> bool:
-    """Whether `name` is a target or the table of a matrix."""
-    return name in targets or (name in spec.targets and not name.startswith("_"))
-
-
-def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], renderer: ValueRenderer) -> str:
-    if name not in spec.groups:
-        return spec.targets[name].description
-    return str(renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description")))
+def _matrix_group(name: str, rows: Sequence[str], spec: PlanSpec, targets: Mapping[str, Target]) -> Group:
+    """Return the group of the enabled rows of a matrix."""
+    enabled = tuple(targets[row] for row in rows if row in targets)
+    return Group(name=name, targets=enabled, description=spec.targets[name].description)
 
 
 def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[str]:
@@ -104,22 +102,17 @@ def _matching(pattern: str, targets: Mapping[str, Target], groups: Mapping[str, 
     return [target for name, target in targets.items() if fnmatch.fnmatchcase(name, pattern)]
 
 
-def check_names(spec: PlanSpec, targets: Mapping[str, Target], problems: list[Problem]) -> None:
-    """Report groups that share their name with a target, and groups with invalid names."""
-    for name in spec.groups:
-        if _is_target(name, spec, targets):
-            message, hint = f'"{one_line(name)}" is both a group and a target', "rename one of them"
-            key: KeyPath = ("groups", name)
-            problems.append(Problem(code=Code.GROUP_AND_TARGET, key=key, message=message, hint=hint, of_key=True))
-        elif not NAME.fullmatch(name):
-            problems.append(name_problem(("groups", name), name))
+def check_names(spec: PlanSpec, problems: list[Problem]) -> None:
+    """Report groups with invalid names."""
+    problems.extend(name_problem(("groups", name), name) for name in spec.groups if not NAME.fullmatch(name))
 
 
 def select_targets(plan: Plan, names: Sequence[str]) -> tuple[Target, ...]:
     """Return the targets that `names` select, each once, in the order of `names`.
 
-    A name is a target, a group or a pattern; `!` before a name excludes the targets of that name. If no name selects
-    targets, the group `default` is used. Raises UsageError for an unknown name.
+    A name is a group, a target or a pattern. If a group and a target have the same name, the name is the group. `!`
+    before a name excludes the targets of that name. If no name selects targets, the group `default` is used. Raises
+    UsageError for an unknown name.
     """
     included = [name for name in names if not name.startswith("!")]
     selected = _targets_named(plan, included) if included else _default_targets(plan)
@@ -154,7 +147,7 @@ def _targets_named(plan: Plan, names: Sequence[str]) -> dict[str, Target]:
     selected: dict[str, Target] = {}
     for name in names:
         matched = _matching(name, plan.targets, plan.groups)
-        if name in plan.disabled:
+        if name in plan.disabled and name not in plan.groups:
             raise UsageError(
                 f'target "{name}" is disabled', hint="check its `enabled` and the values of the variables in it"
             )

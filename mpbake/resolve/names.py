@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, cast
 from mpbake.base.codes import Code
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.spec.problem import Problem
+from mpbake.spec.tables.value_types import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
+    from mpbake.model.plan import Target
 
 _MAX_SUGGESTIONS = 20
 """The maximum number of unknown names for which mpbake searches a similar known name."""
@@ -32,13 +34,18 @@ def topological_order(
             sorter = TopologicalSorter({name: sorted(predecessors) for name, predecessors in remaining.items()})
             return list(sorter.static_order())
         except CycleError as error:
-            path = _closed_cycle(cast("list[str]", error.args[1])[:0:-1])
-            message = f"references form a cycle: {one_line(' -> '.join(path))}"
-            hint = "remove one of these references"
-            problems.append(Problem(code=Code.CYCLE, key=key(path[0]), message=message, hint=hint, culprit=path[1]))
-            component = _reachable(remaining, path[0]) & _reachable(_reversed_edges(remaining), path[0])
+            cycle = cast("list[str]", error.args[1])[:0:-1]
+            problems.append(cycle_problem(cycle, key))
+            component = _reachable(remaining, cycle[0]) & _reachable(_reversed_edges(remaining), cycle[0])
             for name in component:
                 remaining[name] -= component
+
+
+def cycle_problem(cycle: list[str], key: Callable[[str], KeyPath]) -> Problem:
+    """Return the problem of names that refer to each other in a cycle. `key` returns the key of a name's references."""
+    path = _closed_cycle(cycle)
+    message, hint = f"references form a cycle: {one_line(' -> '.join(path))}", "remove one of these references"
+    return Problem(code=Code.CYCLE, key=key(path[0]), message=message, hint=hint, culprit=path[1])
 
 
 def _closed_cycle(cycle: list[str]) -> list[str]:
@@ -84,6 +91,38 @@ def strings_in(value: Any) -> Iterator[str]:
             yield from (text for item in value for text in strings_in(item))
         case dict():
             yield from (text for item in value.values() for text in strings_in(item))
+
+
+def could_be(written: str, name: str) -> bool:
+    """Whether a name in the plan, which may be a template, could be `name`."""
+    beginning, *templates = MARKER.split(written)
+    return name.startswith(beginning) if templates else name == written
+
+
+def written_parents(inherits: str | Iterable[str]) -> list[str]:
+    """Return the names in `inherits` as written: a list, or one template for the whole list."""
+    return [inherits] if isinstance(inherits, str) else list(inherits)
+
+
+def parent_graph(tables: Mapping[str, Iterable[str]], targets: Mapping[str, Target]) -> dict[str, set[str]]:
+    """Return the tables that each table may inherit directly. `tables` maps each table to its parents as written.
+
+    A row of a matrix stands for its table, by the names of `targets`. A template is a node of its own, called like its
+    beginning with two braces: it leads to all tables that it may name.
+    """
+    graph: dict[str, set[str]] = {}
+    for table, parents in tables.items():
+        graph[table] = set()
+        for parent in parents:
+            beginning, *templates = MARKER.split(parent)
+            if not templates:
+                graph[table].add(targets[parent].table if parent in targets else parent)
+                continue
+            graph[table].add(node := beginning + "{{")
+            if node not in graph:
+                named = {name for name in tables if name.startswith(beginning)}
+                graph[node] = named | {row.table for name, row in targets.items() if name.startswith(beginning)}
+    return graph
 
 
 def name_problem(key: KeyPath, name: str, *, matrix: bool = False) -> Problem:

@@ -195,8 +195,11 @@ def _is_path(paths: Paths, text: str) -> bool:
 
 
 def without_follow_ups(problems: Iterable[Problem]) -> list[Problem]:
-    """Return `problems`. If a sensitive value is not allowed at a key, drop the other problems at the same key."""
-    problems = list(problems)
+    """Return `problems` without follow-ups.
+
+    If a sensitive value is not allowed at a key, all other problems at the same key are follow-ups.
+    """
+    problems = [problem for problem in problems if not problem.is_follow_up]
     sensitive_keys = {problem.key for problem in problems if problem.code is Code.SENSITIVE}
     return [problem for problem in problems if problem.code is Code.SENSITIVE or problem.key not in sensitive_keys]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.resolve.names import parent_graph, written_parents
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -26,19 +28,19 @@ def valid_targets(spec: PlanSpec, targets: Mapping[str, Target], problems: Seque
     if any(not key or key[0] not in _INDEPENDENT_TABLES for key in keys):
         return ()
     invalid_names = {str(key[1]) for key in keys if key[0] == "targets"}
-    invalid_tables = {name for name in spec.targets if not invalid_names.isdisjoint(_with_parents(name, spec))}
+    parents = parent_graph({name: written_parents(table.inherits) for name, table in spec.targets.items()}, targets)
+    invalid_tables = {name for name in spec.targets if not invalid_names.isdisjoint(_with_parents(name, parents))}
     invalid = {target for target in targets.values() if target.table in invalid_tables}
     return tuple(target for target in targets.values() if invalid.isdisjoint(_with_links(target)))
 
 
-def _with_parents(name: str, spec: PlanSpec) -> set[str]:
+def _with_parents(name: str, parents: Mapping[str, set[str]]) -> set[str]:
     """Return the names of a table and of all its direct and indirect parents."""
     names, pending = {name}, [name]
     while pending:
-        table = spec.targets.get(pending.pop())
-        parents = {*table.inherits} - names if table else set()
-        names |= parents
-        pending += parents
+        fresh = parents.get(pending.pop(), set()) - names
+        names |= fresh
+        pending += fresh
     return names
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from mpbake.base.codes import Code
+from mpbake.resolve.bound_text import BoundText
 from mpbake.resolve.sensitive import SensitiveGuard, TextUse
 from mpbake.resolve.template import PlanTooLargeError, Renderer, TemplateProblem
 from mpbake.spec.problem import Problem
@@ -40,12 +41,14 @@ def drop_empty_strings(value: Any) -> Any:
 class ValueRenderer:
     """Renders whole values and adds each problem, with its key, to `problems`.
 
-    `guard` checks every rendered text for sensitive values.
+    `guard` checks every rendered text for sensitive values. A text that uses one of the variables `unknown`, whose
+    values have problems, is not rendered.
     """
 
     templates: Renderer
     problems: list[Problem]
     guard: SensitiveGuard = field(default_factory=SensitiveGuard)
+    unknown: frozenset[str] = frozenset()
 
     def render(
         self, value: Any, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath = ()
@@ -78,6 +81,13 @@ class ValueRenderer:
     def _render_text(
         self, text: str, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath
     ) -> Any:
+        if isinstance(text, BoundText):
+            self.templates.budget.spend(len(scope))
+            scope = {**scope, **text.binding.values}
+        if self.unknown and not self.unknown.isdisjoint(self.templates.names(text)):
+            key = key_of(path)
+            self.problems.append(Problem(code=Code.VARIABLE_TYPE, key=key, message="", is_follow_up=True))
+            return ""
         try:
             rendered = self.templates.render(text, scope)
         except TemplateProblem as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
@@ -14,6 +14,7 @@ from mpbake.model.plan import Variable
 from mpbake.resolve.names import key_below, strings_in, topological_order
 from mpbake.resolve.template import RESERVED, Renderer
 from mpbake.resolve.values import drop_empty_strings
+from mpbake.spec.files.json_values import parse_value
 from mpbake.spec.files.toml_values import WrittenFloat, read_value
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.value_types import VariableType
@@ -46,13 +47,14 @@ class Variables:
 
     `sensitive` are the variables that are declared sensitive or whose default refers to a sensitive variable. `secrets`
     are the values of these variables, including overridden values. `places` are the defaults that refer to a sensitive
-    variable.
+    variable. `unknown` are the variables without a value of their type, which are reported.
     """
 
     scope: dict[str, Any]
     sensitive: Mapping[str, VariableSpec]
     secrets: frozenset[str]
     places: frozenset[Place]
+    unknown: frozenset[str]
 
 
 _EXCERPT = 100
@@ -74,6 +76,7 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
     sensitive: dict[str, VariableSpec] = {}
     secrets: set[str] = set()
     places: set[Place] = set()
+    unknown: set[str] = set()
     references = _references(spec, renderer)
     for name in topological_order(references, key_below("variables"), renderer.problems):
         declared = spec.variables[name]
@@ -81,15 +84,22 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
         variable = _Variable(name=name, spec=declared, sensitive=is_sensitive)
         # Variables on a cycle are reported already, and must not also be reported as unknown.
         cyclic = dict.fromkeys(references[name], "")
-        values[name] = variable.value(inputs, cyclic | values, renderer)
+        values[name] = variable.value(inputs, cyclic | values, replace(renderer, unknown=frozenset(unknown)))
         if is_sensitive:
             sensitive[name] = declared
             places |= {(("variables", name, "default"), text) for text in strings_in(declared.default)}
             secrets |= variable.secrets(inputs, values[name])
         if values[name] is None:  # reported already, so do not report its uses as well
             values[name] = _REPLACEMENT
+            unknown |= {name} if declared.type not in {"", VariableType.STRING} else set()
     scope = {name: values[name] for name in spec.variables}
-    return Variables(scope=scope, sensitive=sensitive, secrets=frozenset(secrets), places=frozenset(places))
+    return Variables(
+        scope=scope,
+        sensitive=sensitive,
+        secrets=frozenset(secrets),
+        places=frozenset(places),
+        unknown=frozenset(unknown),
+    )
 
 
 def declared_variables(spec: PlanSpec, sensitive: Container[str]) -> tuple[Variable, ...]:
@@ -173,18 +183,24 @@ class _Variable:
     sensitive: bool = False
 
     def value(self, inputs: Inputs, values: Mapping[str, Any], renderer: ValueRenderer) -> Any:
-        """Return the value and report problems. `values` are the values of variables that the default may refer to."""
+        """Return the value, or None if there is no value of the variable's type. Report problems.
+
+        `values` are the values of variables that the default may refer to.
+        """
         problems_before = len(renderer.problems)
         default = drop_empty_strings(
             renderer.render(self.spec.default, values, key_below("variables", self.name, "default"))
         )
         if len(renderer.problems) > problems_before:
-            return default
+            return default if self.spec.type in {"", VariableType.STRING} else None
         result = self._checked(next(self._outside_values(inputs), None), default, inputs)
-        if isinstance(result, Problem):
-            renderer.problems.append(result)
-            return default
-        return result
+        if not isinstance(result, Problem):
+            return result
+        renderer.problems.append(result)
+        try:
+            return _as_type(VariableType(self.spec.type), default) if self.spec.type else default
+        except _InvalidValueError:
+            return None
 
     def secrets(self, inputs: Inputs, value: Any) -> set[str]:
         """Return the texts to redact: `value`, and the overridden values from outside. A bool has no secrets."""
@@ -311,15 +327,39 @@ def _parse_value(variable_type: VariableType, text: str) -> Any:
         case VariableType.INT | VariableType.FLOAT:
             value = _number(variable_type, text.strip())
         case VariableType.LIST:
-            # A TOML list if the text starts with a bracket, else items between commas.
-            value = read_value(text) if text.lstrip().startswith("[") else [item.strip() for item in text.split(",")]
+            value = _structure(text, list) if text.lstrip().startswith("[") else _items(text)
             value = [item for item in value if item != ""] if isinstance(value, list) else None
         case VariableType.MAP:
-            value = read_value(text) if text.lstrip().startswith("{") else None
+            value = _structure(text, dict) if text.lstrip().startswith("{") else _pairs(text)
     if value is None:
         msg = f"is not {_TYPE_NAMES[variable_type]}"
         raise _InvalidValueError(msg, Code.VARIABLE_TYPE)
     return value
+
+
+def _structure(text: str, kind: type[list[Any] | dict[str, Any]]) -> Any:
+    """Parse a list or table in TOML or JSON; None if `text` is neither."""
+    value = read_value(text)
+    if not isinstance(value, kind):
+        try:
+            value = parse_value(text)
+        except ValueError:
+            return None
+    return value if isinstance(value, kind) else None
+
+
+def _items(text: str) -> list[str]:
+    """Return the items of a list: the lines of a text with several lines, or else the parts between commas."""
+    lines = text.strip().splitlines()
+    return [item.strip() for item in (lines if len(lines) > 1 else text.split(","))]
+
+
+def _pairs(text: str) -> dict[str, str] | None:
+    """Return the entries of a table from lines with `key=value`; None if a line is something else."""
+    lines = [line.partition("=") for line in text.splitlines() if line.strip()]
+    if not all(key.strip() and equals for key, equals, _ in lines):
+        return None
+    return {key.strip(): value.strip() for key, _, value in lines}
 
 
 _LEADING_ZEROS = re.compile(r"[+-]?0[0-9]")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class Problem:
     """A problem with the value at `key`, or with the key itself (`of_key`).
 
-    `culprit` is the part of the value that causes the problem, if known.
+    `culprit` is the part of the value that causes the problem, if known. A follow-up is not printed: the value depends
+    on another value that has a problem.
     """
 
     code: Code
@@ -23,3 +24,4 @@ class Problem:
     hint: str = ""
     culprit: str = ""
     of_key: bool = False
+    is_follow_up: bool = False

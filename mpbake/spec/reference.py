@@ -26,7 +26,7 @@ Editors use the same facts from [build.schema.json](build.schema.json).
 - *text*: you can also write a number, or `true` and `false`. mpbake keeps the notation, such as `8.10` or `0o755`,
   except for `_` and `+` in whole numbers.
 - *template*: a single template, `"{{ … }}"`, can replace the whole value. Inside text you can use templates everywhere,
-  except in `inherits` and in the keys of a variable other than `default`.
+  except in the keys of a variable other than `default`.
 - *From buildx X*: older releases of buildx do not support the key. mpbake checks the version before it starts anything.
 - Unknown keys are errors. Local paths are relative to the folder of the file that contains them. The path of a
   Dockerfile is relative to the context.

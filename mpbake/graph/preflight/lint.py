@@ -9,7 +9,7 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import sorted_by_location
 from mpbake.base.platforms import parse_platform, suggest_platform
 from mpbake.base.text import count, one_line
-from mpbake.resolve.names import strings_in
+from mpbake.resolve.names import parent_graph, strings_in, written_parents
 from mpbake.resolve.template import Renderer
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.target_tables import ATTRIBUTES
@@ -69,9 +69,10 @@ def _templates(value: Any) -> Iterator[str]:
 def _unused_templates(data: Mapping[str, Any]) -> Iterator[Problem]:
     """Yield a warning for each template table (with a leading underscore) that no target inherits."""
     tables = data.get("targets", {})
-    inherited = {parent for table in tables.values() for parent in table.get("inherits", ())}
+    inherited = {parent for table in tables.values() for parent in written_parents(table.get("inherits", ()))}
+    beginnings = tuple({MARKER.split(parent)[0] for parent in inherited if MARKER.search(parent)})
     for name in tables:
-        if name.startswith("_") and name not in inherited:
+        if name.startswith("_") and name not in inherited and not name.startswith(beginnings):
             yield Problem(
                 code=Code.UNUSED_TEMPLATE,
                 key=("targets", name),
@@ -197,8 +198,10 @@ def _unbuilt_platforms(data: Mapping[str, Any], plan: Plan) -> Iterator[Problem]
     built: dict[str, set[Platform]] = {}
     for target in plan.targets.values():
         built.setdefault(target.table, set()).update(target.platforms)
+    written = {name: written_parents(table.get("inherits", ())) for name, table in data.get("targets", {}).items()}
+    parents = parent_graph(written, plan.targets)
     for key, platforms in platform_tables:
-        heirs = built if key[0] == "defaults" else _heirs(key[1], data["targets"])
+        heirs = built if key[0] == "defaults" else _heirs(key[1], parents)
         known = {platform for name in heirs for platform in built.get(name, ())}
         yield from (_not_built((*key, "platform", name), name, known) for name in _unknown_platforms(platforms, known))
 
@@ -208,11 +211,11 @@ def _platforms_written(tables: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield from _templates(table.get("platforms", ()))
 
 
-def _heirs(name: str, tables: Mapping[str, Any]) -> set[str]:
-    """Return the table `name` and all tables that inherit it, directly or not."""
+def _heirs(name: str, parents: Mapping[str, set[str]]) -> set[str]:
+    """Return the table `name` and all tables that may inherit it, directly or not."""
     heirs = {name}
     while True:
-        more = {heir for heir, table in tables.items() if heirs & {*table.get("inherits", ())}} - heirs
+        more = {heir for heir, names in parents.items() if not heirs.isdisjoint(names)} - heirs
         if not more:
             return heirs
         heirs |= more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
@@ -13,7 +14,7 @@ from mpbake.model.bake_fields import enforced_policies
 from mpbake.report.formats import Export
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Plan, Target
@@ -52,28 +53,44 @@ def bake_text(plan: Plan, targets: Sequence[Target], only: Sequence[Platform] = 
     """Return a bake file in JSON, with the links of `targets` and the groups whose targets are all among `targets`.
 
     `only`, if given, replaces the platforms of `targets`. Raises UsageError if two bake targets would have the same
-    name.
+    name, or if bake would read a group otherwise.
     """
     named, exported = set(targets), _with_links(targets)
-    groups = {
-        name: {"targets": [target.name for target in group.targets]}
-        for name, group in plan.groups.items()
-        if group.targets and set(group.targets) <= set(exported)
-    }
     definitions: dict[str, Any] = {}
+    parts: dict[str, list[str]] = {}
     for target in exported:
         platforms = tuple(only) if only and target in named else target.platforms
-        parts = _bake_targets(target, platforms)
-        others = {name for name in parts if name != target.name and (name in plan.targets or name in groups)}
-        taken = [name for name in parts if name in definitions or name in others]
+        parts_of_target = _bake_targets(target, platforms)
+        others = {name for name in parts_of_target if name != target.name and name in plan.targets}
+        taken = [name for name in parts_of_target if name in definitions or name in others]
         if taken:
-            kind = "a group and a target" if taken[0] in plan.groups else "two targets"
-            raise UsageError(f'{kind} would be called "{taken[0]}"', hint="rename one of them")
-        definitions |= parts
-        if _differs_by_platform(target):
-            groups[target.name] = {"targets": list(parts)}
+            raise UsageError(f'two targets would be called "{taken[0]}"', hint="rename one of them")
+        definitions |= parts_of_target
+        parts[target.name] = list(parts_of_target)
+    groups = _bake_groups(plan, set(exported), parts)
     # bake rejects an empty table of groups.
-    return bake_json(({"group": groups} if groups else {}) | {"target": definitions}, indent=2) + "\n"
+    tables = {"group": {name: {"targets": members} for name, members in groups.items()}} if groups else {}
+    return bake_json(tables | {"target": definitions}, indent=2) + "\n"
+
+
+def _bake_groups(plan: Plan, exported: set[Target], parts: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the members of bake's groups: the groups of the plan, and the targets that differ by platform.
+
+    `parts` maps the name of each exported target to its targets in bake. Raises UsageError if bake would take the name
+    of a target in a group for another group.
+    """
+    complete = {name: group for name, group in plan.groups.items() if group.targets and exported >= {*group.targets}}
+    split = {name: names for name, names in parts.items() if names != [name] and name not in complete}
+    groups = {}
+    for name, group in complete.items():
+        members = [[target.name] if target.name in split else parts[target.name] for target in group.targets]
+        groups[name] = list(chain.from_iterable(members))
+    for name, names in (groups | split).items():
+        misread = next((member for member in names if not {*groups.get(member, ())} <= {*names}), None)
+        if misread:
+            message = f'bake would take the target "{misread}" in the group "{name}" for the group "{misread}"'
+            raise UsageError(message, hint="rename the group or the target")
+    return groups | split
 
 
 def export_losses(targets: Iterable[Target]) -> Iterator[str]:

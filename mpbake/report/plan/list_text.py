@@ -16,7 +16,7 @@ _WIDTH = 80
 def list_text(plan: Plan) -> str:
     """Return groups and targets with their descriptions, and variables with the sources of their values."""
     groups = [[group.name, _group_description(group)] for group in plan.groups.values()]
-    targets = [[target.name, _target_description(target)] for target in plan.targets.values()]
+    targets = [[target.name, _target_description(target, plan)] for target in plan.targets.values()]
     lines = []
     if groups:
         lines += ["groups", *columns(groups, indent="  "), ""]
@@ -31,9 +31,10 @@ def _group_description(group: Group) -> str:
     return _first_line(group.description) or ", ".join(target.name for target in group.targets)
 
 
-def _target_description(target: Target) -> str:
+def _target_description(target: Target, plan: Plan) -> str:
     platforms = ", ".join(map(str, target.platforms)) or "the node's own platform"
-    return _first_line(target.description) or f"{platforms} on {target.builder.name}"
+    description = _first_line(target.description) or f"{platforms} on {target.builder.name}"
+    return f"{description} (commands take this name for the group)" if target.name in plan.groups else description
 
 
 def _variable_rows(variable: Variable) -> list[list[str]]:

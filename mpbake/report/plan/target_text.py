@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from mpbake.base.references import format_fields
 from mpbake.base.text import parse_duration
 from mpbake.base.toml_text import toml_key, toml_value
 from mpbake.spec.tables.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, TargetSpec
-from mpbake.spec.tables.value_types import MARKER
+from mpbake.spec.tables.value_types import as_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -64,21 +63,8 @@ def values_of(target: Target, platforms: Sequence[Platform]) -> dict[str, Any]:
         "stall-timeout": _duration(target.stall_timeout) if target.stall_timeout != _STALL_TIMEOUT else "",
         "retries": target.retries,
     }
-    return {name: _literal(values[name]) for name in ATTRIBUTES if values.get(name) not in (None, "", [], {}, 0, False)}
-
-
-def _literal(value: Any) -> Any:
-    """Return `value` in the notation of a plan, with each template marker as a template that produces the marker."""
-    match value:
-        case str() if MARKER.search(value):
-            # Jinja would treat a carriage return as a line break.
-            return re.sub(rf"{MARKER.pattern}|\r", lambda match: f"{{{{ {match.group()!r} }}}}", value)
-        case list():
-            return [_literal(entry) for entry in value]
-        case dict():
-            return {key: _literal(entry) for key, entry in value.items()}
-        case _:
-            return value
+    stated = [name for name in ATTRIBUTES if values.get(name) not in (None, "", [], {}, 0, False)]
+    return {name: as_literal(values[name]) for name in stated}
 
 
 def _duration(seconds: float) -> str:

@@ -7,18 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.base.codes import Code
-from mpbake.base.platforms import PlatformText, parse_platforms, suggest_platform
+from mpbake.base.platforms import LOCAL, PlatformText, parse_platforms, split_platforms, suggest_platform
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.model.bake_fields import pushes
-from mpbake.resolve.names import name_problem, strings_in
-from mpbake.resolve.targets.inheritance import (
-    InheritedTable,
-    TableLayers,
-    overrides_for,
-    table_layers,
-)
-from mpbake.resolve.targets.matrix import matrix_rows
+from mpbake.resolve.names import could_be, name_problem, strings_in
+from mpbake.resolve.targets.inheritance import InheritedTable, TableLayers, overrides_for
 from mpbake.resolve.targets.merging import last_by_identity
+from mpbake.resolve.targets.missing_variables import report_missing_variables
+from mpbake.resolve.targets.parents import Inheritance
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.template import PlanTooLargeError
 from mpbake.resolve.values import drop_empty_strings
@@ -34,6 +30,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
     from mpbake.resolve.inputs import Inputs, Overrides
+    from mpbake.resolve.targets.matrix import Row
     from mpbake.resolve.targets.overrides import SetOverride
     from mpbake.resolve.values import ValueRenderer
     from mpbake.spec.tables.plan_tables import PlanSpec
@@ -77,14 +74,11 @@ class TargetDraft:
     @property
     def is_unnamed(self) -> bool:
         """Whether the draft is a matrix row with an unknown name."""
-        return self.broken and self.name == self.table_name and _has_matrix(self.table)
+        return self.broken and self.name == self.table_name and self.table.has_matrix
 
     def could_be_named(self, name: str) -> bool:
         """Whether the draft is unnamed and could have the name `name`."""
-        if not self.is_unnamed:
-            return False
-        written = self.table.raw.get("name", "")
-        return bool(written) and name.startswith(MARKER.split(written)[0])
+        return self.is_unnamed and could_be(self.table.raw.get("name", ""), name)
 
     @property
     def table_name(self) -> str:
@@ -101,14 +95,15 @@ def draft_targets(
     spec: PlanSpec, scope: dict[str, Any], renderer: ValueRenderer, inputs: Inputs, folder: Callable[[KeyPath], Path]
 ) -> dict[str, TargetDraft]:
     """Return one draft for each target or matrix row, in plan order. `folder` returns the folder of a key's file."""
+    inheritance = Inheritance(spec, scope, renderer, inputs.set_overrides)
     drafts: dict[str, TargetDraft] = {}
-    layers_of_tables = table_layers(spec, inputs.set_overrides, renderer.problems)
-    for name, layers in layers_of_tables.items():
+    for name in spec.targets:
         if name.startswith("_"):
             continue
-        table = layers.merged(overrides_for(inputs.set_overrides, name))
-        drafter = _Drafter(layers=layers, table=table, scope=scope, renderer=renderer, inputs=inputs, folder=folder)
-        for draft in drafter.rows():
+        table = _TableDrafter(
+            name=name, inheritance=inheritance, scope=scope, renderer=renderer, inputs=inputs, folder=folder
+        )
+        for draft in table.drafts():
             if draft.name in drafts and not draft.broken:
                 message = f'two targets are called "{one_line(draft.name)}"'
                 hint = "give each row of the matrix its own name"
@@ -123,7 +118,7 @@ def draft_targets(
         for override in inputs.set_overrides
         if not any(draft.could_be_named(override.pattern) for draft in drafts.values())
     ]
-    renderer.problems.extend(_unmatched_overrides(overrides, list(dict.fromkeys([*layers_of_tables, *drafts]))))
+    renderer.problems.extend(_unmatched_overrides(overrides, list(dict.fromkeys([*spec.targets, *drafts]))))
     renderer.problems.extend(_overrides_without_platform(inputs.set_overrides, drafts.values()))
     return drafts
 
@@ -152,28 +147,64 @@ def _overrides_without_platform(overrides: Iterable[SetOverride], drafts: Collec
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Drafter:
-    """Makes the drafts of one table."""
+class _TableDrafter:
+    """Makes the drafts of one table: of its only target, or of each row of its matrix."""
 
-    layers: TableLayers
-    table: InheritedTable
+    name: str
+    inheritance: Inheritance
     scope: dict[str, Any]
     renderer: ValueRenderer
     inputs: Inputs
     folder: Callable[[KeyPath], Path]
 
-    def rows(self) -> Iterable[TargetDraft]:
+    def drafts(self) -> Iterator[TargetDraft]:
         """Yield one draft for each row of the table's matrix, or a single draft if the table has no matrix."""
-        if not _has_matrix(self.table):
-            yield self._draft(self.table, self.scope)
+        if not self.inheritance.has_matrix(self.name):
+            yield self._draft({}, {})
             return
-        rows = matrix_rows(self.table, self.scope, self.renderer)
+        rows = self.inheritance.rows(self.name)
         if not rows:
-            yield self._broken(self.table.name, self.table, self._literal_values())
+            yield self._drafter(self.inheritance.own_layers(self.name)).without_rows()
+        drafters: dict[TableLayers, _Drafter] = {}
         for row in rows:
-            self.renderer.templates.budget.spend(len(self.scope))
-            scope = self.scope | row
-            yield self._draft(self._table_of_row(scope), scope)
+            yield self._draft(row, drafters)
+
+    def _draft(self, row: Row, drafters: dict[TableLayers, _Drafter]) -> TargetDraft:
+        """Return the draft of a row; it is empty without a matrix. `drafters` holds the drafters of earlier rows."""
+        self.renderer.templates.budget.spend(len(self.scope) if row else 0)
+        scope = self.scope | row
+        problems = self.renderer.problems
+        problems_before = len(problems)
+        layers = self.inheritance.layers(self.name, scope)
+        if layers not in drafters:
+            drafters[layers] = self._drafter(layers)
+        draft = drafters[layers].draft(scope)
+        if len(problems) > problems_before:
+            report_missing_variables(problems, problems_before, self.name, row, self.inheritance)
+        return draft
+
+    def _drafter(self, layers: TableLayers) -> _Drafter:
+        table = layers.merged(overrides_for(self.inputs.set_overrides, self.name))
+        return _Drafter(layers=layers, table=table, renderer=self.renderer, inputs=self.inputs, folder=self.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Drafter:
+    """Makes the drafts of the rows of a table that share their parents, or of a table without a matrix."""
+
+    layers: TableLayers
+    table: InheritedTable
+    renderer: ValueRenderer
+    inputs: Inputs
+    folder: Callable[[KeyPath], Path]
+
+    def draft(self, scope: dict[str, Any]) -> TargetDraft:
+        """Return the draft of the target whose templates use the values of `scope`."""
+        return self._draft(self._table_of_row(scope) if self.table.has_matrix else self.table, scope)
+
+    def without_rows(self) -> TargetDraft:
+        """Return the draft of a matrix whose rows are unknown because of a problem."""
+        return self._broken(self.table.name, self.table, self._literal_values())
 
     def _literal_values(self) -> dict[str, Any]:
         """Return the values that are the same in each row and on each platform: values without templates."""
@@ -200,6 +231,7 @@ class _Drafter:
         rendered, table = table.expand(renderer.render(common.raw, scope, table.key_of))
         if "checks" in rendered:
             rendered["checks"] = drop_empty_strings(rendered["checks"])
+        rendered, table = self._with_plain_platforms(rendered, table)
         values = renderer.validated_or_none(TargetSpec, rendered, table.key_of)
         if values is None:
             return self._broken(_name_of_broken(rendered, table), table, rendered)
@@ -211,6 +243,24 @@ class _Drafter:
         name = _checked_name(table, values, renderer.problems) if is_valid else values.name
         broken = len(renderer.problems) > problems_before
         return TargetDraft(name=name or table.name, table=table, values=values, by_platform=by_platform, broken=broken)
+
+    def _with_plain_platforms(
+        self, rendered: dict[str, Any], table: InheritedTable
+    ) -> tuple[dict[str, Any], InheritedTable]:
+        """Split platforms with commas between them, and replace `local` by the platform of this machine."""
+        items = rendered.get("platforms")
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            return rendered, table
+        if not any("," in item or item.lower() == LOCAL for item in items):
+            return rendered, table
+        parts = [(index, part) for index, item in enumerate(items) for part in split_platforms(item)]
+        local = next((index for index, part in parts if part.lower() == LOCAL), None)
+        if local is not None and not self.inputs.machine:
+            message, hint = "the platform of this machine is unknown", "name the platform: linux/amd64"
+            key = table.key_of(("platforms", local))
+            self.renderer.problems.append(Problem(code=Code.BAD_PLATFORM, key=key, message=message, hint=hint))
+        platforms = [self.inputs.machine if part.lower() == LOCAL else part for _, part in parts]
+        return {**rendered, "platforms": platforms}, table.keep_items({"platforms": [index for index, _ in parts]})
 
     def _broken(self, name: str, table: InheritedTable, known: Mapping[str, Any]) -> TargetDraft:
         """Return the draft of a target with problems. The draft keeps those `known` references that are valid."""
@@ -306,17 +356,9 @@ def _keep_items(
     return values.model_copy(update=kept), table.keep_items(indices)
 
 
-def _has_matrix(table: InheritedTable) -> bool:
-    """Whether the table has a matrix.
-
-    An empty table does not count as a matrix; an empty list counts as an (invalid) matrix.
-    """
-    return bool(table.raw.get("matrix", {}) != {})
-
-
 def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Problem]) -> str:
     """Return the name of a target, from its table or its matrix, and report problems with this name."""
-    matrix = _has_matrix(table)
+    matrix = table.has_matrix
     if values.name and not matrix:
         message, hint = "`name` requires `matrix`", "remove it: the target is named after its table"
         problems.append(Problem(code=Code.NAME_WITHOUT_MATRIX, key=table.key_of(("name",)), message=message, hint=hint))
@@ -329,7 +371,7 @@ def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Prob
 
 def _name_of_broken(rendered: Mapping[str, Any], table: InheritedTable) -> str:
     """Return the name of a target with invalid values; if this name is invalid too, return the name of the table."""
-    name = rendered.get("name") if _has_matrix(table) else ""
+    name = rendered.get("name") if table.has_matrix else ""
     return name if isinstance(name, str) and NAME.fullmatch(name) else table.name
 
 

@@ -1,4 +1,4 @@
-"""Inheritance between target tables, and changes of the tables by `--set`."""
+"""Tables of targets with inherited attributes, and changes of the tables by `--set`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platform
-from mpbake.resolve.names import UnknownReferences, topological_order
+from mpbake.resolve.bound_text import bound
 from mpbake.resolve.targets.merging import WrittenValue, merge_attributes, merge_values
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import Merge
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
+    from mpbake.resolve.bound_text import Binding
     from mpbake.resolve.targets.overrides import SetOverride
-    from mpbake.spec.tables.plan_tables import PlanSpec
 
 _BY_PLATFORM = "platform"
 _LONE_TEMPLATE = re.compile(r"\s*\{\{.*\}\}\s*", re.DOTALL)
@@ -70,15 +70,43 @@ class InheritedTable:
         attributes = {name: written for name, (_, written) in expanded.items()}
         return {**rendered, **values}, replace(self, attributes={**self.attributes, **attributes})
 
+    @property
+    def entry_count(self) -> int:
+        """The number of entries in all lists and tables."""
+        tables = (self.attributes, *self.platforms.values())
+        values = [written.value for attributes in tables for written in attributes.values()]
+        return sum(len(value) for value in values if isinstance(value, list | dict))
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether the table has a matrix.
+
+        An empty table does not count as a matrix; an empty list counts as an (invalid) matrix.
+        """
+        return "matrix" in self.attributes and bool(self.attributes["matrix"].value != {})
+
+    def bound(self, binding: Binding) -> InheritedTable:
+        """Return the table; its templates use the values of `binding` wherever the table is inherited."""
+
+        def bind(attributes: Mapping[str, WrittenValue]) -> dict[str, WrittenValue]:
+            values = {name: bound(written.value, binding) for name, written in attributes.items()}
+            return {name: replace(attributes[name], value=value) for name, value in values.items()}
+
+        platforms = {platform: bind(attributes) for platform, attributes in self.platforms.items()}
+        return InheritedTable(name=self.name, attributes=bind(self.attributes), platforms=platforms)
+
     def on(self, platform: Platform) -> InheritedTable:
         """Return the attributes that apply on `platform`."""
         attributes = merge_attributes([self.attributes, self.platforms.get(platform, {})])
         return InheritedTable(name=self.name, attributes=attributes)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class TableLayers:
-    """A table under `[targets]` before `--set`: own and inherited attributes, and `defaults` of lower precedence."""
+    """A table under `[targets]` before `--set`: own and inherited attributes, and `defaults` of lower precedence.
+
+    Two layers are equal only if they are the same object.
+    """
 
     stated: InheritedTable
     defaults: InheritedTable
@@ -86,24 +114,7 @@ class TableLayers:
     def merged(self, overrides: Sequence[SetOverride]) -> InheritedTable:
         """Merge the defaults, the table and `overrides`, in this order; later values win."""
         table = with_overrides(self.stated, overrides, self.defaults)
-        return _merged_tables(table.name, [_without_overridden(self.defaults, overrides), table])
-
-
-def table_layers(spec: PlanSpec, overrides: Sequence[SetOverride], problems: list[Problem]) -> dict[str, TableLayers]:
-    """Return every table under `[targets]` with its inherited attributes: parents from left to right, own values last.
-
-    Overrides of a table also apply to all tables that inherit from this table.
-    """
-    defaults = _stated("", ("defaults", "target"), spec.defaults.target.written(), problems)
-    layers: dict[str, TableLayers] = {}
-    inherited: dict[str, InheritedTable] = {}
-    for name in _inheritance_order(spec, problems):
-        own = _stated(name, ("targets", name), spec.targets[name].written(), problems)
-        parents = [inherited[parent] for parent in spec.targets[name].inherits if parent in inherited]
-        stated = _merged_tables(name, [*parents, own])
-        layers[name] = TableLayers(stated=stated, defaults=defaults)
-        inherited[name] = _inheritable(with_overrides(stated, overrides_for(overrides, name), defaults))
-    return {name: layers[name] for name in spec.targets}
+        return merged_tables(table.name, [_without_overridden(self.defaults, overrides), table])
 
 
 def overrides_for(overrides: Iterable[SetOverride], *names: str) -> list[SetOverride]:
@@ -119,7 +130,7 @@ def with_overrides(table: InheritedTable, overrides: Iterable[SetOverride], defa
     """
     for override in overrides:
         replaces = override.append and ATTRIBUTES[override.attribute].merge is Merge.REPLACE
-        base = _merged_tables(table.name, [defaults, table]) if replaces else table
+        base = merged_tables(table.name, [defaults, table]) if replaces else table
         platforms = dict(table.platforms)
         attributes = dict(table.attributes)
         name = override.attribute
@@ -187,20 +198,7 @@ def _value_of_override(override: SetOverride) -> WrittenValue:
     )
 
 
-def _inheritance_order(spec: PlanSpec, problems: list[Problem]) -> list[str]:
-    """Return all tables, parents before children. Report, but otherwise ignore, cycles and unknown parents."""
-    edges: dict[str, list[str]] = {}
-    unknown = UnknownReferences(Code.UNKNOWN_TARGET, spec.targets)
-    for name, target in spec.targets.items():
-        edges[name] = [parent for parent in target.inherits if parent in spec.targets]
-        for index, parent in enumerate(target.inherits):
-            if parent not in spec.targets:
-                key: KeyPath = ("targets", name, "inherits", index)
-                problems.append(unknown.problem(parent, key))
-    return topological_order(edges, lambda name: ("targets", name, "inherits"), problems)
-
-
-def _stated(name: str, key: KeyPath, values: Mapping[str, Any], problems: list[Problem]) -> InheritedTable:
+def stated_table(name: str, key: KeyPath, values: Mapping[str, Any], problems: list[Problem]) -> InheritedTable:
     """Return the table `name` with only its own values; `key` is the table's key in the plan."""
     platforms: dict[Platform, dict[str, WrittenValue]] = {}
     for platform_text, attributes in values.get(_BY_PLATFORM, {}).items():
@@ -220,12 +218,13 @@ def _stated(name: str, key: KeyPath, values: Mapping[str, Any], problems: list[P
     return InheritedTable(name=name, attributes=own, platforms=platforms)
 
 
-def _inheritable(table: InheritedTable) -> InheritedTable:
+def inheritable(table: InheritedTable) -> InheritedTable:
+    """Return the attributes of a table that other tables inherit."""
     own = {name for name in table.attributes if ATTRIBUTES[name].merge is Merge.OWN}
     return InheritedTable(name=table.name, attributes=table.without(own).attributes, platforms=table.platforms)
 
 
-def _merged_tables(name: str, tables: Sequence[InheritedTable]) -> InheritedTable:
+def merged_tables(name: str, tables: Sequence[InheritedTable]) -> InheritedTable:
     """Merge `tables` into one table called `name`; a later table wins over an earlier table."""
     platforms: dict[Platform, Mapping[str, WrittenValue]] = {}
     for table in tables:

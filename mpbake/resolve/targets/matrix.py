@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_value
 from mpbake.resolve.template import RESERVED
 from mpbake.spec.problem import Problem
+from mpbake.spec.tables.value_types import type_in_words, wrong_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,9 +32,12 @@ Row = dict[str, Any]
 
 def matrix_rows(table: InheritedTable, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[Row]:
     """Return the rows of a table's matrix, in order. A matrix with problems has no rows."""
-    matrix = _Matrix(table=table, scope=scope, renderer=renderer)
+    written = table.raw["matrix"]
+    from_template = isinstance(written, str)
     problems_before = len(renderer.problems)
-    rows = matrix.listed() if isinstance(table.raw["matrix"], list) else matrix.combined()
+    value = renderer.render(written, scope, table.key_of, ("matrix",)) if from_template else written
+    matrix = _Matrix(table=table, scope=scope, renderer=renderer, value=value, from_template=from_template)
+    rows = matrix.rows() if len(renderer.problems) == problems_before else []
     if len(renderer.problems) == problems_before:
         rows = matrix.without_excluded(rows)
     return rows if len(renderer.problems) == problems_before else []
@@ -40,27 +45,50 @@ def matrix_rows(table: InheritedTable, scope: Mapping[str, Any], renderer: Value
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Matrix:
+    """A matrix: a table of lists, or a list of rows. `from_template`: `value` is the result of a template."""
+
     table: InheritedTable
     scope: Mapping[str, Any]
     renderer: ValueRenderer
+    value: Any
+    from_template: bool
 
-    def listed(self) -> list[Row]:
+    def rows(self) -> list[Row]:
+        """Return the rows, also those that the table excludes. Report problems."""
+        match self.value:
+            case list() as rows:
+                return self._listed(rows)
+            case dict() as lists:
+                return self._combined(lists)
+            case _:
+                message = f"must be a list of rows or a table of lists, not {type_in_words(self.value)}"
+                self._report(Code.WRONG_TYPE, ("matrix",), message)
+                return []
+
+    def _listed(self, written: list[Any]) -> list[Row]:
         """Return the rows of a matrix that lists its rows."""
-        rows = [self._rendered(row, ("matrix", index)) for index, row in enumerate(self.table.raw["matrix"])]
-        for index, row in enumerate(rows):
-            for name in row:
-                self._check_name(("matrix", index, name))
-        if not rows:
+        if not written:
             self._report(Code.MATRIX_EMPTY, ("matrix",), "must have at least one row")
-        return rows
+        if self._is_too_large(len(written)):
+            return []
+        wrong = [index for index, row in enumerate(written) if not isinstance(row, dict)]
+        for index in wrong:
+            self._report(Code.WRONG_TYPE, ("matrix", index), wrong_row(index, written[index]))
+        if wrong:
+            return []
+        first_rows = {name: index for index, row in reversed([*enumerate(written)]) for name in row}
+        for name, index in first_rows.items():
+            self._check_name(("matrix", index, name))
+        return [self._rendered(row, ("matrix", index)) for index, row in enumerate(written)]
 
-    def combined(self) -> list[Row]:
+    def _combined(self, written: Mapping[str, Any]) -> list[Row]:
         """Return all combinations of the values of a matrix's variables; the last variable changes fastest."""
+        if not written:
+            self._report(Code.MATRIX_EMPTY, ("matrix",), "must have at least one variable")
         lists: dict[str, list[Any]] = {}
-        count = 1
-        for name, written in self.table.raw["matrix"].items():
+        for name, values_written in written.items():
             problems_before = len(self.renderer.problems)
-            values = self._values(written, ("matrix", name))
+            values = self._values(values_written, ("matrix", name))
             if len(self.renderer.problems) > problems_before:
                 continue
             if not isinstance(values, list) or not values:
@@ -68,12 +96,16 @@ class _Matrix:
                 continue
             self._check_name(("matrix", name))
             lists[name] = values
-            count *= len(values)
+        if self._is_too_large(math.prod(map(len, lists.values()))):
+            return []
+        return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+
+    def _is_too_large(self, count: int) -> bool:
+        """Whether the matrix would have too many rows. If so, report it."""
         if count > MAX_ROWS:
             message = f"makes {count} targets; at most {MAX_ROWS} are allowed"
             self._report(Code.MATRIX_TOO_LARGE, ("matrix",), message)
-            return []
-        return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+        return count > MAX_ROWS
 
     def without_excluded(self, rows: list[Row]) -> list[Row]:
         """Return the rows that match no entry of `exclude`. A match means that a row has all values of the entry."""
@@ -108,6 +140,8 @@ class _Matrix:
 
     def _values(self, written: Any, path: KeyPath) -> Any:
         """Return the values of a variable. Unlike elsewhere, an empty string is a value: `suffix = ["", "-debug"]`."""
+        if self.from_template:
+            return written
         if not isinstance(written, list):
             return self.renderer.render(written, self.scope, self.table.key_of, path)
         return [
@@ -116,6 +150,8 @@ class _Matrix:
         ]
 
     def _rendered(self, row: Mapping[str, Any], path: KeyPath) -> Row:
+        if self.from_template and path[0] == "matrix":
+            return dict(row)
         return {
             name: self.renderer.render(value, self.scope, self.table.key_of, (*path, name))
             for name, value in row.items()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, assert_never
 
 from mpbake.base.references import parse_fields
+from mpbake.resolve.bound_text import binding_of
 from mpbake.spec.files.plan_files import SETTING
 from mpbake.spec.tables.attributes import Attribute, Merge
 from mpbake.spec.tables.target_tables import ATTRIBUTES
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from mpbake.base.errors import KeyPath
+    from mpbake.resolve.bound_text import Binding
 
 _EXPRESSION = re.compile(r"\{\{.*?\}\}|\{#.*?#\}", re.DOTALL)
 
@@ -125,6 +127,11 @@ class _Entry:
     table_key: KeyPath
     is_placeholder: bool = False
 
+    @property
+    def place(self) -> tuple[KeyPath, int | str, Binding | None]:
+        """The place of the entry in the plan, and the matrix row that it belongs to."""
+        return self.table_key, self.key, binding_of(self.value)
+
 
 def _entries(written: WrittenValue) -> Iterator[_Entry]:
     if isinstance(written.value, str):
@@ -144,10 +151,10 @@ def _appended(before: Sequence[_Entry], after: Iterable[_Entry]) -> list[_Entry]
     """Append the entries of `after`, except entries from the same place in the plan as an entry of `before`.
 
     Without this exception, a list would double for each ancestor that two parents share. Equal entries from different
-    places can be found only after rendering.
+    places can be found only after rendering. Two rows of a matrix are different places.
     """
-    known = {(entry.table_key, entry.key) for entry in before}
-    return [*before, *(entry for entry in after if (entry.table_key, entry.key) not in known)]
+    known = {entry.place for entry in before}
+    return [*before, *(entry for entry in after if entry.place not in known)]
 
 
 def _last_of_each_identity(attribute: Attribute, entries: Sequence[_Entry]) -> list[_Entry]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from mpbake.base.file_tree import FILE_SYSTEM
 from mpbake.base.files import Kind
 from mpbake.base.text import one_line
 from mpbake.model.reading import ReadAccess
+from mpbake.spec.files.bake_values import bake_problems, first_file_problem, plan_tables
+from mpbake.spec.files.json_values import JSON_SUFFIX, parse_json_table
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
 from mpbake.spec.files.plan_limits import PlanSize
 from mpbake.spec.files.toml_values import parse_toml, read_file, read_text
@@ -24,7 +27,7 @@ from mpbake.spec.tables.validation import problems_of
 from mpbake.spec.tables.value_types import AS_WRITTEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 _MAX_DEPTH = 50
 """The maximum depth of nested includes."""
@@ -39,10 +42,13 @@ def read_plan(
 ) -> tuple[PlanFiles, PlanSpec]:
     """Read and check the files of a plan and all included files. Values of later files win.
 
-    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. `access` holds
-    the tree of the files, and decides which included files mpbake may read; by default, only those in the folder of the
-    first file. Raises PlanError with all problems of syntax, keys and types.
+    A JSON file after the first file is a bake file with values of images. `show` returns the name of a file for
+    messages; `settings` are the values of `--set`, for messages. `access` holds the tree of the files, and decides
+    which included files mpbake may read; by default, only those in the folder of the first file. Raises PlanError with
+    all problems of syntax, keys and types.
     """
+    if paths[0].suffix == JSON_SUFFIX:
+        raise PlanError([first_file_problem(show(paths[0]))])
     access = access or ReadAccess(folder=paths[0].parent)
     reader = _Reader(access, show)
     for path in paths:
@@ -97,7 +103,8 @@ class _Reader:
 
     def finish(self) -> tuple[PlanFile, ...]:
         """Return the files; a later file overrides earlier files. Raises PlanError with all problems."""
-        files = tuple(self._files.values())
+        tables = {name for file in self._files.values() for name in _target_tables(file)}
+        files = tuple(self._with_plan_tables(file, tables) for file in self._files.values())
         for file in files:
             self._check_requirement(file)
             if len(files) > 1:
@@ -111,12 +118,22 @@ class _Reader:
         own = self._access.is_inside(path) or (not self._open and self._access.stays(path))
         text = read_text(path, shown, self._read)
         self._size.add(text, shown)
+        if path.suffix == JSON_SUFFIX:
+            return PlanFile(path=path, shown=shown, text=text, data=parse_json_table(text, shown), quotable=False)
         data = parse_toml(text, shown, quotable=own)
         # Of a granted file from elsewhere, which may be anything, mpbake shows lines only if it is a plan.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
 
     def _read(self, path: Path) -> bytes:
         return read_file(path) if self._tree is FILE_SYSTEM else self._tree.read(path)
+
+    def _with_plan_tables(self, file: PlanFile, tables: Collection[str]) -> PlanFile:
+        """Return a file of the plan; the values of a bake file become tables of a plan with the target `tables`."""
+        if file.path.suffix != JSON_SUFFIX:
+            return file
+        problems = list(bake_problems(file.data, file.shown, tables))
+        self._problems += problems
+        return replace(file, data={"version": 1} if problems else plan_tables(file.data, tables))
 
     def _include(self, file: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(file.path.parent / name))
@@ -139,6 +156,8 @@ class _Reader:
             message = f"there is no file {one_line(self._show(path))}"
         elif kind is not Kind.FILE:
             message = f"{one_line(self._show(path))} is not a file"
+        elif path.suffix == JSON_SUFFIX:
+            message, hint = f"{one_line(self._show(path))} is no plan", "name a bake file with -f, after the plan"
         else:
             self.read(path)
             return
@@ -166,6 +185,12 @@ class _Reader:
 
     def _report(self, file: PlanFile, problem: Problem) -> None:
         self._problems.append(PlanFiles(main=file, sources=(file,), access=self._access).diagnose(problem))
+
+
+def _target_tables(file: PlanFile) -> Iterable[str]:
+    """Return the names of the tables under `[targets]` of a file, if these are tables."""
+    tables = file.data.get("targets")
+    return tables if isinstance(tables, dict) else ()
 
 
 def _is_met(required: str) -> bool:

@@ -103,9 +103,9 @@ def parse_toml(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any
 
 
 def read_values(path: Path, *, shown: str, read: Callable[[Path], bytes] = read_file) -> dict[str, Any]:
-    """Return the values of a `--var-file`: a TOML file of variables. Raises PlanError.
+    """Return the values of a TOML file that is no plan. Raises PlanError.
 
-    Any of the variables may be sensitive, so messages show no line of the file.
+    Any of the values may be sensitive, so messages show no line of the file.
     """
     return parse_toml(read_text(path, shown, read), shown, quotable=False)
 

@@ -51,7 +51,7 @@ class Role(Enum):
 class Scope(Enum):
     """Which variables the templates of an attribute can use."""
 
-    NONE = "templates are not rendered"
+    PARENTS = "the variables of the plan and of the matrix row: the attribute names the tables to inherit"
     PLAN = "the variables of the plan: the attribute makes the rows of a matrix"
     TARGET = "the variables of the plan and of the matrix row"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, get_args, get_origin
 from pydantic import BaseModel, Field, model_validator
 
 from mpbake.base.codes import Code
-from mpbake.base.platforms import check_platform, parse_platform
+from mpbake.base.platforms import check_platform, each_platform, parse_platform
 from mpbake.model.bake_fields import PathAccess, Paths, check_call, check_entitlement, check_limit
 from mpbake.spec.tables.attributes import Attribute, Exposure, Merge, Role, Scope
 from mpbake.spec.tables.table import Table, kebab
@@ -25,6 +25,7 @@ from mpbake.spec.tables.value_types import (
     Flag,
     InvalidValue,
     Matrix,
+    Names,
     Network,
     Operation,
     Outputs,
@@ -34,6 +35,7 @@ from mpbake.spec.tables.value_types import (
     Secrets,
     Size,
     Tags,
+    TargetPlatforms,
     Text,
     TextMap,
     Texts,
@@ -117,8 +119,12 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     tags: Annotated[
         Tags, Attribute(merge=Merge.REPLACE, role=Role.DESTINATION, exposure=Exposure.LISTED, bake_variables=True)
     ] = Field(default_factory=list, description="names of the image")
-    platforms: Annotated[Platforms, Attribute(merge=Merge.REPLACE, role=Role.PLAN, strict=check_platform)] = Field(
-        default_factory=list, description="platforms of the image; default: the native platform of the first node"
+    platforms: Annotated[
+        TargetPlatforms, Attribute(merge=Merge.REPLACE, role=Role.PLAN, strict=each_platform(check_platform))
+    ] = Field(
+        default_factory=list,
+        description="platforms of the image; `local`: the platform of the machine that runs mpbake; "
+        "default: the native platform of the first node",
     )
     platform: Annotated[
         dict[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM, templates=False, empty=False)], PlatformSpec],
@@ -200,12 +206,14 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
 
 
 class _OwnSpec(Table):
-    inherits: Annotated[list[str], Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.NONE)] = Field(
-        default_factory=list, description="targets and templates whose attributes this target inherits, left to right"
+    inherits: Annotated[Names, Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PARENTS)] = Field(
+        default_factory=list,
+        description="targets, templates and rows of a matrix whose attributes this target inherits, left to right",
     )
-    description: Annotated[Text, _OWN] = Field(default="", description="text for `mpbake list` and for reviewers")
+    description: Annotated[Text, _PLAN] = Field(default="", description="text for `mpbake list` and for reviewers")
     matrix: Annotated[Matrix, _ROWS] = Field(
-        default_factory=dict, description="variables with lists of values: each combination is a target"
+        default_factory=dict,
+        description="variables with lists of values: each combination is a target; or a list of rows",
     )
     exclude: Annotated[list[dict[str, Any]], _ROWS] = Field(
         default_factory=list, description="combinations to omit: an entry matches the rows that have all its values"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, WrapValidator
 
 from mpbake.base.codes import Code
-from mpbake.base.platforms import parse_platform
+from mpbake.base.platforms import each_platform, parse_platform
 from mpbake.base.references import check_pullable, parse_fields, parse_reference
 from mpbake.base.text import did_you_mean, parse_duration, short_name
 from mpbake.model.bake_fields import (
@@ -46,6 +46,20 @@ TEMPLATE_SCHEMA: Mapping[str, str] = MappingProxyType({"type": "string", "patter
 
 AS_WRITTEN: Mapping[str, bool] = MappingProxyType({"as_written": True})
 """The validation context of a plan before rendering: a template can replace a value of any type."""
+
+
+def as_literal(value: Any) -> Any:
+    """Return `value` in the notation of a plan, with each template marker as a template that produces the marker."""
+    match value:
+        case str() if MARKER.search(value):
+            # Jinja would treat a carriage return as a line break.
+            return re.sub(rf"{MARKER.pattern}|\r", lambda match: f"{{{{ {match.group()!r} }}}}", value)
+        case list():
+            return [as_literal(entry) for entry in value]
+        case dict():
+            return {key: as_literal(entry) for key, entry in value.items()}
+        case _:
+            return value
 
 
 class VariableType(StrEnum):
@@ -84,10 +98,27 @@ def _rows_or(value: Any, handler: Callable[[Any], Any]) -> Any:
     """Validate a matrix: a table of variables, or a list of rows."""
     if not isinstance(value, list):
         return handler(value)
-    if not all(isinstance(row, dict) for row in value):
-        msg = "each row must be a table"
-        raise InvalidValue(msg, Code.WRONG_TYPE)
+    wrong = next((index for index, row in enumerate(value) if not isinstance(row, dict)), None)
+    if wrong is not None:
+        raise InvalidValue(wrong_row(wrong, value[wrong]), Code.WRONG_TYPE)
     return value
+
+
+def wrong_row(index: int, row: object) -> str:
+    """Return the message of a row of a matrix that is not a table."""
+    return f"row {index + 1} must be a table, not {type_in_words(row)}"
+
+
+def _check_tag(text: str) -> None:
+    """Raise ValueError if `text` is not the name of an image. Variables of CI often hold several names."""
+    try:
+        parse_reference(text)
+    except ValueError as error:
+        if not re.search(r"[,\n]", text.strip()):
+            raise
+        hint = 'write one name in each entry; if a variable has several, give it type = "list": tags = "{{ tags }}"'
+        msg = f"{error}\n{hint}"
+        raise ValueError(msg) from None
 
 
 def _as_text(value: Any) -> Any:
@@ -204,6 +235,7 @@ VALUE_SCHEMA = WithJsonSchema({"type": ["string", "number", "boolean", "array", 
 Text = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": ["string", "number", "boolean"]})]
 Flag = Annotated[bool, OR_TEMPLATE]
 Texts = Annotated[list[Text], OR_TEMPLATE]
+Names = Annotated[list[str], OR_TEMPLATE]
 TextMap = Annotated[dict[Annotated[str, Field(min_length=1)], Text], OR_TEMPLATE]
 FieldLists = Annotated[list[Annotated[Text, checked(parse_fields, Code.BAD_FIELDS)]], OR_TEMPLATE]
 Secrets = Annotated[list[Annotated[Text, checked(check_secret, Code.BAD_FIELDS)]], OR_TEMPLATE]
@@ -223,8 +255,11 @@ Network = Annotated[Text, checked(check_network, Code.BAD_VALUE)]
 Operation = Annotated[Text, checked(check_call, Code.BAD_VALUE)]
 Size = Annotated[Text, checked(check_size, Code.BAD_SIZE)]
 Platforms = Annotated[list[Annotated[str, checked(parse_platform, Code.BAD_PLATFORM), _PLATFORM_SCHEMA]], OR_TEMPLATE]
-Tags = Annotated[list[Annotated[str, checked(parse_reference, Code.BAD_IMAGE_NAME), _TAG]], OR_TEMPLATE]
-Matrix = Annotated[dict[str, Annotated[list[Any], OR_TEMPLATE]], _OrRows(_rows_or)]
+TargetPlatforms = Annotated[
+    list[Annotated[str, checked(each_platform(parse_platform), Code.BAD_PLATFORM), _PLATFORM_SCHEMA]], OR_TEMPLATE
+]
+Tags = Annotated[list[Annotated[str, checked(_check_tag, Code.BAD_IMAGE_NAME), _TAG]], OR_TEMPLATE]
+Matrix = Annotated[dict[str, Annotated[list[Any], OR_TEMPLATE]], _OrRows(_rows_or), OR_TEMPLATE]
 Resources = Annotated[
     dict[
         Annotated[

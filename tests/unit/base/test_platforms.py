@@ -14,6 +14,7 @@ from mpbake.base.platforms import (
     parse_platform,
     parse_platforms,
     platform_of_entry,
+    platform_of_machine,
     reported_platform,
 )
 
@@ -139,3 +140,18 @@ def test_platforms_are_listed_once_in_their_order() -> None:
 def test_platforms_have_an_order() -> None:
     listed = parse_platforms(["linux/arm/v7", "windows/amd64", "linux/amd64", "linux/arm/v6"])
     assert list(map(str, sorted(listed))) == ["linux/amd64", "linux/arm/v6", "linux/arm/v7", "windows/amd64"]
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "platform"),
+    [
+        ("Linux", "x86_64", "linux/amd64"),
+        ("Linux", "aarch64", "linux/arm64"),
+        ("Linux", "armv7l", "linux/arm/v7"),
+        ("Linux", "armv6l", "linux/arm/v6"),
+        ("Darwin", "arm64", "darwin/arm64"),
+        ("Linux", "", ""),
+    ],
+)
+def test_the_platform_of_a_machine(system: str, machine: str, platform: str) -> None:
+    assert platform_of_machine(system, machine) == platform

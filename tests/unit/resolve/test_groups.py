@@ -108,8 +108,6 @@ def test_a_group_may_have_the_name_of_a_template() -> None:
         ('all = ["{{ n }}"]', "all: must be a list of names"),
         ('all = { targets = ["{{ [] }}"] }', "all.targets: must be a list of names"),
         ('all = ["all"]', "all: references form a cycle: all -> all\n  = remove one of these references"),
-        ("web = []", 'web: "web" is both a group and a target\n  = rename one of them'),
-        ('web = ["web"]', 'web: "web" is both a group and a target\n  = rename one of them'),
         (
             '"a b" = []',
             (
@@ -137,18 +135,58 @@ def test_a_cycle_of_groups_is_always_told_from_the_same_one(order: tuple[str, ..
     )
 
 
-def test_the_name_of_a_matrix_is_a_group_already() -> None:
-    assert problems_of_text("""
+SAME_NAME = """
+    [groups]
+    web = ["web", "api"]
+    all = ["web"]
+    [targets.web]
+    [targets.api]
+    needs = ["web"]
+    [targets.web-2]
+    """
+
+
+@pytest.mark.parametrize(
+    ("names", "selected"),
+    [
+        (["web"], ["web", "api"]),
+        (["all"], ["web", "api"]),
+        (["web*"], ["web", "web-2"]),
+        (["[w]eb"], ["web"]),
+        (["*", "!web"], ["web-2"]),
+        (["*", "![w]eb"], ["api", "web-2"]),
+    ],
+)
+def test_a_group_and_a_target_of_one_name(names: list[str], selected: list[str]) -> None:
+    plan = resolve_text(SAME_NAME)
+    assert [target.name for target in select_targets(plan, names)] == selected
+    assert [target.name for target in plan.targets["api"].needs] == ["web"]
+
+
+def test_a_group_with_the_name_of_a_disabled_target() -> None:
+    plan = resolve_text(SAME_NAME.replace("[targets.web]", "[targets.web]\n    enabled = false").replace("needs", "#"))
+    assert [target.name for target in select_targets(plan, ["web"])] == ["api"]
+
+
+def test_a_group_with_the_name_of_a_matrix() -> None:
+    plan = resolve_text("""
         [groups]
-        php = ["php-1"]
+        php = ["php", "web"]
+        php-1 = ["php-1", "web"]
+        all = ["php"]
         [targets.php]
         matrix = { v = ["1", "2"] }
         name = "php-{{ v }}"
-        """) == text("""
-        build.toml:3: groups.php: "php" is both a group and a target
-            php = ["php-1"]
-          = rename one of them
+        [targets.web]
+        needs = ["php"]
         """)
+    groups = {name: [target.name for target in group.targets] for name, group in plan.groups.items()}
+    assert groups == {
+        "php": ["php-1", "php-2", "web"],
+        "php-1": ["php-1", "web"],
+        "all": ["php-1", "php-2", "web"],
+    }
+    assert [target.name for target in plan.targets["web"].needs] == ["php-1", "php-2"]
 
 
 def test_a_row_of_a_matrix_cannot_have_the_name_of_the_whole() -> None:

@@ -188,9 +188,6 @@ the repository in lower case
         build.toml:19: groups.again: references form a cycle: again -> again
             again = ["all", "again"]
           = remove one of these references
-        build.toml:20: groups.web: "web" is both a group and a target
-            web = ["db"]
-          = rename one of them
         build.toml:21: builders.release.nodes.local: a remote node needs an endpoint
             [builders.release]
           = add one, for example endpoint = "tcp://10.0.0.5:1234"

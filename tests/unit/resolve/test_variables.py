@@ -216,7 +216,17 @@ def shown(variable: str, **inputs: Any) -> str:
         ('{ type = "map" }', '{ a = 1, "b.c" = "x" }', '{ a = 1, "b.c" = "x" }'),
         ('{ type = "int" }', "x", 'variable "v": the value "x" of --var is not a whole number'),
         ('{ type = "list" }', "[1", 'variable "v": the value "[1" of --var is not a list'),
-        ('{ type = "map" }', "a=1", 'variable "v": the value "a=1" of --var is not a table'),
+        ('{ type = "list" }', "a, b\n\nc\n", '["a, b", "c"]'),
+        ('{ type = "list" }', "a,b\n", '["a", "b"]'),
+        ('{ type = "list" }', '[{"a": 8.10, "b": null}]', "[{ a = 8.10 }]"),
+        ('{ type = "list" }', "[null]", 'variable "v": the value "[null]" of --var is not a list'),
+        ('{ type = "map" }', '{"a": {"b": [true, 1.50]}}', "{ a = { b = [true, 1.50] } }"),
+        ('{ type = "map" }', "a=1,2 = x\n\n b.c = \n", '{ a = "1,2 = x", "b.c" = "" }'),
+        ('{ type = "map" }', "", "{}"),
+        ('{ type = "map" }', "a=1\nb", 'variable "v": the value "a=1\\nb" of --var is not a table'),
+        ('{ type = "map" }', "=1", 'variable "v": the value "=1" of --var is not a table'),
+        ('{ type = "map" }', '{"a": NaN}', 'variable "v": the value "{"a": NaN}" of --var is not a table'),
+        ('{ type = "map" }', '{"a": 1, "a": 2}', 'variable "v": the value "{"a": 1, "a": 2}" of --var is not a table'),
         ('{ type = "map" }', "{", 'variable "v": the value "{" of --var is not a table'),
         ('{ choices = ["a", "b"] }', "a", "a"),
         ('{ choices = ["a", "b"] }', "c", 'variable "v": the value "c" of --var is not one of a, b'),
@@ -326,3 +336,54 @@ def test_variables_that_refer_to_one_another_in_a_circle() -> None:
             a = "{{ b }}"
           = remove one of these references
         """)
+
+
+# --- follow-ups ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("declared", "given", "message"),
+    [
+        ('type = "map"', None, 'variable "v" has no value'),
+        ('type = "map"', "x", 'variable "v": the value "x" of --var is not a table'),
+        ('type = "map", default = "x"', None, 'variable "v": the default "x" is not a table'),
+        ('type = "bool", default = "x"', None, 'variable "v": the default "x" is not true or false'),
+        ('type = "map", default = "{{ nobody }}"', None, 'unknown variable "nobody"'),
+    ],
+)
+@pytest.mark.parametrize(
+    "uses",
+    [
+        'args = "{{ v }}"',
+        'args = { A = "{{ v.key }}" }',
+        'push = "{{ v }}"',
+        'tags = ["{{ w }}"]',
+        'matrix = "{{ w }}"\nname = "web-{{ x }}"',
+        'inherits = ["{{ v }}"]',
+    ],
+)
+def test_the_uses_of_a_variable_without_a_value_draw_no_further_errors(
+    declared: str, given: str | None, message: str, uses: str
+) -> None:
+    plan = f"""
+[variables]
+v = {{ {declared} }}
+w = {{ type = "map", default = "{{{{ v }}}}" }}
+[targets.web]
+{uses}
+"""
+    problems = problems_of_text(plan, variables={"v": given} if given else {})
+    assert problems.count("build.toml:") == 1
+    assert message in problems
+
+
+def test_a_usable_default_takes_the_place_of_a_wrong_value() -> None:
+    plan = """
+        [variables]
+        v = { default = { a = "x y" } }
+        [targets.web]
+        tags = ["{{ v.a }}"]
+        """
+    problems = problems_of_text(plan, variables={"v": "x"})
+    assert 'variable "v": the value "x" of --var is not a table' in problems
+    assert 'targets.web.tags[0]: "x y" is not an image name' in problems

@@ -56,7 +56,7 @@ def test_the_top_of_the_file() -> None:
         ("[targets.NAME]", "| `secret` | list of text or template |  | merged by id | "),
         ("[targets.NAME]", "| `attest` | list of text or template |  | merged by type | "),
         ("[targets.NAME]", "| `ssh` | list of text or template |  | merged by name | "),
-        ("[targets.NAME]", "| `inherits` | list of text |  | not inherited | "),
+        ("[targets.NAME]", "| `inherits` | list of text or template |  | not inherited | "),
         ("[targets.NAME]", "| `annotations` | list of text or template |  | appended | "),
         ("[targets.NAME]", "| `args` | table of text or template |  | merged by key | "),
         ("[groups.NAME]", "| `targets` | list of text or template | required | "),

@@ -106,7 +106,7 @@ def test_what_is_taken(toml: str) -> None:
         ("targets = { a = { args = { A = ['x'] } } }", "$.targets.a.args"),
         ("targets = { a = { context = [] } }", "$.targets.a.context"),
         ("targets = { a = { inherits = 'b' } }", "$.targets.a.inherits"),
-        ("targets = { a = { inherits = [1] } }", "$.targets.a.inherits[0]"),
+        ("targets = { a = { inherits = [1] } }", "$.targets.a.inherits"),
         ("targets = { a = { matrix = 'x' } }", "$.targets.a.matrix"),
         ("targets = { a = { matrix = ['x'] } }", "$.targets.a.matrix"),
         (

@@ -232,9 +232,45 @@ def test_a_group_and_a_part_of_one_name() -> None:
     plan = resolve_text(toml)
     with pytest.raises(UsageError) as caught:
         bake_text(plan, [plan.targets["web"]])
-    assert str(caught.value) == 'a group and a target would be called "base-linux-amd64"\n  = rename one of them'
+    assert str(caught.value) == (
+        'bake would take the target "base-linux-amd64" in the group "base" for the group "base-linux-amd64"\n'
+        "  = rename the group or the target"
+    )
     # a name of a group that is not exported stays free
     assert "base-linux-amd64" in exported(toml, "base")["target"]
+
+
+def test_a_group_and_a_target_of_one_name() -> None:
+    plan = resolve_text("""
+        [groups]
+        web = ["web", "api"]
+        [targets.web]
+        [targets.api]
+        """)
+    definition = json.loads(bake_text(plan, [*plan.targets.values()]))
+    assert definition["group"] == {"web": {"targets": ["web", "api"]}}
+    assert list(definition["target"]) == ["web", "api"]
+
+
+def test_a_group_with_the_name_of_a_target_that_differs_by_platform() -> None:
+    plan = resolve_text(APART.replace("[groups]", '[groups]\n    base = ["base", "libs"]'))
+    groups = json.loads(bake_text(plan, [*plan.targets.values()]))["group"]
+    assert groups["base"]["targets"] == ["base-linux-amd64", "base-linux-arm-v7", "libs"]
+
+
+def test_a_target_in_a_group_that_bake_would_take_for_another_group() -> None:
+    plan = resolve_text("""
+        [groups]
+        web = ["web", "api"]
+        front = ["we*"]
+        [targets.web]
+        [targets.api]
+        """)
+    with pytest.raises(UsageError) as caught:
+        bake_text(plan, [*plan.targets.values()])
+    assert str(caught.value) == (
+        'bake would take the target "web" in the group "front" for the group "web"\n  = rename the group or the target'
+    )
 
 
 # --- attributes that are lost -----------------------------------------------------------------------------------------

@@ -324,6 +324,27 @@ def test_list() -> None:
     )
 
 
+def test_a_target_with_the_name_of_a_group_is_listed_as_such() -> None:
+    plan = resolve_text("""
+        [groups]
+        web = ["web", "api"]
+        [targets.web]
+        description = "the front end"
+        [targets.api]
+        """)
+    assert list_text(plan) == (
+        text("""
+        groups
+          web  web, api
+
+        targets
+          web  the front end (commands take this name for the group)
+          api  the node's own platform on default
+        """)
+        + "\n"
+    )
+
+
 def test_variables_are_listed_with_what_gives_them_their_values() -> None:
     plan = resolve_text(
         """

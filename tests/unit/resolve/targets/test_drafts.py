@@ -45,6 +45,7 @@ def seen(target: Target, attribute: str) -> Any:
 # attribute, value of the parent, value of the target, result with only the parent's value, result with both values
 INHERITED: list[tuple[str, str, str, Any, Any]] = [
     ("builder", '"one"', '"two"', "one", "two"),
+    ("description", '"a"', '"b"', "a", "b"),
     ("context", '"a"', '"b"', "/plan/a", "/plan/b"),
     ("dockerfile", '"a"', '"b"', "a", "b"),
     ("dockerfile-inline", '"FROM a"', '"FROM b"', "FROM a", "FROM b"),
@@ -149,7 +150,7 @@ def test_how_an_attribute_is_inherited(attribute: str, parent: str, own: str, in
     alone = f"{common}[targets.web]\ninherits = ['_p']\n{attribute} = {parent}"
     assert seen(target_of_text(alone), attribute) == inherited
     # defaults have the lowest rank (`needs` in the defaults would make a target need itself)
-    if attribute == "needs":
+    if attribute in {"needs", "description"}:
         return
     general = f"{common}[defaults.target]\n{attribute} = {parent}\n[targets.web]\ninherits = ['_p']\n"
     assert seen(target_of_text(general), attribute) == inherited
@@ -169,8 +170,7 @@ def test_what_is_not_inherited() -> None:
         inherits = ["middle"]
         """)
     assert list(plan.targets) == ["base-1", "base-2", "middle", "web"]
-    assert plan.targets["base-1"].description == "the base"
-    assert plan.targets["web"].description == ""
+    assert plan.targets["base-1"].description == plan.targets["web"].description == "the base"
     assert plan.targets["web"].attributes == {"context": "/plan/base"}
 
 

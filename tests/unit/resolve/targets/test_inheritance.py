@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.platforms import parse_platform
-from mpbake.resolve.targets.inheritance import table_layers
+from mpbake.resolve.targets.parents import Inheritance
+from mpbake.resolve.template import Renderer
+from mpbake.resolve.values import ValueRenderer
 from tests.unit.plans import problems_of_text, read_text, resolve_files, resolve_text, target_of_text, text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.errors import KeyPath
+    from mpbake.resolve.targets.inheritance import InheritedTable
+    from mpbake.spec.problem import Problem
 
 PLAN = """
     [targets._far]
@@ -34,6 +38,13 @@ PLAN = """
     needs = ["four"]
     secret = ["id=c"]
     """
+
+
+def _merged(toml: str, name: str, problems: list[Problem]) -> InheritedTable:
+    """Return a table of a plan with its inherited attributes, before templates are rendered."""
+    _, spec = read_text(toml)
+    renderer = ValueRenderer(templates=Renderer(), problems=problems)
+    return Inheritance(spec, {}, renderer).layers(name, {}).merged(())
 
 
 @pytest.mark.parametrize(
@@ -59,9 +70,8 @@ PLAN = """
     ],
 )
 def test_the_place_of_a_value(path: KeyPath, place: tuple[Any, ...]) -> None:
-    _, spec = read_text(PLAN)
     problems: list[Any] = []
-    web = table_layers(spec, (), problems)["web"].merged(())
+    web = _merged(PLAN, "web", problems)
     assert web.key_of(path) == ("targets", *place)
     assert web.raw["secret"] == ["id=a", "id=b,src=near", "id=c"]
     assert problems == []
@@ -154,7 +164,7 @@ def test_defaults_rank_below_every_parent() -> None:
     ],
 )
 def test_the_place_of_a_default(path: KeyPath, place: KeyPath) -> None:
-    assert table_layers(read_text(DEFAULTS)[1], (), [])["web"].merged(()).key_of(path) == place
+    assert _merged(DEFAULTS, "web", []).key_of(path) == place
 
 
 def test_a_mistake_in_the_defaults_is_told_once_and_where_it_stands() -> None:
@@ -238,8 +248,8 @@ def test_the_place_of_what_is_there_once(path: KeyPath, place: KeyPath) -> None:
 
 def test_parents_of_parents_do_not_double_each_time() -> None:
     plan = "".join(f"\n[targets._{number}]\ninherits = ['_{number - 1}', '_{number - 1}']" for number in range(1, 60))
-    spec = read_text(f"\n[targets._0]\nneeds = ['{{{{ x }}}}']{plan}")[1]
-    assert table_layers(spec, (), [])["_59"].merged(()).raw["needs"] == ["{{ x }}"]
+    table = _merged(f"\n[targets._0]\nneeds = ['{{{{ x }}}}']{plan}", "_59", [])
+    assert table.raw["needs"] == ["{{ x }}"]
 
 
 @pytest.mark.parametrize(

@@ -104,4 +104,8 @@ def test_a_row_that_lacks_a_variable_of_the_name() -> None:
         [targets.t]
         matrix = [{ a = 1 }, { b = 2 }]
         name = "t-{{ a }}"
-        """).startswith('build.toml:4: targets.t.name: unknown variable "a"')
+        """) == text("""
+        build.toml:3: targets.t.matrix: the row { b = 2 } has no "a", which `name` uses
+            matrix = [{ a = 1 }, { b = 2 }]
+          = give each row a value for "a"
+        """)

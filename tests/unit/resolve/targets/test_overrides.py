@@ -121,7 +121,7 @@ PLATFORM = (
                 f"web.{name}=x",
                 f" {name} cannot be set\n  = {OF_TABLES}",
             )
-            for name in ("description", "matrix", "name", "inherits", "exclude")
+            for name in ("matrix", "name", "inherits", "exclude")
         ),
         ("web.args.=1", f" has an empty name{FORM}"),
         ("web.context.x=1", f" context has no keys{FORM}"),

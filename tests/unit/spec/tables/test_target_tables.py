@@ -22,7 +22,7 @@ from tests.unit.plans import read_text
 
 RULES = {
     "inherits": Merge.OWN,
-    "description": Merge.OWN,
+    "description": Merge.REPLACE,
     "matrix": Merge.OWN,
     "exclude": Merge.OWN,
     "name": Merge.OWN,
@@ -98,7 +98,7 @@ def test_which_attributes_refer_to_other_tables() -> None:
 
 def test_in_which_scope_the_templates_of_attributes_are_rendered() -> None:
     scopes = {name: attribute.scope for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET}
-    assert scopes == {"inherits": Scope.NONE, "matrix": Scope.PLAN, "exclude": Scope.PLAN}
+    assert scopes == {"inherits": Scope.PARENTS, "matrix": Scope.PLAN, "exclude": Scope.PLAN}
 
 
 def test_who_can_read_the_value_of_an_attribute() -> None:
@@ -162,7 +162,7 @@ def test_which_attributes_need_a_newer_buildx() -> None:
 
 def test_defaults_for_targets_are_all_that_is_inherited() -> None:
     inherited = {name for name, attribute in ATTRIBUTES.items() if attribute.merge is not Merge.OWN}
-    assert set(attributes_of(TargetDefaultsSpec)) == inherited
+    assert set(attributes_of(TargetDefaultsSpec)) == inherited - {"description"}
 
 
 @pytest.mark.parametrize(

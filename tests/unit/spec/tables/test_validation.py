@@ -60,7 +60,7 @@ PLATFORM = "is not a platform: write os/architecture[/variant], such as linux/ar
         ("secret = ['\"id=x']", 'secret[0]: ""id=x" is not a list of key=value fields separated by commas'),
         ('output = ["a\\nb"]', r'output[0]: "a\nb" is not a list of key=value fields separated by commas'),
         ("matrix = { a = 'x' }", "matrix.a: must be a list in square brackets, not text"),
-        ("matrix = ['a']", "matrix: each row must be a table"),
+        ("matrix = [{ a = 1 }, 'a']", "matrix: row 2 must be a table, not text"),
         ("matrix = 'a'", "matrix: must be a table, not text"),
         ("inherits = 'base'", "inherits: must be a list in square brackets, not text"),
         ("inherits = [1]", "inherits[0]: must be text in quotes, not a number"),
