@@ -75,13 +75,16 @@ def _is_target(name: str, spec: PlanSpec, targets: Mapping[str, Target]) -> bool
 def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], renderer: ValueRenderer) -> str:
     if name not in spec.groups:
         return spec.targets[name].description
-    return str(renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description")))
+    return str(renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description")) or "")
 
 
 def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[str]:
     key_of = key_below("groups", name, "targets")
     problems_before = len(renderer.problems)
     members = renderer.render(written, scope, key_of)
+    members = [] if members is None else members
+    if isinstance(members, list):
+        members = ["" if member is None else member for member in members]  # indices still match the plan
     if isinstance(members, list) and all(isinstance(member, str) for member in members):
         return members
     if len(renderer.problems) == problems_before:

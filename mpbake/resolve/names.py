@@ -41,6 +41,11 @@ def topological_order(
                 remaining[name] -= component
 
 
+def is_on_cycle(name: str, edges: Mapping[str, Iterable[str]]) -> bool:
+    """Whether `name` depends on itself, directly or through other names."""
+    return any(name in _reachable(edges, successor) for successor in edges[name])
+
+
 def _closed_cycle(cycle: list[str]) -> list[str]:
     """Return the cycle as a closed path that starts at its smallest name, so that the output is deterministic."""
     start = cycle.index(min(cycle))

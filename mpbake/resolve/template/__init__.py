@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mpbake.resolve.template.functions import Function
 from mpbake.resolve.template.renderer import RESERVED, Renderer, TemplateProblem
 
-__all__ = ["RESERVED", "Renderer", "TemplateProblem"]
+__all__ = ["RESERVED", "Function", "Renderer", "TemplateProblem"]
