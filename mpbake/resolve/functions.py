@@ -35,10 +35,11 @@ def define_functions(spec: PlanSpec, templates: Renderer, problems: list[Problem
         own = declared[name].variables(templates)
         names[name] = own.union(*(names.get(called, frozenset()) for called in calls[name]))
     for name, declaration in declared.items():
+        faults[name] = faults[name] or list(declaration.problems_of_result(templates))
+        problems += faults[name]
+    for name, declaration in declared.items():
         valid = not faults[name] and not is_on_cycle(name, calls)
         templates.define(declaration.function(valid=valid), names[name])
-    for name, declaration in declared.items():
-        problems += faults[name] or declaration.problems_of_result(templates)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

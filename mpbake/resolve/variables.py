@@ -212,8 +212,11 @@ class _Variable:
             return self._problem_of_variable(Code.VARIABLE_WITHOUT_VALUE, message, f"pass --var {self.name}=…{env}")
         variable_type = VariableType(self.spec.type) if self.spec.type else type_of(default)
         sourced = outside or _SourcedValue(value=default, source="")
-        if sourced.value is None and not self.spec.required:
-            return None  # the default {{ none }}, a value of every type
+        if sourced.value is None:  # the default {{ none }}, a value of every type
+            if not self.spec.required:
+                return None
+            message = f'variable "{self.name}": the default is none, but the variable is required'
+            return self._problem_of_variable(Code.VARIABLE_EMPTY, message, f"pass --var {self.name}=…")
         try:
             value = _as_type(variable_type, sourced.value)
             _check_limits(self.spec, variable_type, value)
@@ -270,9 +273,6 @@ def type_of(value: Any) -> VariableType:
 
 def _as_type(variable_type: VariableType, value: Any) -> Any:
     """Convert `value`, a text from outside or a TOML value, to the type. Raises _InvalidValueError."""
-    if value is None:
-        msg = "is none, but the variable is required"
-        raise _InvalidValueError(msg, Code.VARIABLE_EMPTY)
     if isinstance(value, str):
         return _parse_value(variable_type, value)
     if variable_type is VariableType.STRING and isinstance(value, int | float):

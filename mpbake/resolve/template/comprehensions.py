@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from jinja2.lexer import Token
 
 
+_IS_RECURSIVE = False
+"""Whether the loops of comprehensions are recursive loops of Jinja."""
+
+
 class _Comprehensions(Protocol):
     """The sandbox, which keeps the loops of comprehensions."""
 
@@ -117,8 +121,7 @@ def _loop(items: list[nodes.Expr], clauses: list[_Clause], environment: Environm
     body: nodes.Node = nodes.ExprStmt(_call("collect", items, items[0].lineno), lineno=items[0].lineno)
     for clause in reversed(clauses):
         condition = reduce(nodes.And, clause.conditions) if clause.conditions else None
-        fields = (clause.target, clause.values, [body], [], condition, False)  # the last: the loop is not recursive
-        body = nodes.For(*fields, lineno=clause.line)
+        body = nodes.For(clause.target, clause.values, [body], [], condition, _IS_RECURSIVE, lineno=clause.line)
     template = nodes.Template([body], lineno=1)
     template.set_environment(environment)
     return template

@@ -145,6 +145,11 @@ _SYNTAX: tuple[tuple[str, str, str], ...] = (
     ("expected name or number", r"\.\.\.", "write {{ name(*items) }}"),
     ("expected name or number", r"\.\*", "write {{ items | map(attribute='name') | list }}"),
     (r"unexpected '\*'", r"\[\*\]", "write {{ items | map(attribute='name') | list }}"),
+    (
+        "expected token ','",
+        r"\bis (not )?\w+ for\b",
+        "put the test in parentheses: {{ [(x is defined) for x in items] }}",
+    ),
     ("got '='", "=>", "write {{ {key: value for key, value in table.items()} }}"),
     (r"unexpected '\.'", r"\{\{-?\s*\.", "write the name of a variable without a dot: {{ tag }}"),
 )

@@ -44,7 +44,7 @@ from mpbake.resolve.template.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from jinja2.lexer import Lexer
 
@@ -229,12 +229,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             if name in LINEAR_FILTERS:
-                for value in (*args, *kwargs.values()):
-                    self._budget.read(value)
-                args, kwargs = self._budget.metered_arguments(0, args, kwargs)
-                result = function(*args, **kwargs)
-                self._budget.read(result)
-                return result
+                return self._call_linear(function, args, kwargs)
             cost = self._budget.check_arguments(name, *args, *kwargs.values())
             if name in SLOW_FILTERS:
                 self._budget.spend(SLOW_FILTERS[name](str(_filter_input(args))))
@@ -244,6 +239,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self.counted(function(*args, **kwargs))
 
         return guarded
+
+    def _call_linear(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call a filter whose result is at most as large as its arguments; count both."""
+        metered = (self._budget.metered(value, 0) for value in args)
+        values = [list(value) if is_lazy_sequence(value) else value for value in metered]
+        self._budget.read([*values, *kwargs.values()])
+        result = function(*values, **kwargs)
+        self._budget.read(result)
+        return result
 
     def _counted_test(self, function: Callable[..., bool]) -> Callable[..., bool]:
         """Return a test that counts the values that it reads."""
