@@ -27,19 +27,22 @@ def define_functions(spec: PlanSpec, templates: Renderer, problems: list[Problem
     """Let `templates` call the functions of a plan, and report the problems of the functions."""
     declared = {name: _Declaration(name=name, spec=function, plan=spec) for name, function in spec.functions.items()}
     faults = {name: list(declaration.problems(templates)) for name, declaration in declared.items()}
-    for name, declaration in declared.items():
+    # A function must not replace a filter or a reserved name.
+    named = {name: declaration for name, declaration in declared.items() if declaration.is_callable(templates)}
+    for name, declaration in named.items():
         templates.define(declaration.function(valid=not faults[name]))
-    calls = {name: templates.called(declaration.texts) for name, declaration in declared.items()}
-    names: dict[str, frozenset[str]] = {}
-    for name in topological_order(calls, key_below("functions"), problems):
-        own = declared[name].variables(templates)
-        names[name] = own.union(*(names.get(called, frozenset()) for called in calls[name]))
+    calls = {name: templates.called(declaration.texts) for name, declaration in named.items()}
+    cycles: list[Problem] = []
+    variables: dict[str, frozenset[str]] = {}
+    for name in topological_order(calls, key_below("functions"), cycles):
+        own = named[name].variables(templates)
+        variables[name] = own.union(*(variables.get(called, frozenset()) for called in calls[name]))
     for name, declaration in declared.items():
         faults[name] = faults[name] or list(declaration.problems_of_result(templates))
-        problems += faults[name]
-    for name, declaration in declared.items():
-        valid = not faults[name] and not is_on_cycle(name, calls)
-        templates.define(declaration.function(valid=valid), names[name])
+    problems += [*(problem for fault in faults.values() for problem in fault), *cycles]
+    for name, declaration in named.items():
+        valid = not faults[name] and not (cycles and is_on_cycle(name, calls))
+        templates.define(declaration.function(valid=valid), variables[name])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +80,10 @@ class _Declaration:
         """Return the variables that the result refers to, without those of other functions."""
         used = {name for text in self.texts for name in templates.own_names(text)}
         return frozenset(used - set(self.parameters)) & self.plan.variables.keys()
+
+    def is_callable(self, templates: Renderer) -> bool:
+        """Whether the name of the function is valid and not taken."""
+        return _is_name(self.name) and not self._taken(templates)
 
     def problems(self, templates: Renderer) -> Iterator[Problem]:
         """Yield the problems of the declaration: its name and its parameters."""

@@ -30,11 +30,6 @@ class Function:
     variadic: str = ""
     result: Any = ""
 
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The names of all parameters."""
-        return (*self.params, *((self.variadic,) if self.variadic else ()))
-
     def signature(self) -> inspect.Signature:
         """Return the parameters in Python's form. Raises ValueError if the parameters are invalid."""
         parameters = [

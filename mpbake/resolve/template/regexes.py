@@ -16,6 +16,7 @@ _MAX_PATTERN = 500
 _MAX_SEARCHED = 100_000
 _CALL_WORK = 200
 _COMPILATION_WORK = 20_000
+_INSTRUCTION_WORK = 10
 _MAX_CACHED = 1000
 _CONTROL = re.compile(r"[\0-\b\x0e-\x1f]")
 """Characters that a pattern never needs. Jinja makes them of `\\b` and `\\1`."""
@@ -92,6 +93,7 @@ class RegexFilters:
         except BadPatternError as error:
             hint = "write a regular expression of RE2: https://github.com/google/re2/wiki/Syntax"
             raise FilterError(f"the pattern {one_line(text)} is invalid: {error}", hint) from None
+        self._spend(_INSTRUCTION_WORK * compiled.programsize)
         if len(self._patterns) < _MAX_CACHED:
             self._patterns[text] = compiled
         return compiled

@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 REMOVED_FILTERS = ("random", "pprint", "urlize", "xmlattr")
 """Filters of Jinja whose results vary, or that have no use in a plan."""
+_CALL_WEIGHT = 500
+"""The characters that a call of a function of the plan counts for."""
 _TYPE_TESTS = frozenset(
     {"boolean", "callable", "defined", "escaped", "false", "filter", "float", "integer", "iterable", "mapping", "none"}
     | {"number", "sameas", "sequence", "string", "test", "true", "undefined"}
@@ -289,6 +291,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def count_call(self, arguments: int) -> None:
         """Count a call of a function of the plan."""
         self._budget.count_iterations(1)
+        self._budget.spend(_CALL_WEIGHT)
         self._budget.spend_arguments(arguments)
 
     def _timestamp(self, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter

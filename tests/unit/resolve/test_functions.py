@@ -301,6 +301,31 @@ def test_a_wrong_function_brings_no_errors_where_it_is_called() -> None:
     ]
 
 
+def test_a_function_never_replaces_a_filter_or_a_reserved_name() -> None:
+    problems = problems_of_text("""
+        [variables]
+        taken = "r.example"
+        [functions.upper]
+        result = "r"
+        [functions.git]
+        result = "r"
+        [functions.taken]
+        result = "r"
+        [targets.web]
+        tags = ["{{ taken }}/{{ 'a' | upper | lower }}"]
+        args = { A = "{{ range }}" }
+        [targets.two]
+        matrix = { v = ["a", "b"] }
+        name = "two-{{ v | upper }}"
+        """)
+    assert [line.partition(": ")[2] for line in problems.splitlines() if line.startswith("build")] == [
+        'functions.upper: "upper" is also a filter',
+        'functions.git: "git" is also a reserved name in templates',
+        'functions.taken: "taken" is also a variable of the plan',
+        "targets.web.args.A: the template cannot be rendered: a function is not a value: it must be called",
+    ]
+
+
 def test_a_variable_that_a_function_needs_comes_first() -> None:
     assert problems_of_text("""
         [variables]
