@@ -60,14 +60,17 @@ lint: $(VENV)/.installed ## run ruff, mypy and import-linter
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-docs: $(VENV)/.installed ## regenerate docs/build.schema.json, docs/reference.md and docs/diagnostics.md from the code
+docs: $(VENV)/.installed ## regenerate docs/build.schema.json, docs/plan.schema.json, docs/reference.md and docs/diagnostics.md from the code
 	$(PYTHON) -m mpbake schema > docs/build.schema.json
+	$(PYTHON) -m mpbake schema --format plan > docs/plan.schema.json
 	$(PYTHON) -m mpbake schema --format markdown > docs/reference.md
 	$(PYTHON) -m mpbake schema --format diagnostics > docs/diagnostics.md
 
-lock: ## update requirements.lock from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --quiet \
-		--no-header --output-file requirements.lock
+LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-strip-extras --quiet --no-header
+
+lock: ## update requirements.lock and action/requirements.lock from pyproject.toml (needs uv)
+	$(LOCK) --group dev --output-file requirements.lock
+	$(LOCK) --group action --constraint requirements.lock --output-file action/requirements.lock
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage dist

@@ -115,7 +115,7 @@ def ground(*extras: Extra) -> Iterator[Ground]:
             image = os.environ.get("NODE_IMAGE") or bed.node_image()
             # Compile this mpbake once, since an installed mpbake is compiled, too.
             compiled = {"PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{temporary}/compiled"}
-            env = {**os.environ, **bed.env(), **compiled}
+            env = {**os.environ, **bed.env(), **compiled, "MPBAKE_ALLOW": "all"}
             env.pop("PYTHONDONTWRITEBYTECODE", None)
             yield Ground(folder=folder, bed=bed, env=env, image=image)
         finally:

@@ -22,8 +22,10 @@ class Code(StrEnum):
     TOML_SYNTAX = "toml-syntax"
     DUPLICATE_KEY = "duplicate-key"
     TOO_DEEP = "too-deep"
+    PLAN_TOO_LARGE = "plan-too-large"
     NUMBER_TOO_LONG = "number-too-long"
     BAD_INCLUDE = "bad-include"
+    OUTSIDE_FILE = "outside-file"
     BAD_REQUIREMENT = "bad-requirement"
     OTHER_MPBAKE = "other-mpbake"
     # Keys and values of a table
@@ -146,6 +148,7 @@ class Code(StrEnum):
     DOUBTFUL_CERTIFICATE = "doubtful-certificate"
     EXPOSED_KEY = "exposed-key"
     PLACED_BY_BUILDX = "placed-by-buildx"
+    UNREAD_FILE = "unread-file"
 
     @property
     def severity(self) -> Severity:
@@ -171,5 +174,6 @@ _WARNINGS = frozenset(
         Code.DOUBTFUL_CERTIFICATE,
         Code.EXPOSED_KEY,
         Code.PLACED_BY_BUILDX,
+        Code.UNREAD_FILE,
     }
 )

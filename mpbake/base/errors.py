@@ -81,14 +81,27 @@ def _quoted(part: str) -> str:
     return shortened(part, LONGEST_NAME) if _BARE_KEY.fullmatch(part) else f'"{short_name(part)}"'
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceLine:
+    """A line of a file of the plan, such as a Dockerfile. `file` is relative to the folder of the plan, or absolute.
+
+    The line may come from the message of another tool, so it is only a hint: the file may have no such line.
+    """
+
+    file: str
+    line: int
+
+
 class MpbakeError(Exception):
     """An error that mpbake explains to the user; `exit_code` is the exit code of mpbake.
 
-    `moves` holds the state of the tags that the failed step was moving. `parts` are the errors that this error joins.
+    `moves` holds the state of the tags that the failed step was moving. `source` is the line that probably caused the
+    error. `parts` are the errors that this error joins.
     """
 
     exit_code: ClassVar[int] = 1
     moves: TagMoves = TagMoves()
+    source: SourceLine | None = None
     parts: tuple[MpbakeError, ...] = ()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -100,6 +113,11 @@ class MpbakeError(Exception):
     def with_moves(self, moves: TagMoves) -> Self:
         """Set the state of the tags in this error, and return this error."""
         self.moves = moves
+        return self
+
+    def with_source(self, source: SourceLine | None) -> Self:
+        """Set the line that probably caused this error, and return this error."""
+        self.source = source
         return self
 
     @classmethod
@@ -118,7 +136,8 @@ class MpbakeError(Exception):
 
     def with_line(self, line: str) -> Self:
         """Return a copy of this error with `line` added to the message."""
-        return type(self)(f"{self.message}\n{line}", hint=self.hint).with_moves(self.moves)
+        copy = type(self)(f"{self.message}\n{line}", hint=self.hint)
+        return copy.with_moves(self.moves).with_source(self.source)
 
     def __str__(self) -> str:
         """The message and the hint, printable; of joined errors, all messages and hints."""
@@ -187,6 +206,18 @@ def system_error(error: OSError, place: object) -> MpbakeError:
 
 class UsageError(MpbakeError):
     """The command line asks for something impossible or contradictory."""
+
+    exit_code = 3
+
+
+class NotGranted(MpbakeError):
+    """The plan needs rights on this machine that the person who runs mpbake has not granted."""
+
+    exit_code = 3
+
+
+class NotApproved(MpbakeError):
+    """A run would do something else than the plan that was approved."""
 
     exit_code = 3
 

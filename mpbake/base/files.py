@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import posixpath
 import stat
 import tempfile
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 LARGEST = 64 * 1024 * 1024
 """The maximum size in bytes of a file that mpbake reads. A plan has thousands of bytes, a large plan has millions."""
 _DESCRIPTORS = frozenset({"dev", "proc"})
 """System folders whose symlinks stand for open files: `/dev/stdout`, `/proc/self/fd/1`."""
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - an ordinary file system to which every user may write
+_NOT_NAMES = ("", ".", "..")
+_LONGEST_CACHED = 1000
 
 
 class Kind(StrEnum):
@@ -66,6 +70,34 @@ def access_error(path: Path) -> str:
     return ""
 
 
+def real_path(path: str) -> str:
+    """Return an absolute path without symlinks and without `..`. Never raises: an impossible path stays."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError, RecursionError):
+        return os.path.normpath(path)
+
+
+def cached_real_path() -> Callable[[str], str]:
+    """Return a function like `real_path` that resolves each path and each folder only once."""
+
+    @cache
+    def resolve(path: str) -> str:
+        folder, name = posixpath.split(path)
+        if not folder.startswith("/") or name in _NOT_NAMES or len(path) > _LONGEST_CACHED or _is_link(path):
+            return real_path(path)
+        return posixpath.join(resolve(folder), name)
+
+    return resolve
+
+
+def _is_link(path: str) -> bool:
+    try:
+        return stat.S_ISLNK(os.lstat(path).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def is_file(path: Path) -> bool:
     """Whether `path` is a regular file."""
     return kind_of(path) is Kind.FILE
@@ -76,8 +108,8 @@ def is_folder(path: Path) -> bool:
     return kind_of(path) is Kind.FOLDER
 
 
-def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
-    """Return the content of a regular file or a pipe, at most `LARGEST` bytes. Raises OSError with a readable reason.
+def read_bounded(path: Path, *, pipe: bool = True, link: bool = True, most: int = LARGEST) -> bytes:
+    """Return the content of a regular file or a pipe, at most `most` bytes. Raises OSError with a readable reason.
 
     Wait for the data of a pipe, since another process writes to the pipe. Do not wait for a file that has no data yet,
     such as some files in /proc. With `pipe=False` refuse a pipe; with `link=False` refuse a symlink.
@@ -91,11 +123,11 @@ def read_bounded(path: Path, *, pipe: bool = True, link: bool = True) -> bytes:
     following = 0 if link else os.O_NOFOLLOW
     flags = os.O_RDONLY | os.O_CLOEXEC | waiting | following
     with open(os.open(path, flags), "rb") as file:  # noqa: PTH123 - a descriptor
-        content = file.read(LARGEST + 1)
+        content = file.read(most + 1)
     if content is None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-    if len(content) > LARGEST:
-        raise OSError(errno.EFBIG, f"it is larger than {LARGEST // 1024**2} MB")
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most // 1024**2} MB")
     return content
 
 

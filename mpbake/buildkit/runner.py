@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.registry.client import RegistryClient
     from mpbake.model.plan import Driver, Node, Plan, Target
     from mpbake.model.steps import StepResult
+    from mpbake.review.grants import Rights
     from mpbake.run.events import Reporter
     from mpbake.run.state.directory import State
 
@@ -338,10 +339,12 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each parameter is one input of a ru
     repeat: Callable[[BuildPiece | Target], str],
     redact: Callable[[str], str],
     when_stopped: Callable[[Callable[[], None]], None],
+    rights: Rights,
 ) -> Iterator[BuildKitRunner]:
     """Yield a runner for `targets` of `plan`. When the block ends, the runner's processes have ended.
 
-    `redact` is applied to all output. `when_stopped` receives the function that cancels the running processes.
+    `redact` is applied to all output. `when_stopped` receives the function that cancels the running processes. `rights`
+    are the rights of the run.
     """
     docker = Docker(child_environment(environment, targets), state.run, redact)
     nodes = ReadyNodes(docker, state.nodes, environment, plan.file)
@@ -353,7 +356,9 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each parameter is one input of a ru
             buildx = pool.submit(buildx_version, docker)
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
-        bake = Bake(docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry)
+        bake = Bake(
+            docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry, rights=rights
+        )
         builds = PieceBuilder(
             bake=bake, forms=ImageForms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat
         )

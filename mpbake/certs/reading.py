@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _WORTH_RENEWING = timedelta(days=1)
 """mpbake does not renew a certificate for less than this: a second command in a row changes nothing."""
+_LARGEST = 1024 * 1024
+"""The maximum size in bytes of a file of keys or certificates. All authorities of a system need 300 kB."""
 _ENCRYPTED = "is encrypted, and BuildKit's client asks for no passphrase"
 _DECRYPT_HINT = "remove the passphrase from a copy that only this user can read: openssl pkey -in KEY -out PLAIN"
 
@@ -63,7 +65,7 @@ def _read(path: Path) -> bytes:
     if kind_of(path) is Kind.NOTHING:
         raise UnusableFile(f"there is no file {name}", PATH_HINT, Code.MISSING_FILE, has_path=True)
     try:
-        return read_bounded(path, pipe=False)
+        return read_bounded(path, pipe=False, most=_LARGEST)
     except OSError as error:
         raise UnusableFile(f"{name} cannot be read: {error.strerror}", UNREADABLE_HINT, has_path=True) from None
 

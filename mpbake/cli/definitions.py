@@ -27,6 +27,7 @@ from mpbake.cli.shared_options import (
 from mpbake.report.formats import (
     CERTIFICATE_FORMATS,
     DIAGNOSTICS_FORMATS,
+    DIFF_FORMATS,
     DOCTOR_FORMATS,
     EXPORT_FORMATS,
     SCHEMA_FORMATS,
@@ -85,6 +86,11 @@ def _choose_run(context: click.Context, values: Values) -> tuple[Command, Values
     """Return the command `run`, or with `--dry-run` the command `plan`."""
     if not values["dry_run"] and is_typed(context, "format"):
         raise click.UsageError("--format requires --dry-run", context)
+    if values["dry_run"] and is_typed(context, "plan_id"):
+        raise click.UsageError("--plan-id cannot be combined with --dry-run", context)
+    if values["dry_run"] and any(name.endswith(".json") for name in values["names"]):
+        hint = "compare the saved plan with the plan as it is now: mpbake diff FILE.json"
+        raise UsageError("a saved plan cannot be combined with --dry-run", hint=hint)
     command = PLAN if values["dry_run"] else RUN
     options = importlib.import_module("mpbake.cli.options")
     names, values = options.option_names(command.options_class), {**values, **_verbosity(context, values)}
@@ -107,6 +113,8 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
     if explained and values["names"]:
         hint = f"give --explain the target, group or pattern: {shlex.join(['--explain', explained])}"
         raise UsageError("--explain cannot be combined with other names", hint=hint)
+    if explained and values["output"]:
+        raise UsageError("--explain cannot be combined with -o", hint="remove --explain or -o")
     if explained and values["format"] != "text" and is_typed(context, "format"):
         output = values["format"]
         raise UsageError("--explain prints text only", hint=f"remove --format {output} or --explain")
@@ -132,6 +140,7 @@ RUN = Command(
             help="Write the results of all targets to FILE, as JSON.",
             shell_complete=complete_paths("file"),
         ),
+        option("--plan-id", default="", metavar="ID", help="Run only if the plan still has this id."),
         option("--dry-run", is_flag=True, help="Print the plan and stop, like mpbake plan."),
         PLAN_FORMAT,
     ),
@@ -153,6 +162,14 @@ PLAN = Command(
             help="Print where each platform of a target is built, and why.",
             shell_complete=complete_names("targets"),
         ),
+        option(
+            "-o",
+            "--output",
+            default="",
+            metavar="FILE",
+            help="Save the plan as FILE.json, so that `mpbake run FILE.json` does exactly this; - prints it.",
+            shell_complete=complete_paths("file"),
+        ),
         option("--probe", is_flag=True, help="Ask the nodes for their platforms; starts and changes nothing."),
     ),
     choose=_choose_plan,
@@ -160,6 +177,24 @@ PLAN = Command(
 COMMANDS = (
     RUN,
     PLAN,
+    Command(
+        name="diff",
+        module="diff",
+        options="DiffOptions",
+        help="""Compare the plan of the working tree with that of a git revision or a saved plan.
+
+        REV is a revision, by default HEAD; a name that ends in .json is a saved plan. Files of a revision are read from
+        git's objects. Both plans get the same values and options. Contacts neither Docker nor the network.
+        """,
+        summary="Compare the plan with that of a git revision.",
+        parameters=(
+            click.argument("against", required=False, default="HEAD", metavar="[REV|FILE]"),
+            *SELECTION,
+            *READ_PLAN,
+            option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plans differ."),
+            _other_format(DIFF_FORMATS, "text"),
+        ),
+    ),
     Command(
         name="check",
         module="check",
@@ -169,6 +204,11 @@ COMMANDS = (
         parameters=(
             *READ_PLAN,
             option("--strict", is_flag=True, help="Treat warnings as errors."),
+            option(
+                "--without-secrets",
+                is_flag=True,
+                help="Accept missing files of tls, deploy, secret and ssh, which a fresh checkout lacks.",
+            ),
             _other_format(DIAGNOSTICS_FORMATS, "text"),
         ),
     ),

@@ -52,6 +52,7 @@ class RunOptions:
     source: SourceOptions = field(default_factory=SourceOptions)
     overrides: OverrideOptions = field(default_factory=OverrideOptions)
     metadata_file: str = ""
+    plan_id: str = ""
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
@@ -67,15 +68,29 @@ class PlanOptions:
     format: str = "text"
     explain: str = ""
     probe: bool = False
+    output: str = ""
     quiet: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DiffOptions:
+    """The options of `mpbake diff`. `against` is a revision, or the name of a saved plan."""
+
+    against: str = "HEAD"
+    names: tuple[str, ...] = ()
+    source: SourceOptions = field(default_factory=SourceOptions)
+    overrides: OverrideOptions = field(default_factory=OverrideOptions)
+    format: str = "text"
+    detailed_exitcode: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CheckOptions:
-    """The options of `mpbake check`."""
+    """The options of `mpbake check`. `without_secrets` accepts that secret files are missing."""
 
     source: SourceOptions = field(default_factory=SourceOptions)
     strict: bool = False
+    without_secrets: bool = False
     format: str = "text"
 
 

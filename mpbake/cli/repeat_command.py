@@ -31,7 +31,10 @@ def repeat_command(options: RunOptions, built: BuildPiece | Target) -> str:
 
 
 def plan_words(source: SourceOptions, builder: str = "") -> list[str]:
-    """Return the words of a command line that select the same plan, with the same values."""
+    """Return the words of a command line that select the same plan, with the same values.
+
+    The words grant no rights, since others may copy them from a log: who repeats the command decides about rights.
+    """
     return [
         *_repeated("-C", filter(None, [source.directory])),
         *_repeated("--builder", filter(None, [builder])),
@@ -39,6 +42,7 @@ def plan_words(source: SourceOptions, builder: str = "") -> list[str]:
         *_repeated("--var", source.variables),
         *_repeated("--var-file", source.var_files),
         *_repeated("--set", source.settings),
+        *(["--untrusted"] if source.untrusted else []),
     ]
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mpbake.base.files import read_bounded
+from mpbake.base.file_tree import FILE_SYSTEM
+from mpbake.cli.granting import plan_grants
 from mpbake.cli.selection import make_graph, place_targets, preflight_input
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.review.document.plan_document import plan_document
@@ -17,6 +17,7 @@ from mpbake.review.plan_review import PlanReview
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mpbake.base.file_tree import FileTree
     from mpbake.cli.world import World
     from mpbake.graph.dag import Selection
     from mpbake.graph.node_facts import NodeFacts
@@ -34,25 +35,27 @@ def review_selection(
     warnings = preflight_warnings(preflight_input(plan_files, selection, placements.values(), world), Stage.PLAN)
     graph = make_graph(selection, placements)
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
-    digest = dockerfile_digests(plan_files.root)
-    return PlanReview(graph=graph, document=plan_document(graph, (), every_warning, digest, world.redactor.redact))
+    grants = plan_grants(plan_files, graph.targets)
+    digest = dockerfile_digests(plan_files.root, plan_files.access.tree)
+    document = plan_document(graph, grants, every_warning, digest, world.redactor.redact, facts)
+    return PlanReview(graph=graph, document=document)
 
 
-def dockerfile_digests(root: Path) -> Callable[[str], str]:
-    """Return a function that maps the path of a Dockerfile to its SHA-256 as hexadecimal digits.
+def dockerfile_digests(root: Path, tree: FileTree = FILE_SYSTEM) -> Callable[[str], str]:
+    """Return a function that maps the path of a Dockerfile in `tree` to its SHA-256 as hexadecimal digits.
 
     Relative paths start at `root`, the folder of the plan. The digest is empty for a file outside of this folder and
     for a file that cannot be read.
     """
-    folder = os.path.realpath(root)
+    folder = tree.real_path(root)
 
     @cache
     def digest(path: str) -> str:
-        real = Path(os.path.realpath(root / path))
+        real = Path(tree.real_path(root / path))
         if not real.is_relative_to(folder):
             return ""
         try:
-            return hashlib.sha256(read_bounded(real, pipe=False, link=False)).hexdigest()
+            return hashlib.sha256(tree.read(real, pipe=False)).hexdigest()
         except OSError:
             return ""
 

@@ -7,11 +7,13 @@ from signal import SIGPIPE
 from threading import Timer
 from typing import TYPE_CHECKING
 
+from mpbake.cli.ci_jobs import CheckoutPaths, ci_reporter
 from mpbake.report.formats import REPORTERS, ReportStyle
 from mpbake.run.events import EngineProbeStarted, RunFinished, Warned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from mpbake.cli.options import RunOptions
     from mpbake.cli.world import World
@@ -23,11 +25,21 @@ _PATIENCE = 2.0
 """Seconds after which a run reports that it waits for the engine or a node."""
 
 
-def make_reporter(options: RunOptions, world: World) -> Reporter:
-    """Return the live reporter if a person watches standard error, else the plain reporter."""
-    name = "live" if world.live and not options.quiet else "plain"
-    colour = not options.no_color and not world.environment.get("NO_COLOR")
-    style = ReportStyle(verbose=options.verbose, quiet=options.quiet, colour=colour)
+def make_reporter(options: RunOptions, world: World, root: Path) -> Reporter:
+    """Return the live reporter if a person watches standard error, else the reporter for the CI system, if any.
+
+    `root` is the folder of the plan.
+    """
+    environment = world.environment
+    name = "live" if world.live and not options.quiet else ci_reporter(environment)
+    checkout = world.folder / environment.get("GITHUB_WORKSPACE", "")
+    style = ReportStyle(
+        verbose=options.verbose,
+        quiet=options.quiet,
+        colour=not options.no_color and not environment.get("NO_COLOR"),
+        checkout_path=CheckoutPaths(root=root, checkout=checkout),
+        now=world.now,
+    )
     return REPORTERS[name].load()(world.stderr, world.clock, style)
 
 

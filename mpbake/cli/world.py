@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class World:
     """The environment of a command: variables, folder, streams and clocks.
 
-    `live`: standard error is a terminal that a person watches. `clock` returns seconds, `now` the date and time. The
-    streams never show values that `redactor` holds.
+    `live`: standard error is a terminal that a person watches. `asks`: a person also types at standard input, so mpbake
+    may ask. `clock` returns seconds, `now` the date and time. The streams never show values that `redactor` holds.
     """
 
     environment: Mapping[str, str]
@@ -33,6 +34,8 @@ class World:
     clock: Callable[[], float]
     now: Callable[[], datetime]
     redactor: Redactor = field(default_factory=Redactor)
+    stdin: TextIO = field(default_factory=io.StringIO)
+    asks: bool = False
 
 
 def open_world(redactor: Redactor) -> World:
@@ -47,6 +50,8 @@ def open_world(redactor: Redactor) -> World:
         clock=time.monotonic,
         now=lambda: datetime.now(UTC),
         redactor=redactor,
+        stdin=sys.stdin or io.StringIO(),
+        asks=sys.stderr.isatty() and bool(sys.stdin and sys.stdin.isatty()) and not environment.get("CI"),
     )
 
 

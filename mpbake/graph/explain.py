@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Node, Target
+    from mpbake.model.steps import BuildPiece
 
 
 def explain_placement(target: Target, facts: Mapping[str, NodeFacts], only: Sequence[Platform] = ()) -> str:
@@ -29,6 +30,13 @@ def explain_placement(target: Target, facts: Mapping[str, NodeFacts], only: Sequ
     for platform in wanted:
         lines += ["", str(platform), *columns(_node_rows(target, platform, facts), indent="  ")]
     return "\n".join(lines) + "\n"
+
+
+def placement_reason(piece: BuildPiece, platform: Platform, facts: Mapping[str, NodeFacts]) -> str:
+    """Return why the preferred node of `piece` builds `platform`, such as `release/arm declares it`."""
+    node = piece.node
+    ability = f"{node.id} {_ability(node, platform, facts)}"
+    return f"{ability}; preferred for {_cache_reason(piece.target)}" if len(piece.nodes) > 1 else ability
 
 
 def _node_rows(target: Target, platform: Platform, facts: Mapping[str, NodeFacts]) -> list[list[str]]:
@@ -88,9 +96,12 @@ def _reason_for(target: Target, node: Node, equal: Sequence[Node]) -> str:
         return "chosen: best node"
     if node is not equal[0]:
         return f"chosen: equal to {equal[0].id}, and takes over if that is busy or lost"
+    return f"chosen, and preferred for {_cache_reason(target)}"
+
+
+def _cache_reason(target: Target) -> str:
     base = cache_group(target)
-    reason = "its cache, by the target's name" if base is target else f'the cache of "{base.name}", which it links to'
-    return f"chosen, and preferred for {reason}"
+    return "its cache, by the target's name" if base is target else f'the cache of "{base.name}", which it links to'
 
 
 def _advantage(best: Node, node: Node, platform: Platform, facts: Mapping[str, NodeFacts]) -> str:

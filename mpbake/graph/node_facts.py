@@ -20,8 +20,8 @@ class NodeFacts:
     """The report of a node about itself.
 
     `platforms` are in the node's own order: the first is the platform of the hardware. `slots` is the number of build
-    pieces that the node builds at once; 0 if not reported. An `unreachable` node was probed and did not answer, so
-    nothing else is known about the node.
+    pieces that the node builds at once; 0 if not reported. An `unreachable` node was probed and did not answer. Of
+    such a node, and of a node that does not run yet, only the driver is known.
     """
 
     driver: Driver
@@ -58,6 +58,11 @@ def reported_platforms(node: Node, facts: Mapping[str, NodeFacts]) -> tuple[Plat
     return facts[node.id].platforms if node.id in facts else ()
 
 
+def driver_of(node: Node, facts: Mapping[str, NodeFacts]) -> Driver:
+    """Return the driver of `node`: the driver that mpbake chooses for it, as far as the engine was asked."""
+    return facts[node.id].driver if node.id in facts else node.driver
+
+
 def own_platform(builder: Builder, facts: Mapping[str, NodeFacts]) -> tuple[Platform, ...]:
     """Return the native platform of a builder's first node; empty while the platform is not known."""
     first = builder.nodes[0]
@@ -68,9 +73,9 @@ def execution_on(node: Node, platform: Platform, facts: Mapping[str, NodeFacts])
     """Return how `node` builds `platform`, or None if the node cannot. A declared platform counts as native."""
     if declares(node, platform):
         return Execution.NATIVE
-    if node.id not in facts or facts[node.id].unreachable:
+    reported = reported_platforms(node, facts)
+    if not reported:
         return Execution.UNKNOWN
-    reported = facts[node.id].platforms
     if runs_natively(reported, platform):
         return Execution.NATIVE
     return Execution.EMULATED if any(can_execute(own, platform) for own in reported) else None

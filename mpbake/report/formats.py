@@ -12,24 +12,29 @@ from typing import TYPE_CHECKING, Generic, TextIO, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from mpbake.base.errors import SourceLine
     from mpbake.base.platforms import Platform
     from mpbake.certs.inventory import CertificateInventory
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
     from mpbake.report.doctor.doctor_report import DoctorReport
+    from mpbake.review.diff.plan_diff import PlanDiff
     from mpbake.review.plan_review import PlanReview
     from mpbake.run.events import Reporter
 
     PlanFormat = Callable[[PlanReview], str]
     """Converts a plan to text."""
+    DiffFormat = Callable[[PlanDiff], str]
+    """Converts the diff of two plans to text."""
     DiagnosticsFormat = Callable[[CheckReport], str]
     """Converts the result of `mpbake check` to text."""
     DoctorFormat = Callable[[DoctorReport], str]
     """Converts the result of `mpbake doctor` to text."""
     SchemaFormat = Callable[[], str]
-    """Returns a description of plan files."""
+    """Returns a description of plan files or of plans."""
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
     """Converts the certificates of a plan to text. The second argument returns the path of a file for messages."""
     ExportFormat = Callable[[Plan, Sequence[Target], Sequence[Platform]], "Export"]
@@ -63,13 +68,23 @@ class Export:
     losses: tuple[str, ...] = ()
 
 
+def _no_path(source: SourceLine) -> str:  # noqa: ARG001 - the type of `checkout_path`
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportStyle:
-    """How much a reporter prints: `verbose` adds the output of builds, `quiet` prints no progress at all."""
+    """How much a reporter prints: `verbose` adds the output of builds, `quiet` prints no progress at all.
 
+    `checkout_path` returns the path of a file in the checkout of a CI job, or an empty string if the checkout has no
+    such line. `now` returns the date and time.
+    """
+
+    now: Callable[[], datetime]
     verbose: bool = False
     quiet: bool = False
     colour: bool = False
+    checkout_path: Callable[[SourceLine], str] = _no_path
 
 
 def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Implementation[Function]]:
@@ -79,6 +94,26 @@ def _by_name(*implementations: Implementation[Function]) -> Mapping[str, Impleme
 PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _by_name(
     Implementation(name="text", about="for review", module="mpbake.report.plan.plan_text", function="plan_text"),
     Implementation(name="json", about="for programs", module="mpbake.report.plan.plan_json", function="plan_json"),
+    Implementation(
+        name="markdown",
+        about="for a comment",
+        module="mpbake.report.plan.plan_markdown",
+        function="plan_markdown",
+    ),
+    Implementation(
+        name="mermaid", about="a flowchart", module="mpbake.report.plan.plan_mermaid", function="plan_mermaid"
+    ),
+    Implementation(name="dot", about="for Graphviz", module="mpbake.report.plan.plan_dot", function="plan_dot"),
+)
+DIFF_FORMATS: Mapping[str, Implementation[DiffFormat]] = _by_name(
+    Implementation(name="text", about="for people", module="mpbake.report.diff.diff_text", function="diff_text"),
+    Implementation(
+        name="markdown",
+        about="a comment on a pull request",
+        module="mpbake.report.diff.diff_markdown",
+        function="diff_markdown",
+    ),
+    Implementation(name="json", about="for programs", module="mpbake.report.diff.diff_json", function="diff_json"),
 )
 DIAGNOSTICS_FORMATS: Mapping[str, Implementation[DiagnosticsFormat]] = _by_name(
     Implementation(
@@ -116,6 +151,12 @@ DOCTOR_FORMATS: Mapping[str, Implementation[DoctorFormat]] = _by_name(
 SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _by_name(
     Implementation(name="json", about="the JSON Schema", module="mpbake.spec.schema", function="schema_text"),
     Implementation(
+        name="plan",
+        about="the JSON Schema of `mpbake plan --format json`",
+        module="mpbake.review.document.schema",
+        function="document_schema_text",
+    ),
+    Implementation(
         name="markdown", about="the reference of all keys", module="mpbake.spec.reference", function="reference_text"
     ),
     Implementation(
@@ -131,6 +172,18 @@ REPORTERS: Mapping[str, Implementation[ReporterFactory]] = _by_name(
     ),
     Implementation(
         name="plain", about="a line for each event", module="mpbake.report.progress.plain", function="plain_reporter"
+    ),
+    Implementation(
+        name="github",
+        about="groups and annotations of a GitHub workflow",
+        module="mpbake.report.progress.github",
+        function="github_reporter",
+    ),
+    Implementation(
+        name="gitlab",
+        about="collapsible sections of a GitLab job",
+        module="mpbake.report.progress.gitlab",
+        function="gitlab_reporter",
     ),
 )
 

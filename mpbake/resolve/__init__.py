@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
 from mpbake.base.redaction import Redactor
 from mpbake.base.text import did_you_mean, one_line
@@ -17,10 +18,11 @@ from mpbake.resolve.sensitive import SensitiveGuard, redacted_problem, without_f
 from mpbake.resolve.targets.drafts import draft_targets
 from mpbake.resolve.targets.linking import Linker, tags_pushed_twice
 from mpbake.resolve.targets.overrides import parse_overrides
-from mpbake.resolve.template import Renderer
+from mpbake.resolve.template import PLAN_TOO_LARGE_HINT, PlanTooLargeError, Renderer
 from mpbake.resolve.valid_targets import valid_targets
 from mpbake.resolve.values import ValueRenderer
-from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables
+from mpbake.resolve.variables import declared_variables, given_secrets, resolve_variables, sensitive_variables
+from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
     from mpbake.model.plan import Target
     from mpbake.spec.files.plan_files import PlanFiles
-    from mpbake.spec.problem import Problem
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "resolve",
     "resolve_partially",
     "select_targets",
+    "sensitive_variables",
     "tags_pushed_twice",
 ]
 
@@ -74,9 +76,20 @@ def resolve(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> Plan:
 
 
 def resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> PartialPlan:
-    """Resolve a plan as far as possible. Pure; raises UsageError for invalid `inputs`."""
+    """Resolve a plan as far as possible. Pure.
+
+    Raises UsageError for invalid `inputs`, and PlanError for a plan that is too large.
+    """
+    try:
+        return _resolve_partially(plan_files, spec, inputs)
+    except PlanTooLargeError as error:
+        problem = Problem(code=Code.PLAN_TOO_LARGE, key=error.key, message=error.text, hint=PLAN_TOO_LARGE_HINT)
+        raise PlanError([plan_files.diagnose(problem)]) from None
+
+
+def _resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> PartialPlan:
     problems: list[Problem] = []
-    templates = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""))
+    templates = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""), limits=inputs.limits)
     define_functions(spec, templates, problems)
     renderer = ValueRenderer(templates=templates, problems=problems)
     variables = resolve_variables(spec, inputs, renderer)

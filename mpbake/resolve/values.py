@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from mpbake.base.codes import Code
 from mpbake.resolve.sensitive import SensitiveGuard, TextUse
-from mpbake.resolve.template import Renderer, TemplateProblem
+from mpbake.resolve.template import PlanTooLargeError, Renderer, TemplateProblem
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.builder_tables import BuilderSpec
 from mpbake.spec.tables.target_tables import PlatformSpec, TargetSpec
@@ -54,19 +54,26 @@ class ValueRenderer:
 
         `key_of` maps a path within the whole value to its key in the plan; `path` is the path of `value` itself. List
         items that render to an empty string or to None stay, so that indices still match the plan: see `drop_absent`.
+        Raises PlanTooLargeError.
         """
         if len(path) > _MAX_DEPTH:
             self.problems.append(Problem(code=Code.TOO_DEEP, key=key_of(path[:2]), message="nested too deeply"))
             return ""
-        match value:
-            case str():
-                return self._render_text(value, scope, key_of, path)
-            case list():
-                return [self.render(item, scope, key_of, (*path, index)) for index, item in enumerate(value)]
-            case dict():
-                return {key: self.render(item, scope, key_of, (*path, key)) for key, item in value.items()}
-            case _:
-                return value
+        try:
+            match value:
+                case str():
+                    return self._render_text(value, scope, key_of, path)
+                case list():
+                    self.templates.budget.keep_items(len(value))
+                    return [self.render(item, scope, key_of, (*path, index)) for index, item in enumerate(value)]
+                case dict():
+                    self.templates.budget.keep_items(len(value))
+                    return {key: self.render(item, scope, key_of, (*path, key)) for key, item in value.items()}
+                case _:
+                    return value
+        except PlanTooLargeError as error:
+            error.key = error.key or key_of(path)
+            raise
 
     def _render_text(
         self, text: str, scope: Mapping[str, Any], key_of: Callable[[KeyPath], KeyPath], path: KeyPath
@@ -80,6 +87,7 @@ class ValueRenderer:
                 Problem(code=error.code, key=key_of(path), message=message, hint=hint, culprit=error.culprit)
             )
             return ""
+        self.templates.budget.keep_result(rendered)
         if self.guard.needs_check(text, rendered):
             use = TextUse(text=text, rendered=rendered, scope=scope, key_of=key_of, path=path)
             self.problems.extend(self.guard.check(use, self.templates))

@@ -116,16 +116,22 @@ def given_secrets(spec: PlanSpec, inputs: Inputs) -> frozenset[str]:
     A variable is also sensitive if its default refers to a sensitive variable. The returned values are known before the
     plan is resolved. The value of a bool is not a secret.
     """
-    if not any(variable.sensitive for variable in spec.variables.values()):
+    names = (name for name in sensitive_variables(spec) if not _is_bool(spec, name))
+    variables = (_Variable(name=name, spec=spec.variables[name]) for name in names)
+    return frozenset(text for variable in variables for text in variable.secrets(inputs, None))
+
+
+def sensitive_variables(spec: PlanSpec) -> frozenset[str]:
+    """Return the names of the variables that are declared sensitive or whose default refers to a sensitive variable."""
+    sensitive = {name for name, variable in spec.variables.items() if variable.sensitive}
+    if not sensitive:
         return frozenset()
     renderer = Renderer()
     define_functions(spec, renderer, [])
     references = {name: _names_in(variable, renderer) for name, variable in spec.variables.items()}
-    sensitive = {name for name, variable in spec.variables.items() if variable.sensitive}
     while dependent := {name for name, names in references.items() if names & sensitive} - sensitive:
         sensitive |= dependent
-    variables = (_Variable(name=name, spec=spec.variables[name]) for name in sensitive if not _is_bool(spec, name))
-    return frozenset(text for variable in variables for text in variable.secrets(inputs, None))
+    return frozenset(sensitive)
 
 
 def _names_in(variable: VariableSpec, renderer: Renderer) -> set[str]:
@@ -177,7 +183,7 @@ class _Variable:
         default = drop_absent(renderer.render(self.spec.default, values, key_below("variables", self.name, "default")))
         if len(renderer.problems) > problems_before:
             return default
-        result = self._checked(next(self._outside_values(inputs), None), default)
+        result = self._checked(next(self._outside_values(inputs), None), default, inputs)
         if isinstance(result, Problem):
             renderer.problems.append(result)
             return default
@@ -195,10 +201,10 @@ class _Variable:
         if self.name in inputs.values:
             yield _SourcedValue(value=inputs.values[self.name], source=_var_file(self.name, inputs))
         env = self.spec.env
-        if env and env in inputs.environment:
+        if env and env in inputs.environment and not inputs.untrusted:
             yield _SourcedValue(value=inputs.environment[env], source=f"the environment variable {one_line(env)}")
 
-    def _checked(self, outside: _SourcedValue | None, default: Any) -> Any:
+    def _checked(self, outside: _SourcedValue | None, default: Any, inputs: Inputs) -> Any:
         """Return the value, converted to the variable's type, or a Problem."""
         if not self.name.isidentifier():
             message = f'"{one_line(self.name)}" is not a valid variable name'
@@ -207,9 +213,9 @@ class _Variable:
             message = f'"{self.name}" is a reserved name in templates'
             return self._problem_of_variable(Code.BAD_VARIABLE_NAME, message, "rename the variable")
         if outside is None and self.spec.default is None:
-            env = f", or set {one_line(self.spec.env)}" if self.spec.env else ""
             message = f'variable "{self.name}" has no value'
-            return self._problem_of_variable(Code.VARIABLE_WITHOUT_VALUE, message, f"pass --var {self.name}=…{env}")
+            hint = f"pass --var {self.name}=…{self._hint_about_environment(inputs)}"
+            return self._problem_of_variable(Code.VARIABLE_WITHOUT_VALUE, message, hint)
         variable_type = VariableType(self.spec.type) if self.spec.type else type_of(default)
         sourced = outside or _SourcedValue(value=default, source="")
         if sourced.value is None:  # the default {{ none }}, a value of every type
@@ -227,6 +233,12 @@ class _Variable:
             message = f'variable "{self.name}": {error.sentence(sourced.text(shown))}'
             return self._problem_of_variable(error.code, message, culprit="" if outside else str(default))
         return value
+
+    def _hint_about_environment(self, inputs: Inputs) -> str:
+        if not self.spec.env:
+            return ""
+        env = one_line(self.spec.env)
+        return f": with --untrusted, mpbake does not read {env}" if inputs.untrusted else f", or set {env}"
 
     def _problem_of_variable(self, code: Code, message: str, hint: str = "", culprit: str = "") -> Problem:
         """Return a problem that marks `culprit`, the invalid default, or else the variable's name."""

@@ -90,6 +90,11 @@ class Warned:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TimePassed:
+    """A few seconds have passed. Only runs in CI have this event, so that a reporter can break a long silence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StepFinished:
     """A step is over, or will never start."""
 
@@ -120,6 +125,7 @@ Event = (
     | StepOutput
     | StepRetried
     | Warned
+    | TimePassed
     | StepFinished
     | RunFinished
 )

@@ -86,7 +86,10 @@ class Testbed:
             undo_all(self.place, Engine.load(engine_file(self.place), self.place.environ))
 
     def env(self) -> dict[str, str]:
-        """Return the variables with which docker, buildx and the example plans use this testbed."""
+        """Return the variables with which docker, buildx and the example plans use this testbed.
+
+        `MPBAKE_ALLOW` grants the rights that the example plans need with these values.
+        """
         env = {
             **self.engine.client,
             "REGISTRY": self.registry.host,
@@ -97,10 +100,12 @@ class Testbed:
             "BUILDKIT_IMAGE": node_image(self.engine, self.registry.client),
             "BUILDKIT_NETWORK": "host",
         }
+        rights = [f"fs.read={env['CERTS']}", f"builder.image={env['BUILDKIT_IMAGE']}", "builder.network=host"]
         if self.ssh.bin.exists():
             env["SSH_NODE"] = self.ssh.endpoint
             env["PATH"] = self.ssh.client_path
-        return env
+            rights.append(f"endpoint={self.ssh.endpoint}")
+        return {**env, "MPBAKE_ALLOW": "\n".join(rights)}
 
     @property
     def engine(self) -> Engine:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.checkout import CHECKOUT
+from tests.checkout import CHECKOUT, GRANT_ALL
 from tests.testbed_cluster.cluster import RealCluster
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def made_workspace(cluster: RealCluster, namespace: str, folder: Path) -> Worksp
     """Return a workspace below a folder, which also holds what mpbake and buildx keep."""
     env = {
         **os.environ,
+        **GRANT_ALL,
         **cluster.env(),
         "PYTHONPATH": str(CHECKOUT),
         "XDG_STATE_HOME": str(folder / "state"),

@@ -14,7 +14,7 @@ import pytest
 from testbed.processes import wait_until
 from testbed.registry_client import platforms_of
 
-from tests.checkout import CHECKOUT, DOCS
+from tests.checkout import CHECKOUT, DOCS, GRANT_ALL
 from tests.cluster.conftest import made_workspace, namespaced, one_at_a_time
 from tests.testbed_cluster.certificates import write_kubeconfig
 
@@ -145,6 +145,7 @@ def _runner(builds: Workspace, script: str) -> dict[str, Any]:
         "HOME": "/root",
         "PATH": f"{sys.prefix}/bin:/usr/sbin:/usr/bin:/bin",
         "PYTHONPATH": str(CHECKOUT),
+        **GRANT_ALL,
     }
     (container,) = pod["spec"]["containers"]
     container |= {

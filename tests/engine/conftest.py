@@ -17,7 +17,7 @@ from testbed.buildkitd import named_buildkit
 from testbed.packages import tool_path
 from testbed.testbed import Testbed
 
-from tests.checkout import CHECKOUT
+from tests.checkout import CHECKOUT, GRANT_ALL
 from tests.testbed_parts.kubernetes.cluster import cluster_of
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ def pytest_report_header() -> str:
     return f"engine tests with: {', '.join(versions)}{'' if folder else ', the BuildKit of the engine'}"
 
 
+_CI_SYSTEMS = {"GITHUB_ACTIONS", "GITLAB_CI"}
+"""Variables that change the output of a run."""
+
+
 @pytest.fixture(scope="session")
 def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
     """Return the session's testbed. Its node image and its ssh server are ready."""
@@ -79,8 +83,12 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Testbed]:
 
 @pytest.fixture(scope="session")
 def testbed_env(testbed: Testbed) -> dict[str, str]:
-    """Return a complete environment in which docker, buildx, kubectl and the example plans use the testbed."""
-    return {**os.environ, **testbed.env(), **cluster_of(testbed).client}
+    """Return a complete environment in which docker, buildx, kubectl and the example plans use the testbed.
+
+    It grants every right to every plan: only `test_grants.py` is about rights.
+    """
+    own = {name: value for name, value in os.environ.items() if name not in _CI_SYSTEMS}
+    return {**own, **testbed.env(), **cluster_of(testbed).client, **GRANT_ALL}
 
 
 @pytest.fixture

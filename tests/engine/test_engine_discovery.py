@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.checkout import CHECKOUT
+from tests.checkout import CHECKOUT, GRANT_ALL
 from tests.testbed_parts.other_engines import podman, rootless_engine
 
 if TYPE_CHECKING:
@@ -79,13 +79,20 @@ class Machine:
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the project and return the completed process, whatever its exit code."""
-        env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        env = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED} | GRANT_ALL
         user = () if os.getuid() == 0 else ("--map-root-user",)
         where = (str(self.engine), str(self.socket), "default" if self.is_default else "")
         return subprocess.run(
             ("unshare", "--mount", *user, "sh", "-c", _PRIVATE_RUN, "sh", *where, *self.as_user, *command),
             cwd=self.project,
-            env={**env, "HOME": str(self.home), "PATH": self.path, "PYTHONPATH": str(CHECKOUT), **dict(self.env)},
+            env={
+                **env,
+                **GRANT_ALL,
+                "HOME": str(self.home),
+                "PATH": self.path,
+                "PYTHONPATH": str(CHECKOUT),
+                **dict(self.env),
+            },
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -52,7 +52,7 @@ def graph_of(
 
 def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
     """Return the graph of a run of the targets in `names`, or of all targets."""
-    plan = resolve_text(toml)
+    plan = resolve_text(toml, relative=True)
     return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)
 
 
@@ -136,6 +136,7 @@ def _may_follow(step: Step, other: Step) -> bool:
     return isinstance(step, BuildPiece) and {*step.nodes} == {*other.nodes}
 
 
-def review_of(graph: BuildGraph, warnings: Iterable[str] = ()) -> PlanReview:
-    """Return the review of a graph. No Dockerfile has a digest."""
-    return PlanReview(graph=graph, document=plan_document(graph, (), tuple(warnings), lambda _: "", str))
+def review_of(graph: BuildGraph, warnings: Iterable[str] = (), facts: Mapping[str, str] | None = None) -> PlanReview:
+    """Return the review of a graph of nodes with these `facts`. No Dockerfile has a digest."""
+    document = plan_document(graph, (), tuple(warnings), lambda _: "", str, facts_of(facts or {}))
+    return PlanReview(graph=graph, document=document)

@@ -18,6 +18,8 @@ from mpbake.base.text import one_line, printable
 from mpbake.graph.preflight.deletions import deletion_problems
 from mpbake.graph.preflight.paths import missing_paths
 from mpbake.graph.preflight.tls import certificate_problems
+from mpbake.model.grants import parse_allowances
+from mpbake.model.reading import ReadAccess
 from mpbake.resolve import Inputs, Overrides, parse_overrides, resolve, resolve_partially
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.schema import plan_schema
@@ -54,7 +56,7 @@ def read_text(toml: str, *, version: bool = True, settings: Sequence[str] = ()) 
     # the published schema must accept every plan that mpbake accepts
     assert refusals(plan_files.data) == []
     main = dataclasses.replace(plan_files.main, path=ROOT / "build.toml")
-    return dataclasses.replace(plan_files, main=main, sources=(main,)), spec
+    return dataclasses.replace(plan_files, main=main, sources=(main,), access=ReadAccess(folder=ROOT)), spec
 
 
 def refusals(data: Mapping[str, Any]) -> list[str]:
@@ -70,10 +72,15 @@ def resolve_text(
     environment: Mapping[str, str] | None = None,
     values: Mapping[str, Any] | None = None,
     settings: Sequence[str] = (),
+    relative: bool = False,
     **overrides: Any,
 ) -> Plan:
-    """Resolve a text as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides."""
+    """Resolve a text as a plan in `/plan`, with values of `--var` and `--set`, an environment and overrides.
+
+    With `relative`, paths stay relative to the plan's folder, as for a review.
+    """
     plan_files, spec = read_text(toml, settings=settings)
+    plan_files = dataclasses.replace(plan_files, relative=relative)
     inputs = Inputs(
         variables=variables or {},
         values=values or {},
@@ -85,11 +92,11 @@ def resolve_text(
 
 
 def read_files(
-    folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()
+    folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), allow: Sequence[str] = ()
 ) -> tuple[PlanFiles, PlanSpec]:
     """Write texts as files, and read the `named` files, or `build.toml`. Messages show these names.
 
-    A first, empty line of a text becomes `version = 1`, as in `read_text`.
+    `allow` are values of `--allow`. A first, empty line of a text becomes `version = 1`, as in `read_text`.
     """
     for name, toml in files.items():
         path = folder / name
@@ -97,14 +104,21 @@ def read_files(
         written = dedent(toml)
         path.write_text("version = 1" + written if written.startswith("\n") else written, encoding="utf-8")
     paths = [folder / name for name in named or ("build.toml",)]
-    return read_plan(paths, show=lambda path: os.path.relpath(path, folder), settings=settings)
+    root = paths[0].parent
+    access = ReadAccess(folder=root, allowances=parse_allowances(allow, str(root)))
+    return read_plan(paths, show=lambda path: os.path.relpath(path, folder), settings=settings, access=access)
 
 
 def resolve_files(
-    folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), **overrides: Any
+    folder: Path,
+    files: Mapping[str, str],
+    *named: str,
+    settings: Sequence[str] = (),
+    allow: Sequence[str] = (),
+    **overrides: Any,
 ) -> Plan:
     """Resolve a plan that consists of several files."""
-    plan_files, spec = read_files(folder, files, *named, settings=settings)
+    plan_files, spec = read_files(folder, files, *named, settings=settings, allow=allow)
     inputs = Inputs(set_overrides=parse_overrides(settings), overrides=Overrides(**overrides))
     return resolve(plan_files, spec, inputs)
 
@@ -118,10 +132,12 @@ def problems_of_bytes(folder: Path, content: bytes) -> str:
     return in_short(caught.value)
 
 
-def problems_of_files(folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = ()) -> str:
+def problems_of_files(
+    folder: Path, files: Mapping[str, str], *named: str, settings: Sequence[str] = (), allow: Sequence[str] = ()
+) -> str:
     """Return the problems of a plan of several files, in short form."""
     with pytest.raises(PlanError) as caught:
-        resolve_files(folder, files, *named, settings=settings)
+        resolve_files(folder, files, *named, settings=settings, allow=allow)
     return in_short(caught.value)
 
 
@@ -165,7 +181,7 @@ def check_files(plan_files: PlanFiles, chosen: Selection, environment: Mapping[s
     problems = (
         *missing_paths(chosen.targets, plan_files.root, environment),
         *deletion_problems(chosen.targets, plan_files.root, os.path.realpath),
-        *certificate_problems(chosen.targets, chosen.only, now),
+        *certificate_problems(chosen.targets, chosen.only, now, lambda _: True),
     )
     errors = [problem for problem in problems if problem.code.severity is Severity.ERROR]
     if errors:

@@ -23,6 +23,10 @@ NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
 _OPTIONS = {command.module: command.options_class for command in (*COMMANDS, *(group.command for group in GROUPS))}
 
 
+_GRANTED = {"run": {"allow": ("all",)}, "builders": {"allow": ("all",)}}
+"""The options of commands that check rights: everything is granted, unless a test names rights."""
+
+
 def options_for(command: str, **values: Any) -> Any:
     """Return the options of the command in that module, by their names on the command line."""
     return make_options(_OPTIONS[command], values)
@@ -30,7 +34,8 @@ def options_for(command: str, **values: Any) -> Any:
 
 def call(main: Callable[[Any, World], int], here: World, **values: Any) -> int:
     """Call the `main` of a command with some options, and return its exit code."""
-    return main(options_for(main.__module__.rpartition(".")[2], **values), here)
+    command = main.__module__.rpartition(".")[2]
+    return main(options_for(command, **_GRANTED.get(command, {}) | values), here)
 
 
 def world(folder: Path, environment: Mapping[str, str] | None = None, *, live: bool = False) -> World:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import system_error
 from mpbake.buildkit.bake.definition import entitlements, grants
 from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, operation_target
+from mpbake.model.steps import BootstrapNode
 from mpbake.report.plan.bake_definition import bake_json
+from mpbake.review.grants import Rights
 from mpbake.run.events import StepOutput, StepProgressed
 
 if TYPE_CHECKING:
@@ -54,7 +56,8 @@ class BakeCall:
 class Bake:
     """Makes bake calls in the folder `root`. `buildx` is the version of buildx. `redact` is applied to all output.
 
-    `telemetry` holds the environment variables with the receiver of buildx's traces.
+    `telemetry` holds the environment variables with the receiver of buildx's traces. `rights` are the rights
+    of the run: each call needs no others.
     """
 
     docker: Docker
@@ -62,12 +65,14 @@ class Bake:
     buildx: tuple[int, int]
     redact: Callable[[str], str] = field(default=str)
     telemetry: Mapping[str, str] = field(default_factory=dict)
+    rights: Rights = field(default_factory=Rights)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make the call, and report its progress to `reporter`.
 
-        Raises Cancelled, Unreachable, and MpbakeError if the log cannot be written.
+        Raises Cancelled, Unreachable, NotGranted, and MpbakeError if the log cannot be written.
         """
+        self.rights.check(step.target for step in call.steps.values() if not isinstance(step, BootstrapNode))
         ready_node = call.ready_node
         follower = _Follower(call.steps, reporter, call.log, self.redact)
         try:
@@ -89,7 +94,9 @@ class Bake:
     def _grants(self, definition: dict[str, Any]) -> list[str]:
         """Return the grants that this version of buildx requires for a definition."""
         privileges = entitlements(definition) if self.buildx >= _WITH_ENTITLEMENTS else []
-        return [*privileges, *(grants(definition, nearest_existing) if self.buildx >= _WITH_GRANTS else [])]
+        if self.buildx < _WITH_GRANTS:
+            return privileges
+        return [*privileges, *grants(definition, str(self.root), self.rights.real, nearest_existing)]
 
 
 def _request(call: BakeCall, allow: Sequence[str], client: DockerCommands) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import BatchFailed, BuildFailed, NodeLost, Unreachable
@@ -96,7 +96,10 @@ class CallErrors:
     def _build_error(self, piece: BuildPiece, call: BakeCall, progress: Progress, repeat: str) -> MpbakeError:
         """Return the error of a call that ended by itself."""
         check = next((step for step in call.steps.values() if isinstance(step, CheckPiece)), None)
-        files = {name: self._redact(file) for name, file in dockerfiles(call.definition, self._root).items()}
+        files = {
+            name: replace(file, path=self._redact(file.path))
+            for name, file in dockerfiles(call.definition, self._root).items()
+        }
         error = build_error(progress, repeat, str(call.log), check, own=call.steps, dockerfiles=files)
         if is_push_failure(progress) and not isinstance(error, NodeLost):
             error = self._push_error(error, [piece.target])

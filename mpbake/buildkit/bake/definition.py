@@ -14,14 +14,16 @@ from mpbake.buildkit.bake.images.image_forms import in_common_form
 from mpbake.graph.delivery import archives, repositories, upload_tags
 from mpbake.graph.links import grouped_by_variant, link_platforms, linked_platforms
 from mpbake.model.annotations import annotated_platform, parse_annotations, split_by_level
-from mpbake.model.bake_fields import PathAccess, deletes, enforced_policies, paths_of
+from mpbake.model.bake_fields import deletes, enforced_policies
+from mpbake.model.grants import GrantKind, outermost
 from mpbake.model.plan import Driver
 from mpbake.model.steps import BuildPiece, Delivery
+from mpbake.review.grants.attributes import agents, privileges, read_paths, written_paths
 from mpbake.spec.tables.attributes import Role
-from mpbake.spec.tables.target_tables import ATTRIBUTES, attributes_for
+from mpbake.spec.tables.target_tables import attributes_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import Driver, Target
@@ -341,60 +343,51 @@ def without_cache(definition: dict[str, Any], names: Collection[str]) -> dict[st
 
 def entitlements(definition: dict[str, Any]) -> list[str]:
     """Return the privileges of RUN steps in a definition. `network = "host"` also counts as a privilege."""
-    targets = definition["target"].values()
-    privileges = [privilege for target in targets for privilege in target.get("entitlements", ())]
-    privileges += ["network.host" for target in targets if target.get("network") == "host"]
-    return list(dict.fromkeys(privileges))
+    uses = [use for target in definition["target"].values() for use in privileges(target)]
+    return list(dict.fromkeys(privilege for _, privilege in uses))
 
 
-def grants(definition: dict[str, Any], existing: Callable[[str], str]) -> list[str]:
-    """Return the `--allow` values that newer buildx requires: exactly the paths and privileges in the plan.
+def grants(
+    definition: dict[str, Any], root: str, real: Callable[[str], str], existing: Callable[[str], str] = str
+) -> list[str]:
+    """Return the `--allow` values that newer buildx requires: exactly the paths and the agent that the definition uses.
 
-    buildx resolves granted paths, so `existing` returns the nearest existing folder of a path.
+    buildx itself allows every path in the folder of the call, `root`. `real` resolves a path as when the rights of the
+    plan were checked. buildx resolves allowed paths too, so `existing` returns the nearest existing folder of a path.
     """
     allowed: dict[str, None] = {}
     for target in definition["target"].values():
-        allowed |= dict.fromkeys(f"fs.read={existing(path)}" for path in _read_paths(target))
-        allowed |= dict.fromkeys(f"fs.write={existing(path)}" for path in _paths(target, PathAccess.WRITES))
-        # for a context such as git@github.com:team/web.git, buildx forwards the ssh agent without an option
-        if target.get("ssh") or any(str(context).startswith("git@") for context in _contexts(target)):
-            allowed["ssh"] = None
+        for right, uses in ((GrantKind.READ, read_paths(target)), (GrantKind.WRITE, written_paths(target))):
+            outside = outermost((path for _, path in uses), root, real)
+            allowed |= dict.fromkeys(f"{right}={existing(path)}" for path in outside)
+        if target.get("ssh") or any(agents(target)):
+            allowed[str(GrantKind.SSH)] = None
         if any(map(deletes, target.get("output", ()))):
             allowed["buildx.local.delete"] = None
     return list(allowed)
 
 
-def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, str]:
-    """Return the Dockerfile of each target in a definition: the path from `root`, or the name of a remote file."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DockerfilePath:
+    """The path of a target's Dockerfile: relative to the folder of the plan, or absolute.
+
+    If the Dockerfile is remote or inline, the file is not `local`, and `path` is its name.
+    """
+
+    path: str
+    local: bool = True
+
+
+def dockerfiles(definition: dict[str, Any], root: Path) -> dict[str, DockerfilePath]:
+    """Return the Dockerfile of each target in a definition, for a plan in the folder `root`."""
     return {name: _dockerfile(target, str(root)) for name, target in definition["target"].items()}
 
 
-def _dockerfile(target: dict[str, Any], root: str) -> str:
+def _dockerfile(target: dict[str, Any], root: str) -> DockerfilePath:
     if "dockerfile-inline" in target:
-        return _DOCKERFILE
+        return DockerfilePath(path=_DOCKERFILE, local=False)
     context, name = str(target["context"]), str(target.get("dockerfile", _DOCKERFILE))
     if not (is_local_context(context) and is_local_context(name)):
-        return name
+        return DockerfilePath(path=name, local=False)
     path = posixpath.normpath(posixpath.join(context, name))
-    return path.removeprefix(f"{root.rstrip('/')}/")
-
-
-def _contexts(target: dict[str, Any]) -> list[str]:
-    return [target["context"], *target.get("contexts", {}).values()]
-
-
-def _read_paths(target: dict[str, Any]) -> Iterator[str]:
-    """Yield the local paths that a build of `target` reads."""
-    yield from _paths(target, PathAccess.NEEDS, PathAccess.READS)
-    dockerfile = str(target.get("dockerfile", ""))
-    if dockerfile and is_local_context(dockerfile) and is_local_context(target["context"]):
-        path = posixpath.normpath(posixpath.join(target["context"], dockerfile))
-        if not path.startswith(f"{target['context'].rstrip('/')}/"):
-            yield path
-
-
-def _paths(target: dict[str, Any], *accesses: PathAccess) -> Iterator[str]:
-    """Yield the local paths in the attributes of `target` that a build accesses in one of the ways `accesses`."""
-    for name, value in target.items():
-        if name in ATTRIBUTES and ATTRIBUTES[name].access in accesses:
-            yield from (path for _, path in paths_of(ATTRIBUTES[name].paths, value))
+    return DockerfilePath(path=path.removeprefix(f"{root.rstrip('/')}/"))

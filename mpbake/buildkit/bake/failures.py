@@ -7,15 +7,17 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
+from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, SourceLine, Unreachable
 from mpbake.base.text import one_line, shortened
 from mpbake.buildkit.bake.definition import CHECKED
 from mpbake.buildkit.bake.progress import operation_target
 from mpbake.buildkit.registry.hints import RIGHTS_HINT, SERVER_ERROR_HINT
+from mpbake.report.workflow_commands import inert
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from mpbake.buildkit.bake.definition import DockerfilePath
     from mpbake.buildkit.bake.progress import FailedOperation, Progress
     from mpbake.model.steps import CheckPiece
 
@@ -81,9 +83,7 @@ _TARGET_PREFIX = re.compile(r"target (\S+): ")
 """The name of a target before BuildKit's message, which newer buildx prints (0.36, not 0.13)."""
 _ERROR = re.compile(r"^ERROR: ", re.MULTILINE)
 _NO_STAGE = re.compile(r"(?:^|: )target stage \S+ could not be found")
-_COMMAND = re.compile(r"\s*(?:::|##\[)")
-"""The start of a command to GitHub's runner, after optional blanks."""
-_EXCERPT = re.compile(r"^(?P<file>\S+:\d+)\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
+_EXCERPT = re.compile(r"^(?P<file>\S+):(?P<line>\d{1,9})\n-{5,}\n(?P<lines>.*?)\n-{5,}$", re.MULTILINE | re.DOTALL)
 
 
 def build_error(
@@ -93,13 +93,13 @@ def build_error(
     check: CheckPiece | None = None,
     *,
     own: Collection[str] = (),
-    dockerfiles: Mapping[str, str] = MappingProxyType({}),
+    dockerfiles: Mapping[str, DockerfilePath] = MappingProxyType({}),
 ) -> MpbakeError:
     """Return the error of a failed build: BuildKit's message, lines of the Dockerfile, the last output, and a hint.
 
     If the build was for a check, `check` is that check. The Dockerfile that mpbake writes for a check is not shown.
     `own` has the names of the targets that the call builds for themselves; the error names other targets at fault.
-    `dockerfiles` holds the path of each target's Dockerfile.
+    `dockerfiles` holds each target's Dockerfile. A CI server finds no command in the lines of the error.
     """
     text = _last_error(progress.text)
     failed = progress.failed
@@ -113,20 +113,24 @@ def build_error(
     if kind is BuildFailed and failed is not None and failed.tail:
         lines += [f"output of {one_line(failed.name)}:", *(f"  {_quoted(line)}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
+    source = None
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
-        place = _place(excerpt["file"], dockerfiles, _suspects(named, progress))
-        lines += [f"in {place}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
+        dockerfile = _dockerfile(excerpt["file"], dockerfiles, _suspects(named, progress))
+        if dockerfile is not None and dockerfile.local:
+            source = SourceLine(file=dockerfile.path, line=int(excerpt["line"]))
+        file = one_line(dockerfile.path) if dockerfile else excerpt["file"]
+        lines += [f"in {file}:{excerpt['line']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     lines.append(f"log: {log}")
-    return kind("\n".join(lines), hint="; ".join(part for part in (hint, f"repeat with: {repeat}") if part))
+    hint = "; ".join(part for part in (hint, f"repeat with: {repeat}") if part)
+    return kind("\n".join(map(inert, lines)), hint=hint).with_source(source)
 
 
-def _place(file: str, dockerfiles: Mapping[str, str], suspects: Iterable[str]) -> str:
-    """Return the path for BuildKit's `Dockerfile:7`, such as `docker/Dockerfile:7`, if only one file is possible."""
-    name, _, line = file.rpartition(":")
-    same_name = {target: path for target, path in dockerfiles.items() if posixpath.basename(path) == name}
+def _dockerfile(name: str, dockerfiles: Mapping[str, DockerfilePath], suspects: Iterable[str]) -> DockerfilePath | None:
+    """Return the Dockerfile that BuildKit calls `name`, such as `docker/Dockerfile`; None if several are possible."""
+    same_name = {target: file for target, file in dockerfiles.items() if posixpath.basename(file.path) == name}
     suspected = [same_name[target] for target in suspects if target in same_name]
-    paths = dict.fromkeys(suspected[:1] or same_name.values())
-    return one_line(f"{next(iter(paths))}:{line}") if len(paths) == 1 else file
+    files = dict.fromkeys(suspected[:1] or same_name.values())
+    return next(iter(files)) if len(files) == 1 else None
 
 
 def _suspects(named: str, progress: Progress) -> Iterator[str]:
@@ -145,8 +149,7 @@ def _quoted(line: str) -> str:
 
     The log contains the whole line.
     """
-    line = shortened(line, _LONGEST)
-    return f"| {line}" if _COMMAND.match(line) else line
+    return inert(shortened(line, _LONGEST))
 
 
 def is_push_failure(progress: Progress) -> bool:

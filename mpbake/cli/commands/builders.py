@@ -14,6 +14,7 @@ from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.services import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
+from mpbake.cli.granting import grant_up
 from mpbake.cli.loading import load_plan
 from mpbake.cli.named_builders import named_builders
 from mpbake.graph.emulators import wanted_platforms
@@ -48,6 +49,8 @@ def main(options: BuildersOptions, world: World) -> int:
     """Apply the action to the named builders; without names, to all builders."""
     plan_files, plan = load_plan(options.source, world)
     chosen = named_builders(plan, options.names)
+    if options.action == "up":
+        grant_up(plan_files, [builder for builder in chosen if not builder.external], world)
     runs_blocked = block_runs(plan.root) if options.action in _REMOVING else nullcontext()
 
     def work(request: StopRequest) -> int:

@@ -10,12 +10,13 @@ from mpbake.cli.loading import load_partially
 from mpbake.graph.placement import place
 from mpbake.graph.preflight.checks import PreflightInput, Stage, preflight_problems
 from mpbake.graph.preflight.lint import lint_warnings
+from mpbake.graph.preflight.secret_files import is_missing_secret
 from mpbake.model.plan import PublishMode
 from mpbake.report.diagnostics.check_report import CheckReport
 from mpbake.report.formats import DIAGNOSTICS_FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from mpbake.base.errors import Diagnostic
     from mpbake.cli.options import CheckOptions
@@ -39,26 +40,35 @@ def _check(options: CheckOptions, world: World) -> CheckReport:
     try:
         plan_files, partial_plan = load_partially(options.source, world)
         if partial_plan.problems:
-            return CheckReport(diagnostics=_check_sound_targets(plan_files, partial_plan, world))
-        diagnostics = sorted_by_location((*partial_plan.clashes, *_check_plan(plan_files, partial_plan.plan, world)))
+            targets = _check_sound_targets(plan_files, partial_plan, options, world)
+            return CheckReport(diagnostics=targets)
+        found = _check_plan(plan_files, partial_plan.plan, options, world)
+        diagnostics = sorted_by_location((*partial_plan.clashes, *found))
     except PlanError as error:
         return CheckReport(diagnostics=error.diagnostics)
-    targets = len(partial_plan.plan.targets)
-    return CheckReport(diagnostics=diagnostics, file=plan_files.main.shown, targets=targets, complete=True)
+    number = len(partial_plan.plan.targets)
+    return CheckReport(diagnostics=diagnostics, file=plan_files.main.shown, targets=number, complete=True)
 
 
-def _check_sound_targets(plan_files: PlanFiles, partial_plan: PartialPlan, world: World) -> tuple[Diagnostic, ...]:
+def _check_sound_targets(
+    plan_files: PlanFiles, partial_plan: PartialPlan, options: CheckOptions, world: World
+) -> tuple[Diagnostic, ...]:
     subject = _preflight_input(plan_files, partial_plan.valid_targets, world)
-    problems = preflight_problems(subject, Stage.CHECK_TARGETS)
-    diagnostics = (plan_files.diagnose(problem) for problem in problems)
+    diagnostics = _preflight_diagnostics(subject, options, Stage.CHECK_TARGETS)
     return sorted_by_location((*partial_plan.problems, *partial_plan.clashes, *diagnostics))
 
 
-def _check_plan(plan_files: PlanFiles, plan: Plan, world: World) -> tuple[Diagnostic, ...]:
+def _check_plan(plan_files: PlanFiles, plan: Plan, options: CheckOptions, world: World) -> tuple[Diagnostic, ...]:
     """Return the errors and warnings of a run of all targets, and the warnings of the linter."""
     subject = _preflight_input(plan_files, plan.targets.values(), world, plan)
-    problems = preflight_problems(subject, Stage.CHECK_TARGETS, Stage.CHECK_PLAN)
-    return (*(plan_files.diagnose(problem) for problem in problems), *lint_warnings(plan_files, plan))
+    diagnostics = _preflight_diagnostics(subject, options, Stage.CHECK_TARGETS, Stage.CHECK_PLAN)
+    return (*diagnostics, *lint_warnings(plan_files, plan))
+
+
+def _preflight_diagnostics(subject: PreflightInput, options: CheckOptions, *stages: Stage) -> Iterator[Diagnostic]:
+    for problem in preflight_problems(subject, *stages):
+        if not (options.without_secrets and is_missing_secret(problem)):
+            yield subject.plan_files.diagnose(problem)
 
 
 def _preflight_input(

@@ -6,22 +6,30 @@ Without `--probe`, the command contacts neither Docker nor the network.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mpbake.cli.loading import load_plan
+from mpbake.cli.loading import read_source
+from mpbake.cli.probing import probe_selection, probe_tags
 from mpbake.cli.reviewing import review_selection
+from mpbake.cli.saving import output_path, with_saved_fields, write_saved_plan
 from mpbake.cli.selection import select_for
+from mpbake.graph.estimates import Estimates
 from mpbake.graph.explain import explain_placement
 from mpbake.report.formats import PLAN_FORMATS
 from mpbake.resolve import select_targets
-from mpbake.run.signals import stoppable, stopped_by_signals
+from mpbake.review.expected import expected_document
+from mpbake.review.probe import probe_document
+from mpbake.run.signals import stoppable
+from mpbake.run.state.directory import recorded_durations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
+    from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import PlanOptions
     from mpbake.cli.world import World
-    from mpbake.graph.dag import Selection
+    from mpbake.graph.dag import BuildGraph, Selection
     from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Target
     from mpbake.run.executor import StopRequest
@@ -36,17 +44,29 @@ def main(options: PlanOptions, world: World) -> int:
 
 
 def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
-    plan_files, plan = load_plan(options.source, world, options.overrides, relative=True, quiet=options.quiet)
+    read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = read.plan(relative=True)
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
-    facts, unanswered = _probe(options, names, world, stop) if options.probe else ({}, ())
+    output = output_path(options, world, read) if options.output else None
+    probe = _Probe(read, names, options, world, stop) if options.probe else None
+    facts = probe.nodes.facts if probe else {}
     if options.explain:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
-        world.stderr.writelines(f"warning: {warning}\n" for warning in unanswered)
+        world.stderr.writelines(f"warning: {warning}\n" for warning in (probe.nodes.notes if probe else ()))
         return 0
-    review = review_selection(plan_files, selection, facts, world)
-    if options.probe:
-        review = replace(review, document=review.document | {"probe": {"warnings": list(unanswered)}})
+    review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
+    if probe:
+        review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
+    if expected := _expected(review.graph, plan_files.root):
+        review = review.with_fields({"expected": expected}, world.redactor.redact)
+    if options.output:
+        saved = replace(review, document=with_saved_fields(review.document, read, options, world, output))
+        text = PLAN_FORMATS["json"].load()(saved)
+        if output is None:
+            world.stdout.write(text)
+            return 0
+        write_saved_plan(output, text)
     world.stdout.write(PLAN_FORMATS[options.format].load()(review))
     return 0
 
@@ -56,20 +76,26 @@ def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts)
     return "\n".join(explain_placement(target, facts, selection.only.get(target, ())) for target in targets)
 
 
-def _probe(
-    options: PlanOptions, names: Sequence[str], world: World, stop: StopRequest
-) -> tuple[Facts, tuple[str, ...]]:
-    """Query the nodes of the named targets. Return facts by node ID, and a warning for each node without an answer.
+def _expected(graph: BuildGraph, root: Path) -> dict[str, Any]:
+    """Return the field `expected` of the plan document, from the records of earlier runs on this machine."""
+    recorded = recorded_durations(root)
+    if not recorded:
+        return {}
+    from mpbake.run.schedule.simulation import simulated_seconds  # noqa: PLC0415 - only with records
 
-    The paths of certificates are absolute here, so the plan is resolved a second time.
-    """
-    from mpbake.buildkit.builders.probing import probe_nodes  # noqa: PLC0415 - slow to import, used by --probe only
-    from mpbake.buildkit.nodes.services import open_services  # noqa: PLC0415
+    return expected_document(graph, recorded, lambda: simulated_seconds(graph, Estimates(recorded=recorded)))
 
-    _, plan = load_plan(options.source, world, options.overrides, quiet=True)
-    targets = select_for(plan, names, options.overrides).targets
-    with (
-        stopped_by_signals(stop),
-        open_services(world.environment, world.redactor.redact, world.now, stop.then) as services,
-    ):
-        return probe_nodes(services, targets, plan.file)
+
+class _Probe:
+    """What nodes and registries report about the named targets. The paths of certificates are absolute here."""
+
+    def __init__(
+        self, read: ReadPlan, names: Sequence[str], options: PlanOptions, world: World, stop: StopRequest
+    ) -> None:
+        _, plan = read.plan()
+        self._selection, self._world, self._stop = select_for(plan, names, options.overrides), world, stop
+        self.nodes = probe_selection(plan, self._selection, world, stop)
+
+    def document(self) -> dict[str, Any]:
+        """Ask the registries as well, and return the field `probe` of the plan document."""
+        return probe_document(self.nodes, probe_tags(self._selection, self._world, self._stop))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING
@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
-from mpbake.cli.loading import load_plan
+from mpbake.cli.approval import approve_id, check_plan_id
+from mpbake.cli.ci_jobs import heartbeats
+from mpbake.cli.granting import grant_run
+from mpbake.cli.loading import read_source
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
 from mpbake.cli.run_results import RunResults
+from mpbake.cli.saved_runs import open_saved_run
 from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
@@ -25,6 +29,7 @@ from mpbake.graph.preflight.buildx_versions import check_buildx
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.graph.preflight.paths import unset_secret_warnings
 from mpbake.report.progress.metadata import metadata_file
+from mpbake.review.grants import Rights
 from mpbake.run.events import NodeProbeStarted, Warned
 from mpbake.run.executor import WORKERS, Executor, exit_code, required_node_error
 from mpbake.run.schedule import Schedule
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
+    from mpbake.cli.approval import Approval
     from mpbake.cli.options import RunOptions
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
@@ -48,9 +54,25 @@ if TYPE_CHECKING:
 
 def main(options: RunOptions, world: World) -> int:
     """Run the named targets and all their dependencies."""
-    plan_files, plan = load_plan(options.source, world, options.overrides, quiet=options.quiet)
+    return stoppable(lambda stop: _run(options, world, stop))
+
+
+def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
+    if saved := open_saved_run(options, world):
+        read, options = saved.read(world), saved.options
+    else:
+        check_plan_id(options.plan_id)
+        read = read_source(options.source, world, options.overrides, quiet=options.quiet)
+    plan_files, plan = read.plan()
     selection = select_for(plan, options.names, options.overrides)
-    placements = place_targets(selection, {})
+    granted = grant_run(plan_files, selection.targets, world)  # before nodes are queried for an approval
+    plan_files = granted.plan_files
+    approval: Approval | None = None
+    if saved:
+        approval = saved.approve(read, world, stop)
+    elif options.plan_id:
+        approval = approve_id(read, options, world, stop)
+    placements = place_targets(selection, approval.facts if approval else {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
     command = _RunCommand(
@@ -61,8 +83,10 @@ def main(options: RunOptions, world: World) -> int:
         selection=selection,
         placements=placements,
         metadata=metadata,
+        rights=granted.rights,
+        approval=approval,
     )
-    return stoppable(command.execute)
+    return command.execute(stop)
 
 
 def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:
@@ -77,7 +101,11 @@ def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Targ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _RunCommand:
-    """A run whose plan has passed the checks that contact no node. `placements` are made without facts of nodes."""
+    """A run whose plan has passed the checks that contact no node.
+
+    `placements` are made without facts of nodes, or with the facts of the approved plan. `rights` are the granted
+    rights of the plan.
+    """
 
     options: RunOptions
     world: World
@@ -86,17 +114,23 @@ class _RunCommand:
     selection: Selection
     placements: Mapping[Target, Placement]
     metadata: Path | None
+    rights: Rights = field(default_factory=Rights)
+    approval: Approval | None = None
 
     def execute(self, stop: StopRequest) -> int:
         """Open the state directory and the runner, then prepare the run and build. Return the exit code."""
-        events = RunEvents(make_reporter(self.options, self.world), stop, began=self.world.clock())
+        reporter = make_reporter(self.options, self.world, self.plan.root)
+        events = RunEvents(reporter, stop, began=self.world.clock())
         with (
             stopped_by_signals(stop),
+            heartbeats(events, self.world.environment),
             open_state(self.plan.root, self.world.now()) as state,
             self._open_runner(state, events, stop) as runner,
         ):
             check_buildx(self.plan_files, self.selection.targets, runner.buildx, runner.default)
             graph = self.prepare(runner, events)
+            if self.approval:
+                self.approval.check_again()
             return self.build(graph, runner, state, events, stop)
 
     @contextmanager
@@ -104,7 +138,7 @@ class _RunCommand:
         """Open the runner, and import networkx while docker answers."""
         targets, environment = self.selection.targets, self.world.environment
         repeat, redact = partial(repeat_command, self.options), self.world.redactor.redact
-        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then)
+        opening = open_runner(targets, state, self.plan, environment, repeat, redact, stop.then, self.rights)
         Thread(target=import_networkx, daemon=True).start()
         with ExitStack() as stack:
             with slow_engine_notice(targets, events):
@@ -113,11 +147,15 @@ class _RunCommand:
 
     def prepare(self, runner: BuildKitRunner, events: RunEvents) -> BuildGraph:
         """Query the nodes, place all platforms, report warnings, and return the graph. Raises PlanError."""
-        nodes = nodes_to_probe(self.placements)
+        approved = self.approval.facts if self.approval else {}
+        # The approved plan does not use a node that did not answer, but the run fails if the node is required.
+        required = (node for node in self._nodes if node.required and is_unreachable(node, approved))
+        nodes = tuple(dict.fromkeys((*nodes_to_probe(self.placements), *required)))
         if nodes:
             events.handle(NodeProbeStarted(nodes=nodes))
-        facts = runner.make_ready(nodes, events)
-        lost = [node for node in nodes if node.id not in facts or is_unreachable(node, facts)]
+        ready = runner.make_ready(nodes, events)
+        lost = [node for node in nodes if node.id not in ready or is_unreachable(node, ready)]
+        facts = {**approved, **ready}
         placements = place_targets(self.selection, facts, self.placements)
         subject = preflight_input(self.plan_files, self.selection, placements.values(), self.world)
         warnings = [*unset_secret_warnings(self.selection.targets, self.world.environment)]
@@ -128,6 +166,11 @@ class _RunCommand:
         for warning in join_shared(dict.fromkeys(warnings), names):
             events.handle(Warned(message=warning))
         return graph
+
+    @property
+    def _nodes(self) -> Iterator[Node]:
+        """All nodes of the builders of the run."""
+        return (node for target in self.selection.targets for node in target.builder.nodes)
 
     def build(
         self, graph: BuildGraph, runner: BuildKitRunner, state: State, events: RunEvents, stop: StopRequest

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, UsageError, most_severe
 from mpbake.base.references import parse_reference
-from mpbake.base.text import columns, count, one_line
+from mpbake.base.text import abbreviated, columns, count, one_line
 from mpbake.buildkit import open_verification
 from mpbake.cli.loading import NO_OVERRIDES, load_plan
 from mpbake.cli.selection import select_for
@@ -49,8 +49,9 @@ def main(options: VerifyOptions, world: World) -> int:
 def _verify(options: VerifyOptions, world: World, stop: StopRequest) -> int:
     _, plan = load_plan(options.source, world)
     published, warning = read_published(plan.root / FOLDER)
-    if warning:
-        world.stderr.write(f"warning: {one_line(warning)}\n")
+    published, ignored = _of_plan(plan, published)
+    for text in filter(None, (warning, *ignored)):
+        world.stderr.write(f"warning: {one_line(text)}\n")
     targets = select_for(plan, _names_to_verify(plan, options, published), NO_OVERRIDES).targets
     expected = _expected(targets, published)
     renamed = _renamed(targets, published)
@@ -60,6 +61,30 @@ def _verify(options: VerifyOptions, world: World, stop: StopRequest) -> int:
     with stopped_by_signals(stop):
         comparisons = _compare([*expected, *renamed], builders, world, stop)
     return _report(comparisons, world)
+
+
+def _of_plan(plan: Plan, published: Mapping[str, ExpectedImages]) -> tuple[dict[str, ExpectedImages], tuple[str, ...]]:
+    """Return the records of published images whose repositories the plan names, and a warning for each other record.
+
+    The record may have come with a checkout, and must not make mpbake contact other registries.
+    """
+    known: dict[str, ExpectedImages] = {}
+    warnings = []
+    for name in plan.targets.keys() & published.keys():
+        repositories = {_repository(tag) for tag in plan.targets[name].tags}
+        images = published[name]
+        tags = tuple(tag for tag in images.tags if _repository(tag) in repositories)
+        if tags:
+            known[name] = replace(images, tags=tags)
+        if ignored := [tag for tag in images.tags if tag not in tags]:
+            record = f"{FOLDER}/published.json names {abbreviated(ignored)}"
+            warnings.append(f"{name}: {record}, a repository that the plan does not name: mpbake ignores it")
+    return known, tuple(sorted(warnings))
+
+
+def _repository(tag: str) -> tuple[str, str]:
+    reference = parse_reference(tag)
+    return reference.registry, reference.path
 
 
 def _names_to_verify(plan: Plan, options: VerifyOptions, published: Mapping[str, ExpectedImages]) -> Sequence[str]:

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
     from mpbake.base.platforms import Platform
     from mpbake.model.plan import PlatformVariant, Target
+    from mpbake.model.reading import MayRead
+
+_LARGEST = 1024 * 1024
+"""The maximum size in bytes of a Dockerfile that mpbake reads. Most have thousands of bytes."""
 
 
-def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
+def unlinked_bases(targets: Mapping[str, Target], may_read: MayRead) -> Iterator[Problem]:
     """Yield a warning for each FROM in a Dockerfile of `targets` that names a target to which there is no link."""
-    read = cache(_dockerfile_text)
+    read = _reader(may_read)
     for target in targets.values():
         for variant, _ in target.split_by_variant(()):
             linked = {_image_name(context) for context in (*variant.links, *variant.attributes.get("contexts", ()))}
@@ -31,13 +35,13 @@ def unlinked_bases(targets: Mapping[str, Target]) -> Iterator[Problem]:
                     yield _unlinked(target, variant, name)
 
 
-def foreign_bases(targets: Iterable[Target]) -> Iterator[Problem]:
+def foreign_bases(targets: Iterable[Target], may_read: MayRead) -> Iterator[Problem]:
     """Yield one warning for each target whose final base image is a linked target with another, single platform.
 
     A linked target with a single platform serves all platforms. Copying files from this target is fine. But an image
     that is built `FROM` this target contains programs for the single platform, on every platform.
     """
-    read = cache(_dockerfile_text)
+    read = _reader(may_read)
     reported: set[tuple[Target, str]] = set()
     for target in filter(_may_have_foreign_base, targets):
         for user, wanted in {target: target.platforms, **linked_platforms(target, target.platforms)}.items():
@@ -68,12 +72,23 @@ def _base_name(variant: PlatformVariant, read: Callable[[str, str], str]) -> str
     return _image_name(base_image(read(*variant.dockerfile), str(variant.attributes.get("target", ""))))
 
 
-def _dockerfile_text(inline: str, path: str) -> str:
-    """Return the text of a Dockerfile; empty for an unreadable file, which another check or buildx reports."""
-    try:
-        return inline or (read_bounded(Path(path), pipe=False).decode() if path else "")
-    except (OSError, ValueError):
-        return ""
+def _reader(may_read: MayRead) -> Callable[[str, str], str]:
+    """Return a cached function that returns the text of a Dockerfile.
+
+    The text is empty for a file that mpbake may not read, and for an unreadable file, which another check or buildx
+    reports.
+    """
+
+    @cache
+    def read(inline: str, path: str) -> str:
+        if inline or not path or not may_read(Path(path)):
+            return inline
+        try:
+            return read_bounded(Path(path), pipe=False, most=_LARGEST).decode()
+        except (OSError, ValueError):
+            return ""
+
+    return read
 
 
 def _image_name(context: str) -> str:

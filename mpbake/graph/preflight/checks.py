@@ -22,6 +22,7 @@ from mpbake.spec.drivers import node_warnings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from mpbake.base.platforms import Platform
     from mpbake.graph.placement import Placement
@@ -61,6 +62,10 @@ class PreflightInput:
     nodes: Sequence[Node] = ()
     only: Mapping[Target, Sequence[Platform]] = field(default_factory=dict)
     together: bool = False
+
+    def may_read(self, path: Path) -> bool:
+        """Return whether the checks may read a file that the plan names. See `ReadAccess`."""
+        return self.plan_files.access.may_read(path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,17 +114,29 @@ def _missing_paths(subject: PreflightInput) -> Iterator[Problem]:
 
 
 def _certificates(subject: PreflightInput) -> Iterator[Problem]:
-    return certificate_problems(subject.targets.values(), subject.only, subject.now)
+    return certificate_problems(subject.targets.values(), subject.only, subject.now, subject.may_read)
+
+
+def _deployments(subject: PreflightInput) -> Iterator[Problem]:
+    return deployment_problems(subject.nodes, subject.now, subject.may_read)
+
+
+def _private_keys(subject: PreflightInput) -> Iterator[Problem]:
+    return key_problems(subject.nodes, subject.environment, subject.may_read)
+
+
+def _foreign_bases(subject: PreflightInput) -> Iterator[Problem]:
+    return foreign_bases(subject.targets.values(), subject.may_read)
+
+
+def _unlinked_bases(subject: PreflightInput) -> Iterator[Problem]:
+    return unlinked_bases(subject.targets, subject.may_read)
 
 
 PREFLIGHT_CHECKS = (
     # While `mpbake check` resolves the plan, it already reports tags that two targets push.
     _check("tags", lambda subject: tags_pushed_twice(subject.targets.values()), Stage.PLAN, Stage.RUN),
-    _check(
-        "base images for other platforms",
-        lambda subject: foreign_bases(subject.targets.values()),
-        *(Stage.CHECK_TARGETS, Stage.RUN_PLACED),
-    ),
+    _check("base images for other platforms", _foreign_bases, Stage.CHECK_TARGETS, Stage.RUN_PLACED),
     _check("placement", _placement_problems, Stage.CHECK_TARGETS, Stage.PLAN, Stage.RUN, Stage.RUN_PLACED),
     _check("shared tags", _shared_tags, Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN),
     _check("deletions", _deletions_by_path, Stage.PLAN),
@@ -127,11 +144,9 @@ PREFLIGHT_CHECKS = (
     _check("deletions of single targets", _deletions_of_each, Stage.CHECK_TARGETS),
     _check("missing paths", _missing_paths, Stage.CHECK_TARGETS, Stage.RUN),
     _check("certificates", _certificates, Stage.CHECK_TARGETS, Stage.RUN),
-    _check(
-        "certificates of deployments", lambda subject: deployment_problems(subject.nodes, subject.now), Stage.CHECK_PLAN
-    ),
-    _check("private keys", lambda subject: key_problems(subject.nodes, subject.environment), Stage.CHECK_PLAN),
-    _check("base images without a link", lambda subject: unlinked_bases(subject.targets), Stage.CHECK_PLAN),
+    _check("certificates of deployments", _deployments, Stage.CHECK_PLAN),
+    _check("private keys", _private_keys, Stage.CHECK_PLAN),
+    _check("base images without a link", _unlinked_bases, Stage.CHECK_PLAN),
     _check("nodes", lambda subject: node_warnings(subject.nodes), Stage.CHECK_PLAN, Stage.PLAN, Stage.RUN_PLACED),
 )
 """Every preflight check that needs no node. Warnings appear in this order."""

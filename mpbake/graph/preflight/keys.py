@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import KeyPath
     from mpbake.model.plan import Node
+    from mpbake.model.reading import MayRead
 
 _OTHERS = 0o077
 _KEY_NAMES = ("*-key.pem", "*.key")
@@ -37,13 +38,14 @@ class _KeyFile:
     at: KeyPath
 
 
-def key_problems(nodes: Iterable[Node], environment: Mapping[str, str]) -> Iterator[Problem]:
+def key_problems(nodes: Iterable[Node], environment: Mapping[str, str], may_read: MayRead) -> Iterator[Problem]:
     """Yield warnings about the keys that the plan names for `nodes`, and about keys beside their certificates.
 
-    `environment` is the environment of git, which runs only in folders that belong to a repository.
+    `environment` is the environment of git, which runs only in folders that belong to a repository. Files and folders
+    that mpbake may not read are not checked.
     """
     by_folder: dict[Path, list[_KeyFile]] = {}
-    for key in _key_files(nodes):
+    for key in _key_files(nodes, may_read):
         by_folder.setdefault(key.path.parent, []).append(key)
     for folder, keys in by_folder.items():
         exposed = _exposed_to_git(folder, [key.path.name for key in keys], environment)
@@ -54,18 +56,18 @@ def key_problems(nodes: Iterable[Node], environment: Mapping[str, str]) -> Itera
                 yield Problem(code=Code.EXPOSED_KEY, key=key.at, message=message, hint=hint)
 
 
-def _key_files(nodes: Iterable[Node]) -> Iterable[_KeyFile]:
+def _key_files(nodes: Iterable[Node], may_read: MayRead) -> Iterable[_KeyFile]:
     """Return the existing keys, each once, with symlinks resolved."""
     keys: dict[Path, _KeyFile] = {}
     folders: dict[Path, KeyPath] = {}
     for node in nodes:
         for at, path in _named(node):
-            if at[-1] == "key" and is_file(path):
+            if at[-1] == "key" and may_read(path) and is_file(path):
                 real = path.resolve()
                 keys.setdefault(real, _KeyFile(path=real, at=at))
             folders.setdefault(path.parent, at)
     for folder, at in folders.items():
-        for path in _keys_in(folder):
+        for path in _keys_in(folder, may_read) if may_read(folder) else ():
             keys.setdefault(path, _KeyFile(path=path, at=at))
     return keys.values()
 
@@ -78,12 +80,12 @@ def _named(node: Node) -> Iterator[tuple[KeyPath, Path]]:
             yield ("builders", node.builder, "nodes", node.name, *place, name), path
 
 
-def _keys_in(folder: Path) -> list[Path]:
-    """Return the private keys in `folder`, recognized by name and content."""
+def _keys_in(folder: Path, may_read: MayRead) -> list[Path]:
+    """Return the private keys in `folder` that mpbake may read, recognized by name and content."""
     if not is_folder(folder):
         return []
     try:
-        paths = sorted({path for pattern in _KEY_NAMES for path in folder.glob(pattern)})
+        paths = sorted({path for pattern in _KEY_NAMES for path in folder.glob(pattern) if may_read(path)})
         return [path.resolve() for path in paths[:_MOST_NAMES] if is_file(path) and _is_private(path)]
     except OSError:
         return []

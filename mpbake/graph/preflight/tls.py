@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.files import is_file
 from mpbake.base.text import one_line
 from mpbake.certs.finding import PATH_HINT
+from mpbake.certs.node_files import server_files
 from mpbake.graph.placement import place
 from mpbake.graph.preflight.certificates import certificate_findings, deployment_findings
 from mpbake.model.plan import TlsFiles
@@ -20,10 +23,11 @@ if TYPE_CHECKING:
     from mpbake.base.platforms import Platform
     from mpbake.certs.finding import CertificateFinding
     from mpbake.model.plan import Node, Target
+    from mpbake.model.reading import MayRead
 
 
 def certificate_problems(
-    targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]], now: datetime
+    targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]], now: datetime, may_read: MayRead
 ) -> Iterator[Problem]:
     """Yield problems and warnings about certificates and configurations of nodes that may build `targets`.
 
@@ -31,7 +35,8 @@ def certificate_problems(
     """
     for node in _candidates(targets, only):
         yield from _configuration_problems(node)
-        yield from _problems(node, certificate_findings(node, now))
+        unread = _unread(node, "tls", node.tls, may_read)
+        yield from unread or _problems(node, certificate_findings(node, now))
 
 
 def _candidates(targets: Iterable[Target], only: Mapping[Target, Sequence[Platform]]) -> dict[Node, None]:
@@ -52,10 +57,27 @@ def _configuration_problems(node: Node) -> Iterator[Problem]:
         yield Problem(code=Code.MISSING_FILE, key=node.config_key, message=message, hint=PATH_HINT)
 
 
-def deployment_problems(nodes: Iterable[Node], now: datetime) -> Iterator[Problem]:
+def deployment_problems(nodes: Iterable[Node], now: datetime, may_read: MayRead) -> Iterator[Problem]:
     """Yield problems and warnings for the certificates of the BuildKits that mpbake deploys for `nodes`."""
     for node in nodes:
-        yield from _problems(node, deployment_findings(node, now))
+        unread = _unread(node, "deploy.tls", server_files(node) or TlsFiles(), may_read)
+        yield from unread
+        # mpbake compares the certificate of the server with the files of its clients.
+        if not unread and not _unread(node, "tls", node.tls, may_read):
+            yield from _problems(node, deployment_findings(node, now))
+
+
+def _unread(node: Node, table: str, files: TlsFiles, may_read: MayRead) -> list[Problem]:
+    """Return a warning if mpbake may not read some of the `files` of a node; `table` is their key in its table."""
+    outside = {name: path for name, path in files.files.items() if not may_read(path)}
+    if not outside:
+        return []
+    keys = ", ".join(f"{table}.{name}" for name in outside)
+    folder = os.path.commonpath([path.parent for path in outside.values()])
+    message = f"mpbake does not check {keys}: outside of the plan's folder"
+    hint = f"to check these files, add: --allow {one_line(shlex.quote(f'fs.read={folder}'))}"
+    key = ("builders", node.builder, "nodes", node.name, *table.split("."))
+    return [Problem(code=Code.UNREAD_FILE, key=key, message=message, hint=hint)]
 
 
 def _problems(node: Node, findings: Iterable[CertificateFinding]) -> Iterator[Problem]:

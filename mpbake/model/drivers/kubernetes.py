@@ -64,6 +64,7 @@ KUBERNETES = DriverRules(
     endpoint=EndpointRules(
         misplaced_hint="remove it: the Deployment is created in the current context of KUBECONFIG, as with kubectl",
         when_empty="the cluster in use",
+        url_when_empty=lambda node: f"kubernetes://{kubernetes_namespace(node)}",
     ),
     resource=ResourceRules(
         kind=_kind,

@@ -53,8 +53,9 @@ class EndpointRules:
 
     `schemes` are the supported URL schemes. If `schemes` is empty, nodes of the driver have no endpoint, and
     `misplaced_hint` is the hint for a plan that sets an endpoint. `is_engine` says that an endpoint is a Docker engine.
-    `when_empty` names the endpoint that is used if the plan sets none. `no_tls_hint` is the hint for a TCP endpoint
-    without TLS on another machine.
+    `when_empty` names the endpoint that is used if the plan sets none. `url_when_empty` returns this endpoint as
+    `--allow endpoint=` names it; empty for the engine in use, which needs no right. `no_tls_hint` is the hint for a TCP
+    endpoint without TLS on another machine.
     """
 
     schemes: tuple[str, ...] = ()
@@ -62,6 +63,7 @@ class EndpointRules:
     is_engine: bool = False
     misplaced_hint: str = "remove the key"
     when_empty: str = "the engine in use"
+    url_when_empty: Callable[[Node], str] = lambda _: ""
     takes_tls: bool = False
     takes_servername: bool = False
     no_tls_hint: str = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import key_path_text
-from mpbake.base.text import printable
+from mpbake.base.text import count
+from mpbake.report.workflow_commands import ANNOTATIONS, workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
 
 
 def report_github(report: CheckReport) -> str:
-    """Return the diagnostics of a plan as workflow commands."""
-    return diagnostics_github(report.diagnostics)
+    """Return the diagnostics of a plan as workflow commands, and their numbers if GitHub does not show all of them."""
+    severities = Counter(diagnostic.severity for diagnostic in report.diagnostics)
+    numbers = " and ".join(count(number, severity) for severity, number in severities.items())
+    is_complete = all(number <= ANNOTATIONS for number in severities.values())
+    remark = "" if is_complete else f"{numbers}: GitHub shows {ANNOTATIONS} of each kind; the log has all\n"
+    return diagnostics_github(report.diagnostics) + remark
 
 
 def diagnostics_github(diagnostics: Iterable[Diagnostic]) -> str:
@@ -32,13 +38,5 @@ def _command(diagnostic: Diagnostic) -> str:
         properties = {"file": location.file, "line": location.line, "col": location.column}
         properties["endColumn"] = location.column + location.length - 1 if location.length else 0
     properties["title"] = diagnostic.code
-    written = ",".join(f"{name}={_escape(str(value), ':,')}" for name, value in properties.items() if value)
     hint = f"\n{diagnostic.hint}" if diagnostic.hint else ""
-    return f"::{diagnostic.severity} {written}::{_escape(key + diagnostic.message + hint)}"
-
-
-def _escape(text: str, separators: str = "") -> str:
-    """Escape line breaks, which end a workflow command, and `separators`, which end a property of the command."""
-    for character in f"%\r\n{separators}":
-        text = text.replace(character, f"%{ord(character):02X}")
-    return printable(text)
+    return workflow_command(diagnostic.severity, key + diagnostic.message + hint, properties)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, assert_never
 
-from mpbake.base.text import columns, count, join_shared, one_line
+from mpbake.base.text import abbreviated, columns, count, join_shared, one_line, shortened
 from mpbake.graph.delivery import archives, possible_upload_tags
-from mpbake.graph.links import linked_platforms, linked_targets
+from mpbake.graph.links import linked_platforms
 from mpbake.model.steps import (
     BootstrapNode,
     BuildPiece,
@@ -21,11 +21,16 @@ from mpbake.model.steps import (
     step_subject,
     step_verb,
 )
+from mpbake.report.plan.probe_rows import change_rows, expected_text, node_rows, path_texts, tag_rows
+from mpbake.report.plan.settings import setting_lines, variant_of
+from mpbake.review.remarks import remarks_on, variants_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
 
     from mpbake.base.platforms import Platform
+    from mpbake.graph.dag import BuildGraph
     from mpbake.model.plan import Check, Node, Target
     from mpbake.model.steps import Step
     from mpbake.review.plan_review import PlanReview
@@ -33,23 +38,70 @@ if TYPE_CHECKING:
 _AUTOMATIC = "`docker` or `docker-container` driver, chosen when the run starts"
 
 
+_MOST_SUBJECTS = 3
+_LONGEST_REMARK = 400
+
+
 def plan_text(review: PlanReview) -> str:
-    """Return the nodes, steps and warnings of a run. The steps are in an order in which a run can execute them."""
-    graph, warnings = review.graph, review.warnings
+    """Return what is unusual about a run, then its nodes, steps and warnings.
+
+    The steps are in an order in which a run can execute them.
+    """
+    graph = review.graph
     nodes = graph.nodes
     lines = [
         f"plan: {count(len(graph.targets), 'target')}, {count(len(nodes), 'node')}, {count(len(graph.steps), 'step')}",
-        "",
-        "nodes",
-        *columns([_node_row(node) for node in nodes], indent="  "),
-        "",
-        "steps",
-        *columns([row for number, step in enumerate(graph.steps, 1) for row in _step_rows(number, step)], indent="  "),
+        f"plan id: {review.plan_id}",
+        *_section("unusual", remark_rows(review.document)),
+        *_section("nodes", [_node_row(node) for node in nodes]),
+        *_section("nodes now", node_rows(review.document)),
+        *_section("to create or correct (`mpbake builders up`)", change_rows(review.document)),
+        *_section("steps", list(_every_step(graph, review.document))),
+        *_section("linked targets", _linked_rows(graph, review.document)),
+        *_section("tags now", tag_rows(review.document)),
+        *_expected(review.document),
     ]
-    if warnings:
-        names = {target.name for target in (*graph.targets, *linked_targets(*graph.targets))}
-        lines += ["", *(f"warning: {one_line(warning)}" for warning in join_shared(warnings, names))]
+    if review.warnings:
+        names = {target["name"] for target in review.document["targets"]}
+        lines += ["", *(f"warning: {one_line(warning)}" for warning in join_shared(review.warnings, names))]
     return "\n".join(lines) + "\n"
+
+
+def _section(title: str, rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["", title, *columns(rows, indent="  ")] if rows else []
+
+
+def _expected(document: Mapping[str, Any]) -> list[str]:
+    """Return the expected duration and the critical path, if earlier runs are recorded."""
+    text = expected_text(document)
+    return (
+        ["", f"expected time: {text}", "critical path", *(f"  {step}" for step in path_texts(document))] if text else []
+    )
+
+
+def remark_rows(document: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each remark on a plan document: its kind, its subjects, and its text."""
+    return [
+        [
+            remark.kind,
+            abbreviated(remark.subjects, most=_MOST_SUBJECTS),
+            one_line(shortened(remark.text, _LONGEST_REMARK)),
+        ]
+        for remark in remarks_on(document)
+    ]
+
+
+def _every_step(graph: BuildGraph, document: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield the rows of all steps. The settings of a target are at its first build piece, for each of its variants."""
+    targets = {target["name"]: target for target in document["targets"]}
+    told: set[int] = set()
+    for number, step in enumerate(graph.steps, 1):
+        settings: list[str] = []
+        if isinstance(step, BuildPiece):
+            variant = variant_of(targets[step.target.name], [placed.platform for placed in step.platforms])
+            settings = [] if id(variant) in told else setting_lines(variant)
+            told.add(id(variant))
+        yield from _step_rows(number, step, settings)
 
 
 def _node_row(node: Node) -> list[str]:
@@ -60,11 +112,22 @@ def _node_row(node: Node) -> list[str]:
     return [node.id, node.driver_name, endpoint, platforms]
 
 
-def _step_rows(number: int, step: Step) -> list[list[str]]:
-    """Return a row for a step, then a row for each further tag, output and note."""
+def _linked_rows(graph: BuildGraph, document: Mapping[str, Any]) -> list[list[str]]:
+    """Return a row for each target that is built within the steps of other targets only, if it has settings."""
+    built = {step.target.name for step in graph.steps if isinstance(step, BuildPiece)}
+    linked = [target for target in document["targets"] if target["name"] not in built]
+    lines = {
+        target["name"]: [line for variant in variants_of(target) for line in setting_lines(variant)]
+        for target in linked
+    }
+    return [[name, "; ".join(dict.fromkeys(own))] for name, own in lines.items() if own]
+
+
+def _step_rows(number: int, step: Step, settings: Sequence[str]) -> list[list[str]]:
+    """Return a row for a step, then a row for each of its settings, further tags, outputs and notes."""
     first, *others = _details(step)
     row = [f"{number:>3}", step_verb(step), step_subject(step), first]
-    return [row, *(["", "", "", detail] for detail in others)]
+    return [row, *(["", "", "", detail] for detail in (*settings, *others))]
 
 
 def _details(step: Step) -> list[str]:

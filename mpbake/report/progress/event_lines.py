@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mpbake.run.events import StepRetried
 
 
+WARNING = "warning: "
+"""The start of each warning."""
 _COMMAND_LENGTH = 60
 """Characters of a check's command that a line shows."""
 
@@ -103,7 +105,7 @@ def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
 
 def warning_line(event: Warned | StepRetried) -> str:
     """Return a warning or a retry as one line."""
-    return f"warning: {one_line(event.message if isinstance(event, Warned) else retry_line(event))}"
+    return f"{WARNING}{one_line(event.message if isinstance(event, Warned) else retry_line(event))}"
 
 
 def progress_line(event: NodeProgressed) -> str:

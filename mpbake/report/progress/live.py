@@ -31,6 +31,7 @@ from mpbake.run.events import (
     StepProgressed,
     StepRetried,
     StepStarted,
+    TimePassed,
     Warned,
 )
 
@@ -133,7 +134,7 @@ class LiveReporter:
                     self._print(lines.finish_line(event.result), _STYLES.get(event.result.status, ""))
             case RunFinished():
                 self._live.stop()
-            case StepStarted() | StepProgressed():
+            case StepStarted() | StepProgressed() | TimePassed():
                 pass  # the next view shows the change
             case _:
                 assert_never(event)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO, assert_never
 from mpbake.base.text import shortened
 from mpbake.model.steps import StepStatus
 from mpbake.report.progress import event_lines as lines
+from mpbake.report.progress.heartbeat import Heartbeat
 from mpbake.report.progress.pace import Pace
 from mpbake.run.events import (
     EngineProbeStarted,
@@ -20,6 +21,7 @@ from mpbake.run.events import (
     StepProgressed,
     StepRetried,
     StepStarted,
+    TimePassed,
     Warned,
 )
 
@@ -50,13 +52,17 @@ class PlainReporter:
         self._began = clock()
         self._lock = threading.Lock()
         self._pace = Pace(clock)
+        self._heartbeat = Heartbeat(self._began)
+        self._last = self._began
 
     def handle(self, event: Event) -> None:
         """Write the lines for an event."""
         if self._quiet:
             return
-        for line in self._lines(event):
-            self._write(line)
+        with self._lock:
+            for line in self._lines(event):
+                self._write(line)
+            self._heartbeat.follow(event, self._last)
 
     def _lines(self, event: Event) -> list[str]:
         match event:
@@ -78,13 +84,16 @@ class PlainReporter:
                 return [line] if self._pace.is_due(event.node.id) else []
             case EngineProbeStarted() | NodeProbeStarted():
                 return [lines.opening_line(event)]
+            case TimePassed():
+                line = self._heartbeat.line(self._clock())
+                return [line] if line else []
             case RunStarted() | RunFinished():
                 return []
             case _:
                 assert_never(event)
 
     def _write(self, line: str) -> None:
-        seconds = self._clock() - self._began
-        with self._lock:
-            self._stream.write(f"{seconds:7.1f}s  {line}\n")
-            self._stream.flush()
+        self._last = self._clock()
+        self._stream.write(f"{self._last - self._began:7.1f}s  {line}\n")
+        self._stream.flush()
+        self._heartbeat.printed(self._last)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
+from mpbake.base.files import read_bounded
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.model.drivers.rules import Ability
 from mpbake.resolve.builders.cluster_options import cluster_value_problems
 from mpbake.resolve.names import key_below
+from mpbake.spec.files.toml_values import read_values
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import OptionForm
 from mpbake.spec.tables.builder_tables import OPTIONS
@@ -217,6 +219,11 @@ def _absolute_pair(pair: Any, folder: Path) -> Any:
     if not isinstance(pair, dict):
         return pair
     return {name: str(folder / str(value)) if name in {"key", "cert"} else value for name, value in pair.items()}
+
+
+def read_config(path: Path, read: Callable[[Path], bytes] = read_bounded) -> dict[str, Any]:
+    """Read a configuration file of buildkitd, and return it with absolute paths. Raises PlanError."""
+    return absolute_paths(read_values(path, shown=str(path), read=read), lambda _: path.parent)
 
 
 def named_files(config: Mapping[str, Any]) -> tuple[Path, ...]:

@@ -22,6 +22,7 @@ from mpbake.resolve.targets.local_names import LocalNames
 from mpbake.resolve.targets.matrix import matrix_rows
 from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.paths import PathResolver
+from mpbake.resolve.template import PlanTooLargeError
 from mpbake.resolve.values import drop_absent
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import Merge, Scope
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from mpbake.spec.tables.plan_tables import PlanSpec
 
 
+MAX_TARGETS = 20_000
+"""The maximum number of targets of a plan. mpbake needs half a millisecond and some kilobytes for each."""
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
 _BY_FIELD = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.merge is Merge.BY_FIELD)
 # These attributes define the rows of a matrix or the names in templates.
@@ -115,6 +118,8 @@ def draft_targets(
                     Problem(code=Code.TARGET_TWICE, key=("targets", name), message=message, hint=hint)
                 )
             drafts[draft.name] = draft
+            if len(drafts) > MAX_TARGETS:
+                raise PlanTooLargeError(f"the plan has more than {MAX_TARGETS} targets", key=("targets", name))
     overrides = [
         override
         for override in inputs.set_overrides
@@ -168,6 +173,7 @@ class _Drafter:
         if not rows:
             yield self._broken(self.table.name, self.table, self._literal_values())
         for row in rows:
+            self.renderer.templates.budget.spend(len(self.scope))
             scope = self.scope | row
             yield self._draft(self._table_of_row(scope), scope)
 

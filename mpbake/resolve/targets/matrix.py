@@ -13,13 +13,16 @@ from mpbake.resolve.template import RESERVED
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from mpbake.base.errors import KeyPath
     from mpbake.resolve.targets.inheritance import InheritedTable
     from mpbake.resolve.values import ValueRenderer
 
-MAX_ROWS = 100_000
+MAX_ROWS = 20_000
+
+_LOOK_UP = 100
+"""The work of a look-up, in characters of a template."""
 
 Row = dict[str, Any]
 """The values of a matrix's variables for one target."""
@@ -83,10 +86,26 @@ class _Matrix:
             for name in entry.keys() - known:
                 message = f'the matrix has no variable "{one_line(name)}"'
                 self._report(Code.EXCLUDE_UNKNOWN, ("exclude", index, name), message)
-        remaining = [row for row in rows if not any(_matches(entry, row) for entry in entries)]
+        remaining = self._unmatched(rows, entries)
         if not remaining:
             self._report(Code.EXCLUDE_ALL, ("exclude",), "excludes every row of the matrix")
         return remaining
+
+    def _unmatched(self, rows: list[Row], entries: list[Row]) -> list[Row]:
+        """Return the rows that match none of `entries`. Entries with the same variables need one look-up for a row."""
+        by_names: dict[tuple[str, ...], set[tuple[str, ...]]] = {}
+        for entry in entries:
+            names = tuple(sorted(entry))
+            by_names.setdefault(names, set()).add(_written(entry, names))
+        self.renderer.templates.budget.spend(_LOOK_UP * len(rows) * len(by_names))
+        return [
+            row
+            for row in rows
+            if not any(
+                all(name in row for name in names) and _written(row, names) in excluded
+                for names, excluded in by_names.items()
+            )
+        ]
 
     def _values(self, written: Any, path: KeyPath) -> Any:
         """Return the values of a variable. Unlike elsewhere, an empty string is a value: `suffix = ["", "-debug"]`."""
@@ -124,9 +143,6 @@ class _Matrix:
         self.renderer.problems.append(problem)
 
 
-def _matches(entry: Row, row: Row) -> bool:
-    """Whether `row` has all values of `entry`, compared as written: 3.10 is not 3.1."""
-    return all(
-        name in row and row[name] == value and toml_value(row[name]) == toml_value(value)
-        for name, value in entry.items()
-    )
+def _written(row: Row, names: Iterable[str]) -> tuple[str, ...]:
+    """Return the values of `names` in `row` as TOML. Values are compared as written: 3.10 is not 3.1."""
+    return tuple(toml_value(row[name]) for name in names)

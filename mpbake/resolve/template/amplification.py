@@ -24,7 +24,7 @@ _BLANKS = re.compile(r"[\t\n\v\f\r ]+")
 SLOW_FILTERS: Mapping[str, Callable[[str], int]] = {
     "format": lambda text: ITEM_WEIGHT * text.count("%"),
     "striptags": lambda text: len(text) * text.count("<") // 16,
-    "title": lambda text: 5 * len(text),
+    "title": lambda text: 15 * len(text),
     "wordwrap": lambda text: len(text) * max(map(len, _BLANKS.split(text))),
 }
 """Slow filters, each with a function that returns the amount of work for a text."""

@@ -10,7 +10,7 @@ from jinja2.exceptions import SecurityError, UndefinedError
 
 from mpbake.base.codes import Code
 from mpbake.base.text import closest_name, did_you_mean, is_unicode, one_line
-from mpbake.resolve.template.budget import MAX_TEXT
+from mpbake.resolve.template.budget import MAX_TEXT, Budget, PlanLimits
 from mpbake.resolve.template.filters import FilterError, no_git
 from mpbake.resolve.template.foreign import hint_for_filter, hint_for_name, hint_for_syntax
 from mpbake.resolve.template.functions import CallableFunction, bind
@@ -73,12 +73,14 @@ class _FunctionError(FilterError):
 class Renderer:
     """Renders templates with a scope of variables; compiles each distinct template once."""
 
-    def __init__(self, *, git: AskGit = no_git, epoch: str = "") -> None:
+    def __init__(self, *, git: AskGit = no_git, epoch: str = "", limits: PlanLimits | None = None) -> None:
         """Create the environment; `epoch` is the value of SOURCE_DATE_EPOCH, or empty."""
-        self._environment = Sandbox(git, epoch)
+        self.budget = Budget(limits or PlanLimits())
+        self._environment = Sandbox(git, epoch, self.budget)
         self._compiled: dict[str, _Render] = {}
         self._functions: dict[str, Function] = {}
         self._variables_of_functions: dict[str, frozenset[str]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._scope: Mapping[str, Any] = {}
 
     def names(self, text: str) -> frozenset[str]:
@@ -86,17 +88,17 @@ class Renderer:
 
         For a text with a syntax error, which `render` reports, these may be all words of the text.
         """
-        own = self.own_names(text)
-        if not self._functions:
-            return own
-        functions = self.called([text])
-        return own.union(*(self._variables_of_functions[function] for function in functions))
+        if text not in self._names:
+            own = self.own_names(text)
+            functions = self.called([text]) if self._functions else ()
+            self._names[text] = own.union(*(self._variables_of_functions[function] for function in functions))
+        return self._names[text]
 
     def own_names(self, text: str) -> frozenset[str]:
         """Return the variables that `text` refers to, as `names` does, but without those of the functions it calls."""
         bare = _compile_bare_names(text)
         try:
-            names = bare[1] if bare else meta.find_undeclared_variables(self._environment.parse(text))
+            names = bare[1] if bare else meta.find_undeclared_variables(self._parse(text))
         except _FAILURES:
             names = frozenset(re.findall(r"\w+", text))
         return frozenset(names - self._environment.globals.keys())
@@ -108,7 +110,7 @@ class Renderer:
             if not any(name in text for name in self._functions) and "map" not in text:
                 continue
             try:
-                uses |= uses_of_functions(self._environment.parse(text), self._environment)
+                uses |= uses_of_functions(self._parse(text), self._environment)
             except _FAILURES:
                 uses |= set(re.findall(r"\w+", text))
         return frozenset(self._functions if ANY in uses else uses & self._functions.keys())
@@ -134,6 +136,7 @@ class Renderer:
         """
         self._variables_of_functions[function.name] = frozenset(variables)
         self._functions[function.name] = function
+        self._names.clear()
         self._environment.define(function.name, CallableFunction(function, self._evaluated))
 
     def check_calls(self, text: str) -> None:
@@ -143,7 +146,7 @@ class Renderer:
         """
         try:
             self._template(text)
-            for name, arguments, keywords in calls_in(self._environment.parse(text), self._environment):
+            for name, arguments, keywords in calls_in(self._parse(text), self._environment):
                 if name in self._functions:
                     function = self._functions[name]
                     bind(function, function.signature(), [None] * arguments, dict.fromkeys(keywords))
@@ -180,14 +183,18 @@ class Renderer:
             case _:
                 return value
 
+    def _parse(self, text: str) -> nodes.Template:
+        self.budget.spend_source(text)
+        return self._environment.parse(text)
+
     def render(self, text: str, scope: Mapping[str, Any]) -> Any:
         """Render `text`. A lone `{{ … }}` gives the value of its expression, anything else a string.
 
-        Raises TemplateProblem.
+        Raises TemplateProblem, and PlanTooLargeError if the limits of the plan are reached.
         """
         if not _MARKER.search(text):
             return text
-        self._environment.begin()
+        self.budget.reset()
         self._scope = scope
         try:
             result = self._template(text)(scope)
@@ -232,16 +239,18 @@ class Renderer:
     def _compile_with_jinja(self, text: str) -> _Render:
         if self._is_one_expression(text):
             # A sign next to the braces is Jinja's white space control, not part of the expression.
+            self.budget.spend_source(text)
             source = re.sub(r"^[-+]|[-+]$", "", text[2:-2])
             expression = self._environment.compile_expression(source, undefined_to_none=False)
             return lambda scope: self._environment.final_value(expression(scope))
+        self.budget.spend_source(text)
         generate = self._environment.from_string(text).generate
         return lambda scope: _joined(generate(scope))
 
     def _is_one_expression(self, text: str) -> bool:
         if not (text.startswith("{{") and text.endswith("}}")):
             return False
-        body = self._environment.parse(text).body
+        body = self._parse(text).body
         return len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
 
     def _undefined(self, message: str, text: str, scope: Mapping[str, Any]) -> TemplateProblem:

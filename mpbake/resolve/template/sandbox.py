@@ -25,7 +25,6 @@ from mpbake.resolve.template.amplification import (
     check_power,
     check_product,
 )
-from mpbake.resolve.template.budget import Budget
 from mpbake.resolve.template.comprehensions import ComprehensionParser, TextLexer
 from mpbake.resolve.template.data_filters import DATA_FILTERS, LINEAR_FILTERS, to_json
 from mpbake.resolve.template.filters import FILTERS, ISO_8601, SemanticVersion, source_date
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
 
     from jinja2.lexer import Lexer
 
+    from mpbake.resolve.template.budget import Budget
     from mpbake.resolve.template.filters import AskGit
 
 REMOVED_FILTERS = ("random", "pprint", "urlize", "xmlattr")
@@ -66,9 +66,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "-", "*", "**", "//", "%"})
 
-    def __init__(self, git: AskGit, epoch: str) -> None:
+    def __init__(self, git: AskGit, epoch: str, budget: Budget) -> None:
         super().__init__(undefined=UndefinedValue, autoescape=False, keep_trailing_newline=True, finalize=self.printed)
-        self._budget = Budget()
+        self._budget = budget
         self._epoch = epoch
         self._lexer = TextLexer(self)
         self._comprehensions: list[_Comprehension] = []
@@ -80,10 +80,6 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.filters = {name: self._guarded_filter(name, function) for name, function in filters.items()}
         tests: dict[str, Any] = {name: test for name, test in self.tests.items() if name not in _TYPE_TESTS}
         self.tests |= {name: self._counted_test(test) for name, test in tests.items()}
-
-    def begin(self) -> None:
-        """Start one rendering with a full budget."""
-        self._budget.reset()
 
     @property
     def lexer(self) -> Lexer:

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mpbake.graph.node_facts import driver_of
 from mpbake.review.document.targets import platform_list
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mpbake.graph.dag import BuildGraph
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.plan import Builder, Deployment, Node, TlsFiles
 
 
-def builder_documents(graph: BuildGraph) -> list[dict[str, Any]]:
-    """Return the builders of a run, each with its used nodes, in the order of their bootstrap steps."""
+def builder_documents(graph: BuildGraph, facts: Mapping[str, NodeFacts]) -> list[dict[str, Any]]:
+    """Return the builders of a run, each with its used nodes, in the order of their bootstrap steps.
+
+    `facts` are what nodes have reported, by their ids.
+    """
     by_name = {target.builder.name: target.builder for target in graph.targets}
     used: dict[str, list[Node]] = {}
     for node in graph.nodes:
         used.setdefault(node.builder, []).append(node)
-    return [_builder(by_name[name], nodes) for name, nodes in used.items()]
+    settled = {name: [_settled(node, facts) for node in nodes] for name, nodes in used.items()}
+    return [_builder(by_name[name], nodes) for name, nodes in settled.items()]
+
+
+def _settled(node: Node, facts: Mapping[str, NodeFacts]) -> Node:
+    """Return a node with the driver that mpbake chooses for it, if this is known."""
+    automatic = node.driver.rules.is_automatic
+    return replace(node, driver=driver_of(node, facts)) if automatic else node
 
 
 def _builder(builder: Builder, nodes: Sequence[Node]) -> dict[str, Any]:

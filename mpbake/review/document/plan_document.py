@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.graph.links import linked_targets
@@ -13,9 +14,10 @@ from mpbake.review.document.steps import step_documents
 from mpbake.review.document.targets import target_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.graph.dag import BuildGraph
+    from mpbake.graph.node_facts import NodeFacts
     from mpbake.model.grants import Grant
     from mpbake.model.plan import Target
 
@@ -27,6 +29,7 @@ DOCUMENT_FORMAT = 2
 
 UNIDENTIFIED = ("id", "expected", "probe", "inputs", "request")
 """The fields of a document that do not belong to its plan id: they say nothing about what a run would do."""
+_LISTS = ("grants", "registries", "builders", "targets", "steps", "warnings")
 
 
 def plan_document(
@@ -35,24 +38,32 @@ def plan_document(
     warnings: Sequence[str],
     digest: Callable[[str], str],
     redact: Callable[[str], str],
+    facts: Mapping[str, NodeFacts] = MappingProxyType({}),
 ) -> Document:
     """Return the plan document of a run.
 
     `digest` returns the SHA-256 of a Dockerfile as hexadecimal digits, or an empty text if the file cannot be read.
     `redact` masks sensitive values; no text of the document contains such a value. The plan must be resolved with
-    relative paths: then the document is the same in every checkout.
+    relative paths: then the document is the same in every checkout. `facts` are what
+    nodes have reported, by their ids.
     """
     document = {
         "format": DOCUMENT_FORMAT,
         "grants": [grant_document(grant) for grant in grants],
         "registries": registry_documents(built_targets(graph)),
-        "builders": builder_documents(graph),
+        "builders": builder_documents(graph, facts),
         "targets": _targets(graph, digest),
-        "steps": list(step_documents(graph)),
+        "steps": list(step_documents(graph, facts)),
         "warnings": list(warnings),
     }
     redacted = _redacted(document, redact)
     return {"format": DOCUMENT_FORMAT, "id": plan_id(redacted)} | redacted
+
+
+def empty_document() -> Document:
+    """Return the plan document of a plan that does nothing."""
+    document: Document = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
+    return {**document, "id": plan_id(document)}
 
 
 def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
@@ -70,6 +81,13 @@ def plan_id(document: Document) -> str:
     identified = {name: value for name, value in document.items() if name not in UNIDENTIFIED}
     text = json.dumps(identified, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def dockerfile_documents(document: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
+    """Yield the path and the digest of each Dockerfile of a document, also of the variants of its targets."""
+    for target in document["targets"]:
+        yield target["dockerfile"]
+        yield from (variant["dockerfile"] for variant in target["variants"].values())
 
 
 def built_targets(graph: BuildGraph) -> tuple[Target, ...]:

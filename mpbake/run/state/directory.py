@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FOLDER = ".mpbake"
 KEPT_RUNS = 20
+_DURATIONS = "durations.json"
+_LONGEST_DURATION = 31 * 24 * 3600.0
 _MAX_NAME_LENGTH = 100
 _RUN_FOLDER = re.compile(r"\d{8}T\d{6}-(\d{1,18})", re.ASCII)
 """The name of a run folder: when the run began, by this machine's clock, and its number."""
@@ -47,7 +49,7 @@ class State:
     @property
     def durations(self) -> Path:
         """The file with the durations of builds, which may not exist."""
-        return self.nodes.parent / "durations.json"
+        return self.nodes.parent / _DURATIONS
 
     def log(self, name: str) -> Path:
         """Return the file in the run folder for the log of the step called `name`."""
@@ -122,6 +124,18 @@ def _open_lock(folder: Path) -> int | None:
 def read_durations(path: Path) -> tuple[Recorded, str]:
     """Return the recorded seconds of builds by target and platform, newest last, and a warning for a damaged file."""
     return _durations(path).read(lambda _, by_platform: _seconds(by_platform))
+
+
+def recorded_durations(root: Path) -> Recorded:
+    """Return the recorded seconds of builds for a plan in `root`, without a run; empty if there is no sound record.
+
+    The record may come from a checkout: a folder or a file that is a symlink, and a duration of months, are ignored.
+    """
+    if (root / FOLDER).is_symlink():
+        return {}
+    recorded, _ = read_durations(root / FOLDER / _DURATIONS)
+    longest = max((max(seconds, default=0) for by_name in recorded.values() for seconds in by_name.values()), default=0)
+    return recorded if longest <= _LONGEST_DURATION else {}
 
 
 def write_durations(path: Path, durations: Recorded) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 JsonEntry = TypeVar("JsonEntry")
 
+_LARGEST = 8 * 1024 * 1024
+"""The maximum size of a file in bytes. The record of 10,000 targets needs half of this."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class JsonStore:
@@ -62,4 +65,4 @@ class JsonStore:
 
     def _content(self) -> Any:
         """Return the content of the file. Raises OSError, also for a symlink, and ValueError."""
-        return parse_json(read_bounded(self.path, pipe=False, link=False))
+        return parse_json(read_bounded(self.path, pipe=False, link=False, most=_LARGEST))

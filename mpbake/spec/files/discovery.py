@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
 from mpbake.base.files import Kind, kind_of, read_bounded
+from mpbake.model.reading import ReadAccess
+from mpbake.spec.files.plan_limits import MAX_BYTES, PlanSize
 from mpbake.spec.files.toml_values import top_level_keys
 from mpbake.spec.tables.plan_tables import PlanSpec
 
@@ -46,7 +48,8 @@ def find_plan(folder: Path) -> PlanLocation:
     passed_over: dict[Path, str] = {}
     for parent in (folder, *folder.parents):
         kinds = {parent / name: kind_of(parent / name) for name in FILE_NAMES}
-        plans = [path for path, kind in kinds.items() if kind is Kind.FILE and not _is_foreign(path)]
+        access = ReadAccess(folder=parent)
+        plans = [path for path, kind in kinds.items() if kind is Kind.FILE and not _is_foreign(path, access)]
         if plans:
             return PlanLocation(path=plans[0], passed_over=passed_over, beside=tuple(plans[1:]))
         others = {path: kind for path, kind in kinds.items() if kind is not Kind.NOTHING}
@@ -54,12 +57,18 @@ def find_plan(folder: Path) -> PlanLocation:
     raise PlanError([_no_plan(folder, passed_over)])
 
 
-def _is_foreign(path: Path) -> bool:
-    """Whether a file is readable TOML without any key of a plan. Unreadable files are reported later."""
+def _is_foreign(path: Path, access: ReadAccess) -> bool:
+    """Whether a file is readable TOML without any key of a plan.
+
+    Unreadable files, and links that leave their folder, are reported later.
+    """
+    if not access.may_read(path):
+        return False
     try:
-        text = read_bounded(path).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False, most=MAX_BYTES).decode("utf-8-sig")
+        PlanSize().add(text, path.name)
         return not (_begins_as_plan(text) or _KEYS & top_level_keys(text))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, PlanError):
         return False
 
 

@@ -10,11 +10,14 @@ from pydantic import ValidationError
 
 from mpbake import __version__
 from mpbake.base.codes import Code
-from mpbake.base.errors import Diagnostic, PlanError
-from mpbake.base.files import Kind, access_error, kind_of
+from mpbake.base.errors import Diagnostic, Location, PlanError
+from mpbake.base.file_tree import FILE_SYSTEM
+from mpbake.base.files import Kind
 from mpbake.base.text import one_line
+from mpbake.model.reading import ReadAccess
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
-from mpbake.spec.files.toml_values import parse_toml, read_text
+from mpbake.spec.files.plan_limits import PlanSize
+from mpbake.spec.files.toml_values import parse_toml, read_file, read_text
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.plan_tables import PlanSpec, version_range
 from mpbake.spec.tables.validation import problems_of
@@ -28,19 +31,25 @@ _MAX_DEPTH = 50
 
 
 def read_plan(
-    paths: Sequence[Path], *, show: Callable[[Path], str] = str, settings: Sequence[str] = ()
+    paths: Sequence[Path],
+    *,
+    show: Callable[[Path], str] = str,
+    settings: Sequence[str] = (),
+    access: ReadAccess | None = None,
 ) -> tuple[PlanFiles, PlanSpec]:
     """Read and check the files of a plan and all included files. Values of later files win.
 
-    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. Raises PlanError
-    with all problems of syntax, keys and types.
+    `show` returns the name of a file for messages; `settings` are the values of `--set`, for messages. `access` holds
+    the tree of the files, and decides which included files mpbake may read; by default, only those in the folder of the
+    first file. Raises PlanError with all problems of syntax, keys and types.
     """
-    reader = _Reader(paths[0].parent, show)
+    access = access or ReadAccess(folder=paths[0].parent)
+    reader = _Reader(access, show)
     for path in paths:
-        reader.read(path)
+        reader.read_named(path)
     files = reader.finish()
     main = next(file for file in files if file.path == paths[0])
-    plan_files = PlanFiles(main=main, sources=files, settings=tuple(settings))
+    plan_files = PlanFiles(main=main, sources=files, settings=tuple(settings), access=access)
     try:
         return plan_files, PlanSpec.model_validate(plan_files.data, context=dict(AS_WRITTEN))
     except ValidationError as error:
@@ -48,18 +57,31 @@ def read_plan(
 
 
 class _Reader:
-    """Reads each file once, after the files that it includes. `folder` is the folder of the plan."""
+    """Reads each file once, after the files that it includes."""
 
-    def __init__(self, folder: Path, show: Callable[[Path], str]) -> None:
-        self._folder = folder
+    def __init__(self, access: ReadAccess, show: Callable[[Path], str]) -> None:
+        self._access = access
+        self._tree = access.tree
         self._show = show
+        self._size = PlanSize()
         self._open: dict[str, Path] = {}
         self._files: dict[str, PlanFile] = {}
         self._problems: list[Diagnostic] = []
 
+    def read_named(self, path: Path) -> None:
+        """Read a file of the plan that is not included, and the files that it includes. Collect all problems."""
+        if self._access.may_read_named(path):
+            self.read(path)
+            return
+        shown = self._show(path)
+        message = f"is a link to {one_line(self._tree.real_path(path))}, outside of its folder"
+        hint = self._access.remedy(path)
+        location = Location(file=shown)
+        self._problems.append(Diagnostic(code=Code.OUTSIDE_FILE, message=message, hint=hint, location=location))
+
     def read(self, path: Path) -> None:
         """Read `path` and the files that it includes, and collect all problems."""
-        real_path = os.path.realpath(path)  # several symlinks to a file are the same file, and cannot make a cycle
+        real_path = self._tree.real_path(path)  # several symlinks to a file are the same file, and cannot make a cycle
         if real_path in self._files:
             return
         try:
@@ -86,23 +108,32 @@ class _Reader:
 
     def _read_file(self, path: Path) -> PlanFile:
         shown = self._show(path)
-        own = not self._open or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._folder))
-        data = parse_toml(text := read_text(path, shown), shown, quotable=own)
-        # A plan can include any file of the machine: mpbake shows lines of plan files only.
+        own = self._access.is_inside(path) or (not self._open and self._access.stays(path))
+        text = read_text(path, shown, self._read)
+        self._size.add(text, shown)
+        data = parse_toml(text, shown, quotable=own)
+        # Of a granted file from elsewhere, which may be anything, mpbake shows lines only if it is a plan.
         return PlanFile(path=path, shown=shown, text=text, data=data, quotable=own or "version" in data)
+
+    def _read(self, path: Path) -> bytes:
+        return read_file(path) if self._tree is FILE_SYSTEM else self._tree.read(path)
 
     def _include(self, file: PlanFile, index: int, name: str) -> None:
         path = Path(os.path.normpath(file.path.parent / name))
-        kind = kind_of(path)
+        if not self._access.may_read(path):
+            message, hint = self._access.problem(path, self._show(path)), self._access.remedy(path)
+            self._report(file, Problem(code=Code.OUTSIDE_FILE, key=("include", index), message=message, hint=hint))
+            return
+        kind = self._tree.kind(path)
         code, message, hint = Code.BAD_INCLUDE, "", "write the path relative to the file that includes it"
-        real_path = os.path.realpath(path) if kind is Kind.FILE else ""
+        real_path = self._tree.real_path(path) if kind is Kind.FILE else ""
         if real_path in self._open:
             cycle = [*self._open][[*self._open].index(real_path) :]
             names = [self._show(self._open[part]) for part in (*cycle, real_path)]
             code, message, hint = Code.CYCLE, f"a cycle: {one_line(' -> '.join(names))}", "remove one of the includes"
         elif len(self._open) > _MAX_DEPTH:
             code, message, hint = Code.TOO_DEEP, f"files include each other more than {_MAX_DEPTH} levels deep", ""
-        elif reason := access_error(path):
+        elif reason := self._tree.access_error(path):
             message, hint = f"{one_line(self._show(path))} cannot be read: {reason}", ""
         elif kind in {Kind.NOTHING, Kind.LOOSE_LINK}:
             message = f"there is no file {one_line(self._show(path))}"
@@ -134,7 +165,7 @@ class _Reader:
                 self._report(file, problem)
 
     def _report(self, file: PlanFile, problem: Problem) -> None:
-        self._problems.append(PlanFiles(main=file, sources=(file,)).diagnose(problem))
+        self._problems.append(PlanFiles(main=file, sources=(file,), access=self._access).diagnose(problem))
 
 
 def _is_met(required: str) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
+    from mpbake.model.reading import ReadAccess
     from mpbake.spec.problem import Problem
 
 _SHORT_FORMS: Mapping[str | int, str] = MappingProxyType({"variables": "default", "groups": "targets"})
@@ -98,12 +99,14 @@ def redacted_location(location: Location, redact: Callable[[str], str]) -> Locat
 class PlanFiles:
     """The files of a plan. If several files have the same key, the value of the last file wins.
 
-    The folder of `main` is the folder of the plan. `settings` are the values of `--set`, as on the command line. With
-    `relative`, the paths of targets are relative to the folder of the plan; otherwise they are absolute.
+    The folder of `main` is the folder of the plan. `access` decides which other files mpbake may read for the plan.
+    `settings` are the values of `--set`, as on the command line. With `relative`, the paths of targets are relative to
+    the folder of the plan; otherwise they are absolute.
     """
 
     main: PlanFile
     sources: tuple[PlanFile, ...]
+    access: ReadAccess
     settings: tuple[str, ...] = field(default=())
     relative: bool = False
 

@@ -10,11 +10,13 @@ import tomli
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location, PlanError
-from mpbake.base.files import read_bounded
+from mpbake.base.files import is_descriptor, read_bounded
+from mpbake.spec.files.plan_limits import MAX_BYTES, DeepKeyError, check_keys
 from mpbake.spec.files.source_map import SourceMap
 from mpbake.spec.files.toml_errors import syntax_error
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _WITH_BASE = re.compile(r"0[xob][0-9A-Fa-f_]+")
@@ -53,10 +55,18 @@ class WrittenInt(int):
         return self.text
 
 
-def read_text(path: Path, shown: str) -> str:
+def read_file(path: Path) -> bytes:
+    """Return the content of a plan file, at most `MAX_BYTES`. Raises OSError.
+
+    mpbake waits for a pipe only if a shell passes it as a descriptor: a checkout may contain a pipe.
+    """
+    return read_bounded(path, pipe=is_descriptor(path), most=MAX_BYTES)
+
+
+def read_text(path: Path, shown: str, read: Callable[[Path], bytes] = read_file) -> str:
     """Return the text of a file that messages call `shown`. Raises PlanError if the file is unreadable or not UTF-8."""
     try:
-        return read_bounded(path).decode("utf-8-sig")
+        return read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise PlanError([_not_utf8(error, shown)]) from None
     except IsADirectoryError:
@@ -82,6 +92,9 @@ def parse_toml(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any
         return _values(text)
     except tomli.TOMLDecodeError as error:
         raise PlanError([syntax_error(error, shown, SourceMap(text), quotable=quotable)]) from None
+    except DeepKeyError as error:
+        location = Location(file=shown, line=error.line)
+        raise PlanError([Diagnostic(code=Code.TOO_DEEP, message=str(error), location=location)]) from None
     except RecursionError:
         code, message = Code.TOO_DEEP, "nested too deeply"
     except ValueError:  # Python limits the digits of a number
@@ -89,12 +102,12 @@ def parse_toml(text: str, shown: str, *, quotable: bool = True) -> dict[str, Any
     raise PlanError([Diagnostic(code=code, message=message, location=Location(file=shown))])
 
 
-def read_values(path: Path, *, shown: str) -> dict[str, Any]:
+def read_values(path: Path, *, shown: str, read: Callable[[Path], bytes] = read_file) -> dict[str, Any]:
     """Return the values of a `--var-file`: a TOML file of variables. Raises PlanError.
 
     Any of the variables may be sensitive, so messages show no line of the file.
     """
-    return parse_toml(read_text(path, shown), shown, quotable=False)
+    return parse_toml(read_text(path, shown, read), shown, quotable=False)
 
 
 def read_value(text: str) -> Any:
@@ -117,6 +130,7 @@ def read_key(text: str) -> list[str]:
 
 def top_level_keys(text: str) -> set[str]:
     """Return the keys and table names at the top of a TOML document. Raises ValueError, RecursionError."""
+    check_keys(text)
     return set(tomli.loads(text))
 
 
@@ -130,6 +144,7 @@ def same_values(text: str, other: str) -> bool:
 
 def _values(text: str) -> dict[str, Any]:
     """Return the values of a TOML document; numbers keep their notation. Raises ValueError, RecursionError."""
+    check_keys(text)
     values = tomli.loads(text, parse_float=WrittenFloat)
     if _MAY_HAVE_BASE.search(text):
         _keep_bases(values, SourceMap(text))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -24,6 +24,8 @@ from mpbake.spec.tables.value_types import (
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
+
+TargetTable = TypeVar("TargetTable", TargetSpec, TargetDefaultsSpec)
 
 
 class VariableSpec(Table):
@@ -121,3 +123,26 @@ class PlanSpec(Table):
     targets: dict[str, TargetSpec] = Field(
         default_factory=dict, description="targets by name; a name with a leading underscore is a template"
     )
+
+
+_FIELDS_OF_NAMES = frozenset({"enabled", "exclude", "inherits", "matrix", "name"})
+"""The fields of a target on which the names of its targets depend."""
+
+
+def names_only(spec: PlanSpec) -> PlanSpec:
+    """Return a plan with the same variables, groups and names of targets, but without other attributes."""
+    defaults = DefaultsSpec(target=_fields_of_names(spec.defaults.target))
+    targets = {name: _fields_of_names(table) for name, table in spec.targets.items()}
+    return PlanSpec.model_construct(
+        {"version", "variables", "defaults", "groups", "targets"},
+        version=spec.version,
+        variables=spec.variables,
+        defaults=defaults,
+        groups=spec.groups,
+        targets=targets,
+    )
+
+
+def _fields_of_names(table: TargetTable) -> TargetTable:
+    kept = table.model_fields_set & _FIELDS_OF_NAMES
+    return type(table).model_construct(kept, **{name: getattr(table, name) for name in kept})

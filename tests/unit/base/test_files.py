@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mpbake.base import files
 from mpbake.base.files import (
     Kind,
     access_error,
+    cached_real_path,
     is_descriptor,
     is_file,
     is_folder,
     kind_of,
     read_bounded,
+    real_path,
     whole_file,
     write_named,
     write_whole,
@@ -59,16 +60,15 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     writer.join()
 
 
-def test_what_has_no_end_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_no_end_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="it is a device"):
         read_bounded(Path("/dev/zero"))
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(OSError, match="it is a pipe"):
         read_bounded(tmp_path / "pipe", pipe=False)
     (tmp_path / "file").write_bytes(b"12345")
-    monkeypatch.setattr(files, "LARGEST", 4)
     with pytest.raises(OSError, match="it is larger than"):
-        read_bounded(tmp_path / "file")
+        read_bounded(tmp_path / "file", most=4)
 
 
 def test_a_link_is_followed_where_that_is_wanted(tmp_path: Path) -> None:
@@ -152,3 +152,42 @@ def test_a_descriptor_is_written_to_whatever_it_leads_to(tmp_path: Path) -> None
 )
 def test_which_paths_name_descriptors(path: str, *, expected: bool) -> None:
     assert is_descriptor(Path(path)) is expected
+
+
+def test_cached_paths_are_resolved_as_others(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("a/b")
+    (tmp_path / "a" / "up").symlink_to("..")
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "broken").symlink_to("/nowhere/x")
+    names = (
+        "",
+        "a",
+        "a/b/",
+        "link/x/y",
+        "link/../z",
+        "a/up/link/./q",
+        "loop/x",
+        "broken/y",
+        "no/such/x",
+        "..",
+        "a//b",
+        "\0",
+    )
+    resolve = cached_real_path()
+    paths = [f"{tmp_path}/{name}" for name in (*names, "x/" * 1500, "y" * 300)] + [
+        "/",
+        "//etc",
+        "relative",
+        "/proc/self",
+    ]
+    assert {path: resolve(path) for path in paths} == {path: real_path(path) for path in paths}
+
+
+def test_a_cached_path_stays_as_it_was_first_resolved(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/first")
+    resolve = cached_real_path()
+    assert resolve(f"{tmp_path}/link/x") == "/first/x"
+    (tmp_path / "link").unlink()
+    (tmp_path / "link").symlink_to("/second")
+    assert [resolve(f"{tmp_path}/link/{name}") for name in ("x", "y")] == ["/first/x", "/first/y"]

@@ -89,6 +89,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         ("show web --origin --set web.args.A=1", {"names": ("web",), "origin": True, "settings": ("web.args.A=1",)}),
         ("export web --no-push", {"names": ("web",), "push": False, "format": "bake"}),
         ("check --strict --format github", {"strict": True, "format": "github"}),
+        ("check --without-secrets", {"without_secrets": True}),
         ("plan --var a=1 --var b=2", {"variables": ("a=1", "b=2")}),
         (
             "plan --platform linux/amd64 --platform linux/arm64,linux/386",

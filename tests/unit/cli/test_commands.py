@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from mpbake.cli.selection import make_graph, place_targets, preflight_input, sel
 from mpbake.graph import dag as graph
 from mpbake.graph.dag import select_with_dependencies
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
+from mpbake.model.reading import ReadAccess
 from mpbake.report.plan import plan_text
 from mpbake.run.events import Warned
 from mpbake.spec.tables.plan_tables import PlanSpec
@@ -61,6 +63,7 @@ needs = ["web"]
 
 WEB = """\
 plan: 1 target, 1 node, 2 steps
+plan id: ID
 
 nodes
   default/local  `docker` or `docker-container` driver, chosen when the run starts
@@ -70,6 +73,14 @@ steps
     2  build      web            linux/amd64 (native or emulated: not known yet) on default/local
                                  no output: stays in the build cache (push, load or output would keep it)
 """
+
+
+_ID = re.compile(r"(?<=^plan id: )[0-9a-f]{64}$", re.MULTILINE)
+
+
+def without_id(output: str) -> str:
+    """Return printed plans with `ID` in place of the plan id, which every new field of the plan document changes."""
+    return _ID.sub("ID", output)
 
 
 @pytest.fixture
@@ -91,8 +102,8 @@ def output_of(command: Command, here: World, **options: Any) -> str:
 
 
 def test_plan(folder: Path) -> None:
-    assert output_of(plan.main, world(folder)) == WEB
-    assert output_of(plan.main, world(folder), names=("web",)) == WEB
+    assert without_id(output_of(plan.main, world(folder))) == WEB
+    assert without_id(output_of(plan.main, world(folder), names=("web",))) == WEB
     assert output_of(plan.main, world(folder), names=("t*",)).startswith("plan: 2 targets, 1 node, 3 steps\n")
     assert sorted(path.name for path in folder.iterdir()) == ["below", "build.toml"], "no file is touched"
 
@@ -141,7 +152,7 @@ def test_list(folder: Path) -> None:
     ],
 )
 def test_where_the_plan_is(folder: Path, where: str, options: dict[str, Any]) -> None:
-    assert output_of(plan.main, world(folder / where), **options) == WEB
+    assert without_id(output_of(plan.main, world(folder / where), **options)) == WEB
 
 
 def test_no_plan_of_a_folder_that_a_path_only_leads_through(folder: Path) -> None:
@@ -186,7 +197,7 @@ def test_what_is_passed_over_is_told(folder: Path, *, quiet: bool, expected: boo
     (folder / "mpbake.toml").write_text(PLAN)
     here = world(folder / "below")
     assert call(plan.main, here, quiet=quiet) == 0
-    assert written(here.stdout) == WEB
+    assert without_id(written(here.stdout)) == WEB
     words = text("""
         warning: the plan is ../build.toml, since build.toml has neither version = 1 nor any other key of a plan
         warning: the plan is ../build.toml, and not ../mpbake.toml beside it
@@ -213,7 +224,57 @@ def test_what_is_passed_over_is_told_before_what_is_wrong(folder: Path) -> None:
 
 def test_a_plan_that_is_a_link_stays_where_that_lies(folder: Path) -> None:
     (folder / "below/mine.toml").symlink_to("../build.toml")
-    assert load_plan(SourceOptions(files=("below/mine.toml",)), world(folder))[1].root == folder / "below"
+    source = SourceOptions(files=("below/mine.toml",), allow=("fs.read=../build.toml",))
+    assert load_plan(source, world(folder))[1].root == folder / "below"
+
+
+@pytest.mark.parametrize("options", [{}, {"files": ("build.toml",)}, {"directory": "."}])
+def test_a_plan_that_is_a_link_to_a_file_of_the_user_is_not_read(folder: Path, options: dict[str, Any]) -> None:
+    (folder.parent / "npmrc").write_text("//registry/:_authToken=hunter2\n")
+    (folder / "build.toml").unlink()
+    (folder / "build.toml").symlink_to(folder.parent / "npmrc")
+    for main in (plan.main, show.main, list_command.main, export.main):
+        with pytest.raises(PlanError) as caught:
+            call(main, world(folder), **options)
+        assert str(caught.value) == (
+            f"build.toml: is a link to {folder.parent}/npmrc, outside of its folder [outside-file]\n"
+            "  = if you trust the plan with this file, add: --allow fs.read=../npmrc"
+        )
+
+
+def test_a_file_of_variables_that_is_a_link(folder: Path) -> None:
+    (folder.parent / "secret.toml").write_text("tag = 'hunter2'\n")
+    (folder / "vars.toml").symlink_to("../secret.toml")
+    with pytest.raises(UsageError) as caught:
+        call(plan.main, world(folder), var_files=("vars.toml",))
+    assert str(caught.value) == (
+        f"--var-file vars.toml is a link to {folder.parent}/secret.toml, outside of its folder\n"
+        "  = if you trust the plan with this file, add: --allow fs.read=../secret.toml"
+    )
+    granted = {"var_files": ("vars.toml",), "allow": ("fs.read=../secret.toml",)}
+    assert "web:hunter2" in output_of(plan.main, world(folder), push=True, **granted)
+    assert "web:hunter2" in output_of(plan.main, world(folder), push=True, var_files=("../secret.toml",))
+
+
+def test_a_grant_that_does_not_exist(folder: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        call(plan.main, world(folder), allow=("fs.reed=x",))
+    assert str(caught.value) == '--allow: unknown right "fs.reed"\n  = did you mean "fs.read"?'
+
+
+def test_an_untrusted_plan_reads_no_variable(folder: Path) -> None:
+    here = world(folder, {"TAG": "hunter2", "TOKEN": "hunter2"})
+    assert "web:hunter2" in output_of(plan.main, here, push=True)
+    here = world(folder, {"TAG": "hunter2", "TOKEN": "hunter2"})
+    assert "web:dev" in output_of(plan.main, here, push=True, untrusted=True)
+    here = world(folder, {"TAG": "hunter2"})
+    assert "web:mine" in output_of(plan.main, here, push=True, untrusted=True, variables=("tag=mine",))
+    (folder / "build.toml").write_text(f"{PLAN}[variables.token]\nenv = 'TOKEN'\n")
+    with pytest.raises(PlanError) as caught:
+        call(plan.main, world(folder, {"TOKEN": "hunter2"}), untrusted=True)
+    problem = 'variables.token: variable "token" has no value'
+    hint = "pass --var token=…: with --untrusted, mpbake does not read TOKEN"
+    assert in_short(caught.value) == f"build.toml:12: {problem}\n    [variables.token]\n  = {hint}"
 
 
 @pytest.mark.parametrize(
@@ -488,7 +549,7 @@ def test_a_variable_without_a_value(assignment: str) -> None:
             SourceOptions(variables=("a=b", assignment)),
             OverrideOptions(),
             world(Path("/")),
-            Path("/"),
+            ReadAccess(folder=Path("/")),
             PlanSpec(version=1),
         )
     hint = "write --var NAME=VALUE; the text is not shown, since it may be a secret"
@@ -501,7 +562,7 @@ def test_a_value_that_is_no_text() -> None:
             SourceOptions(variables=("a=b", "tag=x\udcff")),
             OverrideOptions(),
             world(Path("/")),
-            Path("/"),
+            ReadAccess(folder=Path("/")),
             PlanSpec(version=1),
         )
     hint = "pass UTF-8 text; the value is not shown, since it may be a secret"
@@ -540,7 +601,11 @@ def test_a_name_that_is_no_text(folder: Path, name: str) -> None:
 
 def test_a_value_may_hold_an_equals_sign() -> None:
     result = resolution_inputs(
-        SourceOptions(variables=("a=b=c", "d=")), OverrideOptions(), world(Path("/")), Path("/"), PlanSpec(version=1)
+        SourceOptions(variables=("a=b=c", "d=")),
+        OverrideOptions(),
+        world(Path("/")),
+        ReadAccess(folder=Path("/")),
+        PlanSpec(version=1),
     )
     assert result.variables == {"a": "b=c", "d": ""}
 
@@ -553,7 +618,9 @@ def test_overrides() -> None:
         pull=True,
         builder="ci",
     )
-    result = resolution_inputs(SourceOptions(), overrides, world(Path("/"), {"A": "1"}), Path("/"), PlanSpec(version=1))
+    result = resolution_inputs(
+        SourceOptions(), overrides, world(Path("/"), {"A": "1"}), ReadAccess(folder=Path("/")), PlanSpec(version=1)
+    )
     assert result.environment == {"A": "1"}
     assert dataclasses.asdict(result.overrides) == {
         "push": False,
@@ -904,7 +971,7 @@ def test_colours(
         monkeypatch.delenv(name, raising=False)
     terminal = Terminal()
     here = dataclasses.replace(world(Path("/"), environment, live=True), stderr=terminal)
-    make_reporter(options_for("run", **options), here).handle(Warned(message="slow"))
+    make_reporter(options_for("run", **options), here, Path("/")).handle(Warned(message="slow"))
     assert ("\x1b[33m" in terminal.getvalue()) is coloured
     assert terminal.screen() == "warning: slow"
 
@@ -914,7 +981,7 @@ def test_colours(
 )
 def test_plain_lines_where_nobody_watches(*, live: bool, quiet: bool, output: str) -> None:
     here = world(Path("/"), live=live)
-    make_reporter(options_for("run", quiet=quiet), here).handle(Warned(message="slow"))
+    make_reporter(options_for("run", quiet=quiet), here, Path("/")).handle(Warned(message="slow"))
     assert written(here.stderr) == output
 
 
@@ -946,7 +1013,8 @@ def test_in_words_and_variables(
     with pytest.raises(SystemExit) as caught:
         __main__.main()
     assert caught.value.code == 0
-    assert capsys.readouterr() == (WEB, "")
+    captured = capsys.readouterr()
+    assert (without_id(captured.out), captured.err) == (WEB, "")
 
 
 @pytest.mark.allow_subprocess
@@ -966,7 +1034,7 @@ print([name for name in ("python_on_whales", "rich") if name in sys.modules])
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment, cwd=folder
     )
     listed = output_of(list_command.main, world(folder))
-    assert result.stdout == f"{listed}{WEB}{WEB}[]\n"
+    assert without_id(result.stdout) == f"{listed}{WEB}{WEB}[]\n"
 
 
 def test_a_run_that_another_one_keeps_out_starts_nothing(folder: Path) -> None:

@@ -89,3 +89,25 @@ def test_nothing_is_said_between_the_words(tmp_path: Path) -> None:
     assert complete(tmp_path, "mpbake run t") == (0, "plain,tool\n", "")
     contradiction = {"MPBAKE_PUSH": "1", "MPBAKE_NO_PUSH": "1"}
     assert complete(tmp_path, "mpbake run ", **contradiction) == (1, "", "")
+
+
+def test_only_what_names_depend_on_is_evaluated(tmp_path: Path) -> None:
+    (tmp_path / "build.toml").write_text("""
+version = 1
+[variables]
+php = ["8.1", "8.2"]
+[builders.farm]
+nodes.local = { endpoint = "{{ broken" }
+[groups]
+both = ["php-*"]
+[targets.php]
+matrix = { version = "{{ php }}" }
+name = "php-{{ version | replace('.', '-') }}"
+labels = { a = "{{ 'a' * 900000 ~ version }}", b = "{{ git.commit }}", c = "{{ broken" }
+args = { A = "{% for i in range(99999) %}{{ i | string | length }}{% endfor %}" }
+[targets.off]
+enabled = false
+""")
+    names = ("both", "php", "php-8-1", "php-8-2")
+    assert sorted(complete(tmp_path, "mpbake run ")[1].split()) == [f"plain,{name}" for name in names]
+    assert complete(tmp_path, "mpbake run --builder ")[1].split() == ["plain,farm"]

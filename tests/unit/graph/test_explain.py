@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mpbake.base.platforms import parse_platforms
-from mpbake.graph.explain import explain_placement
+from mpbake.graph.explain import explain_placement, placement_reason
 from mpbake.graph.placement import place
 from tests.unit.graphs import facts_of
 from tests.unit.plans import resolve_text, target_of_text, text
@@ -144,3 +144,30 @@ def test_what_is_chosen_is_what_placement_chooses(reported: dict[str, str]) -> N
                 block = next(block for block in blocks if block.startswith(f"{placed.platform}\n"))
                 chosen = {line.split()[0] for line in block.splitlines() if "  chosen" in line}
                 assert chosen == {node.id for node in piece.nodes}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "reported", "reason"),
+    [
+        ('a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }', {}, "x/a declares it"),
+        ('a = { endpoint = "unix:///a" }', {}, "x/a declares nothing; not probed yet"),
+        ('a = { endpoint = "unix:///a" }', {"x/a": "linux/amd64"}, "x/a runs it natively"),
+        (
+            'a = { endpoint = "unix:///a" }',
+            {"x/a": "linux/arm64 linux/amd64"},
+            "x/a runs linux/arm64 natively, and emulates it",
+        ),
+        ('a = { endpoint = "unix:///a" }', {"x/a": ""}, "x/a declares nothing; does not answer"),
+    ],
+)
+def test_the_reason_for_a_node(nodes: str, reported: dict[str, str], reason: str) -> None:
+    plan = f"[targets.web]\nbuilder = 'x'\nplatforms = ['linux/amd64']\n[builders.x]\ndriver = 'remote'\nnodes.{nodes}"
+    facts = facts_of(reported)
+    (piece,) = place(target_of_text(plan), facts).pieces
+    assert placement_reason(piece, piece.platforms[0].platform, facts) == reason
+
+
+def test_the_reason_for_a_preferred_node() -> None:
+    piece = next(piece for piece in place(target_of_text(PLAN), {}).pieces if len(piece.nodes) == 2)
+    reason = 'x/a declares it; preferred for the cache of "base", which it links to'
+    assert placement_reason(piece, parse_platforms(["linux/amd64"])[0], {}) == reason

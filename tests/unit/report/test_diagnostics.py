@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location
-from mpbake.report.diagnostics.diagnostics_github import diagnostics_github
+from mpbake.report.diagnostics.check_report import CheckReport
+from mpbake.report.diagnostics.diagnostics_github import diagnostics_github, report_github
 from mpbake.report.diagnostics.diagnostics_json import DIAGNOSTICS_FORMAT, diagnostics_json
 from mpbake.report.diagnostics.diagnostics_text import diagnostics_text
 from tests.checkout import DOCS
@@ -143,6 +144,20 @@ def test_every_field_is_documented() -> None:
 )
 def test_as_workflow_commands(diagnostic: Diagnostic, command: str) -> None:
     assert diagnostics_github([diagnostic]) == f"{command}\n"
+
+
+@pytest.mark.parametrize(
+    ("errors", "warnings", "remark"),
+    [
+        (10, 10, ""),
+        (11, 1, "11 errors and 1 warning: GitHub shows 10 of each kind; the log has all\n"),
+        (0, 12, "12 warnings: GitHub shows 10 of each kind; the log has all\n"),
+    ],
+)
+def test_what_github_does_not_show_is_told(errors: int, warnings: int, remark: str) -> None:
+    diagnostics = (*[WRONG] * errors, *[DOUBTFUL] * warnings)
+    written = report_github(CheckReport(diagnostics=diagnostics))
+    assert written == diagnostics_github(diagnostics) + remark
 
 
 @given(st.lists(DIAGNOSTICS, max_size=3))

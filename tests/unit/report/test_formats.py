@@ -11,6 +11,7 @@ import pytest
 from mpbake.cli.commands import plan
 from mpbake.report.formats import (
     DIAGNOSTICS_FORMATS,
+    DIFF_FORMATS,
     EXPORT_FORMATS,
     PLAN_FORMATS,
     REPORTERS,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TABLES: tuple[Mapping[str, Implementation[Any]], ...] = (
     PLAN_FORMATS,
     DIAGNOSTICS_FORMATS,
+    DIFF_FORMATS,
     EXPORT_FORMATS,
     SCHEMA_FORMATS,
     REPORTERS,
@@ -43,7 +45,10 @@ def test_every_implementation_can_be_loaded(choice: Implementation[Any]) -> None
 
 
 def test_help_names_every_format() -> None:
-    assert format_help(PLAN_FORMATS) == "Output format: text (for review), json (for programs)."
+    assert format_help(PLAN_FORMATS) == (
+        "Output format: text (for review), json (for programs), markdown (for a comment), mermaid (a flowchart), "
+        "dot (for Graphviz)."
+    )
 
 
 def test_a_new_plan_format_is_one_module_and_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,9 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import SourceOptions
-from mpbake.resolve import git
-from mpbake.resolve.git import GIT_VARIABLES, GitRepository
+from mpbake.resolve import git, git_program
+from mpbake.resolve.git import GitRepository
+from mpbake.resolve.git_program import GIT_VARIABLES
 from mpbake.resolve.template.filters import GIT_FACTS, FilterError, GitFact
 from tests.checkout import CHECKOUT, DOCS
 from tests.unit.worlds import world
@@ -277,7 +278,7 @@ def test_git_that_does_not_start(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exec >&- 2>&-; exec sleep 60", "while :; do echo x >&2; done"])
 def test_git_that_does_not_end(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    monkeypatch.setattr(git, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(git_program, "_TIMEOUT", 0.2)
     assert refusal(folder, "commit", PATH=wrapped(tmp_path / "bin", f'echo "$$" >"$0.pid"\n{script}')) == (
         "git rev-parse took more than 0 seconds\nrun `git status` in the plan's folder to see the reason"
     )
@@ -496,7 +497,7 @@ def everything(folder: Path) -> dict[Path, tuple[int, int]]:
 def test_nothing_is_fetched_by_a_git_that_cannot_be_told_not_to(
     folder: Path, trap: Path, monkeypatch: pytest.MonkeyPatch, lay: Callable[[Path, Path], None]
 ) -> None:
-    monkeypatch.delitem(git._FIXED_ENVIRONMENT, "GIT_NO_LAZY_FETCH")
+    monkeypatch.delitem(git_program._FIXED_ENVIRONMENT, "GIT_NO_LAZY_FETCH")
     lay(folder, trap)
     assert refusal(folder, "dirty").startswith("git failed: ")
     assert not sprung(trap)
@@ -550,9 +551,9 @@ def test_the_environment_of_git(folder: Path, tmp_path: Path) -> None:
     assert answer == "main"
     shell = {"PWD", "SHLVL", "_", "OLDPWD"}
     seen = dict(line.split("=", 1) for line in (tmp_path / "bin/git.env").read_text().splitlines())
-    assert {name: value for name, value in seen.items() if name not in shell} == SYSTEM | git._FIXED_ENVIRONMENT | {
-        "PATH": path
-    }
+    assert {
+        name: value for name, value in seen.items() if name not in shell
+    } == SYSTEM | git_program._FIXED_ENVIRONMENT | {"PATH": path}
     assert (tmp_path / "bin/git.pwd").read_text().strip() == str(folder.resolve())
 
 

@@ -25,6 +25,7 @@ from mpbake.report.diagnostics.diagnostics_text import diagnostics_text
 from mpbake.report.plan.bake_definition import bake_text
 from mpbake.report.plan.target_text import target_text
 from mpbake.resolve import Inputs, Overrides, resolve, select_targets
+from mpbake.resolve.targets import drafts
 from mpbake.spec.tables.target_tables import ATTRIBUTES, TargetSpec
 from mpbake.spec.tables.value_types import NAME
 from tests.unit.plans import ROOT, problems_of_text, read_text, resolve_text, text
@@ -656,3 +657,46 @@ def test_a_mutated_plan_is_resolved_or_explained(toml: str) -> None:
 )
 def test_many_mutated_plans_are_resolved_or_explained(toml: str, overrides: dict[str, bool]) -> None:
     assert outcome(toml, **overrides) == outcome(toml, **overrides)
+
+
+# --- plans that are too large -----------------------------------------------------------------------------------------
+
+TOO_LARGE = "  = split the plan, or use fewer and shorter values (docs/templates.md lists the limits)"
+
+
+def test_templates_that_take_too_much_work_together_are_one_problem() -> None:
+    labels = "\n".join(f"l{number} = \"{{{{ 'a' * 900000 ~ {number} }}}}\"" for number in range(1000))
+    lines = problems_of_text(f"\n[targets.web.labels]\n{labels}").splitlines()
+    assert re.fullmatch(
+        r"build.toml:\d+: targets.web.labels.l\d+: the templates of this plan take too much work", lines[0]
+    )
+    assert lines[2:] == [TOO_LARGE]
+
+
+def test_values_that_many_targets_repeat_are_one_problem() -> None:
+    plan = f"""
+        [targets.web]
+        name = "web-{{{{ n }}}}"
+        matrix = {{ n = "{{{{ range(1000) | list }}}}" }}
+        labels = {{ text = "{"x" * 30_000}" }}
+        """
+    lines = problems_of_text(plan).splitlines()
+    assert lines[0] == "build.toml:5: targets.web.labels.text: the values of all targets together are too large"
+    assert lines[-1] == TOO_LARGE
+
+
+def test_a_plan_with_too_many_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = """
+        [targets.a]
+        [targets.b]
+        name = "b-{{ n }}"
+        matrix = { n = [1, 2] }
+        """
+    monkeypatch.setattr(drafts, "MAX_TARGETS", 3)
+    assert list(resolve_text(plan).targets) == ["a", "b-1", "b-2"]
+    monkeypatch.setattr(drafts, "MAX_TARGETS", 2)
+    assert problems_of_text(plan) == text(f"""
+        build.toml:3: targets.b: the plan has more than 2 targets
+            [targets.b]
+        {TOO_LARGE}
+        """)

@@ -15,8 +15,7 @@ from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document
 from mpbake.certs.finding import PATH_HINT, UNREADABLE_HINT
 from mpbake.graph.preflight.certificates import fingerprint
-from mpbake.resolve.builders.node_options import absolute_paths, named_files
-from mpbake.spec.files.toml_values import read_values
+from mpbake.resolve.builders.node_options import named_files, read_config
 from mpbake.spec.tables.builder_tables import OPTIONS
 
 if TYPE_CHECKING:
@@ -120,8 +119,7 @@ def _config(node: Node) -> tuple[str, tuple[Path, ...]]:
     text, files = node.config, node.config_names
     if node.config_file is not None:
         _check_exists(node, "config", node.config_file)
-        folder = node.config_file.parent
-        table = absolute_paths(read_values(node.config_file, shown=str(node.config_file)), lambda _: folder)
+        table = read_config(node.config_file)
         text, files = toml_document(table), named_files(table)
     for path in files:
         _check_exists(node, "registry", path)

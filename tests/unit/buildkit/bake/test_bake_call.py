@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_buildx_is_told_what_it_wants_to_be_told(tmp_path: Path, buildx: tuple[int, int], granted: list[str]) -> None:
-    target = {"context": str(tmp_path), "network": "host", "entitlements": ["network.host", "device"]}
-    bake = Bake(docker=FakeDocker({}), root=tmp_path, buildx=buildx)
+    (tmp_path / "plan").mkdir()
+    target = {"context": str(tmp_path / "other"), "network": "host", "entitlements": ["network.host", "device"]}
+    bake = Bake(docker=FakeDocker({}), root=tmp_path / "plan", buildx=buildx)
     grants = bake._grants({"target": {"web": target}})
     assert grants == [grant.format(folder=tmp_path) for grant in granted]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import pytest
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.bake.definition import (
     DefinitionContext,
+    DockerfilePath,
     bake_definition,
     check_definition,
     dockerfiles,
@@ -632,19 +634,23 @@ def test_what_stands_in_a_plan_is_escaped_everywhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "path"),
+    ("target", "path", "local"),
     [
-        ({"context": "/plan"}, "Dockerfile"),
-        ({"context": "/plan/docker/web"}, "docker/web/Dockerfile"),
-        ({"context": "/plan/web", "dockerfile": "../docker/web.Dockerfile"}, "docker/web.Dockerfile"),
-        ({"context": "/planet"}, "/planet/Dockerfile"),
-        ({"context": "/plan/web", "dockerfile-inline": "FROM x"}, "Dockerfile"),
-        ({"context": "https://example.org/x.git", "dockerfile": "a/Dockerfile"}, "a/Dockerfile"),
-        ({"context": "/plan/web", "dockerfile": "https://example.org/Dockerfile"}, "https://example.org/Dockerfile"),
+        ({"context": "/plan"}, "Dockerfile", True),
+        ({"context": "/plan/docker/web"}, "docker/web/Dockerfile", True),
+        ({"context": "/plan/web", "dockerfile": "../docker/web.Dockerfile"}, "docker/web.Dockerfile", True),
+        ({"context": "/planet"}, "/planet/Dockerfile", True),
+        ({"context": "/plan/web", "dockerfile-inline": "FROM x"}, "Dockerfile", False),
+        ({"context": "https://example.org/x.git", "dockerfile": "a/Dockerfile"}, "a/Dockerfile", False),
+        (
+            {"context": "/plan/web", "dockerfile": "https://example.org/Dockerfile"},
+            "https://example.org/Dockerfile",
+            False,
+        ),
     ],
 )
-def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
-    assert dockerfiles({"target": {"web": target}}, Path("/plan")) == {"web": path}
+def test_where_a_dockerfile_is(target: dict[str, str], path: str, *, local: bool) -> None:
+    assert dockerfiles({"target": {"web": target}}, Path("/plan")) == {"web": DockerfilePath(path=path, local=local)}
 
 
 # --- entitlements of newer buildx -------------------------------------------------------------------------------------
@@ -652,56 +658,50 @@ def test_where_a_dockerfile_is(target: dict[str, str], path: str) -> None:
 
 def granted(attributes: str, *more: str) -> list[str]:
     (piece,) = pieces_of(f"platforms = ['linux/amd64']\n{attributes}", *more)
-    return grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), lambda path: path)
+    return grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), "/plan", posixpath.normpath)
 
 
 @pytest.mark.parametrize(
     ("attributes", "allowed"),
     [
-        ("", ["fs.read=/plan"]),
-        ("context = 'web'", ["fs.read=/plan/web"]),
-        ("context = '../other'", ["fs.read=/plan/../other"]),
+        ("", []),
+        ("context = 'web'", []),
+        ("context = '../other'", ["fs.read=/other"]),
         ("context = 'https://example.com/repo.git'", []),
         # buildx itself forwards the agent for these
         ("context = 'git@example.com:repo.git'", ["ssh"]),
-        ("contexts = { a = 'git@example.com:repo.git' }", ["fs.read=/plan", "ssh"]),
+        ("contexts = { a = 'git@example.com:repo.git' }", ["ssh"]),
         ("context = 'git@example.com:repo.git'\nssh = ['default']", ["ssh"]),
-        ("context = 'ssh://git@example.com/repo.git'", []),
-        (
-            "contexts = { a = 'files', b = 'docker-image://alpine', c = 'oci-layout:///x' }",
-            ["fs.read=/plan", "fs.read=/plan/files"],
-        ),
-        ("dockerfile = 'Dockerfile.prod'", ["fs.read=/plan"]),
-        ("dockerfile = './sub/../Dockerfile.prod'", ["fs.read=/plan"]),
-        ("context = 'web/'\ndockerfile = 'sub/Dockerfile'", ["fs.read=/plan/web"]),
-        ("dockerfile = '/etc/Dockerfile'", ["fs.read=/plan", "fs.read=/etc/Dockerfile"]),
+        ("context = 'ssh://git@example.com/repo.git'", ["ssh"]),
+        ("contexts = { a = '/files', b = 'docker-image://alpine', c = 'files' }", ["fs.read=/files"]),
+        ("contexts = { a = 'oci-layout:///x:1', b = 'cwd://../y' }", ["fs.read=/x", "fs.read=/y"]),
+        ("dockerfile = './sub/../Dockerfile.prod'", []),
+        ("dockerfile = '/etc/Dockerfile'", ["fs.read=/etc/Dockerfile"]),
         ("context = '/'\ndockerfile = '/etc/Dockerfile'", ["fs.read=/"]),
-        ("dockerfile = '/plan/Dockerfile'", ["fs.read=/plan"]),
-        ("context = 'web'\ndockerfile = '../Dockerfile'", ["fs.read=/plan/web", "fs.read=/plan/Dockerfile"]),
-        ("context = 'web'\ndockerfile = '../webs/Dockerfile'", ["fs.read=/plan/web", "fs.read=/plan/webs/Dockerfile"]),
-        ("dockerfile = 'https://example.com/Dockerfile'", ["fs.read=/plan"]),
+        ("context = '/web'\ndockerfile = 'sub/Dockerfile'", ["fs.read=/web"]),
+        ("context = '/web'\ndockerfile = '../webs/Dockerfile'", ["fs.read=/web", "fs.read=/webs/Dockerfile"]),
+        ("context = 'web'\ndockerfile = '../Dockerfile'", []),
+        ("dockerfile = 'https://example.com/Dockerfile'", []),
         ("context = 'https://example.com/repo.git'\ndockerfile = '../Dockerfile'", []),
-        ("secret = ['id=a,src=a.txt', 'id=b,env=B', 'id=c']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
-        ("secret = ['id=a,src=']", ["fs.read=/plan"]),
-        ("secret = ['type=file,id=a,source=a.txt']", ["fs.read=/plan", "fs.read=/plan/a.txt"]),
-        ("secret = ['type=env,id=a,src=HOME']", ["fs.read=/plan"]),
-        ("ssh = ['default']", ["fs.read=/plan", "ssh"]),
+        ("secret = ['id=a,src=/a.txt', 'id=b,env=B', 'id=c']", ["fs.read=/a.txt"]),
+        ("secret = ['id=a,src=']", []),
+        ("secret = ['type=file,id=a,source=/a.txt']", ["fs.read=/a.txt"]),
+        ("secret = ['type=env,id=a,src=/HOME']", []),
+        ("ssh = ['default']", ["ssh"]),
         (
-            "ssh = ['default=one.pem,two.pem', 'other=/run/agent']",
-            ["fs.read=/plan", "fs.read=/plan/one.pem", "fs.read=/plan/two.pem", "fs.read=/run/agent", "ssh"],
+            "ssh = ['default=/one.pem,two.pem', 'other=/run/agent']",
+            ["fs.read=/one.pem", "fs.read=/run/agent", "ssh"],
         ),
+        ("policy = ['filename=../a.rego', 'filename=b.rego']", ["fs.read=/a.rego"]),
         (
             (
-                "cache-from = ['type=local,src=cache', 'type=registry,ref=r/cache']\n"
-                "cache-to = ['type=local,dest=cache,mode=max', 'type=inline']"
+                "cache-from = ['type=local,src=/cache', 'type=registry,ref=r/cache']\n"
+                "cache-to = ['type=local,dest=/cache,mode=max', 'type=inline']"
             ),
-            ["fs.read=/plan", "fs.read=/plan/cache", "fs.write=/plan/cache"],
+            ["fs.read=/cache", "fs.write=/cache"],
         ),
-        (
-            "output = ['out', 'type=tar,dest=x.tar']",
-            ["fs.read=/plan", "fs.write=/plan/out", "fs.write=/plan/x.tar"],
-        ),
-        ("tags = ['r/web:1']\npush = true", ["fs.read=/plan"]),
+        ("output = ['/out', 'type=tar,dest=/out/x.tar', 'in']", ["fs.write=/out"]),
+        ("tags = ['r/web:1']\npush = true", []),
     ],
 )
 def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[str]) -> None:
@@ -710,7 +710,7 @@ def test_exactly_what_the_plan_names_is_granted(attributes: str, allowed: list[s
 
 def test_only_an_output_that_deletes_may_delete() -> None:
     delete = "buildx.local.delete"
-    assert granted("output = ['type=local,dest=out,mode=delete']") == ["fs.read=/plan", "fs.write=/plan/out", delete]
+    assert granted("output = ['type=local,dest=out,mode=delete']") == [delete]
     base = "[targets.base]\noutput = ['type=local,dest=out,mode=delete']"
     assert delete not in granted("output = ['out']\ncontexts = { base = 'target:base' }", base)
 
@@ -746,56 +746,35 @@ def test_exactly_what_run_steps_may_do_is_allowed(attributes: str, allowed: list
 def test_the_nearest_folder_that_exists_is_granted() -> None:
     (piece,) = pieces_of("""
         platforms = ["linux/amd64"]
-        cache-from = ["type=local,src=cache/old"]
-        cache-to = ["type=local,dest=cache/new"]
-        output = ["out/a", "out/b"]
-        secret = ["id=a,src=secrets/a"]
-        ssh = ["default=agent/socket"]
-        dockerfile = "/files/Dockerfile"
+        cache-from = ["type=local,src=/cache/old"]
+        cache-to = ["type=local,dest=/cache/new"]
+        output = ["/out/a", "/out/b"]
         """)
-    requested = []
-
-    def parent(path: str) -> str:
-        requested.append(path)
-        return path.rpartition("/")[0] or path
-
-    assert grants(bake_definition(piece, DefinitionContext(driver=CONTAINER)), parent) == [
-        "fs.read=/plan",
-        "fs.read=/plan/cache",
-        "fs.read=/plan/secrets",
-        "fs.read=/plan/agent",
-        "fs.read=/files",
-        "fs.write=/plan/cache",
-        "fs.write=/plan/out",
-        "ssh",
+    definition = bake_definition(piece, DefinitionContext(driver=CONTAINER))
+    assert grants(definition, "/plan", posixpath.normpath, posixpath.dirname) == [
+        "fs.read=/cache",
+        "fs.write=/cache",
+        "fs.write=/out",
     ]
-    assert requested == [
-        "/plan",
-        "/plan/cache/old",
-        "/plan/secrets/a",
-        "/plan/agent/socket",
-        "/files/Dockerfile",
-        "/plan/cache/new",
-        "/plan/out/a",
-        "/plan/out/b",
-    ]
+
+
+def test_a_path_is_granted_as_it_was_when_the_rights_were_checked() -> None:
+    (piece,) = pieces_of("platforms = ['linux/amd64']\ncontext = 'link'\ncontexts = { a = 'folder' }")
+    resolved = {"/plan/link": "/home/me/link", "/plan/folder": "/plan/folder"}
+    definition = bake_definition(piece, DefinitionContext(driver=CONTAINER))
+    assert grants(definition, "/plan", lambda path: resolved.get(path, path)) == ["fs.read=/home/me/link"]
 
 
 def test_links_are_granted_theirs() -> None:
-    assert granted("contexts = { base = 'target:base' }", LINKS) == [
-        "fs.read=/plan",
-        "fs.read=/plan/base",
-        "fs.read=/plan/cache",
-        "fs.read=/plan/files",
-        "fs.read=/plan/deep",
-    ]
+    links = LINKS + "\n[targets.far]\ncontext = '/far'\ncontexts = { deep = 'target:deep', old = '/old' }"
+    assert granted("contexts = { far = 'target:far' }", links) == ["fs.read=/far", "fs.read=/old"]
 
 
 def test_another_attribute_that_holds_paths_is_granted_them(monkeypatch: pytest.MonkeyPatch) -> None:
     attributes = {**ATTRIBUTES, "labels": replace(ATTRIBUTES["labels"], paths=Paths.CONTEXT)}
-    for module in ("resolve.targets.paths", "buildkit.bake.definition"):
+    for module in ("resolve.targets.paths", "review.grants.attributes"):
         monkeypatch.setattr(f"mpbake.{module}.ATTRIBUTES", attributes)
-    assert granted("labels = { a = 'files' }") == ["fs.read=/plan", "fs.read=/plan/files"]
+    assert granted("labels = { a = '/files' }") == ["fs.read=/files"]
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, Unreachable
+from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, SourceLine, Unreachable
+from mpbake.buildkit.bake.definition import DockerfilePath
 from mpbake.buildkit.bake.failures import build_error, may_be_lost_node
 from mpbake.buildkit.bake.progress import Progress
 from mpbake.model.steps import CheckPiece
@@ -44,7 +45,8 @@ def error_of(
     progress.feed(output)
     progress.close()
     own = ("web", "web-check-1")
-    return build_error(progress, "mpbake run web", "/plan/web.log", check, own=own, dockerfiles=dockerfiles or {})
+    paths = {name: DockerfilePath(path=path) for name, path in (dockerfiles or {}).items()}
+    return build_error(progress, "mpbake run web", "/plan/web.log", check, own=own, dockerfiles=paths)
 
 
 def hint_of(error: MpbakeError) -> str:
@@ -230,7 +232,7 @@ def test_output_of_a_build_gives_no_commands_to_a_ci_server() -> None:
     name, output = "[2/2] RUN echo; exit 3", "fine\n  ::add-mask::e\n::error::boo\n##[error]boo\n"
     failing = (vertex(1, name, "1"), log(1, output), vertex(1, name, "1", "2", error=PROCESS))
     shown = str(error_of(raw(*failing, f"ERROR: failed to solve: {PROCESS}\n")))
-    assert "  fine\n  |   ::add-mask::e\n  | ::error::boo\n  | ##[error]boo\n" in shown
+    assert "  fine\n  |   ::add-mask::e\n  | ::error::boo\n  #\\x23[error]boo\n" in shown
 
 
 def test_a_build_failure_in_full() -> None:
@@ -274,7 +276,24 @@ ANONYMOUS = UNPARSED.replace("target base: ", "").encode()
     ],
 )
 def test_which_dockerfile_it_is(output: bytes, dockerfiles: dict[str, str], place: str) -> None:
-    assert f"\nin {place}:\n" in str(error_of(output, dockerfiles=dockerfiles))
+    error = error_of(output, dockerfiles=dockerfiles)
+    assert f"\nin {place}:\n" in str(error)
+    known = place.partition(":")[0] in dockerfiles.values()
+    assert error.source == (SourceLine(file=place.partition(":")[0], line=2) if known else None)
+
+
+def test_a_dockerfile_outside_of_the_checkout_is_no_source() -> None:
+    progress = Progress()
+    progress.feed(FAILED)
+    paths = {"web": DockerfilePath(path="Dockerfile", local=False)}
+    error = build_error(progress, "mpbake run web", "/plan/web.log", own=("web",), dockerfiles=paths)
+    assert "\nin Dockerfile:2:\n" in str(error)
+    assert error.source is None
+
+
+def test_a_longer_error_keeps_its_source() -> None:
+    error = error_of(FAILED, dockerfiles={"web": "docker/Dockerfile"}).with_line("no tag has moved")
+    assert error.source == SourceLine(file="docker/Dockerfile", line=2)
 
 
 def check_of(written: str) -> CheckPiece:

@@ -95,6 +95,29 @@ def test_a_good_plan(tmp_path: Path) -> None:
     assert (json.loads(printed), code) == ({"format": 1, "diagnostics": []}, 0)
 
 
+def test_a_fresh_checkout_lacks_secrets(tmp_path: Path) -> None:
+    plan = """
+version = 1
+[builders.release]
+driver = "remote"
+[builders.release.nodes.arm64]
+endpoint = "tcp://10.0.0.5:1234"
+platforms = ["linux/arm64"]
+tls = { ca = "certs/ca.crt", cert = "certs/client.crt", key = "certs/client.key" }
+[targets.web]
+builder = "release"
+platforms = ["linux/arm64"]
+secret = ["id=npm,src=npmrc", "id=NPM_TOKEN"]
+tags = ["example.com/web"]
+"""
+    printed, code = checked(tmp_path, plan)
+    assert (code, printed.count("[missing-file]")) == (3, 5)
+    good = "build.toml: 1 target, no problems\n"
+    assert checked(tmp_path, plan, without_secrets=True, strict=True) == (good, 0)
+    wrong = plan.replace("builder =", "bilder =")
+    assert "did you mean" in checked(tmp_path, wrong, without_secrets=True)[0]
+
+
 def test_a_wrong_plan(tmp_path: Path) -> None:
     assert checked(tmp_path, WRONG) == (
         text("""

@@ -232,3 +232,23 @@ def test_a_damaged_record_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch)
     here = world(folder)
     assert call(verify.main, here, names=("web",)) == 0
     assert "is damaged: what earlier runs published is not known" in written(here.stderr)
+
+
+def test_a_record_contacts_no_repository_that_the_plan_does_not_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = parse_platforms(["linux/amd64", "linux/arm64"])
+    tags = {"web": ("evil.example/web:1", "r/web:9", "r/other:1"), "tool": ("127.0.0.1:1/tool:1",), "gone": ("evil/x",)}
+    published = {
+        name: ExpectedImages(target=name, tags=names, digest="sha256:1", platforms=both) for name, names in tags.items()
+    }
+    write_published(folder / ".mpbake", published)
+    answers(monkeypatch, {"r/web": MANY, "r/tool:1": MANY})  # the fake registry fails the test for any other tag
+    here = world(folder)
+    assert call(verify.main, here) == 0
+    end = "a repository that the plan does not name: mpbake ignores it"
+    assert written(here.stderr).splitlines() == [
+        f"warning: tool: .mpbake/published.json names 127.0.0.1:1/tool:1, {end}",
+        f"warning: web: .mpbake/published.json names evil.example/web:1, r/other:1, {end}",
+        "warning: web was last published as r/web:9; the plan now names r/web:1: mpbake verifies both",
+    ]

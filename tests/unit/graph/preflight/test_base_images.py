@@ -41,7 +41,7 @@ def test_a_base_that_is_not_linked(tmp_path: Path, dockerfile: str, attributes: 
     (tmp_path / "Dockerfile").write_text(dockerfile)
     base = "[targets.base]\ndockerfile-inline = 'FROM scratch'"
     plan = plan_of(tmp_path, f"{base}\n[targets.web]\n{attributes}")
-    assert [problem.culprit for problem in unlinked_bases(plan.targets)] == unlinked
+    assert [problem.culprit for problem in unlinked_bases(plan.targets, lambda _: True)] == unlinked
 
 
 BOTH = 'platforms = ["linux/amd64", "linux/arm64"]'
@@ -72,7 +72,7 @@ def test_a_base_that_is_of_another_platform(
     (tmp_path / "Dockerfile").write_text(dockerfile)
     base = f"[targets.base]\ndockerfile-inline = 'FROM scratch'\n{base}"
     plan = plan_of(tmp_path, f"{base}\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{web}")
-    assert [problem.message for problem in foreign_bases(plan.targets.values())] == messages
+    assert [problem.message for problem in foreign_bases(plan.targets.values(), lambda _: True)] == messages
 
 
 def test_a_base_of_another_platform_is_told_once_and_by_both_its_names(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_base_of_another_platform_is_told_once_and_by_both_its_names(tmp_path:
         inherits = ["a"]
         """,
     )
-    (warning,) = foreign_bases(plan.targets.values())
+    (warning,) = foreign_bases(plan.targets.values(), lambda _: True)
     assert warning.message == (
         'middle: its Dockerfile says FROM stem, the target "base", which is built for linux/amd64 only'
     )

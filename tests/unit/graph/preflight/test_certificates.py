@@ -57,7 +57,7 @@ def test_a_file_that_is_missing(certificates: Certificates, tmp_path: Path, name
 
 @pytest.mark.parametrize("name", ["ca", "cert", "key"])
 @pytest.mark.parametrize(
-    ("file", "why"), [("/dev/zero", "it is a device"), ("pipe", "it is a pipe"), ("huge", "it is larger than 64 MB")]
+    ("file", "why"), [("/dev/zero", "it is a device"), ("pipe", "it is a pipe"), ("huge", "it is larger than 1 MB")]
 )
 def test_a_file_without_end(certificates: Certificates, tmp_path: Path, name: str, file: str, why: str) -> None:
     os.mkfifo(tmp_path / "pipe")

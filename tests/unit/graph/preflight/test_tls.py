@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.certs.finding import PATH_HINT
 from mpbake.cli.commands import check as check_command
 from mpbake.cli.loading import load_plan
 from mpbake.cli.options import OverrideOptions, SourceOptions
 from mpbake.cli.selection import select_for
+from mpbake.graph.preflight.tls import deployment_problems
+from mpbake.model.plan import Deployment, Driver, Node
 from tests.unit.plans import check_files, in_short, text
 from tests.unit.tls import issued
-from tests.unit.worlds import call, world, written
+from tests.unit.worlds import NOON, call, world, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,3 +167,36 @@ tags = ["example.com/web"]
     assert (diagnostic["code"], diagnostic["severity"]) == ("doubtful-certificate", "warning")
     assert diagnostic["key"] == ["builders", "x", "nodes", "arm", "tls", "cert"]
     assert diagnostic["message"].startswith('"CN=client" expires in 8 days, on ')
+
+
+def test_files_outside_of_the_plans_folder_are_not_read(certificates: Certificates) -> None:
+    node = Node(builder="b", name="n", driver=Driver.REMOTE, endpoint="tcp://n:1", tls=certificates.tls())
+    deployed = replace(
+        node, deploy=Deployment(host="h", container="c", volume="v", tls=replace(certificates.tls(), ca=None))
+    )
+    (problem,) = deployment_problems([deployed], NOON, lambda _: False)
+    assert (problem.code, problem.key) == (Code.UNREAD_FILE, ("builders", "b", "nodes", "n", "deploy", "tls"))
+    assert problem.message == "mpbake does not check deploy.tls.cert, deploy.tls.key: outside of the plan's folder"
+    assert problem.hint == f"to check these files, add: --allow fs.read={certificates.folder}"
+    # A file that only the client uses is reported by another check, but the comparison needs it.
+    server = deployed.deploy.tls.files.values() if deployed.deploy else ()
+    assert list(deployment_problems([deployed], NOON, lambda path: path in server)) == []
+
+
+def test_check_reads_granted_certificates_only(folder: Path, certificates: Certificates) -> None:
+    plan = PLAN.replace("gone.crt", "CERTS/client.crt").replace("CERTS", str(certificates.folder))
+    (folder / "build.toml").write_text(plan)
+    ungranted = checked(folder)
+    message = "mpbake does not check tls.ca, tls.cert, tls.key: outside of the plan's folder [unread-file]"
+    assert f"warning: builders.x.nodes.intel.tls: {message}\n" in ungranted
+    assert "    the same: builders.x.nodes.arm.tls\n" in ungranted
+    assert "not a certificate" not in ungranted
+    granted = checked(folder, allow=(f"fs.read={certificates.folder}",))
+    assert "unread-file" not in granted
+    assert "builders.x.nodes.arm.tls.ca: is not a certificate" in granted
+
+
+def checked(folder: Path, **options: Any) -> str:
+    here = world(folder)
+    call(check_command.main, here, **options)
+    return written(here.stdout)

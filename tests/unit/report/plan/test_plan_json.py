@@ -50,7 +50,7 @@ _NODE = {
     "slots": 0,
     "required": False,
     "insecure": False,
-    "tls": {"ca": "/plan/ca.crt"},
+    "tls": {"ca": "ca.crt"},
     "options": {},
     "flags": [],
     "config": "",
@@ -63,8 +63,9 @@ _NODE = {
 
 def parsed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> dict[str, Any]:
     """Return the parsed JSON of a plan of some targets. Keywords are the platforms of the builders' local nodes."""
-    graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
-    parsed_plan: dict[str, Any] = json.loads(plan_json(review_of(graph, warnings)))
+    reported = {f"{builder}/local": platforms for builder, platforms in facts.items()}
+    review = review_of(graph_of_text(toml, *names, facts=reported), warnings, reported)
+    parsed_plan: dict[str, Any] = json.loads(plan_json(review))
     return parsed_plan
 
 
@@ -100,22 +101,22 @@ def test_targets() -> None:
         "args": {"VERSION": "1"},
         "labels": {"team": "x"},
         "contexts": {"tools": "docker-image://alpine", "base": "target:base"},
-        "attributes": {"context": "/plan/web", "secret": ["id=token,env=TOKEN"]},
+        "attributes": {"context": "web", "secret": ["id=token,env=TOKEN"]},
         "variants": {},
         "push": True,
         "push_options": {"compression": "zstd"},
         "load": False,
-        "outputs": ["type=local,dest=/plan/out"],
+        "outputs": ["type=local,dest=out"],
         "needs": [],
         "checks": [],
         "timeout": 0.0,
         "stall_timeout": 300.0,
         "retries": 0,
-        "dockerfile": {"path": "/plan/web/Dockerfile", "sha256": ""},
+        "dockerfile": {"path": "web/Dockerfile", "sha256": ""},
         "only_linked": False,
     }
     assert (tool["name"], tool["needs"], tool["load"], tool["builder"]) == ("tool", ["web"], True, "default")
-    assert (base["name"], base["only_linked"], base["attributes"]) == ("base", True, {"context": "/plan"})
+    assert (base["name"], base["only_linked"], base["attributes"]) == ("base", True, {"context": "."})
 
 
 def test_platforms_that_differ() -> None:
@@ -138,15 +139,15 @@ def test_platforms_that_differ() -> None:
             "args": {"ARCH": "amd64", "V": "1"},
             "labels": {"team": "x"},
             "contexts": {},
-            "attributes": {"context": "/plan/web"},
-            "dockerfile": {"path": "/plan/web/Dockerfile", "sha256": ""},
+            "attributes": {"context": "web"},
+            "dockerfile": {"path": "web/Dockerfile", "sha256": ""},
         },
         "linux/arm64": {
             "args": {"ARCH": "arm64", "V": "1"},
             "labels": {"team": "x"},
             "contexts": {"base": "target:arm"},
-            "attributes": {"context": "/plan/web", "dockerfile": "arm.Dockerfile"},
-            "dockerfile": {"path": "/plan/web/arm.Dockerfile", "sha256": ""},
+            "attributes": {"context": "web", "dockerfile": "arm.Dockerfile"},
+            "dockerfile": {"path": "web/arm.Dockerfile", "sha256": ""},
         },
     }
     assert {name: web[name] for name in web["variants"]["linux/amd64"]} == web["variants"]["linux/amd64"]
@@ -201,8 +202,9 @@ def test_steps() -> None:
         "kind": "build",
         "target": "web",
         "nodes": ["release/arm"],
-        "platforms": [{"platform": "linux/arm64", "how": "native"}],
+        "platforms": [{"platform": "linux/arm64", "how": "native", "why": "release/arm declares it"}],
         "delivery": "untagged",
+        "load": "",
         "shared": False,
         "spare": [],
         "after": ["bootstrap release/arm"],
@@ -213,6 +215,7 @@ def test_steps() -> None:
         "target": "web",
         "tags": ["r/web:1"],
         "uploads": [],
+        "names": [],
         "together": False,
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
@@ -225,9 +228,12 @@ def test_steps() -> None:
         "after": ["publish web"],
     }
     assert steps["publish tool"]["uploads"] == ["r/tool:mpbake-upload-*"]
+    assert steps["publish tool"]["names"] == ["r/tool:latest"]
+    assert steps["build tool linux/amd64 on default/local"]["load"] == "all"
     tool = steps["build tool linux/amd64 on default/local"]
     assert tool["delivery"] == "untagged"
-    assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown"}]
+    why = "default/local declares nothing; not probed yet"
+    assert tool["platforms"] == [{"platform": "linux/amd64", "how": "unknown", "why": why}]
     assert tool["after"] == ["bootstrap default/local", "verify web"]
     (alone,) = (step for step in parsed(PLAIN, "web")["steps"] if step["kind"] == "build")
     assert alone["delivery"] == "untagged"
@@ -247,7 +253,7 @@ checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test
         "key": "join web",
         "kind": "join",
         "target": "web",
-        "outputs": ["type=oci,dest=/plan/web.tar"],
+        "outputs": ["type=oci,dest=web.tar"],
         "after": ["build web linux/amd64 on release/intel", "build web linux/arm64 on release/arm"],
     }
     assert run == {
@@ -267,7 +273,8 @@ checks = [{ run = ["php", "-v"], platforms = ["linux/arm64"] }, { target = "test
 
 def test_emulation_is_told() -> None:
     plan = parsed('[targets.a]\nplatforms = ["linux/arm64"]', "a", default="linux/amd64 linux/arm64")
-    assert plan["steps"][1]["platforms"] == [{"platform": "linux/arm64", "how": "emulated"}]
+    why = "default/local runs linux/amd64 natively, and emulates it"
+    assert plan["steps"][1]["platforms"] == [{"platform": "linux/arm64", "how": "emulated", "why": why}]
 
 
 def test_what_serves_only_links_is_shared() -> None:

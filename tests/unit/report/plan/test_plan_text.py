@@ -38,9 +38,14 @@ def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None
 
 
 def test_the_readme_shows_what_is_printed() -> None:
-    readme = (PLANS.parent / "README.md").read_text(encoding="utf-8")
-    _, _, rest = readme.partition("$ mpbake plan release -C plans/native\n")
-    assert rest.partition("```")[0] == (GOLDEN / "native.txt").read_text(encoding="utf-8")
+    path = PLANS.parent / "README.md"
+    readme, printed = path.read_text(encoding="utf-8"), (GOLDEN / "native.txt").read_text(encoding="utf-8")
+    before, command, rest = readme.partition("$ mpbake plan release -C plans/native\n")
+    shown, fence, after = rest.partition("```")
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.write_text(before + command + printed + fence + after, encoding="utf-8")
+        shown = printed
+    assert shown == printed
 
 
 def test_every_golden_file_has_its_plan() -> None:
@@ -51,8 +56,11 @@ def test_every_golden_file_has_its_plan() -> None:
 def printed(toml: str, *names: str, warnings: tuple[str, ...] = (), **facts: str) -> str:
     """Return the plan of some targets without the last line break. Keywords are the platforms of local nodes."""
     graph = graph_of_text(toml, *names, facts={f"{builder}/local": platforms for builder, platforms in facts.items()})
-    shown = plan_text(review_of(graph, warnings))
+    review = review_of(graph, warnings)
+    shown = plan_text(review)
     assert shown.endswith("\n")
+    assert shown.split("\n")[1] == f"plan id: {review.plan_id}"
+    shown = shown.replace(f"plan id: {review.plan_id}\n", "")
     assert not any(line != line.rstrip() for line in shown.split("\n"))
     return shown[:-1]
 
@@ -109,8 +117,8 @@ linux/arm64
                                          with base (linked)
                                          push by digest, without a tag
                                          load into the engine in use
-                                         output type=local,dest=/plan/out
-                                         output type=oci,dest=/plan/tool.tar
+                                         output type=local,dest=out
+                                         output type=oci,dest=tool.tar
            10  publish    tool           tag r/tool:1
            11  verify     tool           1 platform, 1 tag, one digest
            12  build      small          the node's own platform on default/local
@@ -244,7 +252,7 @@ def test_warnings_stand_below() -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert printed("") == "plan: 0 targets, 0 nodes, 0 steps\n\nnodes\n\nsteps"
+    assert printed("") == "plan: 0 targets, 0 nodes, 0 steps"
 
 
 def test_what_a_plan_states_cannot_control_the_screen() -> None:
@@ -375,14 +383,14 @@ def test_checks_archives_and_tags_that_move_together() -> None:
         "3 build web linux/amd64 native on release/intel",
         "push by digest, without a tag",
         "load into the engine in use, if that has this platform",
-        "output type=oci,dest=/plan/web.tar (a part)",
-        "output type=local,dest=/plan/out",
+        "output type=oci,dest=web.tar (a part)",
+        "output type=local,dest=out",
         "4 build web linux/arm64 native on release/arm",
         "push by digest, without a tag",
         "load into the engine in use, if that has this platform",
-        "output type=oci,dest=/plan/web.tar (a part)",
-        "output type=local,dest=/plan/out",
-        "5 join web output type=oci,dest=/plan/web.tar",
+        "output type=oci,dest=web.tar (a part)",
+        "output type=local,dest=out",
+        "5 join web output type=oci,dest=web.tar",
         "6 check web linux/amd64: stage test",
         "7 check web linux/arm64: php -r 'echo 1;'",
         "8 check web linux/arm64: stage test",
@@ -398,3 +406,114 @@ def test_what_is_loaded_of_one_piece() -> None:
     delivery = "load into the engine in use"
     assert f"{delivery}: all platforms, or its own if it holds one at a time\n" in plan_text(review_of(several))
     assert f"{delivery}\n" in plan_text(review_of(single))
+
+
+def test_a_plain_plan_has_its_id_and_nothing_else_that_is_new() -> None:
+    review = review_of(graph_of_text("\n[targets.web]\ntags = ['r/web:1']\npush = true"))
+    assert (
+        plan_text(review)
+        == text(f"""
+        plan: 1 target, 1 node, 4 steps
+        plan id: {review.plan_id}
+
+        nodes
+          default/local  `docker` or `docker-container` driver, chosen when the run starts
+
+        steps
+            1  bootstrap  default/local  check that it answers; if a container, create or start it if needed
+            2  build      web            the node's own platform on default/local
+                                         push by digest, without a tag
+                                         or push as r/web:mpbake-upload-*, if the `docker` driver builds it
+            3  publish    web            tag r/web:1
+            4  verify     web            its platform, 1 tag, one digest
+        """)
+        + "\n"
+    )
+
+
+def test_what_is_unusual_comes_first_and_cannot_control_the_screen() -> None:
+    review = review_of(
+        graph_of_text("""
+        [targets.web]
+        context = "../\\u001b[2J"
+        entitlements = ["security.insecure"]
+        """)
+    )
+    allowed = {"allow": "security.insecure", "kind": "security.insecure", "value": "", "users": ["web.entitlements"]}
+    review.document["grants"] = [allowed]
+    assert plan_text(review).split("\n\n")[1] == text(r"""
+        unusual
+          right  web.entitlements  security.insecure
+          read   web               context ../\x1b[2J (outside of the plan's folder)
+        """)
+
+
+def test_many_subjects_of_a_remark_are_counted() -> None:
+    targets = "".join(f"[targets.t{number}]\nssh = ['default']\n" for number in range(20))
+    assert "  ssh  t0, t1, t2 and 17 more  default from the ssh agent\n" in plan_text(
+        review_of(graph_of_text(f"\n{targets}"))
+    )
+
+
+def test_the_facts_of_a_probe_and_the_expected_time() -> None:
+    review = review_of(graph_of_text("\n[targets.web]\ntags = ['r/web:1']\npush = true"))
+    probe = {
+        "nodes": [
+            {
+                "id": "x/a",
+                "status": "running",
+                "version": "v0.20",
+                "native": ["linux/amd64"],
+                "emulated": ["linux/arm64"],
+                "trouble": "",
+            },
+            {"id": "x/b", "status": "missing", "version": "", "native": [], "emulated": [], "trouble": ""},
+            {
+                "id": "x/c",
+                "status": "unusable",
+                "version": "",
+                "native": [],
+                "emulated": [],
+                "trouble": "\x1b[2J\nhint",
+            },
+        ],
+        "changes": [
+            {
+                "action": "replace",
+                "resource": "container",
+                "name": "b",
+                "reason": "differs",
+                "differences": ["memory: 4g -> 8g", "image: a -> b"],
+            }
+        ],
+        "unclear": [{"builder": "x", "part": "node x/c"}],
+        "tags": [
+            {"tag": "r/web:1", "state": "moves", "digest": "sha256:12", "trouble": ""},
+            {"tag": "r/web:2", "state": "new", "digest": "", "trouble": ""},
+            {"tag": "r/web:3", "state": "unknown", "digest": "", "trouble": "r: \x1b[2J"},
+        ],
+        "warnings": ["x/b was not asked"],
+    }
+    builds = {"build web native on default/local": 75}
+    expected = {"seconds": 77, "builds": builds, "unrecorded": 2, "path": [*builds, "publish web"]}
+    shown = plan_text(review.with_fields({"probe": probe, "expected": expected}, str))
+    sections = {section.partition("\n")[0]: section for section in shown.split("\n\n")}
+    assert list(sections)[1:] == [
+        "nodes",
+        "nodes now",
+        "to create or correct (`mpbake builders up`)",
+        "steps",
+        "tags now",
+        "expected time: about 1m17s, estimated from earlier runs on this machine (1 of 3 builds recorded)",
+        "warning: x/b was not asked",
+    ]
+    assert sections["nodes now"] == text(r"""
+        nodes now
+          x/a  BuildKit v0.20  linux/amd64 native; linux/arm64 EMULATED
+          x/b  missing         platforms not known
+          x/c  unusable        \x1b[2J
+        """)
+    assert "\n  replace  container b  differs: memory: 4g -> 8g; image: a -> b\n  unknown  node x/c     of x\n" in shown
+    assert "\n  r/web:1  moves from sha256:12\n  r/web:2  new\n  r/web:3  not known: r: \\x1b[2J\n" in shown
+    assert "\ncritical path\n  build web native on default/local (1m15s)\n  publish web\n" in shown
+    assert "(all builds are recorded)" in plan_text(review.with_fields({"expected": expected | {"unrecorded": 0}}, str))

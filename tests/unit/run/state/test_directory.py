@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mpbake.base.errors import LockHeld, MpbakeError, UsageError
-from mpbake.run.state.directory import KEPT_RUNS, State, block_runs, open_state, read_durations, write_durations
+from mpbake.run.state.directory import (
+    KEPT_RUNS,
+    State,
+    block_runs,
+    open_state,
+    read_durations,
+    recorded_durations,
+    write_durations,
+)
 from tests.unit.worlds import NOON
 
 if TYPE_CHECKING:
@@ -313,3 +321,24 @@ def test_durations_behind_a_symlink_are_not_read_and_the_link_is_replaced(tmp_pa
     write_durations(path, {})
     assert not path.is_symlink()
     assert read_durations(elsewhere) == (DURATIONS, "")
+
+
+def test_durations_are_read_without_a_run_if_they_are_sound(tmp_path: Path) -> None:
+    (tmp_path / ".mpbake").mkdir()
+    path = tmp_path / ".mpbake/durations.json"
+    assert recorded_durations(tmp_path) == {}
+    write_durations(path, DURATIONS)
+    assert recorded_durations(tmp_path) == DURATIONS
+    write_durations(path, {"web": {"native": [1.0, 1e300]}})
+    assert recorded_durations(tmp_path) == {}
+    path.write_text("{")
+    assert recorded_durations(tmp_path) == {}
+    assert listed(tmp_path) == [".mpbake", ".mpbake/durations.json"]
+
+
+def test_durations_in_a_folder_behind_a_symlink_are_not_read(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_durations(elsewhere / "durations.json", DURATIONS)
+    (tmp_path / ".mpbake").symlink_to(elsewhere)
+    assert recorded_durations(tmp_path) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,8 @@ import pytest
 import tomli
 
 from mpbake import __version__
+from mpbake.model.reading import ReadAccess
+from mpbake.spec.files import plan_limits
 from mpbake.spec.files.plan_files import PlanFile, PlanFiles
 from tests.unit.plans import problems_of_files, read_files, resolve_files, text
 from tests.unit.worlds import deny_access
@@ -16,6 +19,7 @@ from tests.unit.worlds import deny_access
 if TYPE_CHECKING:
     from mpbake.base.errors import KeyPath
 
+ACCESS = ReadAccess(folder=Path("/plan"))
 COMMON = """
     [variables]
     tag = { default = "dev", env = "TAG" }
@@ -69,12 +73,12 @@ COMMON = """
 )
 def test_files_are_merged_table_by_table_and_key_by_key(before: str, after: str, together: Any) -> None:
     sources = tuple(source(name, toml) for name, toml in (("before.toml", before), ("after.toml", after)))
-    assert PlanFiles(main=sources[0], sources=sources).data == together
+    assert PlanFiles(main=sources[0], sources=sources, access=ACCESS).data == together
 
 
 def test_one_file_says_what_it_says() -> None:
     only = source("build.toml", "[variables]\nv = 'x'")
-    assert PlanFiles(main=only, sources=(only,)).data == {"variables": {"v": "x"}}
+    assert PlanFiles(main=only, sources=(only,), access=ACCESS).data == {"variables": {"v": "x"}}
 
 
 def source(name: str, toml: str) -> PlanFile:
@@ -289,6 +293,7 @@ def test_a_reference_to_nothing_stands_where_it_is_written(tmp_path: Path) -> No
         """)
 
 
+TRUST = "  = if you trust the plan with this file, add: --allow fs.read=../nope.toml"
 WHERE = "  = write the path relative to the file that includes it"
 
 
@@ -296,7 +301,10 @@ WHERE = "  = write the path relative to the file that includes it"
     ("include", "problem"),
     [
         ("nope.toml", f"there is no file nope.toml\n    include = ['nope.toml']\n{WHERE}"),
-        ("../nope.toml", f"there is no file ../nope.toml\n    include = ['../nope.toml']\n{WHERE}"),
+        (
+            "../nope.toml",
+            "../nope.toml is outside of the plan's folder\n    include = ['../nope.toml']\n" + TRUST,
+        ),
         ("folder", f"folder is not a file\n    include = ['folder']\n{WHERE}"),
         ("loop", f"there is no file loop\n    include = ['loop']\n{WHERE}"),
         (
@@ -406,8 +414,9 @@ def test_no_line_of_a_file_from_elsewhere_that_is_no_plan_is_shown(tmp_path: Pat
     (tmp_path / "elsewhere.toml").write_text(content)
     (tmp_path / "plan").mkdir()
     (tmp_path / "plan/link.toml").symlink_to("../elsewhere.toml")
-    problems = problems_of_files(tmp_path, {"plan/build.toml": f"version = 1\ninclude = ['{name}']"}, "plan/build.toml")
-    assert problems
+    files = {"plan/build.toml": f"version = 1\ninclude = ['{name}']"}
+    problems = problems_of_files(tmp_path, files, "plan/build.toml", allow=["fs.read=.."])
+    assert "outside" not in problems
     assert PRIVATE not in problems
 
 
@@ -417,9 +426,93 @@ def test_lines_of_plans_are_shown_wherever_they_come_from(tmp_path: Path, name: 
         "plan/build.toml": f"version = 1\ninclude = ['{name}']",
         f"plan/{name}": "version = 1\n[targets.web]\ncontxt = 'x'\n",
     }
-    assert "\n    contxt = 'x'\n" in problems_of_files(tmp_path, files, "plan/build.toml")
+    assert "\n    contxt = 'x'\n" in problems_of_files(tmp_path, files, "plan/build.toml", allow=["all"])
+
+
+@pytest.mark.parametrize("content", [f"{PRIVATE}\n", f"[x]\na = '{PRIVATE}'\n"])
+@pytest.mark.parametrize("name", ["build.toml", "mpbake.toml"])
+def test_no_line_of_a_file_to_which_the_plan_is_a_link_is_shown(tmp_path: Path, name: str, content: str) -> None:
+    (tmp_path / "elsewhere.toml").write_text(content)
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan" / name).symlink_to("../elsewhere.toml")
+    path = f"plan/{name}"
+    assert problems_of_files(tmp_path, {}, path) == (
+        f"{path}: is a link to {tmp_path}/elsewhere.toml, outside of its folder\n"
+        "  = if you trust the plan with this file, add: --allow fs.read=../elsewhere.toml"
+    )
+    problems = problems_of_files(tmp_path, {}, path, allow=["fs.read=../elsewhere.toml"])
+    assert "outside" not in problems
+    assert PRIVATE not in problems
+
+
+def test_files_from_elsewhere_are_not_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deny_access(monkeypatch, tmp_path / "elsewhere")
+    (tmp_path / "plan/inner").mkdir(parents=True)
+    (tmp_path / "plan/link.toml").symlink_to("../elsewhere/a.toml")
+    (tmp_path / "plan/folder").symlink_to("../elsewhere")
+    includes = ["../elsewhere/a.toml", "inner/../../elsewhere/a.toml", "folder/a.toml", "link.toml", "/dev/zero"]
+    files = {"plan/build.toml": f"version = 1\ninclude = {includes}\n"}
+    problems = problems_of_files(tmp_path, files, "plan/build.toml")
+    real = tmp_path / "elsewhere/a.toml"
+    assert [line.rpartition("include[")[2] for line in problems.splitlines() if "include[" in line] == [
+        "0]: elsewhere/a.toml is outside of the plan's folder",
+        "1]: elsewhere/a.toml is outside of the plan's folder",
+        f"2]: plan/folder/a.toml is a link to {real}, outside of the plan's folder",
+        f"3]: plan/link.toml is a link to {real}, outside of the plan's folder",
+        f"4]: {os.path.relpath('/dev/zero', tmp_path)} is outside of the plan's folder",
+    ]
+
+
+def test_a_plan_that_is_a_link_within_its_folder_and_granted_includes(tmp_path: Path) -> None:
+    (tmp_path / "plan").mkdir()
+    (tmp_path / "plan/build.toml").symlink_to("real.toml")
+    files = {
+        "plan/real.toml": "version = 1\ninclude = ['../base/a.toml']\n",
+        "base/a.toml": "version = 1\ninclude = ['b.toml']\n",
+        "base/b.toml": "version = 1\ntargets.web = {}\n",
+    }
+    for granted in (["fs.read=../base"], ["fs.read=../base/a.toml", "fs.read=../base/b.toml"], ["all"]):
+        assert list(resolve_files(tmp_path, files, "plan/build.toml", allow=granted).targets) == ["web"]
+    one = problems_of_files(tmp_path, files, "plan/build.toml", allow=["fs.read=../base/a.toml"])
+    assert one.splitlines()[0] == "base/a.toml:2: include[0]: base/b.toml is outside of the plan's folder"
 
 
 def test_lines_of_a_file_that_was_named_are_shown(tmp_path: Path) -> None:
     files = {"plan/build.toml": "version = 1", "elsewhere.toml": "targets.web\n"}
     assert "\n    targets.web\n" in problems_of_files(tmp_path, files, "plan/build.toml", "elsewhere.toml")
+
+
+# --- plans that are too large -----------------------------------------------------------------------------------------
+
+SPLIT = "  = split the plan: mpbake is made for plans of up to 10,000 targets"
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "problem"),
+    [
+        ("MAX_BYTES", 100, "the files of the plan have more than 0 MB"),
+        ("MAX_VALUES", 16, "the files of the plan have more than 16 lines, commas and equals signs"),
+    ],
+)
+def test_the_size_of_all_files_of_a_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, problem: str
+) -> None:
+    one = "version = 1\n[targets.web]\nargs = { A = 1, B = 2 }\n"
+    monkeypatch.setattr(plan_limits, limit, most)
+    assert read_files(tmp_path, {"build.toml": one})
+    files = {"build.toml": "version = 1\ninclude = ['a.toml', 'b.toml']\n", "a.toml": one, "b.toml": one}
+    assert problems_of_files(tmp_path, files) == f"b.toml: {problem}\n{SPLIT}"
+
+
+@pytest.mark.parametrize("key", ["a" + ".b" * 20, "'a.b' . " * 20 + "c", '"\\"" . ' * 20 + '"="'])
+@pytest.mark.parametrize("form", ["{} = 1", "[{}]", "[[{}]]", "x = {{ {} = 1 }}"])
+def test_keys_with_many_parts(tmp_path: Path, key: str, form: str) -> None:
+    files = {"build.toml": f"version = 1\n{form.format(key)}\n"}
+    assert problems_of_files(tmp_path, files) == "build.toml:2: a key has more than 20 parts"
+
+
+def test_texts_with_many_dots(tmp_path: Path) -> None:
+    dots = ".".join("0123456789abcdef" * 2)
+    lines = [f"A = '{dots}.ip6.arpa'", f"B = '{dots}/x={dots}.'", f"'{dots}' = 1", f"C = '''\n{dots}\n'''", f"# {dots}"]
+    plan = "version = 1\n[targets.web.args]\n" + "\n".join(lines)
+    assert read_files(tmp_path, {"build.toml": plan})

@@ -1,0 +1,179 @@
+"""The two plans that `mpbake diff` compares: that of the working tree, and that of a revision or a saved plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mpbake.base.errors import UsageError
+from mpbake.base.files import Kind, read_bounded
+from mpbake.base.text import one_line, short_name
+from mpbake.cli.folder import folder_of, plan_file
+from mpbake.cli.loading import load_plan, resolution_inputs, shown_path
+from mpbake.cli.reviewing import review_selection
+from mpbake.cli.selection import select_for
+from mpbake.resolve import has_default_group, resolve_partially, select_targets
+from mpbake.resolve.git_tree import open_revision
+from mpbake.review.document.plan_document import empty_document
+from mpbake.review.document.saved_document import read_document
+from mpbake.spec.files.discovery import FILE_NAMES
+from mpbake.spec.files.loader import read_plan
+from mpbake.spec.files.toml_values import top_level_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mpbake.cli.options import DiffOptions
+    from mpbake.cli.world import World
+    from mpbake.model.plan import Plan
+    from mpbake.resolve.git_tree import GitTree
+    from mpbake.spec.files.plan_files import PlanFiles
+
+    Document = dict[str, Any]
+    """A plan document."""
+
+SAVED_SUFFIX = ".json"
+"""An argument of `mpbake diff` with this end is the name of a saved plan; any other argument is a revision."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ComparedPlan:
+    """A plan and its files. `revision` is empty for the plan of the working tree."""
+
+    files: PlanFiles
+    plan: Plan
+    revision: str = ""
+
+    def document(self, names: Sequence[str], options: DiffOptions, world: World) -> Document:
+        """Return the plan document of the targets that `names` select. Raises PlanError, UsageError."""
+        if not any(not name.startswith("!") for name in names):
+            return empty_document()
+        try:
+            selection = select_for(self.plan, names, options.overrides)
+        except UsageError as error:
+            raise _located(error, self.revision) from None
+        return review_selection(self.files, selection, {}, world).document
+
+    def selects(self, name: str) -> bool:
+        """Whether a name from the command line selects targets."""
+        try:
+            return bool(select_targets(self.plan, [name.removeprefix("!")]))
+        except UsageError:
+            return False
+
+
+def plan_of_working_tree(options: DiffOptions, world: World) -> ComparedPlan:
+    """Read and resolve the plan of the working tree. Raises PlanError, UsageError."""
+    plan_files, plan = load_plan(options.source, world, options.overrides, relative=True)
+    return ComparedPlan(files=plan_files, plan=plan)
+
+
+def plan_of_revision(revision: str, current: ComparedPlan, options: DiffOptions, world: World) -> ComparedPlan | None:
+    """Read the plan of a git revision, and resolve it with the values and options of now.
+
+    Return None if the revision has no plan file where `current` has one. Raises PlanError, UsageError.
+    """
+    tree = open_revision(current.files.root, revision, world.environment)
+    paths = _paths_in(tree, current.files, options, world)
+    if not paths:
+        return None
+    shown = short_name(revision)
+
+    def show(path: Path) -> str:
+        return f"{shown}:{shown_path(path, world.folder)}"
+
+    access = replace(current.files.access, tree=tree)
+    plan_files, spec = read_plan(paths, show=show, settings=options.source.settings, access=access)
+    plan_files = replace(plan_files, relative=True)
+    inputs = resolution_inputs(options.source, options.overrides, world, current.files.access, spec)
+    try:
+        partial_plan = resolve_partially(plan_files, spec, inputs)
+    except UsageError as error:
+        raise _located(error, revision) from None
+    world.redactor.add(partial_plan.plan.sensitive)
+    plan = partial_plan.plan_or_raise()
+    dockerfiles = (
+        variant.dockerfile[1] for target in plan.targets.values() for variant, _ in target.split_by_variant(())
+    )
+    tree.prefetch(plan_files.root / path for path in dockerfiles if path)
+    return ComparedPlan(files=plan_files, plan=plan, revision=revision)
+
+
+def _located(error: UsageError, revision: str) -> UsageError:
+    """Return an error about the plan of a revision."""
+    return UsageError(f"{short_name(revision)}: {error.message}", hint=error.hint) if revision else error
+
+
+def _paths_in(tree: GitTree, current: PlanFiles, options: DiffOptions, world: World) -> list[Path]:
+    """Return the files of the plan in a revision; none if the plan did not exist.
+
+    Without `-f`, the plan may have had the other default name.
+    """
+    if options.source.files:
+        folder = folder_of(options.source.directory, world)
+        paths = [plan_file(folder, name) for name in options.source.files]
+        return [path for path in paths if _exists(tree, path)] if _exists(tree, paths[0]) else []
+    if _exists(tree, current.path):
+        return [current.path]
+    others = (current.root / name for name in FILE_NAMES)
+    return [path for path in others if tree.kind(path) is Kind.FILE and _is_plan(tree.read(path))][:1]
+
+
+def _exists(tree: GitTree, path: Path) -> bool:
+    """Whether a tree has something at `path`, or a reason why it cannot be read."""
+    return tree.kind(path) is not Kind.NOTHING or bool(tree.access_error(path))
+
+
+def _is_plan(content: bytes) -> bool:
+    """Whether a file with a default name is a plan, and no file of another tool."""
+    try:
+        return "version" in top_level_keys(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return False
+
+
+def names_on_each_side(
+    names: Sequence[str], current: ComparedPlan, other: ComparedPlan | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names that select targets of `current`, and those that select targets of `other`.
+
+    Without names, both are the group `default`, or all targets if one of the plans has no such group. Raises UsageError
+    for a name that neither plan knows.
+    """
+    plans = [current, *([other] if other else [])]
+    if all(name.startswith("!") for name in names) and not all(has_default_group(plan.plan) for plan in plans):
+        names = ("*", *names)
+    elif all(name.startswith("!") for name in names):
+        names = ("default", *names)
+    for name in names:
+        if name != "*" and not any(plan.selects(name) for plan in plans):
+            select_targets(current.plan, [name.removeprefix("!")])
+    here, there = (tuple(name for name in names if plan and plan.selects(name)) for plan in (current, other))
+    return here, there
+
+
+def saved_document(name: str, current: ComparedPlan, options: DiffOptions, world: World) -> Document:
+    """Return the plan document in a saved plan. Relative paths start in the working folder or the folder of `-C`.
+
+    Raises UsageError.
+    """
+    shown = short_name(name)
+    path, access = folder_of(options.source.directory, world) / name, current.files.access
+    if not access.may_read_named(path):
+        raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
+    try:
+        text = read_bounded(path, pipe=False).decode("utf-8-sig")
+    except FileNotFoundError:
+        hint = f"save it first: mpbake plan --format json > {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
+        raise UsageError(f"there is no saved plan {shown}", hint=hint) from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{shown} is not UTF-8 text", hint="name a plan that mpbake saved") from None
+    except (OSError, ValueError) as error:
+        reason = one_line(getattr(error, "strerror", "") or "its name is impossible")
+        raise UsageError(f"{shown} cannot be read: {reason}", hint="name a plan that mpbake saved") from None
+    try:
+        return read_document(text)
+    except ValueError as error:
+        message, _, hint = str(error).partition("\n")
+        raise UsageError(f"{shown} {message}", hint=hint) from None

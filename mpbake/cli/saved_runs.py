@@ -1,0 +1,176 @@
+"""Runs of saved plans: `mpbake run plan.json`.
+
+Nothing in a saved plan is obeyed by itself. The plan files are read and resolved again, with the values of the request,
+and the run is refused unless the result is the saved plan.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mpbake.base.errors import NotApproved, UsageError
+from mpbake.base.files import is_file, read_bounded
+from mpbake.base.text import one_line
+from mpbake.cli.approval import Approval, PlanReviewer
+from mpbake.cli.input_states import input_states
+from mpbake.cli.loading import read_source
+from mpbake.cli.options import OverrideOptions
+from mpbake.cli.saving import SUFFIX
+from mpbake.resolve import sensitive_variables
+from mpbake.review.differences import changed_inputs, document_differences
+from mpbake.review.saved_plan import SavedPlan, parse_saved_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mpbake.cli.loading import ReadPlan
+    from mpbake.cli.options import RunOptions
+    from mpbake.cli.world import World
+    from mpbake.review.saved_plan import InputStates
+    from mpbake.run.executor import StopRequest
+
+_OVERRIDES = {
+    "push": "--push or --no-push",
+    "load": "--load",
+    "no_cache": "--no-cache",
+    "pull": "--pull",
+    "platforms": "--platform",
+    "builder": "--builder",
+    "publish": "--publish",
+}
+"""The options that change every target, by their fields."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SavedRun:
+    """A saved plan, its file, and the options of the run that it asks for."""
+
+    path: Path
+    saved: SavedPlan
+    given: RunOptions
+    options: RunOptions
+
+    def read(self, world: World) -> ReadPlan:
+        """Read the plan files of the saved plan, with the recorded values of variables.
+
+        Only sensitive variables take their values from the command line and the environment. Raises UsageError,
+        PlanError, NotApproved.
+        """
+        read = read_source(self.options.source, world, self.options.overrides, quiet=self.options.quiet)
+        sensitive = sensitive_variables(read.spec)
+        request = self.saved.request
+        given = dict.fromkeys(text.partition("=")[0] for text in self.given.source.variables)
+        for variable in (name for name in given if name not in sensitive):
+            hint = f"save the plan again with this value: {self._again(f'--var {shlex.quote(variable)}=…')}"
+            raise UsageError(f"--var {one_line(variable)} cannot be combined with a saved plan", hint=hint)
+        if unknown := request.variables.keys() - read.spec.variables.keys():
+            raise self._refused(f"the plan no longer declares the variable {one_line(min(unknown))}")
+        names = {variable.env for name, variable in read.spec.variables.items() if name in sensitive}
+        current = {name: world.environment[name] for name in names if name in world.environment}
+        return replace(read, inputs=replace(read.inputs, environment={**current, **request.environment}))
+
+    def approve(self, read: ReadPlan, world: World, stop: StopRequest) -> Approval:
+        """Return the plan of this run. Raises NotApproved with the differences if it is not the saved plan."""
+        reviewer = PlanReviewer(read=read, options=self.options, world=world, stop=stop)
+        plan = reviewer.probed() if self.saved.request.probe else reviewer.planned()
+        inputs = input_states(read.files, dict(plan.document), world.environment, self.path)
+        if plan.document["id"] != self.saved.document["id"] or inputs.contexts != self.saved.inputs.contexts:
+            raise self._changed(plan, inputs)
+        return replace(plan, check_contexts=partial(self._check_contexts, plan, read, world))
+
+    def _check_contexts(self, plan: Approval, read: ReadPlan, world: World) -> None:
+        inputs = input_states(read.files, dict(plan.document), world.environment, self.path)
+        if inputs.contexts != self.saved.inputs.contexts:
+            raise self._changed(plan, inputs)
+
+    def _changed(self, plan: Approval, inputs: InputStates) -> NotApproved:
+        before, after = self.saved.document, dict(plan.document)
+        changed = changed_inputs(self.saved.inputs, inputs, before, after)
+        lines = [f"changed: {', '.join(changed)}"] if changed else []
+        if before["id"] != after["id"]:
+            lines.append(document_differences(before, after))
+        return self._refused("the run would do something else than the saved plan", *lines)
+
+    def _refused(self, *lines: str) -> NotApproved:
+        hint = f"review the plan as it is now, and save it again: {self._again()}"
+        return NotApproved("\n".join([f"{one_line(str(self.given.names[0]))}: {lines[0]}", *lines[1:]]), hint=hint)
+
+    def _again(self, *words: str) -> str:
+        names = shlex.join(self.saved.request.names)
+        return " ".join(filter(None, ["mpbake plan", names, *words, "-o", shlex.quote(self.given.names[0])]))
+
+
+def open_saved_run(options: RunOptions, world: World) -> SavedRun | None:
+    """Return the run of a saved plan if the only name on the command line is one; None for names of targets.
+
+    Raises UsageError for a file that is no saved plan, and for options that conflict with a saved plan.
+    """
+    names = [name for name in options.names if name.endswith(SUFFIX)]
+    if not names:
+        return None
+    path = world.folder / options.source.directory / names[0]
+    if not is_file(path):
+        raise UsageError(f"there is no saved plan {one_line(names[0])}", hint="save one with mpbake plan -o plan.json")
+    if len(options.names) > 1:
+        raise UsageError("a saved plan cannot be combined with other names", hint=f"mpbake run {shlex.quote(names[0])}")
+    for option in _conflicts(options):
+        hint = "save the plan again with this option, or remove the option and its environment variable"
+        raise UsageError(f"{option} cannot be combined with a saved plan", hint=hint)
+    try:
+        saved = parse_saved_plan(read_bounded(path, pipe=False))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(
+            f"{one_line(names[0])}: {reason}", hint="save the plan again: mpbake plan -o plan.json"
+        ) from None
+    return SavedRun(path=path, saved=saved, given=options, options=_options(options, path, saved))
+
+
+def _conflicts(options: RunOptions) -> Iterator[str]:
+    """Yield the options on the command line that would change what a saved plan says."""
+    nothing = OverrideOptions()
+    for option in fields(OverrideOptions):
+        if getattr(options.overrides, option.name) != getattr(nothing, option.name):
+            yield _OVERRIDES[option.name]
+    if options.source.settings:
+        yield "--set"
+    if options.source.var_files:
+        yield "--var-file"
+    if options.plan_id:
+        yield "--plan-id"
+
+
+def _options(options: RunOptions, path: Path, saved: SavedPlan) -> RunOptions:
+    """Return the options of a run that makes the saved plan: from the command line only what cannot change it."""
+    request = saved.request
+    variables = tuple(f"{name}={text}" for name, text in request.variables.items())
+    files = options.source.files or _plan_files(path, saved)
+    source = replace(
+        options.source, files=files, variables=(*options.source.variables, *variables), settings=request.settings
+    )
+    overrides = OverrideOptions(
+        push=request.push,
+        load=request.load,
+        no_cache=request.no_cache,
+        pull=request.pull,
+        platforms=request.platforms,
+        builder=request.builder,
+        publish=request.publish or None,
+    )
+    return replace(options, names=request.names, source=source, overrides=overrides)
+
+
+def _plan_files(path: Path, saved: SavedPlan) -> tuple[str, ...]:
+    """Return the plan files that a saved plan names. Raises UsageError for a file outside of its own folder."""
+    folder = Path(os.path.realpath(path.parent))
+    files = tuple(folder / name for name in saved.request.files)
+    for name, file in zip(saved.request.files, files, strict=True):
+        if not Path(os.path.realpath(file)).is_relative_to(folder):
+            message = f"the saved plan names a plan file outside of its own folder: {one_line(name)}"
+            raise UsageError(message, hint="name the plan file yourself: add -f FILE")
+    return tuple(map(str, files))

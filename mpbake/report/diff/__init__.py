@@ -1,0 +1,1 @@
+"""The diff of two plans as text, Markdown and JSON."""

@@ -1,0 +1,1 @@
+"""The programs that CI systems and hooks run."""
