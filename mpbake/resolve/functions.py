@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,20 +94,7 @@ class _Declaration:
         taken = self._taken(templates)
         if taken:
             yield self._problem(Code.NAME_TAKEN, (), f'"{self.name}" is also {taken}', "rename the function")
-        for index, name in enumerate(self.spec.params):
-            yield from self._problems_of_parameter(name, ("params", index))
-            if name in self.parameters[:index]:
-                message = f'two parameters are called "{one_line(name)}"'
-                yield self._problem(Code.BAD_FUNCTION, ("params", index), message, "rename one of them")
-            if index and name not in self.spec.defaults and self.spec.params[index - 1] in self.spec.defaults:
-                message = f'the parameter "{one_line(name)}" has no default, but follows one with a default'
-                hint = "move parameters with a default to the end"
-                yield self._problem(Code.BAD_FUNCTION, ("params", index), message, hint)
-        if self.spec.variadic_param:
-            yield from self._problems_of_parameter(self.spec.variadic_param, ("variadic-param",))
-            if self.spec.variadic_param in self.spec.params:
-                message = f'two parameters are called "{one_line(self.spec.variadic_param)}"'
-                yield self._problem(Code.BAD_FUNCTION, ("variadic-param",), message, "rename one of them")
+        yield from self._problems_of_parameters()
         yield from self._problems_of_defaults()
 
     def _taken(self, templates: Renderer) -> str:
@@ -117,19 +105,32 @@ class _Declaration:
             return "a reserved name in templates"
         return "a filter" if templates.has_filter(self.name) else ""
 
-    def _problems_of_parameter(self, name: str, path: KeyPath) -> Iterator[Problem]:
-        if not _is_name(name) or name in RESERVED:
-            reason = "a reserved name in templates" if name in RESERVED else "not a valid name of a parameter"
-            yield self._problem(Code.BAD_FUNCTION, path, f'"{one_line(name)}" is {reason}', _HINT_FOR_NAME)
-        if name in self.plan.functions:
-            yield self._problem(Code.NAME_TAKEN, path, f'"{name}" is also a function', "rename the parameter")
+    def _problems_of_parameters(self) -> Iterator[Problem]:
+        paths: list[KeyPath] = [*(("params", index) for index in range(len(self.spec.params))), ("variadic-param",)]
+        for index, (name, path) in enumerate(zip(self.parameters, paths, strict=False)):
+            if name in RESERVED:
+                message = f'"{name}" is a reserved name in templates'
+                yield self._problem(Code.BAD_FUNCTION, path, message, _HINT_FOR_NAME)
+            elif not _is_name(name):
+                message = f'"{one_line(name)}" is not a valid name of a parameter'
+                yield self._problem(Code.BAD_FUNCTION, path, message, _HINT_FOR_NAME)
+            elif name in self.plan.functions:
+                yield self._problem(Code.NAME_TAKEN, path, f'"{name}" is also a function', "rename the parameter")
+            if name in self.parameters[:index]:
+                message = f'two parameters are called "{one_line(name)}"'
+                yield self._problem(Code.BAD_FUNCTION, path, message, "rename one of them")
+        for before, name in itertools.pairwise(self.spec.params):
+            if before in self.spec.defaults and name not in self.spec.defaults:
+                message = f'the parameter "{one_line(name)}" has no default, but follows one with a default'
+                hint = "move parameters with a default to the end"
+                yield self._problem(Code.BAD_FUNCTION, ("params",), message, hint, name)
 
     def _problems_of_defaults(self) -> Iterator[Problem]:
         for name, value in self.spec.defaults.items():
             if name not in self.spec.params:
                 message = f'the function has no parameter "{one_line(name)}"'
                 hint = did_you_mean(name, self.spec.params, kind="parameters")
-                yield self._problem(Code.BAD_FUNCTION, ("defaults", name), message, hint, of_key=True)
+                yield self._problem(Code.BAD_FUNCTION, ("defaults", name), message, hint)
             if any(map(MARKER.search, strings_in(value))):
                 message, hint = "a default cannot contain a template", "put the template into `result`"
                 yield self._problem(Code.BAD_FUNCTION, ("defaults", name), message, hint)
@@ -141,7 +142,7 @@ class _Declaration:
                 templates.check_calls(text)
             except TemplateProblem as error:
                 message, _, hint = str(error).partition("\n")
-                yield self._problem(error.code, ("result",), message, hint, culprit=error.culprit)
+                yield self._problem(error.code, ("result",), message, hint, error.culprit)
                 continue
             for name in sorted(templates.own_names(text) - set(self.parameters) - self.plan.variables.keys()):
                 yield self._unknown_name(name)
@@ -152,13 +153,11 @@ class _Declaration:
         else:
             message = f'unknown variable "{name}"'
             hint = did_you_mean(name, [*self.parameters, *self.plan.variables], kind="variables")
-        return self._problem(Code.UNDEFINED_VARIABLE, ("result",), message, hint, culprit=name)
+        return self._problem(Code.UNDEFINED_VARIABLE, ("result",), message, hint, name)
 
-    def _problem(
-        self, code: Code, path: KeyPath, message: str, hint: str, *, culprit: str = "", of_key: bool = False
-    ) -> Problem:
+    def _problem(self, code: Code, path: KeyPath, message: str, hint: str, culprit: str = "") -> Problem:
         key: KeyPath = ("functions", self.name, *path)
-        return Problem(code=code, key=key, message=message, hint=hint, culprit=culprit, of_key=of_key or not path)
+        return Problem(code=code, key=key, message=message, hint=hint, culprit=culprit, of_key=not path)
 
 
 def _is_name(name: str) -> bool:

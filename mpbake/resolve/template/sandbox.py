@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 REMOVED_FILTERS = ("random", "pprint", "urlize", "xmlattr")
 """Filters of Jinja whose results vary, or that have no use in a plan."""
-_CALL_WEIGHT = 500
+_CALL_WEIGHT = 1000
 """The characters that a call of a function of the plan counts for."""
 _TYPE_TESTS = frozenset(
     {"boolean", "callable", "defined", "escaped", "false", "filter", "float", "integer", "iterable", "mapping", "none"}

@@ -162,7 +162,7 @@ def test_a_parameter_hides_a_variable() -> None:
         (
             "[functions.f]\nresult = 1\nparams = ['x', 'y']\ndefaults = { x = 1 }",
             (
-                'build.toml:6: functions.f.params[1]: the parameter "y" has no default, '
+                'build.toml:6: functions.f.params: the parameter "y" has no default, '
                 "but follows one with a default\n"
                 "    params = ['x', 'y']\n  = move parameters with a default to the end"
             ),
