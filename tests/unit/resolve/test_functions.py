@@ -374,6 +374,26 @@ def test_the_value_of_a_function_with_a_sensitive_variable_is_redacted() -> None
     assert "https://h.example/SESAME-OPEN.git" in whole.sensitive
 
 
+def test_the_failure_of_a_function_does_not_print_a_sensitive_value() -> None:
+    problems = problems_of_text("""
+        [variables]
+        token = { default = "sesame-open", sensitive = true }
+        [functions.major]
+        result = "{{ (token | semver).major }}"
+        [targets.web]
+        context = "https://h.example/{{ major() }}"
+        contexts = { x = "https://h.example/{{ start(token) }}" }
+        [functions.start]
+        params = ["x"]
+        result = "{{ (x[:6] | semver).major }}"
+        """)
+    assert "sesame" not in problems
+    assert [line.partition(": ")[2] for line in problems.splitlines() if line.startswith("build")] == [
+        'targets.web.context: in the function "***" is not a semantic version',
+        'targets.web.contexts.x: in the function "***" is not a semantic version',
+    ]
+
+
 def test_a_variable_is_sensitive_if_its_default_calls_a_function_that_is() -> None:
     _, spec = read_text("""
         [variables]
