@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class FileTree(Protocol):
-    """A tree of files with absolute paths. All methods follow symlinks."""
+    """A tree of files with absolute paths. All methods but `sha256` follow symlinks."""
 
     def kind(self, path: Path) -> Kind:
         """Return the kind of file at `path`, like `kind_of`."""
@@ -22,11 +23,11 @@ class FileTree(Protocol):
     def access_error(self, path: Path) -> str:
         """Return the reason why `path` cannot be read; empty if `kind` can tell the kind."""
 
-    def read(self, path: Path, *, pipe: bool = True) -> bytes:
-        """Return the content of a file, with a limit of its size. Raises OSError with a readable reason.
+    def read(self, path: Path) -> bytes:
+        """Return the content of a file, with a limit of its size. Raises OSError with a readable reason."""
 
-        With `pipe=False` refuse a pipe.
-        """
+    def sha256(self, path: Path) -> str:
+        """Return the SHA-256 of a regular file, whose path has no symlinks, as hexadecimal digits. Raises OSError."""
 
     def real_path(self, path: Path) -> str:
         """Return `path` without symlinks."""
@@ -41,8 +42,11 @@ class _FileSystem:
     def access_error(self, path: Path) -> str:
         return access_error(path)
 
-    def read(self, path: Path, *, pipe: bool = True) -> bytes:
-        return read_bounded(path, pipe=pipe)
+    def read(self, path: Path) -> bytes:
+        return read_bounded(path)
+
+    def sha256(self, path: Path) -> str:
+        return hashlib.sha256(read_bounded(path, pipe=False, link=False)).hexdigest()
 
     def real_path(self, path: Path) -> str:
         return os.path.realpath(path)

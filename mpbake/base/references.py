@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -98,6 +99,7 @@ def check_pullable(text: str) -> None:
     parse_reference(name)
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(url: str) -> bool:
     """Whether the host of a URL is `localhost` or a loopback address."""
     try:

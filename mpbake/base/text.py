@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from mpbake.base.ci_commands import without_commands
+from mpbake.base.json_text import printed_json
 from mpbake.base.redaction import redact_credentials
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07
 
 
 def printable(text: str) -> str:
-    r"""Escape every control character in `text` as `\xNN`, except tabs and newlines."""
-    return _UNSAFE.sub(lambda match: _escaped(match.group()), text)
+    r"""Escape every control character in `text` as `\xNN`, except tabs and newlines, and the commands of CI systems."""
+    return without_commands(_UNSAFE.sub(lambda match: _escaped(match.group()), text))
 
 
 def _escaped(character: str) -> str:
@@ -200,7 +201,7 @@ def count(number: int, noun: str) -> str:
 
 def json_lines(items: Iterable[object]) -> str:
     """Format a JSON list with one line for each item, for readable diffs. ASCII only: safe to print."""
-    text = ",\n".join(map(json.dumps, items))
+    text = ",\n".join(map(printed_json, items))
     return f"[\n{text}\n]" if text else "[]"
 
 

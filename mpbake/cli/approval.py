@@ -58,8 +58,8 @@ class Approval:
 
 
 def check_plan_id(plan_id: str) -> None:
-    """Raise UsageError if the value of `--plan-id` is no plan id; empty if the option is not given."""
-    if plan_id and not _PLAN_ID.fullmatch(plan_id):
+    """Raise UsageError if the value of `--plan-id` is no plan id."""
+    if not _PLAN_ID.fullmatch(plan_id):
         hint = "copy the whole id from `mpbake plan`: 64 characters of 0-9 and a-f"
         raise UsageError("--plan-id: not a plan id", hint=hint)
 
@@ -70,6 +70,7 @@ def approve_id(read: ReadPlan, options: RunOptions, world: World, stop: StopRequ
     The id is that of the plan without facts of nodes, or that of the plan with `--probe`. mpbake queries the nodes only
     if the first does not match.
     """
+    check_plan_id(options.plan_id)
     reviewer = PlanReviewer(read=read, options=options, world=world, stop=stop)
     planned = reviewer.planned()
     if planned.document["id"] == options.plan_id:

@@ -9,9 +9,10 @@ from mpbake.base.errors import UsageError
 from mpbake.base.files import Kind, read_bounded
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.cli.loading import load_plan, resolution_inputs, shown_path
+from mpbake.cli.loading import allowances, load_plan, resolution_inputs, shown_path
 from mpbake.cli.reviewing import review_selection
 from mpbake.cli.selection import select_for
+from mpbake.model.reading import ReadAccess
 from mpbake.resolve import has_default_group, resolve_partially, select_targets
 from mpbake.resolve.git_tree import open_revision
 from mpbake.review.document.plan_document import empty_document
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
     """A plan document."""
 
+_LARGEST_SAVED = 32 * 1024 * 1024
+"""The maximum size in bytes of a saved plan. A plan of 10,000 targets has 15 MB."""
 SAVED_SUFFIX = ".json"
 """An argument of `mpbake diff` with this end is the name of a saved plan; any other argument is a revision."""
 
@@ -96,7 +99,7 @@ def plan_of_revision(revision: str, current: ComparedPlan, options: DiffOptions,
     dockerfiles = (
         variant.dockerfile[1] for target in plan.targets.values() for variant, _ in target.split_by_variant(())
     )
-    tree.prefetch(plan_files.root / path for path in dockerfiles if path)
+    tree.prefetch_digests(plan_files.root / path for path in dockerfiles if path)
     return ComparedPlan(files=plan_files, plan=plan, revision=revision)
 
 
@@ -117,7 +120,7 @@ def _paths_in(tree: GitTree, current: PlanFiles, options: DiffOptions, world: Wo
     if _exists(tree, current.path):
         return [current.path]
     others = (current.root / name for name in FILE_NAMES)
-    return [path for path in others if tree.kind(path) is Kind.FILE and _is_plan(tree.read(path))][:1]
+    return [path for path in others if tree.kind(path) is Kind.FILE and _may_be_plan(tree, path)][:1]
 
 
 def _exists(tree: GitTree, path: Path) -> bool:
@@ -125,10 +128,12 @@ def _exists(tree: GitTree, path: Path) -> bool:
     return tree.kind(path) is not Kind.NOTHING or bool(tree.access_error(path))
 
 
-def _is_plan(content: bytes) -> bool:
-    """Whether a file with a default name is a plan, and no file of another tool."""
+def _may_be_plan(tree: GitTree, path: Path) -> bool:
+    """Whether a file with a default name may be a plan: it is no file of another tool, or it cannot be read."""
     try:
-        return "version" in top_level_keys(content.decode("utf-8-sig"))
+        return "version" in top_level_keys(tree.read(path).decode("utf-8-sig"))
+    except OSError:
+        return True
     except (ValueError, RecursionError):
         return False
 
@@ -153,17 +158,46 @@ def names_on_each_side(
     return here, there
 
 
-def saved_document(name: str, current: ComparedPlan, options: DiffOptions, world: World) -> Document:
-    """Return the plan document in a saved plan. Relative paths start in the working folder or the folder of `-C`.
+def with_request(options: DiffOptions, document: Document) -> DiffOptions:
+    """Return the options with the selection, values and options that a saved plan records. Those of `options` win."""
+    request = document.get("request")
+    if request is None:
+        return options
+    source, overrides = options.source, options.overrides
+    recorded = tuple(f"{name}={value}" for name, value in request["variables"].items())
+    return replace(
+        options,
+        names=options.names or tuple(request["names"]),
+        source=replace(
+            source,
+            variables=(*recorded, *source.variables),
+            settings=(*request["settings"], *source.settings),
+        ),
+        overrides=replace(
+            overrides,
+            push=request["push"] if overrides.push is None else overrides.push,
+            load=overrides.load or request["load"],
+            no_cache=overrides.no_cache or request["no_cache"],
+            pull=overrides.pull or request["pull"],
+            platforms=overrides.platforms or tuple(request["platforms"]),
+            builder=overrides.builder or request["builder"],
+            publish=overrides.publish or request["publish"] or None,
+        ),
+    )
 
-    Raises UsageError.
+
+def saved_document(options: DiffOptions, world: World) -> Document:
+    """Return the plan document in the saved plan that the command line names. Raises UsageError.
+
+    Relative paths start in the working folder or the folder of `-C`.
     """
-    shown = short_name(name)
-    path, access = folder_of(options.source.directory, world) / name, current.files.access
+    shown = short_name(options.against)
+    folder = folder_of(options.source.directory, world)
+    path, access = folder / options.against, ReadAccess(folder=folder, allowances=allowances(options.source, folder))
     if not access.may_read_named(path):
         raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
-        text = read_bounded(path, pipe=False).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False, most=_LARGEST_SAVED).decode("utf-8-sig")
     except FileNotFoundError:
         hint = f"save it first: mpbake plan --format json > {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
         raise UsageError(f"there is no saved plan {shown}", hint=hint) from None

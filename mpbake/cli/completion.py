@@ -18,6 +18,7 @@ from mpbake.resolve import resolve_partially
 from mpbake.resolve.template import PlanLimits
 from mpbake.resolve.template.filters import no_git
 from mpbake.spec.tables.plan_tables import names_only
+from mpbake.spec.tables.value_types import NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,7 +46,8 @@ def _builder_names(_: PlanFiles, spec: PlanSpec, __: Inputs) -> Iterable[str]:
 def _complete(find: FindNames, values: Mapping[str, Any], redactor: Redactor) -> list[str]:
     """Return names in the plan that the typed options select.
 
-    A name that redaction would change is omitted: a command does not accept the changed name.
+    A name that redaction would change is omitted: a command does not accept the changed name. So is an invalid name,
+    which could be an option, or control the terminal.
     """
     typed = {name: value for name, value in values.items() if name in option_names(SourceOptions)}
     source = replace(make_options(SourceOptions, typed), settings=())
@@ -53,7 +55,7 @@ def _complete(find: FindNames, values: Mapping[str, Any], redactor: Redactor) ->
     # `quiet`, since a warning would appear in the middle of the typed line.
     read = read_source(source, world, quiet=True)
     names = find(read.files, read.spec, replace(read.inputs, limits=_LIMITS, git=no_git, stored=lambda _: None))
-    return [name for name in names if redactor.redact(name) == name]
+    return [name for name in names if NAME.fullmatch(name) and redactor.redact(name) == name]
 
 
 NAMES: Mapping[str, Callable[[Mapping[str, Any], Redactor], list[str]]] = MappingProxyType(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 CommandOptions = TypeVar("CommandOptions")
 
+SAVED_SUFFIX = ".json"
+"""The end of the name of a saved plan. No target, group or pattern of a plan ends like this."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceOptions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +54,7 @@ def dockerfile_digests(root: Path, tree: FileTree = FILE_SYSTEM) -> Callable[[st
         if not real.is_relative_to(folder):
             return ""
         try:
-            return hashlib.sha256(tree.read(real, pipe=False)).hexdigest()
+            return tree.sha256(real)
         except OSError:
             return ""
 

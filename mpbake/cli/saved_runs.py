@@ -19,10 +19,11 @@ from mpbake.base.text import one_line
 from mpbake.cli.approval import Approval, PlanReviewer
 from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
-from mpbake.cli.options import OverrideOptions
-from mpbake.cli.saving import SUFFIX
+from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
+from mpbake.report.diff.diff_text import diff_text
 from mpbake.resolve import sensitive_variables
-from mpbake.review.differences import changed_inputs, document_differences
+from mpbake.review.changed_inputs import changed_inputs
+from mpbake.review.diff.plan_diff import diff_documents
 from mpbake.review.saved_plan import SavedPlan, parse_saved_plan
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class SavedRun:
         changed = changed_inputs(self.saved.inputs, inputs, before, after)
         lines = [f"changed: {', '.join(changed)}"] if changed else []
         if before["id"] != after["id"]:
-            lines.append(document_differences(before, after))
+            lines.append(diff_text(diff_documents(before, after)).rstrip("\n"))
         return self._refused("the run would do something else than the saved plan", *lines)
 
     def _refused(self, *lines: str) -> NotApproved:
@@ -105,14 +106,12 @@ class SavedRun:
         return " ".join(filter(None, ["mpbake plan", names, *words, "-o", shlex.quote(self.given.names[0])]))
 
 
-def open_saved_run(options: RunOptions, world: World) -> SavedRun | None:
-    """Return the run of a saved plan if the only name on the command line is one; None for names of targets.
+def open_saved_run(options: RunOptions, world: World) -> SavedRun:
+    """Return the run of the saved plan that the command line names; one of its names ends like a saved plan.
 
     Raises UsageError for a file that is no saved plan, and for options that conflict with a saved plan.
     """
-    names = [name for name in options.names if name.endswith(SUFFIX)]
-    if not names:
-        return None
+    names = [name for name in options.names if name.endswith(SAVED_SUFFIX)]
     path = world.folder / options.source.directory / names[0]
     if not is_file(path):
         raise UsageError(f"there is no saved plan {one_line(names[0])}", hint="save one with mpbake plan -o plan.json")
@@ -124,9 +123,9 @@ def open_saved_run(options: RunOptions, world: World) -> SavedRun | None:
     try:
         saved = parse_saved_plan(read_bounded(path, pipe=False))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
         raise UsageError(
-            f"{one_line(names[0])}: {reason}", hint="save the plan again: mpbake plan -o plan.json"
+            f"{one_line(names[0])} {reason}", hint="save the plan again: mpbake plan -o plan.json"
         ) from None
     return SavedRun(path=path, saved=saved, given=options, options=_options(options, path, saved))
 

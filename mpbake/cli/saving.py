@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,9 @@ from mpbake.base.files import Kind, kind_of, read_bounded, write_whole
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_value
 from mpbake.cli.input_states import input_states
+from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.resolve import sensitive_variables
-from mpbake.review.saved_plan import Request, parse_saved_plan, saved_fields
+from mpbake.review.saved_plan import Request, is_plan_document, saved_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,56 +25,64 @@ if TYPE_CHECKING:
     from mpbake.review.document.plan_document import Document
 
 STANDARD_OUTPUT = "-"
-SUFFIX = ".json"
-"""The end of the name of a saved plan."""
 _EPOCH = "SOURCE_DATE_EPOCH"
 _NO_SENSITIVE = "declare it as a variable with `sensitive = true`: a saved plan names the variable, and holds no value"
 
 
-def output_path(options: PlanOptions, world: World, read: ReadPlan) -> Path | None:
-    """Return the file that `-o` names; None for standard output. Raises UsageError for a file that must not be written.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanSaver:
+    """Saves one plan. `path` is the file that `-o` names; None stands for standard output."""
+
+    read: ReadPlan
+    options: PlanOptions
+    world: World
+    path: Path | None
+
+    def with_saved_fields(self, document: Document) -> Document:
+        """Return a plan document with the fields of a saved plan.
+
+        Raises UsageError for a request with sensitive values, and MpbakeError if git fails.
+        """
+        folder = self.path.parent if self.path else self.world.folder
+        request = _request(self.read, self.options, Path(os.path.realpath(folder)))
+        _check_secrecy(request, self.world)
+        states = input_states(self.read.files, document, self.world.environment, self.path)
+        return document | saved_fields(request, states)
+
+    def write(self, text: str) -> None:
+        """Write the saved plan atomically. Raises MpbakeError."""
+        assert self.path is not None  # noqa: S101 - the caller prints otherwise
+        try:
+            write_whole(self.path, text)
+        except OSError as error:
+            raise system_error(error, f"-o {self.path}") from error
+
+
+def open_saver(read: ReadPlan, options: PlanOptions, world: World) -> PlanSaver:
+    """Return the saver of a plan. Raises UsageError for a file that must not be written.
 
     A saved plan never overwrites anything but a saved plan, and is never written through a symlink.
     """
     name = options.output
     if name == STANDARD_OUTPUT:
-        return None
+        return PlanSaver(read=read, options=options, world=world, path=None)
     path = world.folder / options.source.directory / name
-    if path.suffix != SUFFIX:
-        raise UsageError(f"-o {one_line(name)}: a saved plan needs a name that ends with {SUFFIX}")
+    if path.suffix != SAVED_SUFFIX:
+        raise UsageError(f"-o {one_line(name)}: a saved plan needs a name that ends with {SAVED_SUFFIX}")
     if path.is_symlink():
         raise UsageError(f"-o {one_line(name)} is a symlink", hint="remove the symlink, or choose another name")
     kind = kind_of(path)
     is_plan_file = os.path.realpath(path) in {os.path.realpath(file.path) for file in read.files.sources}
     if is_plan_file or kind not in {Kind.NOTHING, Kind.FILE} or (kind is Kind.FILE and not _is_saved_plan(path)):
         raise UsageError(f"-o {one_line(name)} exists, and is no saved plan", hint="choose another name")
-    return path
+    return PlanSaver(read=read, options=options, world=world, path=path)
 
 
 def _is_saved_plan(path: Path) -> bool:
     try:
-        parse_saved_plan(read_bounded(path, pipe=False, link=False))
-    except (OSError, ValueError):
+        return is_plan_document(read_bounded(path, pipe=False, link=False))
+    except OSError:
         return False
-    return True
-
-
-def with_saved_fields(
-    document: Document, read: ReadPlan, options: PlanOptions, world: World, path: Path | None
-) -> Document:
-    """Return a plan document with the fields of a saved plan. Raises UsageError for a request with sensitive values."""
-    folder = path.parent if path else world.folder
-    request = _request(read, options, Path(os.path.realpath(folder)))
-    _check_secrecy(request, world)
-    return document | saved_fields(request, input_states(read.files, document, world.environment, path))
-
-
-def write_saved_plan(path: Path, text: str) -> None:
-    """Write a saved plan atomically. Raises MpbakeError."""
-    try:
-        write_whole(path, text)
-    except OSError as error:
-        raise system_error(error, f"-o {path}") from error
 
 
 def _request(read: ReadPlan, options: PlanOptions, folder: Path) -> Request:

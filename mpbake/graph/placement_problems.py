@@ -154,17 +154,18 @@ def _reason_for_split(pieces: Sequence[BuildPiece]) -> str:
 
 def unreachable_registries(target: Target, pieces: Iterable[BuildPiece]) -> Iterator[Problem]:
     """Yield a problem for each registry of this machine to which a node of another machine has to push."""
+    names = dict.fromkeys(parse_reference(tag).registry for tag in target.tags if target.push)
+    registries = [name for name in names if is_loopback(f"//{name}")]
+    if not registries:
+        return
     nodes = dict.fromkeys(node for piece in pieces for node in piece.nodes if is_on_other_machine(node))
-    registries = dict.fromkeys(parse_reference(tag).registry for tag in target.tags if target.push)
     for node in nodes:
         for registry in registries:
-            if is_loopback(f"//{registry}"):
-                meaning = "on the node, that address is the node itself"
-                message = f"node {node.id} ({node.endpoint}) cannot push to {registry}: {meaning}"
-                hint = "name the registry by an address that both machines reach, or build on a node of this machine"
-                yield replace(
-                    _problem_of_target(Code.LOOPBACK_REGISTRY, target, ("tags",), message, hint), culprit=registry
-                )
+            meaning = "on the node, that address is the node itself"
+            message = f"node {node.id} ({node.endpoint}) cannot push to {registry}: {meaning}"
+            hint = "name the registry by an address that both machines reach, or build on a node of this machine"
+            problem = _problem_of_target(Code.LOOPBACK_REGISTRY, target, ("tags",), message, hint)
+            yield replace(problem, culprit=registry)
 
 
 def is_on_other_machine(node: Node) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import FrameType
 
 WITHOUT_SECRETS = "--without-secrets"
 """The option of `mpbake check` for a job that checks a change: the job has no secrets, and needs none."""
@@ -61,13 +64,35 @@ class MpbakeProcess:
     environment: Mapping[str, str]
 
     def run(self, arguments: Sequence[str]) -> int:
-        """See `Mpbake`."""
-        return subprocess.run(_command(arguments), env=self.environment, check=False).returncode
+        """See `Mpbake`. Signals that would end this process go to mpbake, which then cancels its builds and ends."""
+        # In a process group of its own, mpbake gets each signal only once.
+        process = subprocess.Popen(_command(arguments), env=self.environment, process_group=0)
+        with process, _forwarded_signals(process):
+            return _shell_code(process.wait())
 
     def read(self, arguments: Sequence[str]) -> tuple[int, str]:
         """See `Mpbake`."""
         completed = subprocess.run(_command(arguments), env=self.environment, stdout=subprocess.PIPE, check=False)
         return completed.returncode, completed.stdout.decode("utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def _forwarded_signals(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    def forward(number: int, _: FrameType | None) -> None:
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    previous = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _shell_code(code: int) -> int:
+    """Return the exit code of a process as a shell does: 128 and the number of the signal that ended it."""
+    return code if code >= 0 else 128 - code
 
 
 def _command(arguments: Sequence[str]) -> list[str]:

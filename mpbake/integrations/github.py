@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
-from mpbake.base.errors import MpbakeError, UsageError
+from mpbake.base.ci_commands import without_commands
+from mpbake.base.errors import UsageError
 from mpbake.base.text import count, did_you_mean, one_line, short_name
 from mpbake.integrations.calls import WITHOUT_SECRETS, MpbakeProcess, PlanInputs, lines_of, without_inputs
 from mpbake.integrations.comments import Comment, Placed, place_comment, required_marker, with_key
 from mpbake.integrations.github_event import GithubEvent, read_event
 from mpbake.integrations.github_files import GithubFiles
 from mpbake.integrations.json_api import JsonApi
+from mpbake.integrations.program import exit_code_of
 from mpbake.integrations.summaries import digests_of, run_summary
-from mpbake.report.workflow_commands import inert, workflow_command
+from mpbake.report.workflow_commands import workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mpbake.base.errors import MpbakeError
     from mpbake.integrations.calls import Mpbake
     from mpbake.integrations.comments import CommentStore
 
@@ -41,12 +44,12 @@ _WORDS = {"true": True, "false": False}
 
 def main() -> int:
     """Read the inputs, do what they say, and return the exit code of the step."""
-    try:
-        return make_action(os.environ, sys.stdout).execute()
-    except MpbakeError as error:
-        hint = f"\n{error.hint}" if error.hint else ""
-        print(workflow_command("error", error.message + hint, {"title": TITLE}))  # noqa: T201 - the log of the step
-        return error.exit_code
+    return exit_code_of(lambda: make_action(os.environ, sys.stdout).execute(), _annotation)
+
+
+def _annotation(error: MpbakeError) -> str:
+    hint = f"\n{error.hint}" if error.hint else ""
+    return workflow_command("error", error.message + hint, {"title": TITLE}) + "\n"
 
 
 def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake | None = None) -> Action:
@@ -134,10 +137,12 @@ class Action:
     def _plan(self) -> int:
         arguments = self.inputs.arguments_of("plan", "--format", "markdown", names=self.inputs.targets)
         code, body = self.mpbake.read(arguments)
-        if code == 0:
-            self._files.set_output("plan-id", required_marker(body).id)
-            self._publish(body, new=True)
-        return code
+        if code != 0:
+            self._error(f"mpbake plan failed with exit code {code}: the log has the reason")
+            return code
+        self._files.set_output("plan-id", required_marker(body).id)
+        self._publish(body, new=True)
+        return 0
 
     def _diff(self) -> int:
         """Compare with the input `base`, or with the commit to which the pull request will be merged."""
@@ -149,8 +154,7 @@ class Action:
         code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base, *self.inputs.targets]))
         if code not in {0, _DIFFERS}:
             hint = "if git does not have this revision, set `fetch-depth: 0` for actions/checkout"
-            text = f"mpbake diff {one_line(base)} failed: {hint}"
-            self.stdout.write(workflow_command("error", text, {"title": TITLE}) + "\n")
+            self._error(f"mpbake diff {one_line(base)} failed: {hint}")
             return code
         self._files.set_output("changed", "true" if code == _DIFFERS else "false")
         self._publish(body, new=code == _DIFFERS)
@@ -170,10 +174,13 @@ class Action:
         self._files.add_summary(run_summary(results, code))
         return code
 
+    def _error(self, text: str) -> None:
+        self.stdout.write(workflow_command("error", text, {"title": TITLE}) + "\n")
+
     def _publish(self, body: str, *, new: bool) -> None:
         """Write Markdown into the log and the summary, and comment on the pull request. Raises MpbakeError."""
         self.stdout.write(f"{workflow_command('group', 'Markdown')}\n")
-        self.stdout.writelines(f"{inert(line)}\n" for line in body.splitlines())
+        self.stdout.writelines(f"{without_commands(line)}\n" for line in body.splitlines())
         self.stdout.write(f"{workflow_command('endgroup', '')}\n")
         self._files.add_summary(body)
         if self.comment and self.event.pull_request:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
-from mpbake.base.errors import MpbakeError, UsageError, system_error
+from mpbake.base.errors import UsageError, system_error
 from mpbake.base.text import short_name
 from mpbake.integrations.calls import WITHOUT_SECRETS, MpbakeProcess, PlanInputs, lines_of, without_inputs
 from mpbake.integrations.comments import Comment, Placed, place_comment, with_key
 from mpbake.integrations.json_api import JsonApi
+from mpbake.integrations.program import exit_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -39,11 +40,7 @@ _DIFFERS = 2
 
 def main() -> int:
     """Do what the argument says, and return the exit code of the job."""
-    try:
-        return execute(sys.argv[1:], os.environ, sys.stdout)
-    except MpbakeError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the log of the job
-        return error.exit_code
+    return exit_code_of(lambda: execute(sys.argv[1:], os.environ, sys.stdout), lambda error: f"error: {error}\n")
 
 
 def execute(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import most_severe
 from mpbake.integrations.calls import MpbakeProcess
+from mpbake.integrations.program import exit_code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,7 +21,8 @@ PLANS = ("build.toml", "mpbake.toml")
 
 def main() -> int:
     """Check the plans of the files in the arguments. Options are options of `mpbake check`."""
-    return check(sys.argv[1:], MpbakeProcess(environment=os.environ))
+    mpbake = MpbakeProcess(environment=os.environ)
+    return exit_code_of(lambda: check(sys.argv[1:], mpbake), lambda error: f"error: {error}\n")
 
 
 def check(arguments: Sequence[str], mpbake: Mpbake) -> int:

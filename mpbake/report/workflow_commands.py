@@ -1,8 +1,7 @@
-"""Workflow commands, which GitHub's runner reads from the output of a job, and output that contains none. Pure."""
+"""Workflow commands, which GitHub's runner reads from the output of a job. Pure."""
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from mpbake.base.text import printable
@@ -12,11 +11,6 @@ if TYPE_CHECKING:
 
 ANNOTATIONS = 10
 """The number of errors, and the number of warnings, that GitHub shows for a step."""
-_COMMAND = re.compile(r"\s*::")
-"""The start of a command. The runner ignores blanks before it."""
-_OLD_COMMAND = "##["
-"""The start of a command in the runner's old syntax, which the runner finds anywhere in a line."""
-_UNREAD_COMMAND = r"#\x23["
 
 
 def workflow_command(name: str, text: str, properties: Mapping[str, str | int] | None = None) -> str:
@@ -30,12 +24,3 @@ def _escape(text: str, separators: str = "") -> str:
     for character in f"%\r\n{separators}":
         text = text.replace(character, f"%{ord(character):02X}")
     return printable(text)
-
-
-def inert(line: str) -> str:
-    r"""Return a line of output so that GitHub's runner finds no command in it.
-
-    A line that would be a command begins with `| `, and `##[` becomes `#\x23[`.
-    """
-    line = line.replace(_OLD_COMMAND, _UNREAD_COMMAND)
-    return f"| {line}" if _COMMAND.match(line) else line

@@ -109,6 +109,7 @@ class GitRepository:
         return max(tags.text.splitlines(), key=_tag_rank, default="")
 
     def _dirty(self) -> bool:
+        self._check_work_tree()
         filters = self._filters()
         filters_off = {f"filter.{name}.{key}": value for name in filters for key, value in _FILTER_OFF.items()}
         # Untracked files do not belong to a commit, and changes inside a submodule belong to the submodule.
@@ -119,6 +120,14 @@ class GitRepository:
         if len(modified) < len(changes):
             return True
         return bool(changes) and self._is_modified(modified[:_MAX_PATHS], filters)
+
+    def _check_work_tree(self) -> None:
+        """Raise FilterError if git would read another folder than the one with `.git`: `core.worktree` may name any."""
+        work_tree = self._program.run("rev-parse", "--show-toplevel").text
+        own = next((place for place in (self._folder, *self._folder.parents) if os.path.lexists(place / ".git")), None)
+        if own is None or os.path.realpath(work_tree) != os.path.realpath(own):
+            message = "the configuration of the plan's git repository names another folder as its work tree"
+            raise git_error(message, f"unset core.worktree, or {USE_A_VARIABLE}")
 
     def _filters(self) -> list[str]:
         """Return the filters in git's configuration, which mpbake disables, since `git status` would run them."""

@@ -115,7 +115,7 @@ class GitProgram:
         settings = [f"{key}={value}" for key, value in {**_FIXED_CONFIGURATION, **(configuration or {})}.items()]
         options = [option for setting in settings for option in ("-c", setting)]
         passed = {name: value for name, value in self._environment.items() if name in GIT_VARIABLES}
-        command = [_git_program(passed.get("PATH", "")), "--no-pager", *options, *arguments]
+        command = [_git_program(passed.get("PATH", ""), self._folder), "--no-pager", *options, *arguments]
         try:
             result = _run_program(command, self._folder, {**passed, **_FIXED_ENVIRONMENT}, max_output, given)
         except (TimeoutError, subprocess.TimeoutExpired):
@@ -129,9 +129,14 @@ class GitProgram:
         return result
 
 
-def _git_program(path: str) -> str:
-    """Return the path of git. Ignore relative folders in `path`, which would be below the plan's folder."""
-    absolute = os.pathsep.join(folder for folder in path.split(os.pathsep) if Path(folder).is_absolute())
+def _git_program(path: str, checkout: Path) -> str:
+    """Return the path of git. Ignore folders of `path` in the `checkout`, and relative folders, which may be there."""
+    inside = os.path.realpath(checkout)
+    absolute = os.pathsep.join(
+        folder
+        for folder in path.split(os.pathsep)
+        if Path(folder).is_absolute() and not Path(os.path.realpath(folder)).is_relative_to(inside)
+    )
     program = shutil.which("git", path=absolute)
     if program is None:
         raise git_error("git is not on the PATH", f"install git, or {USE_A_VARIABLE}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.base.files import LARGEST, Kind
+from mpbake.base.files import Kind
 from mpbake.base.text import is_unicode, short_name
 from mpbake.resolve.git_program import MAX_INPUT, MAX_OUTPUT, USE_A_VARIABLE, GitProgram
 from mpbake.resolve.template.filters import FilterError
@@ -29,8 +30,10 @@ _NO_REPLACEMENT = {"core.useReplaceRefs": "false"}
 _MAX_LINKS = 40
 """The maximum number of symlinks in a path, as on Linux."""
 _MAX_PATH_LENGTH = 4096
-_MAX_LOOKUPS = 2000
-"""The maximum number of calls of git that look up one path."""
+MAX_SIZE = 16 * 1024 * 1024
+"""The maximum size in bytes of all files that are read from a revision together."""
+_MAX_CALLS = 2000
+"""The maximum number of calls of git that read one path or one file."""
 _PATHS_AT_ONCE = 200
 _HEADER = 200
 """The maximum length in bytes of the header and end of an object in the output of `git cat-file`."""
@@ -40,7 +43,7 @@ _OUTSIDE = "it is outside of the repository"
 _LEAVES = "it leads through a symlink to a path outside of the repository"
 _LOOP = "it leads through a cycle of symlinks"
 _LACKING = "this clone lacks its content: run `git fetch --refetch`"
-_COMPARE_WITH_FILE = "compare with a saved plan"
+_COMPARE_WITH_FILE = "compare with a saved plan: mpbake diff plan.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +88,8 @@ class GitTree:
         self._top = top
         self._entries: dict[Parts, _Entry | None] = {(): _TOP}
         self._contents: dict[str, bytes] = {}
-        self._lookups = 0
+        self._digests: dict[str, str] = {}
+        self._calls = 0
         self._size = 0
 
     def kind(self, path: Path) -> Kind:
@@ -104,8 +108,22 @@ class GitTree:
         position = self._resolve(path)
         return os.path.normpath(path) if position.reason else str(self._top.joinpath(*position.parts))
 
-    def read(self, path: Path, *, pipe: bool = True) -> bytes:  # noqa: ARG002 - git stores no pipes
+    def read(self, path: Path) -> bytes:
         """Return the content of a file. Raises OSError with a readable reason, and UsageError if git fails."""
+        entry = self._file(path)
+        if entry.name not in self._contents:
+            self._count_call()
+            self._load(entry)
+        return self._contents[entry.name]
+
+    def sha256(self, path: Path) -> str:
+        """Return the SHA-256 of a file. Raises OSError, and UsageError if git fails."""
+        entry = self._file(path)
+        if entry.name not in self._digests:
+            self._digests[entry.name] = hashlib.sha256(self.read(path)).hexdigest()
+        return self._digests[entry.name]
+
+    def _file(self, path: Path) -> _Entry:
         position = self._resolve(path)
         if position.reason:
             raise OSError(errno.EACCES, position.reason)
@@ -113,11 +131,10 @@ class GitTree:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if stat.S_ISDIR(position.entry.mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        self._load([position.entry])
-        return self._contents[position.entry.name]
+        return position.entry
 
-    def prefetch(self, paths: Iterable[Path]) -> None:
-        """Read many files with few calls of git. Files that are absent or too large are left out.
+    def prefetch_digests(self, paths: Iterable[Path]) -> None:
+        """Compute the digests of many files with few calls of git. Files that are absent or too large are left out.
 
         Raises UsageError if git fails.
         """
@@ -126,8 +143,26 @@ class GitTree:
             folders = {parts[:depth] for parts in wanted if len(parts) >= depth}
             self._look_up(sorted(parts for parts in folders if self._is_folder(parts[:-1])))
         entries = (self._entries.get(parts) for parts in wanted)
-        with contextlib.suppress(OSError):  # `read` reports the file that does not fit
-            self._load([entry for entry in entries if entry and stat.S_ISREG(entry.mode)])
+        files = {entry.name: entry for entry in entries if entry and stat.S_ISREG(entry.mode)}
+        for chunk in self._chunks(list(files.values())):
+            with contextlib.suppress(OSError):  # `read` reports an object that the clone lacks
+                for entry, content in zip(chunk, self._blobs(chunk), strict=True):
+                    self._digests[entry.name] = hashlib.sha256(content).hexdigest()
+
+    def _chunks(self, entries: Sequence[_Entry]) -> Iterator[list[_Entry]]:
+        """Group files so that one call of git reads a group. Files that are too large, or missing, are left out."""
+        chunk: list[_Entry] = []
+        size, most = 0, MAX_INPUT // (len(self.commit) + 1)
+        for entry in entries:
+            if entry.size is None or entry.size > MAX_SIZE:
+                continue
+            if chunk and (len(chunk) == most or size + entry.size > MAX_SIZE):
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(entry)
+            size += entry.size
+        if chunk:
+            yield chunk
 
     def _is_folder(self, parts: Parts) -> bool:
         entry = self._entries.get(parts)
@@ -174,19 +209,23 @@ class GitTree:
         """Return the parts of the target of a symlink; None if the target is absolute or too long."""
         if entry.size is None or entry.size > _MAX_PATH_LENGTH:
             return None
-        self._load([entry])
+        self._load(entry)
         target = os.fsdecode(self._contents[entry.name])
         return None if target.startswith("/") else target.split("/")
 
     def _entry(self, parts: Parts) -> _Entry | None:
         """Return what the tree has at a path without symlinks."""
         if parts not in self._entries:
-            self._lookups += 1
-            if self._lookups > _MAX_LOOKUPS:
-                message = f"the plan reads more than {_MAX_LOOKUPS} paths of the revision"
-                raise UsageError(message, hint="include fewer files")
+            self._count_call()
             self._look_up([parts])
         return self._entries[parts]
+
+    def _count_call(self) -> None:
+        """Count a call of git for one path or file. Raises UsageError after too many calls."""
+        self._calls += 1
+        if self._calls > _MAX_CALLS:
+            message = f"the plan reads more than {_MAX_CALLS} paths of the revision"
+            raise UsageError(message, hint="include fewer files, and use fewer symlinks")
 
     def _look_up(self, paths: Sequence[Parts]) -> None:
         """Store the entries of the tree at `paths`, whose parents are folders."""
@@ -201,33 +240,29 @@ class GitTree:
             self._entries.update(dict.fromkeys(chunk))
             self._entries.update(_entries_in(output))
 
-    def _load(self, entries: Sequence[_Entry]) -> None:
-        """Store the content of files. Raises OSError if a file is missing, or if all files are too large together."""
-        unknown = {entry.name: entry.size for entry in entries if entry.name not in self._contents}
-        if None in unknown.values():
+    def _load(self, entry: _Entry) -> None:
+        """Store the content of a file. Raises OSError if it is missing, or too large together with all others."""
+        if entry.name in self._contents:
+            return
+        if entry.size is None:
             raise OSError(errno.ENOENT, _LACKING)
-        sizes = {name: size for name, size in unknown.items() if size is not None}
-        self._size += sum(sizes.values())
-        if self._size > LARGEST:
-            self._size -= sum(sizes.values())
-            raise OSError(errno.EFBIG, f"the files of the revision are larger than {LARGEST // 1024**2} MB together")
-        names = list(sizes)
-        at_once = MAX_INPUT // (len(self.commit) + 1)
-        for start in range(0, len(names), at_once):
-            chunk = names[start : start + at_once]
-            self._contents.update(zip(chunk, self._blobs([(name, sizes[name]) for name in chunk]), strict=True))
+        if self._size + entry.size > MAX_SIZE:
+            raise OSError(errno.EFBIG, f"the files of the revision are larger than {MAX_SIZE // 1024**2} MB together")
+        (self._contents[entry.name],) = self._blobs([entry])
+        self._size += entry.size
 
-    def _blobs(self, objects: Sequence[tuple[str, int]]) -> Iterator[bytes]:
-        """Yield the content of each object, given with its size."""
-        given = "".join(f"{name}\n" for name, _ in objects).encode()
-        most = sum(size + _HEADER for _, size in objects)
+    def _blobs(self, entries: Sequence[_Entry]) -> Iterator[bytes]:
+        """Yield the content of each file. Raises OSError for an object that the clone lacks."""
+        given = "".join(f"{entry.name}\n" for entry in entries).encode()
+        most = sum((entry.size or 0) + _HEADER for entry in entries)
         with _usage_errors():
             output = self._program.run(
                 "cat-file", "--batch", configuration=_NO_REPLACEMENT, given=given, max_output=max(most, MAX_OUTPUT)
             ).stdout
         at = 0
-        for name, size in objects:
-            header = f"{name} blob {size}\n".encode()
+        for entry in entries:
+            size = entry.size or 0
+            header = f"{entry.name} blob {size}\n".encode()
             if not output.startswith(header, at):
                 raise OSError(errno.ENOENT, _LACKING)
             at += len(header)

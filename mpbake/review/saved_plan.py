@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.json_text import parse_json
-from mpbake.base.text import count
-from mpbake.review.document.plan_document import DOCUMENT_FORMAT, plan_id
+from mpbake.review.document.plan_document import plan_id
+from mpbake.review.document.saved_document import parse_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +24,7 @@ LARGEST_SAVED_PLAN = 32 * 1024 * 1024
 _MOST_VALUES = 10_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PUBLISH = ("", "each", "together")
+_PUSHES = {None: "", True: "push", False: "no-push"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,44 +78,50 @@ def saved_fields(request: Request, inputs: InputStates) -> Document:
     ]
     files = [{"path": path, "sha256": digest} for path, digest in inputs.files.items()]
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(request).items()}
+    values["push"] = _PUSHES[request.push]
     return {"request": values, "inputs": {"files": files, "contexts": contexts}}
 
 
-def parse_saved_plan(content: bytes) -> SavedPlan:
-    """Parse a saved plan. Raises ValueError with a message for users.
-
-    The id must belong to the document, so a saved plan that somebody has edited is no saved plan.
-    """
-    if len(content) > LARGEST_SAVED_PLAN:
-        raise ValueError(f"it is larger than {LARGEST_SAVED_PLAN // 1024**2} MB")
+def is_plan_document(content: bytes) -> bool:
+    """Return whether a file seems to be a plan that some version of mpbake wrote as JSON."""
     try:
         document = parse_json(content)
-    except (ValueError, RecursionError):
-        raise ValueError("it is not JSON") from None
-    if not isinstance(document, dict) or not {"format", "id", "request", "inputs"} <= document.keys():
-        raise ValueError("it is not a saved plan")
-    if document["format"] != DOCUMENT_FORMAT:
-        raise ValueError("another version of mpbake saved it")
-    request, inputs = _parse_request(document["request"]), _parse_inputs(document["inputs"])
+    except ValueError:
+        return False
+    return isinstance(document, dict) and {"format", "id", "builders", "targets", "steps"} <= document.keys()
+
+
+def parse_saved_plan(content: bytes) -> SavedPlan:
+    """Parse a saved plan. Raises ValueError with the end of a sentence for users, whose subject is the file.
+
+    The id must belong to the document, so a saved plan that somebody has edited is refused.
+    """
+    if len(content) > LARGEST_SAVED_PLAN:
+        raise ValueError(f"is larger than {LARGEST_SAVED_PLAN // 1024**2} MB")
     try:
-        unchanged = plan_id(document) == document["id"]
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    if not unchanged:
-        raise ValueError("somebody changed it after mpbake saved it: its id belongs to another plan")
+        document = parse_document(content.decode())
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+    except ValueError as error:
+        raise ValueError(str(error).partition("\n")[0]) from None
+    if not {"id", "request", "inputs"} <= document.keys():
+        raise ValueError("is not a saved plan: it was printed by --format json, and has no request")
+    request, inputs = _parse_request(document["request"]), _parse_inputs(document["inputs"])
+    if plan_id(document) != document["id"]:
+        raise ValueError("was changed after mpbake saved it: its id belongs to another plan")
     return SavedPlan(document=document, request=request, inputs=inputs)
 
 
 def _parse_request(value: Any) -> Request:
     names = {each.name for each in fields(Request)}
     if not isinstance(value, dict) or value.keys() != names:
-        raise ValueError("its request does not have the fields of a saved plan")
+        raise ValueError("is not a saved plan: its request does not have the fields of a saved plan")
     return Request(**{name: _PARSERS[name](name, value[name]) for name in names})
 
 
 def _parse_inputs(value: Any) -> InputStates:
     if not isinstance(value, dict) or value.keys() != {"files", "contexts"}:
-        raise ValueError("its inputs do not have the fields of a saved plan")
+        raise ValueError("is not a saved plan: its inputs do not have the fields of a saved plan")
     files = [_texts_by_name(entry, ("path", "sha256")) for entry in _entries(value["files"])]
     contexts = [_texts_by_name(entry, ("path", "tree", "changes")) for entry in _entries(value["contexts"])]
     return InputStates(
@@ -125,7 +132,7 @@ def _parse_inputs(value: Any) -> InputStates:
 
 def _entries(value: Any) -> list[Any]:
     if not isinstance(value, list) or len(value) > _MOST_VALUES:
-        raise ValueError("its inputs are not lists of a saved plan")
+        raise ValueError("is not a saved plan: its inputs are not lists of a saved plan")
     return value
 
 
@@ -135,59 +142,63 @@ def _texts_by_name(value: Any, names: tuple[str, ...]) -> dict[str, str]:
         or value.keys() != {*names}
         or not all(isinstance(value[name], str) for name in names)
     ):
-        raise ValueError("its inputs do not have the fields of a saved plan")
+        raise ValueError("is not a saved plan: its inputs do not have the fields of a saved plan")
     return value
 
 
 def _word(name: str, value: Any) -> str:
     """Return a text that the command line takes as a name. Raises ValueError for an option or a control character."""
     if not isinstance(value, str) or value.startswith("-") or _CONTROL.search(value):
-        raise ValueError(f"the field {name} of its request has an impossible value")
+        raise ValueError(f"is not a saved plan: the field {name} of its request has an impossible value")
     return value
 
 
 def _words(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > _MOST_VALUES:
-        raise ValueError(f"the field {name} of its request is not a list of {count(_MOST_VALUES, 'value')} at most")
+        raise ValueError(f"is not a saved plan: the field {name} of its request is no list, or too long")
     return tuple(_word(name, entry) for entry in value)
 
 
 def _settings(name: str, value: Any) -> tuple[str, ...]:
     """Return the values of `--set`, in which line breaks are possible."""
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise ValueError(f"the field {name} of its request is not a list of texts")
+        raise ValueError(f"is not a saved plan: the field {name} of its request is not a list of texts")
     return tuple(value)
 
 
 def _files(name: str, value: Any) -> tuple[str, ...]:
     paths = _words(name, value)
     if not paths or "" in paths:
-        raise ValueError("it names no plan file")
+        raise ValueError("names no plan file")
     return paths
 
 
 def _texts(name: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise ValueError(f"the field {name} of its request is not a table of texts")
+        raise ValueError(f"is not a saved plan: the field {name} of its request is not a table of texts")
     for variable in value:
         if "=" in _word(name, variable) or not variable:
-            raise ValueError(f"the field {name} of its request has an impossible name")
+            raise ValueError(f"is not a saved plan: the field {name} of its request has an impossible name")
     return value
 
 
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ValueError(f"the field {name} of its request is not true or false")  # noqa: TRY004 - content of a file
+        raise ValueError(f"is not a saved plan: the field {name} of its request is not true or false")  # noqa: TRY004 - content of a file
     return value
 
 
-def _switch(name: str, value: Any) -> bool | None:
-    return None if value is None else _flag(name, value)
+def _push(name: str, value: Any) -> bool | None:
+    word = _word(name, value)
+    for push, text in _PUSHES.items():
+        if word == text:
+            return push
+    raise ValueError(f"is not a saved plan: the field {name} of its request has an impossible value")
 
 
 def _publish(name: str, value: Any) -> str:
     if _word(name, value) not in _PUBLISH:
-        raise ValueError(f"the field {name} of its request has an impossible value")
+        raise ValueError(f"is not a saved plan: the field {name} of its request has an impossible value")
     return str(value)
 
 
@@ -200,7 +211,7 @@ _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "platforms": _words,
     "builder": _word,
     "publish": _publish,
-    "push": _switch,
+    "push": _push,
     "load": _flag,
     "no_cache": _flag,
     "pull": _flag,

@@ -109,8 +109,8 @@ def _repeated(calls: Iterable[Call]) -> Iterator[Call]:
 def _calls_of(command: DockerCall) -> Iterator[Call]:
     words = command.words[2:] if command.words[0] in {"--host", "--context"} else command.words
     match words:
-        case ("buildx", "inspect", *_):
-            yield "bootstrap", _node(command)
+        case ("buildx", "inspect", *_) if ".mpbake" in Path(command.store).parts:
+            yield "bootstrap", _node(command)  # a probe has its stores in another folder
         case ("volume", "create", *_):
             yield "create", words[-1].removeprefix("buildx_buildkit_").removesuffix("_state")
         case ("image", "tag", _, name) | ("tag", _, name):
@@ -170,15 +170,18 @@ def _written(outputs: Iterable[Mapping[str, str]]) -> str:
 
 
 def _writes(requests: Iterable[str], registry: str) -> Iterator[Call]:
-    """Yield the tags that a registry got, and the repositories that got images under an upload tag.
+    """Yield the tags that a registry got, and the repository of each upload tag.
 
-    An engine puts each manifest of an image under its upload tag, the index last, so these are counted once.
+    An engine puts each manifest of an image under its upload tag, the index last, so an upload tag is counted once.
     """
     puts = [put for request in requests if (put := _PUT.fullmatch(request))]
     tags = [put for put in puts if ":" not in put["name"]]
-    uploads = {put for put in tags if put["name"].startswith(_UPLOAD_TAG)}
-    yield from (("tag", f"{registry}/{put['repository']}:{put['name']}") for put in tags if put not in uploads)
-    yield from {("upload", f"{registry}/{put['repository']}") for put in uploads}
+    uploads = {(put["repository"], put["name"]) for put in tags if put["name"].startswith(_UPLOAD_TAG)}
+    names = [(put["repository"], put["name"]) for put in tags]
+    yield from (
+        ("tag", f"{registry}/{repository}:{tag}") for repository, tag in names if (repository, tag) not in uploads
+    )
+    yield from (("upload", f"{registry}/{repository}") for repository, _ in uploads)
 
 
 # --- what a plan lists ------------------------------------------------------------------------------------------------
@@ -201,7 +204,7 @@ def _calls_of_step(
     match step["kind"]:
         case "bootstrap":
             yield "bootstrap", step["node"].replace("/", "-")
-            if any(f"{step['node']} was not asked: it is missing" in text for text in document["probe"]["warnings"]):
+            if any(node["id"] == step["node"] and node["status"] == "missing" for node in document["probe"]["nodes"]):
                 yield "create", step["node"].replace("/", "-")
         case "build":
             yield from _of_build(step, targets[step["target"]], engine_platform)

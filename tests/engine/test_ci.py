@@ -114,7 +114,7 @@ def test_a_release_whose_parts_come_from_two_jobs(
     for job in ("linux/amd64", "linux/arm64", "join"):
         folder = tmp_path / job / "web"
         folder.mkdir(parents=True)
-        (folder / "Dockerfile").write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nRUN uname -m >/machine\n")
+        (folder / "Dockerfile").write_text(f"FROM {testbed.env()['BASE_IMAGE']}\nENV PART=1\n")
         (folder.parent / "build.toml").write_text(plan)
     env = {**testbed_env, "REGISTRY": repository, "VERSION": "v1"}
     for platform in BOTH:

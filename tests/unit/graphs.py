@@ -50,9 +50,18 @@ def graph_of(
     return build_graph(everything, {target: place(target, known).pieces for target in everything}, together=together)
 
 
-def graph_of_text(toml: str, *names: str, facts: Mapping[str, str] | None = None, together: bool = False) -> BuildGraph:
-    """Return the graph of a run of the targets in `names`, or of all targets."""
-    plan = resolve_text(toml, relative=True)
+def graph_of_text(
+    toml: str,
+    *names: str,
+    facts: Mapping[str, str] | None = None,
+    together: bool = False,
+    relative: bool = True,
+) -> BuildGraph:
+    """Return the graph of a run of the targets in `names`, or of all targets.
+
+    With `relative`, paths stay relative to the plan's folder, as for a review; otherwise they are absolute, as in a run.
+    """
+    plan = resolve_text(toml, relative=relative)
     return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)
 
 

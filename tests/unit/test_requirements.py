@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from importlib.metadata import requires
 from typing import TYPE_CHECKING
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -13,8 +15,11 @@ from tests.checkout import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 LOCK = CHECKOUT / "requirements.lock"
+ACTION_LOCK = CHECKOUT / "action/requirements.lock"
+"""The lock file with which the GitHub Action installs mpbake."""
 _LINE = re.compile(r"^([A-Za-z0-9].*?)\s*\\?$", re.MULTILINE)
 """A locked requirement. Lines of hashes and comments begin with spaces or with `#`."""
 
@@ -67,7 +72,19 @@ def test_a_lock_that_uv_made_without_no_strip_extras_is_told() -> None:
     )
 
 
-def test_every_locked_requirement_has_hashes() -> None:
+@pytest.mark.parametrize("lock", [LOCK, ACTION_LOCK], ids=["development", "action"])
+def test_every_locked_requirement_has_hashes(lock: Path) -> None:
     """Without hashes, pip --require-hashes installs nothing."""
-    text = LOCK.read_text(encoding="utf-8")
+    text = lock.read_text(encoding="utf-8")
     assert len(re.findall(r"^[A-Za-z0-9].*\\\n    --hash=sha256:", text, re.MULTILINE)) == len(_LINE.findall(text))
+
+
+def test_the_action_installs_the_tested_versions_of_everything_that_mpbake_needs() -> None:
+    tested = locked(LOCK.read_text(encoding="utf-8"))
+    installed = locked(ACTION_LOCK.read_text(encoding="utf-8"))
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))
+    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    assert {canonicalize_name(Requirement(text).name) for text in needed} <= installed.keys()
+    assert {name: installed[name].specifier for name in installed} == {
+        name: tested[name].specifier for name in installed
+    }

@@ -7,12 +7,12 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mpbake.base.ci_commands import without_commands
 from mpbake.base.errors import BuildFailed, MpbakeError, NodeLost, SourceLine, Unreachable
 from mpbake.base.text import one_line, shortened
 from mpbake.buildkit.bake.definition import CHECKED
 from mpbake.buildkit.bake.progress import operation_target
 from mpbake.buildkit.registry.hints import RIGHTS_HINT, SERVER_ERROR_HINT
-from mpbake.report.workflow_commands import inert
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -122,7 +122,7 @@ def build_error(
         lines += [f"in {file}:{excerpt['line']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     lines.append(f"log: {log}")
     hint = "; ".join(part for part in (hint, f"repeat with: {repeat}") if part)
-    return kind("\n".join(map(inert, lines)), hint=hint).with_source(source)
+    return kind("\n".join(map(without_commands, lines)), hint=hint).with_source(source)
 
 
 def _dockerfile(name: str, dockerfiles: Mapping[str, DockerfilePath], suspects: Iterable[str]) -> DockerfilePath | None:
@@ -149,7 +149,7 @@ def _quoted(line: str) -> str:
 
     The log contains the whole line.
     """
-    return inert(shortened(line, _LONGEST))
+    return without_commands(shortened(line, _LONGEST))
 
 
 def is_push_failure(progress: Progress) -> bool:

@@ -15,6 +15,7 @@ from mpbake.cli.comparing import (
     plan_of_revision,
     plan_of_working_tree,
     saved_document,
+    with_request,
 )
 from mpbake.report.formats import DIFF_FORMATS
 from mpbake.review.diff.plan_diff import diff_documents
@@ -32,23 +33,22 @@ _CHANGED = 2
 @paused_collector()
 def main(options: DiffOptions, world: World) -> int:
     """Print the diff from the plan of a revision or a saved plan to the plan of the working tree."""
-    current = plan_of_working_tree(options, world)
-    diff = _diff_with_saved(current, options, world) if _is_saved(options) else _diff(current, options, world)
+    compare = _diff_with_saved if options.against.endswith(SAVED_SUFFIX) else _diff_with_revision
+    diff = compare(options, world)
     world.stdout.write(DIFF_FORMATS[options.format].load()(diff))
     return _CHANGED if diff and options.detailed_exitcode else 0
 
 
-def _is_saved(options: DiffOptions) -> bool:
-    return options.against.endswith(SAVED_SUFFIX)
-
-
-def _diff_with_saved(current: ComparedPlan, options: DiffOptions, world: World) -> PlanDiff:
-    before = saved_document(options.against, current, options, world)
+def _diff_with_saved(options: DiffOptions, world: World) -> PlanDiff:
+    before = saved_document(options, world)
+    options = with_request(options, before)
+    current = plan_of_working_tree(options, world)
     names, _ = names_on_each_side(options.names, current, None)
     return diff_documents(before, current.document(names, options, world))
 
 
-def _diff(current: ComparedPlan, options: DiffOptions, world: World) -> PlanDiff:
+def _diff_with_revision(options: DiffOptions, world: World) -> PlanDiff:
+    current = plan_of_working_tree(options, world)
     try:
         before = plan_of_revision(options.against, current, options, world)
     except UsageError as error:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.memory import paused_collector
 from mpbake.cli.loading import read_source
 from mpbake.cli.probing import probe_selection, probe_tags
 from mpbake.cli.reviewing import review_selection
-from mpbake.cli.saving import output_path, with_saved_fields, write_saved_plan
 from mpbake.cli.selection import select_for
 from mpbake.graph.estimates import Estimates
 from mpbake.graph.explain import explain_placement
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import PlanOptions
+    from mpbake.cli.saving import PlanSaver
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
     from mpbake.graph.node_facts import NodeFacts
@@ -48,27 +49,37 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
     plan_files, plan = read.plan(relative=True)
     names = (options.explain,) if options.explain else options.names
     selection = select_for(plan, names, options.overrides)
-    output = output_path(options, world, read) if options.output else None
+    saver = _saver(read, options, world) if options.output else None
     probe = _Probe(read, names, options, world, stop) if options.probe else None
     facts = probe.nodes.facts if probe else {}
     if options.explain:
         world.stdout.write(_explanations(select_targets(plan, names), selection, facts))
         world.stderr.writelines(f"warning: {warning}\n" for warning in (probe.nodes.notes if probe else ()))
         return 0
-    review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
-    if probe:
-        review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
-    if expected := _expected(review.graph, plan_files.root):
-        review = review.with_fields({"expected": expected}, world.redactor.redact)
-    if options.output:
-        saved = replace(review, document=with_saved_fields(review.document, read, options, world, output))
+    with paused_collector():  # nearly all objects stay alive
+        review = replace(review_selection(plan_files, selection, facts, world), title=" ".join(names))
+        if probe:
+            review = review.with_fields({"probe": probe.document()}, world.redactor.redact)
+        if expected := _expected(review.graph, plan_files.root):
+            review = review.with_fields({"expected": expected}, world.redactor.redact)
+    if saver:
+        saved = replace(review, document=saver.with_saved_fields(review.document))
         text = PLAN_FORMATS["json"].load()(saved)
-        if output is None:
+        if not saver.path:
             world.stdout.write(text)
             return 0
-        write_saved_plan(output, text)
-    world.stdout.write(PLAN_FORMATS[options.format].load()(review))
+        saver.write(text)
+    with paused_collector():
+        text = PLAN_FORMATS[options.format].load()(review)
+    world.stdout.write(text)
     return 0
+
+
+def _saver(read: ReadPlan, options: PlanOptions, world: World) -> PlanSaver:
+    """Return the writer of the saved plan. Raises UsageError for a file that must not be written."""
+    from mpbake.cli.saving import open_saver  # noqa: PLC0415 - slow to import, and used by -o only
+
+    return open_saver(read, options, world)
 
 
 def _explanations(targets: Sequence[Target], selection: Selection, facts: Facts) -> str:

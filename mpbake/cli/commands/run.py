@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
-from mpbake.cli.approval import approve_id, check_plan_id
 from mpbake.cli.ci_jobs import heartbeats
 from mpbake.cli.granting import grant_run
 from mpbake.cli.loading import read_source
+from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.cli.repeat_command import repeat_command
 from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
 from mpbake.cli.run_results import RunResults
-from mpbake.cli.saved_runs import open_saved_run
 from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
@@ -42,7 +41,9 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit import BuildKitRunner
     from mpbake.cli.approval import Approval
+    from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import RunOptions
+    from mpbake.cli.saved_runs import SavedRun
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
     from mpbake.graph.placement import Placement
@@ -58,20 +59,16 @@ def main(options: RunOptions, world: World) -> int:
 
 
 def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
-    if saved := open_saved_run(options, world):
+    saved = _saved_run(options, world)
+    if saved:
         read, options = saved.read(world), saved.options
     else:
-        check_plan_id(options.plan_id)
         read = read_source(options.source, world, options.overrides, quiet=options.quiet)
     plan_files, plan = read.plan()
     selection = select_for(plan, options.names, options.overrides)
     granted = grant_run(plan_files, selection.targets, world)  # before nodes are queried for an approval
     plan_files = granted.plan_files
-    approval: Approval | None = None
-    if saved:
-        approval = saved.approve(read, world, stop)
-    elif options.plan_id:
-        approval = approve_id(read, options, world, stop)
+    approval = _approval(saved, read, options, world, stop)
     placements = place_targets(selection, approval.facts if approval else {})
     _check(plan_files, selection, placements, world)
     metadata = metadata_file(world.folder / options.source.directory, options.metadata_file)
@@ -87,6 +84,28 @@ def _run(options: RunOptions, world: World, stop: StopRequest) -> int:
         approval=approval,
     )
     return command.execute(stop)
+
+
+def _saved_run(options: RunOptions, world: World) -> SavedRun | None:
+    """Return the run of the saved plan that the command line names; None for a run of targets."""
+    if not any(name.endswith(SAVED_SUFFIX) for name in options.names):
+        return None
+    from mpbake.cli.saved_runs import open_saved_run  # noqa: PLC0415 - slow to import, and few runs need it
+
+    return open_saved_run(options, world)
+
+
+def _approval(
+    saved: SavedRun | None, read: ReadPlan, options: RunOptions, world: World, stop: StopRequest
+) -> Approval | None:
+    """Return the approved plan; None if the command line does not say what was approved. Raises NotApproved."""
+    if saved:
+        return saved.approve(read, world, stop)
+    if not options.plan_id:
+        return None
+    from mpbake.cli.approval import approve_id  # noqa: PLC0415 - slow to import, and few runs need it
+
+    return approve_id(read, options, world, stop)
 
 
 def _check(plan_files: PlanFiles, selection: Selection, placements: Mapping[Target, Placement], world: World) -> None:

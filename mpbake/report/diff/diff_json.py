@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.json_text import printed_json
 from mpbake.base.text import json_lines
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ def diff_json(diff: PlanDiff) -> str:
     """Return all changes as JSON. Each entry of a list is on its own line."""
     values: dict[str, Any] = {"format": DIFF_FORMAT, "differs": bool(diff), **asdict(diff)}
     values |= {name: [_item(item) for item in getattr(diff, name)] for name in _ITEMS}
-    fields = (f"{json.dumps(name)}: {_field(value)}" for name, value in values.items())
+    fields = (f"{printed_json(name)}: {_field(value)}" for name, value in values.items())
     return "{\n" + ",\n".join(fields) + "\n}\n"
 
 
 def _field(value: Any) -> str:
-    return json_lines(value) if isinstance(value, (list, tuple)) else json.dumps(value)
+    return json_lines(value) if isinstance(value, (list, tuple)) else printed_json(value)
 
 
 def _item(item: ItemDiff) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from mpbake.base.errors import key_path_text
 from mpbake.base.text import count, one_line, parse_duration, shortened
 from mpbake.model.plan import BOOT_TIMEOUT, CERTIFICATE_DAYS
+from mpbake.model.steps import Execution
 from mpbake.review.diff.plan_diff import ItemState
 from mpbake.review.diff.security import SecurityKind
 from mpbake.review.diff.value_changes import Change, ChangeKind
@@ -211,8 +212,14 @@ def _placement_line(change: PlacementChange) -> DiffLine:
 
 
 def _spots(spots: Iterable[Spot]) -> str:
-    texts = (f"{' or '.join(map(_name, spot.nodes))}{f' ({_name(spot.how)})' if spot.how else ''}" for spot in spots)
+    texts = (f"{' or '.join(map(_name, spot.nodes))}{_how(spot)}" for spot in spots)
     return shortened(" and ".join(texts), _LONGEST_NAME)
+
+
+def _how(spot: Spot) -> str:
+    """Return how a node builds a platform; empty for the own platform of the node."""
+    how = "native or emulated" if spot.how == Execution.UNKNOWN.name.lower() else _name(spot.how)
+    return f" ({how})" if how else ""
 
 
 def _warning_lines(change: Change) -> Iterator[DiffLine]:

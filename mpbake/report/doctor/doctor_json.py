@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.json_text import printed_json
 from mpbake.base.text import json_lines
 from mpbake.graph.doctor.findings import Status
 
@@ -22,10 +22,10 @@ def doctor_json(report: DoctorReport) -> str:
     counts = {status: report.number(status) for status in Status}
     fields = [
         f'"format": {DOCTOR_FORMAT}',
-        f'"plan": {json.dumps(report.plan)}',
-        f'"targets": {json.dumps(report.targets)}',
+        f'"plan": {printed_json(report.plan)}',
+        f'"targets": {printed_json(report.targets)}',
         f'"findings": {json_lines(_findings(report))}',
-        f'"counts": {json.dumps(counts)}',
+        f'"counts": {printed_json(counts)}',
     ]
     return "{\n" + ",\n".join(fields) + "\n}\n"
 

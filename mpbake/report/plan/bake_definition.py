@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
+from mpbake.base.json_text import printed_json
 from mpbake.base.references import format_fields, parse_reference
 from mpbake.base.text import abbreviated
 from mpbake.model.bake_fields import enforced_policies
@@ -24,7 +24,7 @@ def bake_json(definition: dict[str, Any], *, indent: int | None = None) -> str:
 
     The JSON is pure ASCII, so no value can control a terminal.
     """
-    return json.dumps(_escape(definition), indent=indent)
+    return printed_json(_escape(definition), indent=indent)
 
 
 def _escape(value: Any) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.ci_commands import without_commands_in_strings
 from mpbake.base.references import format_fields
 from mpbake.base.text import parse_duration
 from mpbake.base.toml_text import toml_key, toml_value
@@ -41,7 +42,7 @@ def target_text(target: Target, origin: Origin | None = None, only: Sequence[Pla
     for platform, values in by_platform.items():
         header = f"targets.{toml_key(target.name)}.platform.{toml_value(str(platform))}"
         lines += ["", *_table_lines(header, values, target.on((platform,)).source_key, origin)]
-    return "\n".join(lines) + "\n"
+    return without_commands_in_strings("\n".join(lines) + "\n")
 
 
 def values_of(target: Target, platforms: Sequence[Platform]) -> dict[str, Any]:

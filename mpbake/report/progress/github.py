@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, TextIO
 
+from mpbake.base.ci_commands import without_commands
 from mpbake.base.text import count
 from mpbake.report.progress.ci import CiReporter
 from mpbake.report.progress.event_lines import WARNING, step_label
-from mpbake.report.workflow_commands import ANNOTATIONS, inert, workflow_command
+from mpbake.report.workflow_commands import ANNOTATIONS, workflow_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,7 @@ class GithubMarkup:
 
     def line(self, text: str) -> str:
         """Return a line in which the runner finds no command."""
-        return inert(text)
+        return without_commands(text)
 
     def section(self, title: str, output: Sequence[str], result: StepResult | None) -> list[str]:  # noqa: ARG002 - for other systems
         """Return the output of a step as a group."""
@@ -56,7 +57,7 @@ class GithubMarkup:
     def warning(self, text: str) -> list[str]:
         """Return an annotation, or a line if GitHub would not show the annotation."""
         if not self._may_annotate("warning"):
-            return [inert(text)]
+            return [without_commands(text)]
         return [workflow_command("warning", text.removeprefix(WARNING), {"title": "mpbake run"})]
 
     def end(self) -> list[str]:

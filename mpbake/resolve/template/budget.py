@@ -24,7 +24,7 @@ TEXT_TOO_LONG = "texts this long are not allowed here"
 PLAN_TOO_LARGE_HINT = "split the plan, or use fewer and shorter values (docs/templates.md lists the limits)"
 _TOO_MUCH_WORK = "the templates of this plan take too much work"
 _TOO_MUCH_KEPT = "the values of all targets together are too large"
-_MAX_WORK = 50_000_000
+_MAX_WORK = 25_000_000
 _FREE_WORK = 10_000
 """The work of a rendering that does not count for the plan: a plan may have many small templates."""
 _FREE_SOURCE = 200
@@ -55,7 +55,7 @@ class PlanLimits:
     `work` limits the characters that the templates make or read, `kept` the characters of all values of the targets.
     """
 
-    work: int = 60_000_000
+    work: int = 30_000_000
     kept: int = 20_000_000
 
 

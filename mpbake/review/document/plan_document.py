@@ -56,8 +56,11 @@ def plan_document(
         "steps": list(step_documents(graph, facts)),
         "warnings": list(warnings),
     }
-    redacted = _redacted(document, redact)
-    return {"format": DOCUMENT_FORMAT, "id": plan_id(redacted)} | redacted
+    text = _canonical_text(document)
+    if redact(text) != text:  # few plans have sensitive values, so the whole text is searched first
+        document = map_texts(document, redact)
+        text = _canonical_text(document)
+    return {"format": DOCUMENT_FORMAT, "id": _digest(text)} | document
 
 
 def empty_document() -> Document:
@@ -66,20 +69,21 @@ def empty_document() -> Document:
     return {**document, "id": plan_id(document)}
 
 
-def _redacted(document: Document, redact: Callable[[str], str]) -> Document:
-    """Return the document without sensitive values. Few plans have any, so the whole text is searched first."""
-    text = json.dumps(document)
-    redacted: Document = document if redact(text) == text else map_texts(document, redact)
-    return redacted
-
-
 def plan_id(document: Document) -> str:
     """Return the plan id of a document: the SHA-256 of everything that a run would do, as 64 hexadecimal digits.
 
     Equal ids mean equal plans, on every machine. The id of a document that was saved and read again is the same.
     """
+    return _digest(_canonical_text(document))
+
+
+def _canonical_text(document: Document) -> str:
+    """Return the identified fields of a document as JSON: the same text for the same values."""
     identified = {name: value for name, value in document.items() if name not in UNIDENTIFIED}
-    text = json.dumps(identified, sort_keys=True, separators=(",", ":"))
+    return json.dumps(identified, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mpbake.review.document.plan_document import DOCUMENT_FORMAT, plan_id
+from mpbake.review.document.plan_document import DOCUMENT_FORMAT, UNIDENTIFIED, plan_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,13 @@ _SAVE_AGAIN = "save the plan again: mpbake plan --format json > plan.json"
 
 
 def read_document(text: str) -> dict[str, Any]:
-    """Return the plan document in the text of a saved plan, with its id computed again.
+    """Return the plan document in the text of a saved plan, with its id computed again. Raises as `parse_document`."""
+    document = parse_document(text)
+    return {**document, "id": plan_id(document)}
+
+
+def parse_document(text: str) -> dict[str, Any]:
+    """Return the plan document in the text of a saved plan, with the id that the text states.
 
     Raises ValueError with a message for users, whose second line is the hint. The message quotes nothing of the text.
     """
@@ -33,10 +39,11 @@ def read_document(text: str) -> dict[str, Any]:
         raise ValueError(f"is not the JSON of a plan\n{_SAVE_AGAIN}")
     if not _is_int(document["format"]) or document["format"] != DOCUMENT_FORMAT:
         raise ValueError(f"is a plan in another format than {DOCUMENT_FORMAT}, that of this mpbake\n{_SAVE_AGAIN}")
-    problem = "null, or values that are nested too deeply" if _is_odd(document) else _wrong_part(document)
+    is_odd = _is_odd({name: value for name, value in document.items() if name not in UNIDENTIFIED})
+    problem = "null, or values that are nested too deeply" if is_odd else _wrong_part(document)
     if problem:
         raise ValueError(f"is not a complete plan: {problem}\n{_SAVE_AGAIN}")
-    return {**document, "id": plan_id(document)}
+    return document
 
 
 def _refuse_constant(_: str) -> None:
@@ -55,6 +62,10 @@ def _is_odd(value: Any, depth: int = 0) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_switch(value: Any) -> bool:
+    return value is None or isinstance(value, bool)
 
 
 def _is_name(value: Any) -> bool:
@@ -107,6 +118,19 @@ _SHAPES: Mapping[str, tuple[str, Shape]] = {
     ),
     "steps": ("key", {"key": _is_name, "kind": _is_text, "after": _is_texts}),
 }
+_REQUEST: Shape = {
+    "names": _is_texts,
+    "variables": _is_text_table,
+    "settings": _is_texts,
+    "platforms": _is_texts,
+    "builder": _is_text,
+    "publish": _is_text,
+    "push": _is_switch,
+    "load": _is_bool,
+    "no_cache": _is_bool,
+    "pull": _is_bool,
+}
+"""The fields of the request that made a saved plan: the names, values and options of the command line."""
 _STEPS: Mapping[str, Shape] = {
     "bootstrap": {"node": _is_text},
     "build": {"target": _is_text, "nodes": _is_texts, "spare": _is_texts, "platforms": _is_placed},
@@ -121,6 +145,8 @@ def _wrong_part(document: Document) -> str:
     """Return the first part of a document that is missing or has a wrong shape; empty if there is none."""
     if not _is_texts(document.get("warnings")):
         return "warnings"
+    if "request" in document and not _has(document["request"], _REQUEST):
+        return "request"
     for name, (key, shape) in _SHAPES.items():
         items = document.get(name)
         if not isinstance(items, list) or not all(_has(item, shape) for item in items):

@@ -30,12 +30,8 @@ def step_documents(graph: BuildGraph, facts: Facts) -> Iterator[dict[str, Any]]:
     keys = [step.key for step in graph.steps]
     for step, key in zip(graph.steps, keys, strict=True):
         before = sorted(positions[earlier] for earlier in graph.before[step])
-        yield {
-            "key": key,
-            "kind": step_verb(step),
-            **_details(step, facts),
-            "after": [keys[index] for index in before],
-        }
+        after = [keys[index] for index in before]
+        yield {"key": key, "kind": step_verb(step), **_details(step, facts), "after": after}
 
 
 def _details(step: Step, facts: Facts) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import MpbakeError, NotApproved, PlanError, UsageError
+from mpbake.base.platforms import parse_platforms
 from mpbake.cli import approval, loading, reviewing
 from mpbake.cli.commands import plan, run
+from mpbake.model.node_state import NodeRow
+from mpbake.model.plan import Driver, Node
 from mpbake.resolve import resolve_partially
-from tests.unit.graphs import facts_of
+from mpbake.review.probe import NodeProbe
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
@@ -43,7 +46,6 @@ default = ["web"]
 """
 COMMON = "version = 1\n[targets.tool]\ncontext = 'web'\nplatforms = ['linux/amd64']\n"
 SECRET = "supersecret-12"
-NO_NODES: tuple[dict[str, Any], tuple[str, ...]] = ({}, ())
 
 
 @pytest.fixture
@@ -84,8 +86,16 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return 0
 
     monkeypatch.setattr(run._RunCommand, "execute", execute)
-    monkeypatch.setattr(approval, "probe_selection", lambda *_: NO_NODES)
+    monkeypatch.setattr(approval, "probe_selection", lambda *_: NodeProbe())
+    monkeypatch.setattr(plan, "probe_tags", lambda *_: ())
     return runs
+
+
+def probe_of(platforms: str) -> NodeProbe:
+    """Return the probe of a running default node that reports these platforms."""
+    node = Node(builder="default", name="local", driver=Driver.DOCKER_CONTAINER)
+    row = NodeRow(node=node, status="running", reported=parse_platforms(platforms.split()))
+    return NodeProbe(rows=(row,))
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -163,18 +173,17 @@ def test_other_options_are_another_plan(folder: Path, options: dict[str, Any], e
 
 
 def test_the_id_of_a_probed_plan(folder: Path, executed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = facts_of({"default/local": "linux/arm64 linux/amd64"})
+    probe = probe_of("linux/arm64 linux/amd64")
     for module in (approval, plan):
-        monkeypatch.setattr(module, "probe_selection", lambda *_: (facts, ()))
+        monkeypatch.setattr(module, "probe_selection", lambda *_: probe)
     approved = plan_id(folder, probe=True)
     assert approved != plan_id(folder)
     assert call(run.main, world(folder, environment()), plan_id=approved) == 0
     (command,) = executed
-    assert command.approval.facts == facts
+    assert command.approval.facts == probe.facts
     (piece,) = next(iter(command.placements.values())).pieces
     assert piece.platforms[0].execution == "emulated", "the run executes the placement of the approved plan"
-    nodes = facts_of({"default/local": "linux/amd64"})
-    monkeypatch.setattr(approval, "probe_selection", lambda *_: (nodes, ()))
+    monkeypatch.setattr(approval, "probe_selection", lambda *_: probe_of("linux/amd64"))
     message = refusal(lambda: call(run.main, world(folder, environment()), plan_id=approved))
     assert "\n  with --probe  " in message
 
@@ -255,7 +264,7 @@ def test_a_saved_plan_is_the_plan_with_its_request(folder: Path) -> None:
         "platforms": ["linux/amd64"],
         "builder": "",
         "publish": "each",
-        "push": True,
+        "push": "push",
         "load": False,
         "no_cache": False,
         "pull": False,
@@ -433,11 +442,11 @@ def test_another_plan_is_refused_with_its_difference(folder: Path, executed: lis
     first, changed, *differences, hint = refusal(lambda: run_saved(folder)).split("\n")
     assert first == "plan.json: the run would do something else than the saved plan"
     assert changed == "changed: plan file common.toml, Dockerfile web/Dockerfile"
-    assert [line.partition(":")[0] for line in differences] == [
-        "  targets.web.dockerfile.sha256",
-        "  targets.tool.attributes.pull",
-        "  targets.tool.dockerfile.sha256",
-    ]
+    assert differences[0] == "2 targets changed"
+    lines = [line.strip() for line in differences]
+    assert lines.index("~ web") < lines.index("~ tool")
+    assert any(line.startswith("~ dockerfile.sha256: ") for line in lines)
+    assert "+ pull: true" in lines
     assert hint == "  = review the plan as it is now, and save it again: mpbake plan web tool -o plan.json"
     assert not executed
 
@@ -470,7 +479,7 @@ def test_a_probed_plan_is_compared_with_probed_nodes(
     nodes = {"now": "linux/amd64"}
 
     def probe(*_: object) -> Any:
-        return facts_of({"default/local": nodes["now"]}), ()
+        return probe_of(nodes["now"])
 
     for module in (approval, plan):
         monkeypatch.setattr(module, "probe_selection", probe)
@@ -512,15 +521,15 @@ def test_a_symlink_to_a_plan_file_outside_of_the_folder(folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{}", "it is not a saved plan"),
-        ("[" * 100_000, "it is not JSON"),
-        ("", "it is not JSON"),
+        ("{}", "is not the JSON of a plan"),
+        ("[" * 100_000, "is not the JSON of a plan"),
+        ("", "is not the JSON of a plan"),
     ],
 )
 def test_hostile_files(folder: Path, content: str, reason: str, executed: list[Any]) -> None:
     (folder / "plan.json").write_text(content)
     message = refusal(lambda: run_saved(folder), UsageError)
-    assert message == f"plan.json: {reason}\n  = save the plan again: mpbake plan -o plan.json"
+    assert message == f"plan.json {reason}\n  = save the plan again: mpbake plan -o plan.json"
     assert not executed
 
 
@@ -528,16 +537,16 @@ def test_an_edited_plan_is_refused(folder: Path, executed: list[Any]) -> None:
     content = saved(folder)
     content["targets"][0]["tags"] = ["evil/web:1"]
     (folder / "plan.json").write_text(json.dumps(content))
-    assert "somebody changed it after mpbake saved it" in refusal(lambda: run_saved(folder), UsageError)
+    assert "was changed after mpbake saved it" in refusal(lambda: run_saved(folder), UsageError)
     assert not executed
 
 
 def test_an_edited_request_is_another_plan(folder: Path, executed: list[Any]) -> None:
     """The id does not include the request, but the request leads to another plan than the document."""
     content = saved(folder)
-    content["request"] |= {"push": True, "variables": {"tag": "latest"}}
+    content["request"] |= {"push": "push", "variables": {"tag": "latest"}}
     (folder / "plan.json").write_text(json.dumps(content))
-    assert "targets.web.push: false -> true" in refusal(lambda: run_saved(folder))
+    assert "1 tag newly pushed" in refusal(lambda: run_saved(folder))
     assert not executed
 
 

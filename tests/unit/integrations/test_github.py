@@ -177,6 +177,7 @@ def test_a_plan_with_errors_writes_no_comment(job: Job, host: Host) -> None:
     job.mpbake.code, job.mpbake.output = 3, ""
     assert job.run(command="plan") == 3
     assert (host.requests, job.outputs) == ([], {})
+    assert job.log == "::error title=mpbake action::mpbake plan failed with exit code 3: the log has the reason\n"
 
 
 @pytest.mark.parametrize(

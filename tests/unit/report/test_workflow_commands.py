@@ -1,54 +1,10 @@
-"""Workflow commands, and output in which GitHub's runner finds none."""
+"""Workflow commands."""
 
 from __future__ import annotations
 
-import re
-
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from mpbake.base.text import without_colour
-from mpbake.report.workflow_commands import inert, workflow_command
-
-COMMANDS = "add-mask|add-matcher|debug|endgroup|error|group|set-output|stop-commands|warning"
-
-
-def is_command(line: str) -> bool:
-    """Return whether the runner finds a command in a line, by the rules of actions/runner, `ActionCommand.cs`."""
-    new, old = line.lstrip(), line.partition("##[")[2]
-    return bool(re.match(rf"::(?:{COMMANDS})(?: .*?)?::", new) or re.match(rf"(?:{COMMANDS})(?: .*?)?\]", old))
-
-
-@pytest.mark.parametrize(
-    ("line", "written"),
-    [
-        ("=> [2/4] RUN make", "=> [2/4] RUN make"),
-        ("::set-output name=x::y", "| ::set-output name=x::y"),
-        (" \t\u00a0\u3000::error::no", "| \x20\t\u00a0\u3000::error::no"),
-        ("std::vector::size", "std::vector::size"),
-        ("  12.0s  web: ##[add-matcher]x.json", r"  12.0s  web: #\x23[add-matcher]x.json"),
-        ("##[##[error]a]b", r"#\x23[#\x23[error]a]b"),
-        ("###[error]b", r"##\x23[error]b"),
-    ],
-)
-def test_output_without_commands(line: str, written: str) -> None:
-    assert inert(line) == written
-    assert not is_command(written)
-    assert inert(written) == written
-
-
-PIECES = st.sampled_from(["::", "##[", "#", "[", "]", " ", "\t", "\u2003", "\x85", "\x1c", "\r", "error", "group", "x"])
-
-
-@given(st.lists(PIECES, max_size=8).map("".join))
-@example("\x85::error::")
-@example("a\r::error::b")
-def test_no_output_of_a_build_is_a_command(output: str) -> None:
-    """`without_colour` converts the output of builds before a reporter sees it."""
-    for line in without_colour(output).split("\n"):
-        assert not is_command(inert(line))
-        assert "\r" not in line
+from mpbake.report.workflow_commands import workflow_command
 
 
 @pytest.mark.parametrize(

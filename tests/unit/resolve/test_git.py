@@ -588,3 +588,28 @@ def test_files_outside_of_a_repository(tmp_path: Path) -> None:
     new_repository(tmp_path / "plan")
     (tmp_path / "plan/certs").mkdir()
     assert git.has_repository(tmp_path / "plan/certs")
+
+
+# --- programs and folders of a checkout -------------------------------------------------------------------------------
+
+
+def test_git_in_the_checkout_is_not_started(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/git"
+    program.write_text("#!/bin/sh\ntouch ran\n")
+    program.chmod(0o755)
+    with pytest.raises(FilterError, match="git is not on the PATH"):
+        GitRepository(tmp_path, {"PATH": f"{tmp_path}/bin:{tmp_path}"}).fact("commit")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.allow_subprocess
+def test_another_work_tree_is_not_compared(tmp_path: Path) -> None:
+    checkout, home = tmp_path / "checkout", tmp_path / "home"
+    home.mkdir()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    subprocess.run(["git", "init", "-q", str(checkout)], env=environment, check=True)
+    assert GitRepository(checkout, environment).fact("dirty") is False
+    (checkout / ".git/config").write_text(f"[core]\nrepositoryformatversion = 0\nworktree = {home}\n")
+    with pytest.raises(FilterError, match="names another folder as its work tree"):
+        GitRepository(checkout, environment).fact("dirty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def refusal(folder: Path, revision: str, **environment: str) -> str:
     return f"{caught.value.message}\n{caught.value.hint}"
 
 
+OTHERWISE = "compare with a saved plan: mpbake diff plan.json"
 NO_REVISION = (
     'git knows no revision "{}" here\n'
     "name a branch, a tag or a commit, such as HEAD~1 or origin/main, or a saved plan, whose name ends in .json"
@@ -103,11 +105,11 @@ def commit_more(folder: Path) -> None:
 
 
 def test_no_repository(tmp_path: Path) -> None:
-    assert refusal(tmp_path, "HEAD") == "the plan is not in a git repository\ncompare with a saved plan"
+    assert refusal(tmp_path, "HEAD") == f"the plan is not in a git repository\n{OTHERWISE}"
 
 
 def test_no_git(folder: Path) -> None:
-    assert refusal(folder, "HEAD", PATH="") == "git is not on the PATH\ninstall git, or compare with a saved plan"
+    assert refusal(folder, "HEAD", PATH="") == f"git is not on the PATH\ninstall git, or {OTHERWISE}"
 
 
 def test_a_repository_of_somebody_else(folder: Path, tmp_path: Path) -> None:
@@ -248,8 +250,8 @@ def test_many_files_need_few_calls(folder: Path, monkeypatch: pytest.MonkeyPatch
         return real(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(git_program.GitProgram, "run", counted)
-    files.prefetch([*paths, folder / "none", Path("/etc/passwd")])
-    assert [files.read(path).decode() for path in paths] == [path.name for path in paths]
+    files.prefetch_digests([*paths, folder / "none", Path("/etc/passwd"), folder / "d0"])
+    assert [files.sha256(path) for path in paths] == [sha256(path.name.encode()).hexdigest() for path in paths]
     assert len(calls) <= 12
 
 
@@ -260,7 +262,7 @@ def test_files_that_are_too_large_are_not_read(folder: Path, monkeypatch: pytest
     for name in "abc":
         (folder / name).write_text(name * 400)
     commit(folder)
-    monkeypatch.setattr(git_tree, "LARGEST", 1000)
+    monkeypatch.setattr(git_tree, "MAX_SIZE", 1000)
     files = tree(folder)
     assert files.read(folder / "a") == b"a" * 400
     assert files.read(folder / "a") == b"a" * 400
@@ -269,8 +271,25 @@ def test_files_that_are_too_large_are_not_read(folder: Path, monkeypatch: pytest
         files.read(folder / "c")
 
 
+def test_digests_need_no_memory_for_all_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abcd":
+        (folder / name).write_text(name * 400)
+    (folder / "large").write_text("x" * 1001)
+    commit(folder)
+    monkeypatch.setattr(git_tree, "MAX_SIZE", 1000)
+    files = tree(folder)
+    paths = [folder / name for name in "abcd"]
+    files.prefetch_digests([*paths, folder / "large"])
+    assert [files.sha256(path) for path in paths] == [
+        sha256(name * 400).hexdigest() for name in (b"a", b"b", b"c", b"d")
+    ]
+    with pytest.raises(OSError, match="larger than"):
+        files.sha256(folder / "large")
+    assert tree(folder).sha256(folder / "a") == sha256(b"a" * 400).hexdigest()
+
+
 def test_too_many_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(git_tree, "_MAX_LOOKUPS", 3)
+    monkeypatch.setattr(git_tree, "_MAX_CALLS", 3)
     files = tree(folder)
     for name in "abc":
         files.kind(folder / name)
@@ -308,7 +327,7 @@ def test_a_partial_clone_fetches_nothing(folder: Path, tmp_path: Path) -> None:
     (folder / ".git/objects" / blob[:2] / blob[2:]).unlink()
     with pytest.raises(OSError, match="this clone lacks its content: run `git fetch --refetch`"):
         tree(folder).read(folder / "build.toml")
-    tree(folder).prefetch([folder / "build.toml"])
+    tree(folder).prefetch_digests([folder / "build.toml"])
     partial(folder)
     with pytest.raises(UsageError, match="git failed: "):
         tree(folder).kind(folder / "build.toml")

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.review.document.plan_document import plan_id
+from mpbake.report.diff.diff_text import diff_text
+from mpbake.review.changed_inputs import changed_inputs
+from mpbake.review.diff.plan_diff import diff_documents
+from mpbake.review.document.plan_document import empty_document, plan_id
 from mpbake.review.saved_plan import (
     LARGEST_SAVED_PLAN,
     InputStates,
     Request,
+    is_plan_document,
     parse_saved_plan,
     saved_fields,
 )
+from tests.unit.graphs import TWO_NODES, graph_of_text, review_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLAN = """
+[targets.web]
+builder = "release"
+platforms = ["linux/amd64", "linux/arm64"]
+tags = ["r/web:1"]
+push = true
+checks = [{ run = ["true"] }]
+secret = ["id=token,env=TOKEN"]
+contexts = { base = "target:base" }
+[targets.base]
+builder = "release"
+platforms = ["linux/amd64", "linux/arm64"]
+"""
 REQUEST = Request(
     files=("build.toml", "below/more.toml"),
     names=("web", "php-*", "!php-8"),
@@ -34,7 +56,7 @@ INPUTS = InputStates(files={"build.toml": "0" * 64}, contexts={"web": ("1" * 40,
 
 def saved(**changes: Any) -> dict[str, Any]:
     """Return the content of a saved plan in which some fields are changed, and which has a matching id."""
-    document = {"format": 2, "targets": [], "steps": [], **saved_fields(REQUEST, INPUTS), **changes}
+    document = {**empty_document(), **saved_fields(REQUEST, INPUTS), **changes}
     return {"id": plan_id(document), **document}
 
 
@@ -62,56 +84,94 @@ def test_what_is_saved_can_be_read() -> None:
 
 @pytest.mark.parametrize("push", [True, False, None])
 def test_every_push(push: bool | None) -> None:  # noqa: FBT001 - a value of the request
-    assert parse_saved_plan(content(with_request(push=push))).request.push is push
+    fields = saved_fields(replace(REQUEST, push=push), INPUTS)
+    assert parse_saved_plan(content(saved(**fields))).request.push is push
 
 
 def test_an_edited_document_is_refused() -> None:
-    edited = saved() | {"targets": [{"name": "other"}]}
-    assert refusal(content(edited)) == "somebody changed it after mpbake saved it: its id belongs to another plan"
+    edited = saved() | {"warnings": ["other"]}
+    assert refusal(content(edited)) == "was changed after mpbake saved it: its id belongs to another plan"
 
 
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
-        ([], "it is not a saved plan"),
-        ("text", "it is not a saved plan"),
-        ({}, "it is not a saved plan"),
-        ({"format": 2, "id": "x"}, "it is not a saved plan"),
-        (saved(format=1), "another version of mpbake saved it"),
-        (saved(format=[2]), "another version of mpbake saved it"),
-        (saved(request=[]), "its request does not have the fields of a saved plan"),
+        ([], "is not the JSON of a plan"),
+        ("text", "is not the JSON of a plan"),
+        ({}, "is not the JSON of a plan"),
+        ({"format": 2, "id": "x"}, "is not a complete plan: warnings"),
+        (empty_document(), "is not a saved plan: it was printed by --format json, and has no request"),
+        (saved(format=1), "is a plan in another format than 2, that of this mpbake"),
+        (saved(format=[2]), "is a plan in another format than 2, that of this mpbake"),
+        (saved(request=[]), "is not a saved plan: its request does not have the fields of a saved plan"),
         (
             saved(request=saved()["request"] | {"allow": ["all"]}),
-            "its request does not have the fields of a saved plan",
+            "is not a saved plan: its request does not have the fields of a saved plan",
         ),
-        (saved(request={"files": ["build.toml"]}), "its request does not have the fields of a saved plan"),
-        (saved(inputs=None), "its inputs do not have the fields of a saved plan"),
-        (saved(inputs={"files": {}, "contexts": []}), "its inputs are not lists of a saved plan"),
-        (saved(inputs={"files": [1], "contexts": []}), "its inputs do not have the fields of a saved plan"),
+        (
+            saved(request={"files": ["build.toml"]}),
+            "is not a saved plan: its request does not have the fields of a saved plan",
+        ),
+        (saved(inputs=1), "is not a saved plan: its inputs do not have the fields of a saved plan"),
+        (saved(inputs={"files": {}, "contexts": []}), "is not a saved plan: its inputs are not lists of a saved plan"),
+        (
+            saved(inputs={"files": [1], "contexts": []}),
+            "is not a saved plan: its inputs do not have the fields of a saved plan",
+        ),
         (
             saved(inputs={"files": [{"path": "a", "sha256": 1}], "contexts": []}),
-            "its inputs do not have the fields of a saved plan",
+            "is not a saved plan: its inputs do not have the fields of a saved plan",
         ),
-        (with_request(names=["--allow=all"]), "the field names of its request has an impossible value"),
-        (with_request(names=["web\x1b[2J"]), "the field names of its request has an impossible value"),
-        (with_request(names=["a\nb"]), "the field names of its request has an impossible value"),
-        (with_request(names="web"), "the field names of its request is not a list of 10000 values at most"),
-        (with_request(names=["a"] * 10_001), "the field names of its request is not a list of 10000 values at most"),
-        (with_request(names=[["web"]]), "the field names of its request has an impossible value"),
-        (with_request(platforms=["-x"]), "the field platforms of its request has an impossible value"),
-        (with_request(builder="--privileged"), "the field builder of its request has an impossible value"),
-        (with_request(publish="never"), "the field publish of its request has an impossible value"),
-        (with_request(push="yes"), "the field push of its request is not true or false"),
-        (with_request(load=1), "the field load of its request is not true or false"),
-        (with_request(files=[]), "it names no plan file"),
-        (with_request(files=[""]), "it names no plan file"),
-        (with_request(files=["-f"]), "the field files of its request has an impossible value"),
-        (with_request(settings=[1]), "the field settings of its request is not a list of texts"),
-        (with_request(variables=[]), "the field variables of its request is not a table of texts"),
-        (with_request(variables={"a": 1}), "the field variables of its request is not a table of texts"),
-        (with_request(variables={"a=b": "c"}), "the field variables of its request has an impossible name"),
-        (with_request(variables={"": "c"}), "the field variables of its request has an impossible name"),
-        (with_request(environment={"-a": "c"}), "the field environment of its request has an impossible value"),
+        (
+            with_request(names=["--allow=all"]),
+            "is not a saved plan: the field names of its request has an impossible value",
+        ),
+        (
+            with_request(names=["web\x1b[2J"]),
+            "is not a saved plan: the field names of its request has an impossible value",
+        ),
+        (with_request(names=["a\nb"]), "is not a saved plan: the field names of its request has an impossible value"),
+        (with_request(names="web"), "is not a saved plan: the field names of its request is no list, or too long"),
+        (
+            with_request(names=["a"] * 10_001),
+            "is not a saved plan: the field names of its request is no list, or too long",
+        ),
+        (with_request(names=[["web"]]), "is not a saved plan: the field names of its request has an impossible value"),
+        (
+            with_request(platforms=["-x"]),
+            "is not a saved plan: the field platforms of its request has an impossible value",
+        ),
+        (
+            with_request(builder="--privileged"),
+            "is not a saved plan: the field builder of its request has an impossible value",
+        ),
+        (
+            with_request(publish="never"),
+            "is not a saved plan: the field publish of its request has an impossible value",
+        ),
+        (with_request(push="yes"), "is not a saved plan: the field push of its request has an impossible value"),
+        (with_request(load=1), "is not a saved plan: the field load of its request is not true or false"),
+        (with_request(files=[]), "names no plan file"),
+        (with_request(files=[""]), "names no plan file"),
+        (with_request(files=["-f"]), "is not a saved plan: the field files of its request has an impossible value"),
+        (with_request(settings=[1]), "is not a saved plan: the field settings of its request is not a list of texts"),
+        (with_request(variables=[]), "is not a saved plan: the field variables of its request is not a table of texts"),
+        (
+            with_request(variables={"a": 1}),
+            "is not a saved plan: the field variables of its request is not a table of texts",
+        ),
+        (
+            with_request(variables={"a=b": "c"}),
+            "is not a saved plan: the field variables of its request has an impossible name",
+        ),
+        (
+            with_request(variables={"": "c"}),
+            "is not a saved plan: the field variables of its request has an impossible name",
+        ),
+        (
+            with_request(environment={"-a": "c"}),
+            "is not a saved plan: the field environment of its request has an impossible value",
+        ),
     ],
 )
 def test_hostile_content(document: Any, reason: str) -> None:
@@ -131,13 +191,51 @@ def test_hostile_content(document: Any, reason: str) -> None:
     ],
 )
 def test_text_that_is_no_json(text: bytes) -> None:
-    assert refusal(text) == "it is not JSON"
+    assert refusal(text) in {"is not the JSON of a plan", "is not UTF-8 text"}
 
 
 def test_a_deep_document_and_a_large_one() -> None:
     deep: Any = []
     for _ in range(900):
         deep = [deep]
-    document = saved() | {"targets": deep}
-    assert refusal(content(document)).startswith(("somebody changed it", "it is nested too deep", "it is not JSON"))
-    assert refusal(b" " * (LARGEST_SAVED_PLAN + 1)) == "it is larger than 32 MB"
+    for place in ("targets", "warnings", "more"):
+        document = saved() | {place: deep}
+        assert refusal(content(document)).startswith("is not a complete plan: ")
+    assert refusal(b" " * (LARGEST_SAVED_PLAN + 1)) == "is larger than 32 MB"
+
+
+def test_what_looks_like_a_plan() -> None:
+    assert is_plan_document(content(saved() | {"format": 1, "id": "edited"}))
+    for text in (b"{}", b"[]", b"", b"[" * 100_000, b"\xff", content({"id": 1, "format": 2})):
+        assert not is_plan_document(text)
+
+
+def variants_of(value: Any) -> Iterator[Any]:
+    """Yield copies of a JSON value in which one part is removed or has another type."""
+    yield from (1, "x", [], {}, True, [1], {"a": 1})
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, entry in list(entries):
+        if isinstance(value, dict):
+            yield {other: value[other] for other in value if other != name}
+        for variant in variants_of(entry):
+            changed = value.copy()
+            changed[name] = variant
+            yield changed
+
+
+def test_a_document_of_any_shape_is_refused_or_compared() -> None:
+    """The id of a hostile document matches, so only its shape protects the code that compares it."""
+    now = review_of(graph_of_text(PLAN + TWO_NODES)).document
+    compared = refused = 0
+    for variant in variants_of({name: value for name, value in now.items() if name not in {"id", "format"}}):
+        document = {"format": 2, **(variant if isinstance(variant, dict) else {}), **saved_fields(REQUEST, INPUTS)}
+        try:
+            other = parse_saved_plan(content({"id": plan_id(document), **document}))
+        except ValueError:
+            refused += 1
+            continue
+        changed_inputs(other.inputs, INPUTS, other.document, now)
+        diff_text(diff_documents(other.document, now))
+        compared += 1
+    assert compared > 500
+    assert refused > 500

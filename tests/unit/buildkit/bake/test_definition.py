@@ -49,7 +49,7 @@ def pieces_on(driver: Driver, attributes: str) -> list[BuildPiece]:
 
 
 def _pieces(plan: str) -> list[BuildPiece]:
-    return [step for step in graph_of_text(plan, "web").steps if isinstance(step, BuildPiece) and not step.shared]
+    return [step for step in graph_of_text(plan, "web", relative=False).steps if isinstance(step, BuildPiece) and not step.shared]
 
 
 def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -94,7 +94,7 @@ def test_a_whole_target_in_one_piece() -> None:
 
 
 def test_a_target_of_which_nothing_is_said() -> None:
-    (piece,) = [step for step in graph_of_text("[targets.web]").steps if isinstance(step, BuildPiece)]
+    (piece,) = [step for step in graph_of_text("[targets.web]", relative=False).steps if isinstance(step, BuildPiece)]
     assert targets_of(piece) == {"web": {"context": "/plan", "output": ["type=cacheonly"], "tags": []}}
 
 
@@ -426,7 +426,7 @@ def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_the
 def test_links_of_a_target_whose_platform_only_the_node_knows() -> None:
     (piece,) = [
         step
-        for step in graph_of_text(f"\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{LINKS}", "web").steps
+        for step in graph_of_text(f"\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{LINKS}", "web", relative=False).steps
         if isinstance(step, BuildPiece)
     ]
     targets = targets_of(piece, ENGINE)
@@ -449,8 +449,7 @@ def test_a_shared_piece_stays_in_the_cache() -> None:
         {LINKS}
         """,
         "web",
-        "worker",
-    )
+        "worker", relative=False)
     targets = targets_of(piece_of(graph, "base"))
     assert targets["base"] == {
         "context": "/plan/base",
@@ -784,7 +783,7 @@ def checked(
     attributes: str, platforms: str = "'linux/amd64'", *, uploaded: str = "", driver: Driver = CONTAINER
 ) -> tuple[str, dict[str, Any]]:
     """Return the definition of the first check of a target."""
-    graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web")
+    graph = graph_of_text(f"\n[targets.web]\nplatforms = [{platforms}]\n{attributes}\n{LINKS}", "web", relative=False)
     check = next(step for step in graph.steps if isinstance(step, CheckPiece))
     name, definition = check_definition(check, DefinitionContext(driver=driver), uploaded)
     return name, definition["target"]
@@ -887,7 +886,7 @@ def test_each_level_of_an_annotation_is_an_entry_of_its_own() -> None:
         tags = ["r/web:1"]
         push = true
         annotations = ["index,manifest[linux/arm64]:a=b", "c=d"]
-        """)
+        """, relative=False)
     assert targets_of(piece_of(graph, "web"))["web"]["annotations"] == [
         "index:a=b",
         "manifest[linux/arm64]:a=b",

@@ -232,7 +232,7 @@ def test_output_of_a_build_gives_no_commands_to_a_ci_server() -> None:
     name, output = "[2/2] RUN echo; exit 3", "fine\n  ::add-mask::e\n::error::boo\n##[error]boo\n"
     failing = (vertex(1, name, "1"), log(1, output), vertex(1, name, "1", "2", error=PROCESS))
     shown = str(error_of(raw(*failing, f"ERROR: failed to solve: {PROCESS}\n")))
-    assert "  fine\n  |   ::add-mask::e\n  | ::error::boo\n  #\\x23[error]boo\n" in shown
+    assert "  fine\n    \\x3a:add-mask::e\n  \\x3a:error::boo\n  #\\x23[error]boo\n" in shown
 
 
 def test_a_build_failure_in_full() -> None:

@@ -216,7 +216,7 @@ def test_a_revision_is_no_option(folder: Path, revision: str) -> None:
 
 def test_no_repository(tmp_path: Path) -> None:
     save(tmp_path, "version = 1\n[targets.web]\n")
-    assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan"
+    assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan: mpbake diff plan.json"
 
 
 # --- a saved plan -----------------------------------------------------------------------------------------------------
@@ -238,6 +238,31 @@ def test_a_saved_plan(folder: Path) -> None:
     save(folder, PLAN.replace('context = "web"', 'context = "site"'))
     assert '~ context: "web" -> "site"' in shown(folder, str(path))
     assert shown(folder, str(saved(folder, "api")), "api") == "no changes\n"
+
+
+def test_the_request_of_a_saved_plan_is_repeated(folder: Path) -> None:
+    here = world(folder, SYSTEM)
+    call(plan.main, here, format="json", names=("web",), variables=("version=5",), settings=("web.args.A=1",))
+    request = {
+        "names": ["web"],
+        "variables": {"version": "5"},
+        "settings": ["web.args.A=1"],
+        "platforms": [],
+        "builder": "",
+        "publish": "",
+        "push": None,
+        "load": False,
+        "no_cache": False,
+        "pull": False,
+        "environment": {"PATH": "/x"},
+    }
+    path = folder.with_name("saved.json")
+    path.write_text(json.dumps({**json.loads(written(here.stdout)), "request": request}))
+    assert shown(folder, str(path)) == "no changes\n"
+    assert '+ tags: "r.io/web:6"' in shown(folder, str(path), variables=("version=6",))
+    assert "tag no longer pushed" in shown(folder, str(path), push=False)
+    path.write_text(json.dumps({**json.loads(written(here.stdout)), "request": {**request, "push": "x"}}))
+    assert refusal(folder, str(path)).partition("\n")[0].endswith("saved.json is not a complete plan: request")
 
 
 def test_a_saved_plan_needs_no_repository(tmp_path: Path) -> None:

@@ -173,6 +173,12 @@ def test_texts_of_the_plan_are_printable() -> None:
     assert shown_text.isascii()
 
 
+def test_how_a_node_builds_a_platform_may_be_unknown() -> None:
+    plan = '[targets.web]\nplatforms = ["linux/amd64"{}]\n'
+    line = "  + web linux/arm64: default/local (native or emulated)\n"
+    assert line in shown(plan.format(""), plan.format(', "linux/arm64"'))
+
+
 def test_rights_that_other_targets_have_already() -> None:
     plan = '[targets.web]\n{}\n[targets.api]\nssh = ["default"]\n'
     assert "  + ssh default (also for web)\n" in shown(plan.format(""), plan.format('ssh = ["default"]'))

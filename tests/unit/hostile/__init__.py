@@ -1,0 +1,1 @@
+"""A corpus of hostile checkouts, and the commands that may read them."""
