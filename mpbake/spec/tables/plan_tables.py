@@ -125,18 +125,19 @@ class PlanSpec(Table):
     )
 
 
-_FIELDS_OF_NAMES = frozenset({"enabled", "exclude", "inherits", "matrix", "name"})
+_FIELDS_OF_NAMES = frozenset({"enabled", "exclude", "inherits", "let", "matrix", "name"})
 """The fields of a target on which the names of its targets depend."""
 
 
 def names_only(spec: PlanSpec) -> PlanSpec:
-    """Return a plan with the same variables, groups and names of targets, but without other attributes."""
+    """Return a plan with the same variables, functions, groups and names of targets, but without other attributes."""
     defaults = DefaultsSpec(target=_fields_of_names(spec.defaults.target))
     targets = {name: _fields_of_names(table) for name, table in spec.targets.items()}
     return PlanSpec.model_construct(
-        {"version", "variables", "defaults", "groups", "targets"},
+        {"version", "variables", "functions", "defaults", "groups", "targets"},
         version=spec.version,
         variables=spec.variables,
+        functions=spec.functions,
         defaults=defaults,
         groups=spec.groups,
         targets=targets,
