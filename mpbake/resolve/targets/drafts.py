@@ -18,7 +18,7 @@ from mpbake.resolve.targets.inheritance import (
     overrides_for,
     table_layers,
 )
-from mpbake.resolve.targets.local_names import LocalNames
+from mpbake.resolve.targets.local_names import LET, LocalNames
 from mpbake.resolve.targets.matrix import matrix_rows
 from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.paths import PathResolver
@@ -199,8 +199,9 @@ class _Drafter:
     def _draft(self, table: InheritedTable, scope: dict[str, Any]) -> TargetDraft:
         renderer = self.renderer
         problems_before = len(renderer.problems)
-        local = self._local_names if table is self.table else LocalNames(table=table, renderer=renderer)
-        scope = local.scope(scope)
+        if LET in table.attributes:
+            names = self._local_names if table is self.table else LocalNames(table=table, renderer=renderer)
+            scope = names.scope(scope)
         common = table.without((*_NOT_IN_ROWS, *(PLATFORM_ATTRIBUTES if self._platforms_differ(table) else ())))
         rendered, table = table.expand(renderer.render(common.raw, scope, table.key_of))
         rendered, table = present_values(table, rendered, scope, renderer)

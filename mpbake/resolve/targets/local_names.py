@@ -48,8 +48,6 @@ class LocalNames:
 
     def scope(self, scope: dict[str, Any]) -> dict[str, Any]:
         """Return `scope`, the variables of the plan and of a matrix row, with the values of the names."""
-        if not self._written:
-            return scope
         problems = self.renderer.problems
         # Names on a cycle are reported already, and must not also be reported as unknown.
         values: dict[str, Any] = dict.fromkeys(self._order, _REPLACEMENT)
