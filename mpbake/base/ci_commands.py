@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 _COMMAND = re.compile(r"^([^\S\n]*):(?=:[A-Za-z])", re.MULTILINE)
+"""GitHub ignores all white space of Unicode before a command, such as a no-break space."""
 _MARKER = re.compile(r"##(?=[A-Za-z]*\[)")
 
 

@@ -9,14 +9,16 @@ from mpbake.base.errors import UsageError
 from mpbake.base.files import Kind, read_bounded
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.cli.loading import allowances, load_plan, resolution_inputs, shown_path
+from mpbake.cli.loading import allowances, read_source, resolution_inputs, shown_path
+from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.cli.reviewing import review_selection
 from mpbake.cli.selection import select_for
 from mpbake.model.reading import ReadAccess
-from mpbake.resolve import has_default_group, resolve_partially, select_targets
+from mpbake.resolve import has_default_group, resolve_partially, select_targets, sensitive_variables
 from mpbake.resolve.git_tree import open_revision
 from mpbake.review.document.plan_document import empty_document
 from mpbake.review.document.saved_document import read_document
+from mpbake.review.saved_plan import LARGEST_SAVED_PLAN, parse_request
 from mpbake.spec.files.discovery import FILE_NAMES
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.files.toml_values import top_level_keys
@@ -29,15 +31,11 @@ if TYPE_CHECKING:
     from mpbake.cli.world import World
     from mpbake.model.plan import Plan
     from mpbake.resolve.git_tree import GitTree
+    from mpbake.review.saved_plan import Request
     from mpbake.spec.files.plan_files import PlanFiles
 
     Document = dict[str, Any]
     """A plan document."""
-
-_LARGEST_SAVED = 32 * 1024 * 1024
-"""The maximum size in bytes of a saved plan. A plan of 10,000 targets has 15 MB."""
-SAVED_SUFFIX = ".json"
-"""An argument of `mpbake diff` with this end is the name of a saved plan; any other argument is a revision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,9 +64,19 @@ class ComparedPlan:
             return False
 
 
-def plan_of_working_tree(options: DiffOptions, world: World) -> ComparedPlan:
-    """Read and resolve the plan of the working tree. Raises PlanError, UsageError."""
-    plan_files, plan = load_plan(options.source, world, options.overrides, relative=True)
+def plan_of_working_tree(options: DiffOptions, world: World, request: Request | None = None) -> ComparedPlan:
+    """Read and resolve the plan of the working tree. Raises PlanError, UsageError.
+
+    With the request of a saved plan, variables that are not sensitive take only its values of the environment.
+    """
+    read = read_source(options.source, world, options.overrides)
+    if request is not None:
+        sensitive = sensitive_variables(read.spec)
+        names = {variable.env for name, variable in read.spec.variables.items() if name in sensitive}
+        current = {name: value for name, value in read.inputs.environment.items() if name in names}
+        environment = {**current, **request.environment}
+        read = replace(read, inputs=replace(read.inputs, environment=environment))
+    plan_files, plan = read.plan(relative=True)
     return ComparedPlan(files=plan_files, plan=plan)
 
 
@@ -158,30 +166,37 @@ def names_on_each_side(
     return here, there
 
 
-def with_request(options: DiffOptions, document: Document) -> DiffOptions:
-    """Return the options with the selection, values and options that a saved plan records. Those of `options` win."""
-    request = document.get("request")
+def request_of(document: Document, options: DiffOptions) -> Request | None:
+    """Return the request that a saved plan records; None for a plan that was printed as JSON. Raises UsageError."""
+    if "request" not in document:
+        return None
+    try:
+        return parse_request(document["request"])
+    except ValueError as error:
+        raise UsageError(f"{short_name(options.against)} {error}", hint="save the plan again") from None
+
+
+def with_request(options: DiffOptions, request: Request | None) -> DiffOptions:
+    """Return the options with the selection, values and options of a saved plan. Those of `options` win."""
     if request is None:
         return options
     source, overrides = options.source, options.overrides
-    recorded = tuple(f"{name}={value}" for name, value in request["variables"].items())
+    recorded = tuple(f"{name}={value}" for name, value in request.variables.items())
     return replace(
         options,
-        names=options.names or tuple(request["names"]),
+        names=options.names or request.names,
         source=replace(
-            source,
-            variables=(*recorded, *source.variables),
-            settings=(*request["settings"], *source.settings),
+            source, variables=(*recorded, *source.variables), settings=(*request.settings, *source.settings)
         ),
         overrides=replace(
             overrides,
-            push=request["push"] if overrides.push is None else overrides.push,
-            load=overrides.load or request["load"],
-            no_cache=overrides.no_cache or request["no_cache"],
-            pull=overrides.pull or request["pull"],
-            platforms=overrides.platforms or tuple(request["platforms"]),
-            builder=overrides.builder or request["builder"],
-            publish=overrides.publish or request["publish"] or None,
+            push=request.push if overrides.push is None else overrides.push,
+            load=overrides.load or request.load,
+            no_cache=overrides.no_cache or request.no_cache,
+            pull=overrides.pull or request.pull,
+            platforms=overrides.platforms or request.platforms,
+            builder=overrides.builder or request.builder,
+            publish=overrides.publish or request.publish or None,
         ),
     )
 
@@ -197,9 +212,9 @@ def saved_document(options: DiffOptions, world: World) -> Document:
     if not access.may_read_named(path):
         raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
-        text = read_bounded(path, pipe=False, most=_LARGEST_SAVED).decode("utf-8-sig")
+        text = read_bounded(path, pipe=False, most=LARGEST_SAVED_PLAN).decode("utf-8-sig")
     except FileNotFoundError:
-        hint = f"save it first: mpbake plan --format json > {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
+        hint = f"save it first: mpbake plan -o {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
         raise UsageError(f"there is no saved plan {shown}", hint=hint) from None
     except UnicodeDecodeError:
         raise UsageError(f"{shown} is not UTF-8 text", hint="name a plan that mpbake saved") from None

@@ -170,7 +170,11 @@ PLAN = Command(
             help="Save the plan as FILE.json, so that `mpbake run FILE.json` does exactly this; - prints it.",
             shell_complete=complete_paths("file"),
         ),
-        option("--probe", is_flag=True, help="Ask the nodes for their platforms; starts and changes nothing."),
+        option(
+            "--probe",
+            is_flag=True,
+            help="Ask nodes and registries what they are and serve; starts and changes nothing.",
+        ),
     ),
     choose=_choose_plan,
 )
@@ -188,7 +192,13 @@ COMMANDS = (
         """,
         summary="Compare the plan with that of a git revision.",
         parameters=(
-            click.argument("against", required=False, default="HEAD", metavar="[REV|FILE]"),
+            click.argument(
+                "against",
+                required=False,
+                default="HEAD",
+                metavar="[REV|FILE]",
+                shell_complete=complete_paths("file"),
+            ),
             *SELECTION,
             *READ_PLAN,
             option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plans differ."),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import NotApproved, UsageError
 from mpbake.base.files import is_file, read_bounded
 from mpbake.base.text import one_line
-from mpbake.cli.approval import Approval, PlanReviewer
+from mpbake.cli.approval import Approval, PlanReviewer, check_plan_id
 from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
 from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
@@ -109,7 +109,8 @@ class SavedRun:
 def open_saved_run(options: RunOptions, world: World) -> SavedRun:
     """Return the run of the saved plan that the command line names; one of its names ends like a saved plan.
 
-    Raises UsageError for a file that is no saved plan, and for options that conflict with a saved plan.
+    Raises UsageError for a file that is no saved plan, and for options that conflict with a saved plan. Raises
+    NotApproved if the saved plan does not have the id of `--plan-id`.
     """
     names = [name for name in options.names if name.endswith(SAVED_SUFFIX)]
     path = world.folder / options.source.directory / names[0]
@@ -127,7 +128,17 @@ def open_saved_run(options: RunOptions, world: World) -> SavedRun:
         raise UsageError(
             f"{one_line(names[0])} {reason}", hint="save the plan again: mpbake plan -o plan.json"
         ) from None
+    if options.plan_id:
+        _check_id(options.plan_id, names[0], str(saved.document["id"]))
     return SavedRun(path=path, saved=saved, given=options, options=_options(options, path, saved))
+
+
+def _check_id(approved: str, name: str, saved: str) -> None:
+    """Raise NotApproved if a saved plan does not have the id of `--plan-id`."""
+    check_plan_id(approved)
+    if approved != saved:
+        message = f"{one_line(name)} is another plan than the approved one\n  approved  {approved}\n  saved     {saved}"
+        raise NotApproved(message, hint="get the saved plan again, or review it and approve its id")
 
 
 def _conflicts(options: RunOptions) -> Iterator[str]:
@@ -140,8 +151,6 @@ def _conflicts(options: RunOptions) -> Iterator[str]:
         yield "--set"
     if options.source.var_files:
         yield "--var-file"
-    if options.plan_id:
-        yield "--plan-id"
 
 
 def _options(options: RunOptions, path: Path, saved: SavedPlan) -> RunOptions:

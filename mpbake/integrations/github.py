@@ -180,7 +180,7 @@ class Action:
     def _publish(self, body: str, *, new: bool) -> None:
         """Write Markdown into the log and the summary, and comment on the pull request. Raises MpbakeError."""
         self.stdout.write(f"{workflow_command('group', 'Markdown')}\n")
-        self.stdout.writelines(f"{without_commands(line)}\n" for line in body.splitlines())
+        self.stdout.write(without_commands(f"{body.rstrip()}\n"))
         self.stdout.write(f"{workflow_command('endgroup', '')}\n")
         self._files.add_summary(body)
         if self.comment and self.event.pull_request:

@@ -32,7 +32,7 @@ _MAX_LINKS = 40
 _MAX_PATH_LENGTH = 4096
 MAX_SIZE = 16 * 1024 * 1024
 """The maximum size in bytes of all files that are read from a revision together."""
-_MAX_CALLS = 2000
+_MAX_CALLS = 1000
 """The maximum number of calls of git that read one path or one file."""
 _PATHS_AT_ONCE = 200
 _HEADER = 200

@@ -24,7 +24,6 @@ LARGEST_SAVED_PLAN = 32 * 1024 * 1024
 _MOST_VALUES = 10_000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PUBLISH = ("", "each", "together")
-_PUSHES = {None: "", True: "push", False: "no-push"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +77,6 @@ def saved_fields(request: Request, inputs: InputStates) -> Document:
     ]
     files = [{"path": path, "sha256": digest} for path, digest in inputs.files.items()]
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(request).items()}
-    values["push"] = _PUSHES[request.push]
     return {"request": values, "inputs": {"files": files, "contexts": contexts}}
 
 
@@ -106,13 +104,14 @@ def parse_saved_plan(content: bytes) -> SavedPlan:
         raise ValueError(str(error).partition("\n")[0]) from None
     if not {"id", "request", "inputs"} <= document.keys():
         raise ValueError("is not a saved plan: it was printed by --format json, and has no request")
-    request, inputs = _parse_request(document["request"]), _parse_inputs(document["inputs"])
+    request, inputs = parse_request(document["request"]), _parse_inputs(document["inputs"])
     if plan_id(document) != document["id"]:
         raise ValueError("was changed after mpbake saved it: its id belongs to another plan")
     return SavedPlan(document=document, request=request, inputs=inputs)
 
 
-def _parse_request(value: Any) -> Request:
+def parse_request(value: Any) -> Request:
+    """Return the request of a saved plan. Raises ValueError with the end of a sentence, whose subject is the file."""
     names = {each.name for each in fields(Request)}
     if not isinstance(value, dict) or value.keys() != names:
         raise ValueError("is not a saved plan: its request does not have the fields of a saved plan")
@@ -188,12 +187,8 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
-def _push(name: str, value: Any) -> bool | None:
-    word = _word(name, value)
-    for push, text in _PUSHES.items():
-        if word == text:
-            return push
-    raise ValueError(f"is not a saved plan: the field {name} of its request has an impossible value")
+def _switch(name: str, value: Any) -> bool | None:
+    return None if value is None else _flag(name, value)
 
 
 def _publish(name: str, value: Any) -> str:
@@ -211,7 +206,7 @@ _PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "platforms": _words,
     "builder": _word,
     "publish": _publish,
-    "push": _push,
+    "push": _switch,
     "load": _flag,
     "no_cache": _flag,
     "pull": _flag,

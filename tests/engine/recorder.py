@@ -187,50 +187,87 @@ def _writes(requests: Iterable[str], registry: str) -> Iterator[Call]:
 # --- what a plan lists ------------------------------------------------------------------------------------------------
 
 
-def planned_calls(document: Mapping[str, Any], engine_platform: str) -> Counter[Call]:
-    """Return the engine calls that the document of a probed plan lists.
+@dataclass(frozen=True, kw_only=True)
+class PlannedRun:
+    """The engine calls that the document of a probed plan lists.
 
-    `engine_platform` is the platform of the engine in use. The node of a build is the first of its candidates.
+    `engine_platform` is the platform of the engine in use. If several nodes are equal, the schedule of the run picks
+    one when a build starts. `observed` are the calls of the run, which tell these choices; nothing else is taken from
+    them.
     """
-    targets = {target["name"]: target for target in document["targets"]}
-    return Counter(
-        call for step in document["steps"] for call in _calls_of_step(step, targets, document, engine_platform)
-    )
+
+    document: Mapping[str, Any]
+    engine_platform: str
+    observed: Counter[Call]
+
+    def calls(self) -> Counter[Call]:
+        """Return the calls. The node of a build is the first of its candidates, as in `as_planned`."""
+        return Counter(call for step in self.document["steps"] for call in self._calls_of_step(step))
+
+    def _calls_of_step(self, step: Mapping[str, Any]) -> Iterator[Call]:
+        match step["kind"]:
+            case "bootstrap":
+                yield "bootstrap", step["node"].replace("/", "-")
+                nodes = self.document["probe"]["nodes"]
+                if any(node["id"] == step["node"] and node["status"] == "missing" for node in nodes):
+                    yield "create", step["node"].replace("/", "-")
+            case "build":
+                yield from self._of_build(step)
+            case "check":
+                platforms = ",".join(sorted(step["platforms"]))
+                yield "check", _node_of(self.document, step), step["target"], _number(step), platforms
+            case "publish":
+                yield from (("tag", tag) for tag in step["tags"])
+                yield from (("upload", pattern.partition(f":{_UPLOAD_TAG}")[0]) for pattern in step["uploads"])
+                yield from (("name", tag) for tag in step["names"])
+
+    def _of_build(self, step: Mapping[str, Any]) -> Iterator[Call]:
+        target = self._target(step)
+        build = ("build", step["nodes"][0].replace("/", "-"), step["target"], _platforms(step), self._writes(step))
+        if step["shared"]:
+            yield from [build] * self._times(step)
+            return
+        yield build
+        if step["load"] == "all":
+            yield "load", step["target"], _platforms(step)
+        elif step["load"] == "engine" and self.engine_platform in _platforms(step).split(","):
+            yield "load", step["target"], self.engine_platform
+        yield from (("tag", cache) for cache in _caches(target, _platforms(step).split(",")))
+
+    def _target(self, step: Mapping[str, Any]) -> Mapping[str, Any]:
+        return next(target for target in self.document["targets"] if target["name"] == step["target"])
+
+    def _writes(self, step: Mapping[str, Any]) -> str:
+        """Return what a build writes, besides what it loads."""
+        target = self._target(step)
+        writes = [] if step["shared"] else [parse_fields(output)["type"] for output in target["outputs"]]
+        writes = [kind for kind in writes if kind not in _STORES]
+        if step["delivery"] == "untagged":
+            writes += [f"push {name}" for name in dict.fromkeys(tag.rpartition(":")[0] for tag in target["tags"])]
+        return ",".join(sorted(writes))
+
+    def _times(self, step: Mapping[str, Any]) -> int:
+        """Return how often a shared build runs.
+
+        It runs once on each node that builds a target which links to it, unless this node has built the target itself.
+        """
+        builds = [other for other in self.document["steps"] if other["kind"] == "build"]
+        users = [other for other in builds if step["key"] in other["after"]]
+        own = [other for other in builds if other["key"] in step["after"]]
+        nodes = {node for user in users for node in self._nodes_of(user)}
+        built = {node for other in own for node in self._nodes_of(other)}
+        if any(self._writes(other) == "" for other in own):  # such a build looks like the shared build
+            return len(nodes | built) - 1
+        return len(nodes - built)
+
+    def _nodes_of(self, step: Mapping[str, Any]) -> set[str]:
+        """Return the nodes on which the run built the piece of a step."""
+        like = (step["target"], _platforms(step), self._writes(step))
+        return {call[1] for call in self.observed if call[0] == "build" and call[2:] == like}
 
 
-def _calls_of_step(
-    step: Mapping[str, Any], targets: Mapping[str, Any], document: Mapping[str, Any], engine_platform: str
-) -> Iterator[Call]:
-    match step["kind"]:
-        case "bootstrap":
-            yield "bootstrap", step["node"].replace("/", "-")
-            if any(node["id"] == step["node"] and node["status"] == "missing" for node in document["probe"]["nodes"]):
-                yield "create", step["node"].replace("/", "-")
-        case "build":
-            yield from _of_build(step, targets[step["target"]], engine_platform)
-        case "check":
-            platforms = ",".join(sorted(step["platforms"]))
-            yield "check", _node_of(document, step), step["target"], _number(step), platforms
-        case "publish":
-            yield from (("tag", tag) for tag in step["tags"])
-            yield from (("upload", pattern.partition(f":{_UPLOAD_TAG}")[0]) for pattern in step["uploads"])
-            yield from (("name", tag) for tag in step["names"])
-
-
-def _of_build(step: Mapping[str, Any], target: Mapping[str, Any], engine_platform: str) -> Iterator[Call]:
-    names = sorted(placed["platform"] for placed in step["platforms"])
-    writes = [] if step["shared"] else [parse_fields(output)["type"] for output in target["outputs"]]
-    writes = [kind for kind in writes if kind not in _STORES]
-    if step["delivery"] == "untagged":
-        writes += [f"push {name}" for name in dict.fromkeys(tag.rpartition(":")[0] for tag in target["tags"])]
-    node = step["nodes"][0].replace("/", "-")
-    yield "build", node, step["target"], ",".join(names), ",".join(sorted(writes))
-    if step["load"] == "all":
-        yield "load", step["target"], ",".join(names)
-    elif step["load"] == "engine" and engine_platform in names:
-        yield "load", step["target"], engine_platform
-    if not step["shared"]:
-        yield from (("tag", cache) for cache in _caches(target, names))
+def _platforms(step: Mapping[str, Any]) -> str:
+    return ",".join(sorted(placed["platform"] for placed in step["platforms"]))
 
 
 def _caches(target: Mapping[str, Any], platforms: Iterable[str]) -> Iterator[str]:

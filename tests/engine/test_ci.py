@@ -51,7 +51,7 @@ def test_groups_and_annotations_of_real_builds(testbed: Testbed, run_mpbake: Run
     for target, output in re.findall(_GROUP, completed.stderr):
         groups[target] = groups.get(target, "") + output
     assert groups.keys() == {"good", "bad"}
-    assert "\n  one\n|   ::set-output name=a::b\n   #\\x23[error]c\n" in groups["good"]
+    assert "\n  one\n  \\x3a:set-output name=a::b\n   #\\x23[error]c\n" in groups["good"]
     assert "\n  two\n" in groups["bad"]
     assert "  one\n" not in groups["bad"]
     output = completed.stderr + completed.stdout

@@ -10,7 +10,7 @@ from testbed.testbed import AMD64, ARM64
 
 from tests.engine.faulty import FaultyRegistry, faulty_registry
 from tests.engine.generated_plans import Surroundings, generated_plan
-from tests.engine.recorder import DockerRecorder, as_planned, observed_calls, planned_calls
+from tests.engine.recorder import DockerRecorder, PlannedRun, as_planned, observed_calls
 from tests.engine.test_plans import EXPECTED, copy_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Exactness:
         completed = self._run(["run", *words], cwd=folder, env=self._env)
         assert completed.returncode == 0, completed.stderr + completed.stdout
         observed = observed_calls(self._recorder.calls(), self._proxy.asked, self._proxy.host)
-        expected = planned_calls(document, _ENGINE_PLATFORM)
+        expected = PlannedRun(document=document, engine_platform=_ENGINE_PLATFORM, observed=observed).calls()
         observed = as_planned(observed, document)
         assert observed == expected, f"more: {observed - expected}\nfewer: {expected - observed}"
 

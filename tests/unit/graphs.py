@@ -59,7 +59,7 @@ def graph_of_text(
 ) -> BuildGraph:
     """Return the graph of a run of the targets in `names`, or of all targets.
 
-    With `relative`, paths stay relative to the plan's folder, as for a review; otherwise they are absolute, as in a run.
+    With `relative`, paths stay relative to the plan's folder, as for a review; otherwise they are absolute.
     """
     plan = resolve_text(toml, relative=relative)
     return graph_of(select_targets(plan, names) if names else plan.targets.values(), facts, together=together)

@@ -122,7 +122,7 @@ def build_error(
         lines += [f"in {file}:{excerpt['line']}:", *(f"  {line}" for line in excerpt["lines"].splitlines())]
     lines.append(f"log: {log}")
     hint = "; ".join(part for part in (hint, f"repeat with: {repeat}") if part)
-    return kind("\n".join(map(without_commands, lines)), hint=hint).with_source(source)
+    return kind(without_commands("\n".join(lines)), hint=hint).with_source(source)
 
 
 def _dockerfile(name: str, dockerfiles: Mapping[str, DockerfilePath], suspects: Iterable[str]) -> DockerfilePath | None:
@@ -149,7 +149,7 @@ def _quoted(line: str) -> str:
 
     The log contains the whole line.
     """
-    return without_commands(shortened(line, _LONGEST))
+    return shortened(line, _LONGEST)
 
 
 def is_push_failure(progress: Progress) -> bool:

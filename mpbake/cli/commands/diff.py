@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import UsageError
 from mpbake.base.memory import paused_collector
 from mpbake.cli.comparing import (
-    SAVED_SUFFIX,
     names_on_each_side,
     plan_of_revision,
     plan_of_working_tree,
+    request_of,
     saved_document,
     with_request,
 )
+from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.report.formats import DIFF_FORMATS
 from mpbake.review.diff.plan_diff import diff_documents
 
@@ -33,6 +34,7 @@ _CHANGED = 2
 @paused_collector()
 def main(options: DiffOptions, world: World) -> int:
     """Print the diff from the plan of a revision or a saved plan to the plan of the working tree."""
+    # The rule looks at the name only, so that the meaning of a command does not depend on the files of a checkout.
     compare = _diff_with_saved if options.against.endswith(SAVED_SUFFIX) else _diff_with_revision
     diff = compare(options, world)
     world.stdout.write(DIFF_FORMATS[options.format].load()(diff))
@@ -41,8 +43,9 @@ def main(options: DiffOptions, world: World) -> int:
 
 def _diff_with_saved(options: DiffOptions, world: World) -> PlanDiff:
     before = saved_document(options, world)
-    options = with_request(options, before)
-    current = plan_of_working_tree(options, world)
+    request = request_of(before, options)
+    options = with_request(options, request)
+    current = plan_of_working_tree(options, world, request)
     names, _ = names_on_each_side(options.names, current, None)
     return diff_documents(before, current.document(names, options, world))
 

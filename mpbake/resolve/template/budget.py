@@ -31,7 +31,7 @@ _FREE_SOURCE = 200
 """The length of a template that does not count for the plan when the template is compiled."""
 _SOURCE_WEIGHT = 600
 """The work of compiling one more character of a template."""
-_ITERATION_WEIGHT = 30
+_ITERATION_WEIGHT = 150
 """The characters that an iteration of a loop counts for."""
 _KEPT_ITEM = 16
 """The characters that a list item or a key counts for in a resolved plan."""
@@ -142,9 +142,9 @@ class Budget:
     def count_iterations(self, number: int) -> None:
         """Count iterations of a loop, or calls of a macro."""
         self._iterations += number
-        self.spend(_ITERATION_WEIGHT * number)
         if self._iterations > MAX_RANGE:
             raise SecurityError(f"more than {MAX_RANGE} rounds of loops are not allowed")
+        self.spend(_ITERATION_WEIGHT * number)
 
     def contents(self, value: Any) -> Iterator[Any]:
         """Yield `value` and, at any depth, all values in it; count each of them."""

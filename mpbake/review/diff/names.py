@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     """A plan document or a part of it."""
 
 _LINK = "target:"
+_CACHE_OF = re.compile(r'(the cache of )"(.*)"(?=, which it links to$)')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +82,17 @@ class NewNames:
         for name in ("nodes", "spare"):
             if name in step:
                 renamed[name] = [self._node_id(node) for node in step[name]]
+        if step["kind"] == "build":
+            renamed["platforms"] = [
+                {**placed, "why": self._reason(placed.get("why", ""))} for placed in step["platforms"]
+            ]
         return renamed
+
+    def _reason(self, reason: str) -> str:
+        """Return the reason for a placement, such as `release/arm declares it`, with the new names."""
+        node, blank, rest = reason.partition(" ")
+        named = _CACHE_OF.sub(lambda match: f'{match[1]}"{self._target_name(match[2])}"', rest)
+        return f"{self._node_id(node)}{blank}{named}"
 
     def _key(self, step: Document) -> str:
         """Return the key of a step with the new names: `build web linux/amd64 on release/amd64`."""

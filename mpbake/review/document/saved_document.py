@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 60
 """The maximum depth of nested values. A plan has about ten levels."""
-_SAVE_AGAIN = "save the plan again: mpbake plan --format json > plan.json"
+_SAVE_AGAIN = "save the plan again: mpbake plan -o plan.json"
 
 
 def read_document(text: str) -> dict[str, Any]:
@@ -62,10 +62,6 @@ def _is_odd(value: Any, depth: int = 0) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
-
-
-def _is_switch(value: Any) -> bool:
-    return value is None or isinstance(value, bool)
 
 
 def _is_name(value: Any) -> bool:
@@ -118,19 +114,6 @@ _SHAPES: Mapping[str, tuple[str, Shape]] = {
     ),
     "steps": ("key", {"key": _is_name, "kind": _is_text, "after": _is_texts}),
 }
-_REQUEST: Shape = {
-    "names": _is_texts,
-    "variables": _is_text_table,
-    "settings": _is_texts,
-    "platforms": _is_texts,
-    "builder": _is_text,
-    "publish": _is_text,
-    "push": _is_switch,
-    "load": _is_bool,
-    "no_cache": _is_bool,
-    "pull": _is_bool,
-}
-"""The fields of the request that made a saved plan: the names, values and options of the command line."""
 _STEPS: Mapping[str, Shape] = {
     "bootstrap": {"node": _is_text},
     "build": {"target": _is_text, "nodes": _is_texts, "spare": _is_texts, "platforms": _is_placed},
@@ -145,8 +128,6 @@ def _wrong_part(document: Document) -> str:
     """Return the first part of a document that is missing or has a wrong shape; empty if there is none."""
     if not _is_texts(document.get("warnings")):
         return "warnings"
-    if "request" in document and not _has(document["request"], _REQUEST):
-        return "request"
     for name, (key, shape) in _SHAPES.items():
         items = document.get(name)
         if not isinstance(items, list) or not all(_has(item, shape) for item in items):

@@ -118,6 +118,8 @@ _FIELDS: Schema = {
 _OPTIONAL: Schema = {
     "probe": _one("What nodes and registries report; only with `--probe`. Not part of the id.", "probe"),
     "expected": _one("The expected duration; only if earlier runs are recorded. Not part of the id.", "expected"),
+    "request": _one("What the command line asked for; only in a saved plan. Not part of the id.", "request"),
+    "inputs": _one("The states of the files; only in a saved plan. Not part of the id.", "inputs"),
 }
 
 _STEP_FIELDS: dict[str, Schema] = {
@@ -337,6 +339,43 @@ _DEFINITIONS: Schema = {
             ),
             "digest": _text("The digest to which the tag points now; empty unless `state` is `moves`."),
             "trouble": _text("Why the state is unknown; else empty."),
+        },
+    ),
+    "request": _object(
+        "What the command line of `mpbake plan` asked for.",
+        {
+            "files": _texts("The plan files, relative to the folder of the saved plan."),
+            "names": _texts("The names of targets, groups and patterns."),
+            "variables": _map("The variables of the plan that were set, as text."),
+            "environment": _map("The environment variables that the plan read."),
+            "settings": _texts("The values of `--set`."),
+            "platforms": _texts("The values of `--platform`."),
+            "builder": _text("The value of `--builder`; empty: not given."),
+            "publish": _choice("The value of `--publish`; empty: not given.", "", "each", "together"),
+            "push": {"description": "`--push` or `--no-push`; null: neither.", "type": ["boolean", "null"]},
+            "load": _flag("Whether `--load` was given."),
+            "no_cache": _flag("Whether `--no-cache` was given."),
+            "pull": _flag("Whether `--pull` was given."),
+            "probe": _flag("Whether `--probe` was given."),
+        },
+    ),
+    "inputs": _object(
+        "The states of the files that a plan was made from.",
+        {
+            "files": _list("The plan files.", "input-file"),
+            "contexts": _list("The contexts in git repositories.", "input-context"),
+        },
+    ),
+    "input-file": _object(
+        "A plan file.",
+        {"path": _text("The path."), "sha256": _text("The digest of the content.")},
+    ),
+    "input-context": _object(
+        "A context in a git repository.",
+        {
+            "path": _text("The path."),
+            "tree": _text("The id of the git tree."),
+            "changes": _text("A digest of the changes since the commit."),
         },
     ),
     "expected": _object("The expected duration of a run, from earlier runs on this machine.", _EXPECTED),

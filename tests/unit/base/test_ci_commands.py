@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ("##[set-output name=x;]y ##vso[task.x]", "#\\x23[set-output name=x;]y #\\x23vso[task.x]"),
         ("###[group]", "##\\x23[group]"),
         ("##teamcity[x]", "#\\x23teamcity[x]"),
+        (" \u00a0\u3000::error::no", " \u00a0\u3000\\x3a:error::no"),
         ("::1 a::b ::ffff x", "::1 a::b ::ffff x"),
         ("## heading [link]", "## heading [link]"),
         (" \t\u00a0\u3000::error::no", "\x20\t\u00a0\u3000\\x3a:error::no"),

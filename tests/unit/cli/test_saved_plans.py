@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, NotApproved, PlanError, UsageError
 from mpbake.base.platforms import parse_platforms
-from mpbake.cli import approval, loading, reviewing
+from mpbake.cli import approval, input_states, loading, reviewing
 from mpbake.cli.commands import plan, run
 from mpbake.model.node_state import NodeRow
 from mpbake.model.plan import Driver, Node
@@ -264,7 +264,7 @@ def test_a_saved_plan_is_the_plan_with_its_request(folder: Path) -> None:
         "platforms": ["linux/amd64"],
         "builder": "",
         "publish": "each",
-        "push": "push",
+        "push": True,
         "load": False,
         "no_cache": False,
         "pull": False,
@@ -421,7 +421,7 @@ def test_a_secret_on_the_command_line(folder: Path, executed: list[Any]) -> None
         ({"publish": "each"}, "--publish cannot be combined with a saved plan"),
         ({"settings": ("web.args.A=1",)}, "--set cannot be combined with a saved plan"),
         ({"var_files": ("values.toml",)}, "--var-file cannot be combined with a saved plan"),
-        ({"plan_id": "0" * 64}, "--plan-id cannot be combined with a saved plan"),
+        ({"plan_id": "0" * 63}, "--plan-id: not a plan id"),
         ({"variables": ("tag=2",)}, "--var tag cannot be combined with a saved plan"),
         ({"variables": ("unknown=2",)}, "--var unknown cannot be combined with a saved plan"),
         ({"names": ("other.json",)}, "there is no saved plan other.json"),
@@ -433,6 +433,18 @@ def test_conflicting_options(folder: Path, options: dict[str, Any], what: str, e
     assert message.partition("\n")[0] == what
     assert "\n  = " in message
     assert not executed
+
+
+def test_a_saved_plan_with_an_id(folder: Path, executed: list[Any]) -> None:
+    """The file may come from anywhere if the id comes from the reviewer."""
+    approved = saved(folder)["id"]
+    assert run_saved(folder, plan_id=approved) == 0
+    other = saved(folder, variables=("tag=2",))["id"]
+    assert refusal(lambda: run_saved(folder, plan_id=approved)) == (
+        f"plan.json is another plan than the approved one\n  approved  {approved}\n  saved     {other}\n"
+        "  = get the saved plan again, or review it and approve its id"
+    )
+    assert len(executed) == 1
 
 
 def test_another_plan_is_refused_with_its_difference(folder: Path, executed: list[Any]) -> None:
@@ -544,7 +556,7 @@ def test_an_edited_plan_is_refused(folder: Path, executed: list[Any]) -> None:
 def test_an_edited_request_is_another_plan(folder: Path, executed: list[Any]) -> None:
     """The id does not include the request, but the request leads to another plan than the document."""
     content = saved(folder)
-    content["request"] |= {"push": "push", "variables": {"tag": "latest"}}
+    content["request"] |= {"push": True, "variables": {"tag": "latest"}}
     (folder / "plan.json").write_text(json.dumps(content))
     assert "1 tag newly pushed" in refusal(lambda: run_saved(folder))
     assert not executed
@@ -629,6 +641,35 @@ class TestContexts:
         assert run_saved(folder) == 0
         (folder / "more/file").write_text("2")
         refusal(lambda: run_saved(folder))
+        assert len(executed) == 1
+
+    def test_no_program_of_the_checkout_runs(self, repository: Path, executed: list[Any]) -> None:
+        """A filter would run for each changed file, and a file-system monitor for each query."""
+        program = repository / "more/program"
+        program.write_text(f"#!/bin/sh\ntouch {repository}/ran\ncat\n")
+        program.chmod(0o755)
+        (repository / ".gitattributes").write_text("* filter=evil\n")
+        for key in ("filter.evil.clean", "filter.evil.process", "core.fsmonitor"):
+            git(repository, "config", key, str(program))
+        (repository / "more/file").write_text("2")
+        saved(repository)
+        assert run_saved(repository) == 0
+        assert not (repository / "ran").exists()
+        assert len(executed) == 1
+
+    def test_too_many_changes(self, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (repository / "more/large").write_bytes(b"0" * 2048)
+        monkeypatch.setattr(input_states, "_LARGEST_CHANGES", 1024)
+        with pytest.raises(MpbakeError, match=r"the changes since the commit are too large to save: .*/more/large"):
+            saved(repository)
+
+    def test_odd_files(self, repository: Path, executed: list[Any]) -> None:
+        (repository / "more/loop").symlink_to("loop")
+        (repository / "more/-f\n\udcff").write_text("x")
+        os.mkfifo(repository / "more/pipe")
+        os.mkfifo(repository / "web/pipe")
+        saved(repository)
+        assert run_saved(repository) == 0
         assert len(executed) == 1
 
     def test_git_that_cannot_answer(self, repository: Path) -> None:

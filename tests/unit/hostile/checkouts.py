@@ -57,7 +57,10 @@ def _link(name: str, to: str) -> Write:
 
 
 def _bytes(name: str, content: bytes) -> Write:
-    return lambda folder: (folder / name).write_bytes(content) and None
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return write
 
 
 _QUOTED, _PLATFORM, _INCLUDED = '"a"', '"linux/amd64"', '"i.toml"'
@@ -242,7 +245,7 @@ SIZES: Mapping[str, Write] = {
     "values": _plan(f"{HEAD}x = [{'1,' * 600_000}]\n"),
     "lines": _plan(HEAD + "#\n" * 600_000),
     "lists": _plan(f"{HEAD}x = [{'[],' * 100_000}]\n"),
-    "tables": _plan(HEAD + "".join(f"[a{number}]\n" for number in range(20_000))),
+    "tables": _plan(HEAD + "".join(f"[a{number}]\n" for number in range(8_000))),
     "deep-list": _plan(f"{HEAD}x = {'[' * 100_000}\n"),
     "deep-table": _plan(f"{HEAD}x = {'{a=' * 50_000}\n"),
     "deep-key": _plan(f"{HEAD}{'.'.join('a' * 100_000)} = 1\n"),
@@ -470,13 +473,13 @@ def _deep_state(folder: Path) -> None:
 
 FOLDERS: Mapping[str, Write] = {
     **{f"git-{name}": _git(text) for name, text in _CONFIGURATIONS.items()},
-    "git-is-a-file": _with(_GIT, lambda folder: (folder / ".git").write_text("gitdir: ../outside/.git\n") and None),
+    "git-is-a-file": _with(_GIT, _bytes(".git", b"gitdir: ../outside/.git\n")),
     "git-is-a-link": _with(_GIT, _link(".git", "../outside")),
     "git-is-a-pipe": _with(_GIT, _special(".git", "pipe")),
     "git-is-bare": _with(
         _GIT,
-        lambda folder: (folder / "HEAD").write_text("ref: refs/heads/x\n") and None,
-        lambda folder: (folder / "config").write_text("[core]\nbare = true\nfsmonitor = ./docker\n") and None,
+        _bytes("HEAD", b"ref: refs/heads/x\n"),
+        _bytes("config", b"[core]\nbare = true\nfsmonitor = ./docker\n"),
         lambda folder: (folder / "objects").mkdir(),
         lambda folder: (folder / "refs").mkdir(),
     ),

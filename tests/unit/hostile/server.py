@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-_SECONDS = 20
+_SECONDS = 100
+"""The time after which a process that hangs ends. A loaded machine may need long for a second of work."""
 _OPENING = frozenset({"open", "os.listdir", "os.scandir"})
 _CHANGING = frozenset(
     {"os.chmod", "os.chown", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"}

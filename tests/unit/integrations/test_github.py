@@ -93,7 +93,7 @@ def test_plan_writes_log_summary_output_and_comment(job: Job, host: Host) -> Non
     assert job.run(command="plan", targets=" release\nweb ") == 0
     assert job.mpbake.calls == [["plan", "--format", "markdown", "--", "release", "web"]]
     assert job.log == (
-        "::group::Markdown\n<!-- mpbake plan id=abc1 title=release -->\n### Plan\n| ::set-output name=x::y\n"
+        "::group::Markdown\n<!-- mpbake plan id=abc1 title=release -->\n### Plan\n\\x3a:set-output name=x::y\n"
         "::endgroup::\ncomment on pull request 7: created\n"
     )
     assert job.summary == f"{BODY}\n"

@@ -23,7 +23,7 @@ push = true
 platforms = ["linux/amd64"]
 checks = [{ run = ["true"] }]
 """
-SAVE_AGAIN = "save the plan again: mpbake plan --format json > plan.json"
+SAVE_AGAIN = "save the plan again: mpbake plan -o plan.json"
 
 
 def refusal(text: str) -> str:

@@ -49,7 +49,11 @@ def pieces_on(driver: Driver, attributes: str) -> list[BuildPiece]:
 
 
 def _pieces(plan: str) -> list[BuildPiece]:
-    return [step for step in graph_of_text(plan, "web", relative=False).steps if isinstance(step, BuildPiece) and not step.shared]
+    return [
+        step
+        for step in graph_of_text(plan, "web", relative=False).steps
+        if isinstance(step, BuildPiece) and not step.shared
+    ]
 
 
 def targets_of(piece: BuildPiece, driver: Driver = CONTAINER, built: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
@@ -426,7 +430,9 @@ def test_images_that_were_published_are_contexts_of_those_who_are_built_upon_the
 def test_links_of_a_target_whose_platform_only_the_node_knows() -> None:
     (piece,) = [
         step
-        for step in graph_of_text(f"\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{LINKS}", "web", relative=False).steps
+        for step in graph_of_text(
+            f"\n[targets.web]\ncontexts = {{ base = 'target:base' }}\n{LINKS}", "web", relative=False
+        ).steps
         if isinstance(step, BuildPiece)
     ]
     targets = targets_of(piece, ENGINE)
@@ -449,7 +455,9 @@ def test_a_shared_piece_stays_in_the_cache() -> None:
         {LINKS}
         """,
         "web",
-        "worker", relative=False)
+        "worker",
+        relative=False,
+    )
     targets = targets_of(piece_of(graph, "base"))
     assert targets["base"] == {
         "context": "/plan/base",
@@ -880,13 +888,16 @@ def test_a_stage_is_built_and_nothing_else_anew(attributes: str, fresh: list[str
 
 
 def test_each_level_of_an_annotation_is_an_entry_of_its_own() -> None:
-    graph = graph_of_text("""
+    graph = graph_of_text(
+        """
         [targets.web]
         platforms = ["linux/amd64", "linux/arm64"]
         tags = ["r/web:1"]
         push = true
         annotations = ["index,manifest[linux/arm64]:a=b", "c=d"]
-        """, relative=False)
+        """,
+        relative=False,
+    )
     assert targets_of(piece_of(graph, "web"))["web"]["annotations"] == [
         "index:a=b",
         "manifest[linux/arm64]:a=b",

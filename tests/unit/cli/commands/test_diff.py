@@ -240,29 +240,22 @@ def test_a_saved_plan(folder: Path) -> None:
     assert shown(folder, str(saved(folder, "api")), "api") == "no changes\n"
 
 
+def test_a_plan_that_mpbake_saved(folder: Path) -> None:
+    call(plan.main, world(folder, {**SYSTEM, "VERSION": "5"}), output="s.json", names=("web",), push=False)
+    assert shown(folder, "s.json", environment={"VERSION": "6"}) == "no changes\n"
+    save(folder, PLAN.replace('context = "web"', 'context = "site"'))
+    assert shown(folder, "s.json").startswith("1 target changed\n")
+
+
 def test_the_request_of_a_saved_plan_is_repeated(folder: Path) -> None:
-    here = world(folder, SYSTEM)
-    call(plan.main, here, format="json", names=("web",), variables=("version=5",), settings=("web.args.A=1",))
-    request = {
-        "names": ["web"],
-        "variables": {"version": "5"},
-        "settings": ["web.args.A=1"],
-        "platforms": [],
-        "builder": "",
-        "publish": "",
-        "push": None,
-        "load": False,
-        "no_cache": False,
-        "pull": False,
-        "environment": {"PATH": "/x"},
-    }
-    path = folder.with_name("saved.json")
-    path.write_text(json.dumps({**json.loads(written(here.stdout)), "request": request}))
-    assert shown(folder, str(path)) == "no changes\n"
-    assert '+ tags: "r.io/web:6"' in shown(folder, str(path), variables=("version=6",))
-    assert "tag no longer pushed" in shown(folder, str(path), push=False)
-    path.write_text(json.dumps({**json.loads(written(here.stdout)), "request": {**request, "push": "x"}}))
-    assert refusal(folder, str(path)).partition("\n")[0].endswith("saved.json is not a complete plan: request")
+    options = {"names": ("web",), "variables": ("version=5",), "settings": ("web.args.A=1",), "output": "s.json"}
+    call(plan.main, world(folder, SYSTEM), **options)
+    assert shown(folder, "s.json") == "no changes\n"
+    assert '+ tags: "r.io/web:6"' in shown(folder, "s.json", variables=("version=6",))
+    assert "tag no longer pushed" in shown(folder, "s.json", push=False)
+    document = json.loads((folder / "s.json").read_text())
+    (folder / "s.json").write_text(json.dumps({**document, "request": {**document["request"], "push": "x"}}))
+    assert refusal(folder, "s.json").startswith("s.json ")
 
 
 def test_a_saved_plan_needs_no_repository(tmp_path: Path) -> None:
@@ -273,8 +266,7 @@ def test_a_saved_plan_needs_no_repository(tmp_path: Path) -> None:
 
 def test_saved_plans_that_cannot_be_read(folder: Path) -> None:
     assert refusal(folder, "x.json") == (
-        "there is no saved plan x.json\n"
-        "save it first: mpbake plan --format json > x.json; a name that ends in .json is no revision"
+        "there is no saved plan x.json\nsave it first: mpbake plan -o x.json; a name that ends in .json is no revision"
     )
     (folder / "x.json").write_bytes(b"\xff")
     assert refusal(folder, "x.json") == "x.json is not UTF-8 text\nname a plan that mpbake saved"

@@ -76,9 +76,9 @@ changed, 1 tag newly pushed, 1 tag no longer pushed, 1 platform placed different
           + tool
               + builder: "release"
               + platforms: ["linux/amd64"]
-              + context: "/plan/x/y"
+              + context: "x/y"
               + secret: ["id=t,env=TOKEN"]
-              + dockerfile.path: "/plan/x/y/Dockerfile"
+              + dockerfile.path: "x/y/Dockerfile"
           - old
 
         tags
@@ -95,7 +95,7 @@ changed, 1 tag newly pushed, 1 tag no longer pushed, 1 platform placed different
               + driver: "remote"
               + endpoint: "tcp://arm:1234"
               + platforms: ["linux/arm64"]
-              + tls.ca: "/plan/ca.crt"
+              + tls.ca: "ca.crt"
 
         steps
           + bootstrap release/arm
@@ -123,7 +123,7 @@ def test_a_new_plan() -> None:
 
 
 def test_a_changed_dockerfile_is_shown_by_short_digests() -> None:
-    path = "/plan/web/Dockerfile"
+    path = "web/Dockerfile"
     before, after = (document_of(BEFORE, "web", digests={path: digit * 64} if digit else {}) for digit in ("a", "b"))
     nothing = document_of(BEFORE, "web")
     assert "      ~ dockerfile.sha256: aaaaaaaaaaaa -> bbbbbbbbbbbb\n" in diff_text(diff_documents(before, after))

@@ -10,8 +10,10 @@ from hypothesis import given
 
 from mpbake.base.text import count
 from mpbake.cli.commands import plan as plan_command
+from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.plan import Builder, Driver, Node, Target
 from mpbake.report.plan.plan_json import plan_json
+from mpbake.review.document.plan_document import plan_document
 from tests.checkout import DOCS, PLANS
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, graphs, review_of
 from tests.unit.plans import text
@@ -347,3 +349,25 @@ def test_every_field_is_documented() -> None:
     plan = parsed(PLAN, "tool")
     names = {name for part in ("builders", "targets", "steps") for entry in plan[part] for name in entry}
     assert [name for name in sorted({*plan, *names}) if f"`{name}" not in documented] == []
+
+
+@pytest.mark.parametrize(
+    ("driver", "uploads", "names"),
+    [
+        (Driver.DOCKER, ["r/tool:mpbake-upload-*"], ["r/tool:latest"]),
+        (Driver.DOCKER_CONTAINER, [], []),
+    ],
+)
+def test_the_driver_of_the_default_builder_is_known_after_a_probe(
+    driver: Driver, uploads: list[str], names: list[str]
+) -> None:
+    graph = graph_of_text(PLAN, "tool")
+    document = plan_document(graph, (), (), lambda _: "", str, {"default/local": NodeFacts(driver=driver)})
+    drivers = {node["id"]: node["driver"] for builder in document["builders"] for node in builder["nodes"]}
+    steps = {step["key"]: step for step in document["steps"]}
+    assert drivers["default/local"] == driver
+    assert drivers["release/arm"] == "remote"
+    assert steps["publish tool"]["uploads"] == uploads
+    assert steps["publish tool"]["names"] == names
+    # an engine that pushes an image has the image in its own store anyway
+    assert steps["build tool linux/amd64 on default/local"]["load"] == ("" if names else "all")

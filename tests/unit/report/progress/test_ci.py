@@ -91,7 +91,7 @@ def test_github_groups_follow_the_end_of_each_build() -> None:
         StepFinished(result=run.result(ARM64)),
         StepFinished(result=run.result(AMD64, seconds=65.2)),
     ]
-    assert shown(events) == text("""
+    assert shown(events) == text(r"""
             0.2s  build web linux/amd64 on release/intel
             0.5s  build web linux/arm64 on release/arm
         ::group::build web linux/arm64 on release/arm: done in 1.0s
@@ -100,7 +100,7 @@ def test_github_groups_follow_the_end_of_each_build() -> None:
         ::group::build web linux/amd64 on release/intel: done in 1m05s
         => [2/4] RUN make
           cc main.c
-        |   ::set-output name=x::y
+          \x3a:set-output name=x::y
         ::endgroup::
         """)
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mpbake.model.grants import GrantKind
 from mpbake.report.diff.diff_json import diff_json
 from mpbake.report.diff.diff_text import diff_text
+from mpbake.review.diff.names import NewNames
 from mpbake.review.diff.placements import Spot
 from mpbake.review.diff.plan_diff import ItemState, PlanDiff, diff_documents
 from mpbake.review.document.plan_document import empty_document, plan_id
@@ -162,8 +163,8 @@ def test_added_and_removed_targets() -> None:
     assert {change.path: change.after for change in item.changes} == {
         ("builder",): "release",
         ("args", "A"): "1",
-        ("attributes", "context"): "/plan/other",
-        ("dockerfile", "path"): "/plan/other/Dockerfile",
+        ("attributes", "context"): "other",
+        ("dockerfile", "path"): "other/Dockerfile",
         ("stall_timeout",): 300.0,
     }
     (removed,) = diff_of(added, PLAN).targets
@@ -299,3 +300,24 @@ def test_many_renames_are_found_in_order(number: int) -> None:
     assert [(item.before, item.after) for item in diff.targets] == [
         (f"old{index}", f"new{index}") for index in range(number)
     ]
+
+
+def test_reasons_follow_a_rename() -> None:
+    plan = """
+        [defaults.target]
+        builder = "x"
+        platforms = ["linux/amd64"]
+        [targets.web]
+        contexts = { base = "target:base" }
+        [targets.base]
+        [builders.x]
+        driver = "remote"
+        nodes.a = { endpoint = "unix:///a", platforms = ["linux/amd64"] }
+        nodes.b = { endpoint = "unix:///b", platforms = ["linux/amd64"] }
+        """
+    names = NewNames(targets={"base": "root"}, builders={}, nodes={"x/a": "x/c", "x/b": "x/d"})
+    steps = {step["target"]: step for step in names.in_document(document_of(plan))["steps"] if step["kind"] == "build"}
+    (placed,) = steps["web"]["platforms"]
+    assert placed["why"].removeprefix(steps["web"]["nodes"][0]) == (
+        ' declares it; preferred for the cache of "root", which it links to'
+    )
