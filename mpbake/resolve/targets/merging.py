@@ -42,7 +42,13 @@ class WrittenValue:
 
     def after(self, before: WrittenValue) -> WrittenValue:
         """Return this value with `before` as the value that applies if this value and all its parents are none."""
-        return replace(self, inherited=before if self.inherited is None else self.inherited.after(before))
+        chain = [self]
+        while chain[-1].inherited is not None:
+            chain.append(chain[-1].inherited)
+        last = before
+        for written in reversed(chain):
+            last = replace(written, inherited=last)
+        return last
 
     def expand(self, rendered: Any) -> tuple[Any, WrittenValue]:
         """Replace each placeholder in `rendered`, the rendered value, by the entries of its list or table.

@@ -91,6 +91,26 @@ def test_the_last_value_that_is_not_none_applies() -> None:
         assert plan.targets[name].attributes["args"] == {"A": "a", "B": "b"}
 
 
+def test_a_long_chain_of_values_that_are_none() -> None:
+    chain = "".join(
+        f"[targets._t{number}]\ninherits = ['_t{number - 1}']\ntarget = '{NONE}'\nargs = {{ A = '{NONE}' }}\n"
+        for number in range(1, 1200)
+    )
+    target = target_of_text(f"""
+[targets._t0]
+target = "first"
+args = {{ A = "first" }}
+[targets._other]
+target = "other"
+args = {{ A = "other", B = "{NONE}" }}
+{chain}
+[targets.web]
+inherits = ["_other", "_t1199"]
+""")
+    assert target.attributes["target"] == "first"
+    assert target.attributes["args"] == {"A": "first"}
+
+
 def test_where_an_inherited_value_is_written() -> None:
     toml = """
         [targets._p]
