@@ -91,6 +91,9 @@ class Code(StrEnum):
     TEMPLATE_TOO_LARGE = "template-too-large"
     TEMPLATE_FAILED = "template-failed"
     UNKNOWN_FILTER = "unknown-filter"
+    BAD_FUNCTION = "bad-function"
+    WRONG_ARGUMENTS = "wrong-arguments"
+    NAME_TAKEN = "name-taken"
     GIT_FAILED = "git-failed"
     # Builders and nodes
     BAD_ENDPOINT = "bad-endpoint"

@@ -11,6 +11,7 @@ from mpbake.base.redaction import Redactor
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.model.plan import Plan, PublishMode
 from mpbake.resolve.builders.declared import DEFAULT_BUILDER, DEFAULT_NODE, resolve_builders
+from mpbake.resolve.functions import define_functions
 from mpbake.resolve.groups import check_names, excluded_targets, has_default_group, resolve_groups, select_targets
 from mpbake.resolve.inputs import Inputs, Overrides
 from mpbake.resolve.sensitive import SensitiveGuard, redacted_problem, without_follow_ups
@@ -89,10 +90,12 @@ def resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> 
 def _resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> PartialPlan:
     problems: list[Problem] = []
     templates = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""), limits=inputs.limits)
+    define_functions(spec, templates, problems)
     renderer = ValueRenderer(templates=templates, problems=problems)
     variables = resolve_variables(spec, inputs, renderer)
     scope, secrets = variables.scope, set(variables.secrets)
-    guard = SensitiveGuard(variables=variables.sensitive, secrets=secrets, places=set(variables.places))
+    words = templates.words_for(variables.sensitive)
+    guard = SensitiveGuard(variables=variables.sensitive, secrets=secrets, places=set(variables.places), words=words)
     renderer = replace(renderer, guard=guard, unknown=variables.unknown)
     builders = resolve_builders(spec, scope, renderer, plan_files.folder, inputs.stored)
     _check_builder(inputs.overrides.builder, builders)

@@ -54,9 +54,7 @@ def resolve_groups(
                 key: KeyPath = ("groups", name, "targets", index)
                 renderer.problems.append(unknown.problem(pattern, key))
             selected |= {target.name: target for target in matched}
-        description = str(
-            renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description"))
-        )
+        description = _description(name, spec, scope, renderer)
         groups[name] = Group(name=name, targets=tuple(selected.values()), description=description)
     return {name: groups[name] for name in (*rows, *members)}
 
@@ -76,10 +74,17 @@ def _matrix_group(name: str, rows: Sequence[str], spec: PlanSpec, targets: Mappi
     return Group(name=name, targets=enabled, description=spec.targets[name].description)
 
 
+def _description(name: str, spec: PlanSpec, scope: Mapping[str, Any], renderer: ValueRenderer) -> str:
+    return str(renderer.render(spec.groups[name].description, scope, key_below("groups", name, "description")) or "")
+
+
 def _members(name: str, written: Any, scope: Mapping[str, Any], renderer: ValueRenderer) -> list[str]:
     key_of = key_below("groups", name, "targets")
     problems_before = len(renderer.problems)
     members = renderer.render(written, scope, key_of)
+    members = [] if members is None else members
+    if isinstance(members, list):
+        members = ["" if member is None else member for member in members]  # indices still match the plan
     if isinstance(members, list) and all(isinstance(member, str) for member in members):
         return members
     if len(renderer.problems) == problems_before:

@@ -41,6 +41,11 @@ def topological_order(
                 remaining[name] -= component
 
 
+def is_on_cycle(name: str, edges: Mapping[str, Iterable[str]]) -> bool:
+    """Whether `name` depends on itself, directly or through other names."""
+    return any(name in _reachable(edges, successor) for successor in edges[name])
+
+
 def cycle_problem(cycle: list[str], key: Callable[[str], KeyPath]) -> Problem:
     """Return the problem of names that refer to each other in a cycle. `key` returns the key of a name's references."""
     path = _closed_cycle(cycle)

@@ -54,17 +54,19 @@ class SensitiveGuard:
     """Checks each text of a plan, and its rendered value, for sensitive values.
 
     `variables` are the sensitive variables. `secrets` collects all texts to redact, starting with the values of these
-    variables. `places` collects the texts that refer to sensitive variables.
+    variables. `places` collects the texts that refer to sensitive variables. A text can refer to a sensitive variable
+    only if it contains one of the `words`: names of sensitive variables, and names of functions that depend on them.
     """
 
     variables: Mapping[str, VariableSpec] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     places: set[Place] = field(default_factory=set)
+    words: frozenset[str] = frozenset()
     _names: dict[str, list[str]] = field(default_factory=dict)
 
     def needs_check(self, text: str, rendered: Any) -> bool:
         """Whether a text may contain a sensitive value: a fast test, since large plans have 100,000s of texts."""
-        if self.variables and "{" in text and any(name in text for name in self.variables):
+        if self.words and "{" in text and any(word in text for word in self.words):
             return True
         return isinstance(rendered, str) and ("://" in rendered or "=" in rendered)
 

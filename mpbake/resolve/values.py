@@ -26,13 +26,13 @@ Spec = TypeVar("Spec", BuilderSpec, TargetSpec, PlatformSpec)
 _MAX_DEPTH = 50
 
 
-def drop_empty_strings(value: Any) -> Any:
-    """Return `value` without the empty strings in its lists, at any depth."""
+def drop_absent(value: Any) -> Any:
+    """Return `value` without the empty strings in its lists and without entries that are None, at any depth."""
     match value:
         case list():
-            return [drop_empty_strings(item) for item in value if item != ""]
+            return [drop_absent(item) for item in value if item is not None and item != ""]
         case dict():
-            return {key: drop_empty_strings(item) for key, item in value.items()}
+            return {key: drop_absent(item) for key, item in value.items() if item is not None}
         case _:
             return value
 
@@ -56,7 +56,7 @@ class ValueRenderer:
         """Render every template in `value`, and return the result.
 
         `key_of` maps a path within the whole value to its key in the plan; `path` is the path of `value` itself. List
-        items that render to an empty string stay, so that indices still match the plan: see `drop_empty_strings`.
+        items that render to an empty string or to None stay, so that indices still match the plan: see `drop_absent`.
         Raises PlanTooLargeError.
         """
         if len(path) > _MAX_DEPTH:

@@ -11,9 +11,11 @@ from mpbake.base.errors import UsageError
 from mpbake.base.redaction import MASK, SHORTEST, scalars_in
 from mpbake.base.text import did_you_mean, one_line, short_name
 from mpbake.model.plan import Variable
+from mpbake.resolve.functions import define_functions
 from mpbake.resolve.names import key_below, strings_in, topological_order
+from mpbake.resolve.patterns import BadPatternError, compile_pattern
 from mpbake.resolve.template import RESERVED, Renderer
-from mpbake.resolve.values import drop_empty_strings
+from mpbake.resolve.values import drop_absent
 from mpbake.spec.files.json_values import parse_value
 from mpbake.spec.files.toml_values import WrittenFloat, read_value
 from mpbake.spec.problem import Problem
@@ -84,12 +86,14 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
         variable = _Variable(name=name, spec=declared, sensitive=is_sensitive)
         # Variables on a cycle are reported already, and must not also be reported as unknown.
         cyclic = dict.fromkeys(references[name], "")
+        problems_before = len(renderer.problems)
         values[name] = variable.value(inputs, cyclic | values, replace(renderer, unknown=frozenset(unknown)))
         if is_sensitive:
             sensitive[name] = declared
             places |= {(("variables", name, "default"), text) for text in strings_in(declared.default)}
             secrets |= variable.secrets(inputs, values[name])
-        if values[name] is None:  # reported already, so do not report its uses as well
+        if values[name] is None and len(renderer.problems) > problems_before:
+            # The problem is reported already, so do not report the uses of the variable as well.
             values[name] = _REPLACEMENT
             unknown |= {name} if declared.type not in {"", VariableType.STRING} else set()
     scope = {name: values[name] for name in spec.variables}
@@ -133,6 +137,7 @@ def sensitive_variables(spec: PlanSpec) -> frozenset[str]:
     if not sensitive:
         return frozenset()
     renderer = Renderer()
+    define_functions(spec, renderer, [])
     references = {name: _names_in(variable, renderer) for name, variable in spec.variables.items()}
     while dependent := {name for name, names in references.items() if names & sensitive} - sensitive:
         sensitive |= dependent
@@ -188,9 +193,7 @@ class _Variable:
         `values` are the values of variables that the default may refer to.
         """
         problems_before = len(renderer.problems)
-        default = drop_empty_strings(
-            renderer.render(self.spec.default, values, key_below("variables", self.name, "default"))
-        )
+        default = drop_absent(renderer.render(self.spec.default, values, key_below("variables", self.name, "default")))
         if len(renderer.problems) > problems_before:
             return default if self.spec.type in {"", VariableType.STRING} else None
         result = self._checked(next(self._outside_values(inputs), None), default, inputs)
@@ -225,12 +228,17 @@ class _Variable:
         if self.name in RESERVED:
             message = f'"{self.name}" is a reserved name in templates'
             return self._problem_of_variable(Code.BAD_VARIABLE_NAME, message, "rename the variable")
-        if outside is None and default is None:
+        if outside is None and self.spec.default is None:
             message = f'variable "{self.name}" has no value'
             hint = f"pass --var {self.name}=…{self._hint_about_environment(inputs)}"
             return self._problem_of_variable(Code.VARIABLE_WITHOUT_VALUE, message, hint)
         variable_type = VariableType(self.spec.type) if self.spec.type else type_of(default)
         sourced = outside or _SourcedValue(value=default, source="")
+        if sourced.value is None:  # the default {{ none }}, a value of every type
+            if not self.spec.required:
+                return None
+            message = f'variable "{self.name}": the default is none, but the variable is required'
+            return self._problem_of_variable(Code.VARIABLE_EMPTY, message, f"pass --var {self.name}=…")
         try:
             value = _as_type(variable_type, sourced.value)
             _check_limits(self.spec, variable_type, value)
@@ -414,25 +422,14 @@ def _check_range(spec: VariableSpec, variable_type: VariableType, value: Any) ->
 
 
 def _check_pattern(pattern: str, variable_type: VariableType, value: Any) -> None:
-    # A plan may be hostile: RE2 takes linear time for every pattern. Imported here because few plans have patterns.
-    import re2  # noqa: PLC0415
-
     if variable_type is not VariableType.STRING:
         msg = "is not text, but the variable has a `pattern`"
         raise _InvalidValueError(msg, Code.VARIABLE_LIMIT)
-    options = re2.Options()
-    options.log_errors = False
     try:
-        match = re2.compile(pattern, options=options).search(value)
-    except re2.error as error:
-        msg = f"the pattern {one_line(pattern)} is invalid: {one_line(_re2_message(error))}"
+        match = compile_pattern(pattern).search(value)
+    except BadPatternError as error:
+        msg = f"the pattern {one_line(pattern)} is invalid: {error}"
         raise _InvalidPatternError(msg, Code.BAD_PATTERN) from None
     if match is None:
         msg = f"does not match {one_line(pattern)}"
         raise _InvalidValueError(msg, Code.VARIABLE_PATTERN)
-
-
-def _re2_message(error: Exception) -> str:
-    """Return the message of an RE2 error, which is bytes, as text."""
-    message = error.args[0] if error.args else ""
-    return message.decode(errors="replace") if isinstance(message, bytes) else str(message)

@@ -36,7 +36,7 @@ from mpbake.resolve.builders.node_options import (
 )
 from mpbake.resolve.builders.tls import tls_problems
 from mpbake.resolve.names import key_below, name_problem
-from mpbake.resolve.values import drop_empty_strings
+from mpbake.resolve.values import drop_absent
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.builder_tables import BuilderSpec, NodeSpec, TlsSpec
 from mpbake.spec.tables.value_types import NAME
@@ -100,7 +100,7 @@ def _resolved_table(
     key_of: Callable[[KeyPath], KeyPath],
 ) -> BuilderSpec:
     """Render and validate the table of a builder."""
-    return renderer.validated(BuilderSpec, drop_empty_strings(renderer.render(written, scope, key_of)), key_of)
+    return renderer.validated(BuilderSpec, drop_absent(renderer.render(written, scope, key_of)), key_of)
 
 
 def _key_of_builder(name: str, own: Mapping[str, Any]) -> Callable[[KeyPath], KeyPath]:

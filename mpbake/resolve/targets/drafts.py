@@ -11,13 +11,15 @@ from mpbake.base.platforms import LOCAL, PlatformText, parse_platforms, split_pl
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.model.bake_fields import pushes
 from mpbake.resolve.names import could_be, name_problem, strings_in
+from mpbake.resolve.targets.absent import present_values
 from mpbake.resolve.targets.inheritance import InheritedTable, TableLayers, overrides_for
+from mpbake.resolve.targets.local_names import LET, LocalNames
 from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.missing_variables import report_missing_variables
 from mpbake.resolve.targets.parents import Inheritance
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.template import PlanTooLargeError
-from mpbake.resolve.values import drop_empty_strings
+from mpbake.resolve.values import drop_absent
 from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import Merge, Scope
 from mpbake.spec.tables.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, PlatformSpec, TargetSpec
@@ -40,7 +42,7 @@ MAX_TARGETS = 20_000
 """The maximum number of targets of a plan. mpbake needs half a millisecond and some kilobytes for each."""
 Values = TypeVar("Values", TargetSpec, PlatformSpec)
 _BY_FIELD = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.merge is Merge.BY_FIELD)
-# These attributes define the rows of a matrix and do not belong to a single row.
+# These attributes define the rows of a matrix or the names in templates.
 _NOT_IN_ROWS = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET)
 # These attributes name other tables, or enable the target.
 _REFERENCES = ("enabled", *(name for name, attribute in ATTRIBUTES.items() if attribute.refers))
@@ -217,7 +219,8 @@ class _Drafter:
         overrides = self.inputs.set_overrides
         if not overrides:
             return self.table
-        name = str(self.renderer.render(self.table.raw.get("name", ""), scope, self.table.key_of, ("name",)))
+        scope = self._local_names.scope(scope)
+        name = str(self.renderer.render(self.table.raw.get("name", ""), scope, self.table.key_of, ("name",)) or "")
         row_overrides = overrides_for(overrides, name, self.table.name)
         if row_overrides == overrides_for(overrides, self.table.name):
             return self.table  # rows without overrides of their own share one table
@@ -227,10 +230,14 @@ class _Drafter:
     def _draft(self, table: InheritedTable, scope: dict[str, Any]) -> TargetDraft:
         renderer = self.renderer
         problems_before = len(renderer.problems)
+        if LET in table.attributes:
+            names = self._local_names if table is self.table else LocalNames(table=table, renderer=renderer)
+            scope = names.scope(scope)
         common = table.without((*_NOT_IN_ROWS, *(PLATFORM_ATTRIBUTES if self._platforms_differ(table) else ())))
         rendered, table = table.expand(renderer.render(common.raw, scope, table.key_of))
+        rendered, table = present_values(table, rendered, scope, renderer)
         if "checks" in rendered:
-            rendered["checks"] = drop_empty_strings(rendered["checks"])
+            rendered["checks"] = drop_absent(rendered["checks"])
         rendered, table = self._with_plain_platforms(rendered, table)
         values = renderer.validated_or_none(TargetSpec, rendered, table.key_of)
         if values is None:
@@ -281,6 +288,10 @@ class _Drafter:
         return bool(table.platforms) or mentions
 
     @cached_property
+    def _local_names(self) -> LocalNames:
+        return LocalNames(table=self.table, renderer=self.renderer)
+
+    @cached_property
     def _table_mentions_platform(self) -> bool:
         """Whether the table mentions the platform (`_mentions_platform`); cached for all rows that share the table."""
         return self._mentions_platform(self.table)
@@ -306,6 +317,7 @@ class _Drafter:
         raw = {name: value for name, value in table.raw.items() if name in PLATFORM_ATTRIBUTES}
         scope = scope | {"platform": PlatformText(platform)}
         rendered, table = table.expand(self.renderer.render(raw, scope, table.key_of))
+        rendered, table = present_values(table, rendered, scope, self.renderer)
         values = self.renderer.validated(PlatformSpec, rendered, table.key_of)
         values, table = self._without_duplicates(*_without_empty_items(values, table))
         return PlatformPart(table=table, values=values)

@@ -91,6 +91,7 @@ class _Matrix:
             values = self._values(values_written, ("matrix", name))
             if len(self.renderer.problems) > problems_before:
                 continue
+            values = [value for value in values if value is not None] if isinstance(values, list) else values
             if not isinstance(values, list) or not values:
                 self._report(Code.MATRIX_EMPTY, ("matrix", name), "must be a list with at least one value")
                 continue
@@ -165,12 +166,15 @@ class _Matrix:
         if name in RESERVED:
             message = f'"{one_line(name)}" is a reserved name in templates'
             self._report(Code.BAD_VARIABLE_NAME, path, message, "choose another name")
+        if self.renderer.templates.has_function(name):
+            message = f'"{one_line(name)}" is also a function'
+            self._report(Code.NAME_TAKEN, path, message, "rename one of them")
         if name in self.scope:
             message = f'"{one_line(name)}" is also a variable of the plan'
             self._report(Code.MATRIX_HIDES_VARIABLE, path, message, "rename one of them")
 
     def _report(self, code: Code, path: KeyPath, message: str, hint: str = "") -> None:
-        of_key = code in {Code.BAD_VARIABLE_NAME, Code.MATRIX_HIDES_VARIABLE, Code.EXCLUDE_UNKNOWN}
+        of_key = code in {Code.BAD_VARIABLE_NAME, Code.NAME_TAKEN, Code.MATRIX_HIDES_VARIABLE, Code.EXCLUDE_UNKNOWN}
         problem = Problem(code=code, key=self.table.key_of(path), message=message, hint=hint, of_key=of_key)
         self.renderer.problems.append(problem)
 

@@ -31,12 +31,26 @@ class WrittenValue:
 
     A template may replace a whole list or table. Until rendering, such a template counts as one entry: `placeholders`
     holds the index or key of each such entry (for a table, the key is a number).
+
+    `inherited` is the value that this value replaced, wholly or in some keys, if this value may render to none. A value
+    that is none does not count as written.
     """
 
     value: Any
     table_key: KeyPath
     sources: Mapping[int | str, tuple[KeyPath, int | str]] = field(default_factory=dict)
     placeholders: frozenset[int | str] = frozenset()
+    inherited: WrittenValue | None = None
+
+    def after(self, before: WrittenValue) -> WrittenValue:
+        """Return this value with `before` as the value that applies if this value and all its parents are none."""
+        chain = [self]
+        while chain[-1].inherited is not None:
+            chain.append(chain[-1].inherited)
+        last = before
+        for written in reversed(chain):
+            last = replace(written, inherited=last)
+        return last
 
     def expand(self, rendered: Any) -> tuple[Any, WrittenValue]:
         """Replace each placeholder in `rendered`, the rendered value, by the entries of its list or table.
@@ -44,9 +58,13 @@ class WrittenValue:
         If a placeholder has become a value of another type, return this value alone, so that validation reports it.
         With `--set`, a placeholder may also become a single item.
         """
+        if not self.placeholders:
+            return rendered, self
         entries: list[tuple[int | str, Any, tuple[KeyPath, int | str]]] = []
         for key, value in _pairs(rendered):
-            table_key, source_key = self.sources[key]
+            table_key, source_key = self.source(key)
+            if value is None and key in self.placeholders:
+                continue
             if key not in self.placeholders or (table_key[0] == SETTING and not isinstance(value, list)):
                 entries.append((key, value, (table_key, source_key)))
             elif type(value) is not type(rendered):
@@ -55,19 +73,25 @@ class WrittenValue:
                 entries += [(item_key, item, (table_key, item_key)) for item_key, item in _pairs(value)]
         sources: dict[int | str, tuple[KeyPath, int | str]]
         if isinstance(rendered, dict):
+            present = {key for key, value, _ in entries if value is not None}
+            entries = [entry for entry in entries if entry[1] is not None or entry[0] not in present]
             values: Any = {key: value for key, value, _ in entries}
             sources = {key: source for key, _, source in entries}
         else:
             values = [value for _, value, _ in entries]
             sources = {index: source for index, (_, _, source) in enumerate(entries)}
-        return values, WrittenValue(value=values, table_key=self.table_key, sources=sources)
+        return values, WrittenValue(value=values, table_key=self.table_key, sources=sources, inherited=self.inherited)
+
+    def source(self, key: int | str) -> tuple[KeyPath, int | str]:
+        """Return the origin of an entry: the key of a table, and the index or key in this table."""
+        return self.sources.get(key, (self.table_key, key))
 
     def keep_items(self, indices: Sequence[int]) -> WrittenValue:
         """Return this value; of a list, keep only the sources of the items at `indices`."""
         if not isinstance(self.value, list):
             return self
         sources: dict[int | str, tuple[KeyPath, int | str]]
-        sources = {new: self.sources.get(old, (self.table_key, old)) for new, old in enumerate(indices)}
+        sources = {new: self.source(old) for new, old in enumerate(indices)}
         return replace(self, sources=sources)
 
     def has_items_of(self, table_key: KeyPath) -> bool:
@@ -97,7 +121,7 @@ def merge_values(attribute: Attribute, before: WrittenValue, after: WrittenValue
     """Merge two values of one attribute by its merge rule."""
     match attribute.merge:
         case Merge.REPLACE | Merge.OWN:
-            return after
+            return after.after(before) if _is_lone_template(after.value) else after
         case Merge.APPEND:
             entries = _appended(list(_entries(before)), _entries(after))
         case Merge.BY_KEY | Merge.BY_FIELD | Merge.BY_PLATFORM:  # inheritance itself merges the tables of platforms
@@ -112,7 +136,22 @@ def merge_values(attribute: Attribute, before: WrittenValue, after: WrittenValue
         table_key=after.table_key,
         sources={key: (entry.table_key, entry.key) for key, entry in zip(keys, entries, strict=True)},
         placeholders=frozenset(key for key, entry in zip(keys, entries, strict=True) if entry.is_placeholder),
+        inherited=after.after(before).inherited if is_table and _needs_inherited(before, after) else None,
     )
+
+
+def _needs_inherited(before: WrittenValue, after: WrittenValue) -> bool:
+    """Whether an entry of a merged table may render to none, so that the entry of an earlier table applies."""
+    if before.inherited is not None or after.inherited is not None:
+        return True
+    if not isinstance(before.value, dict) or not isinstance(after.value, dict):
+        return False
+    return any(key in before.value and _is_lone_template(value) for key, value in after.value.items())
+
+
+def _is_lone_template(value: Any) -> bool:
+    """Whether a value may be a single template, which can render to none."""
+    return isinstance(value, str) and value.startswith("{{") and value.endswith("}}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,7 +177,7 @@ def _entries(written: WrittenValue) -> Iterator[_Entry]:
         yield _Entry(key=0, value=written.value, table_key=written.table_key, is_placeholder=True)
         return
     for key, value in _pairs(written.value):
-        table_key, source_key = written.sources.get(key, (written.table_key, key))
+        table_key, source_key = written.source(key)
         yield _Entry(key=source_key, value=value, table_key=table_key, is_placeholder=key in written.placeholders)
 
 

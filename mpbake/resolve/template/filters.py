@@ -22,7 +22,8 @@ ISO_8601 = "%Y-%m-%dT%H:%M:%SZ"
 _MAX_SLUG = 128  # the maximum length of a tag in the OCI distribution specification
 _MAX_VERSION = 256
 _MAX_FORMAT = 200
-_EXCERPT = 100
+EXCERPT = 100
+"""The maximum number of characters of a value that a message quotes."""
 _LAST_SECOND = 253_402_300_799  # the end of the year 9999
 
 
@@ -77,7 +78,7 @@ class SemanticVersion(str):
         match = _SEMVER.fullmatch(plain) if len(text) <= _MAX_VERSION else None
         if match is None:
             hint = "write MAJOR.MINOR.PATCH, such as 1.4.0 or v1.4.0-rc.1"
-            raise FilterError(f'"{short_name(text, _EXCERPT)}" is not a semantic version', hint)
+            raise FilterError(f'"{short_name(text, EXCERPT)}" is not a semantic version', hint)
         version = super().__new__(cls, plain)
         version.major, version.minor, version.patch = (int(part) for part in match.groups()[:3])
         version.prerelease, version.build = match[4] or "", match[5] or ""
@@ -115,7 +116,7 @@ def _precedence(prerelease: str) -> tuple[object, ...]:
 
 def semver(value: object) -> SemanticVersion:
     """Parse `value` as a semantic version. Raises FilterError."""
-    return SemanticVersion(_input_text("semver", value))
+    return SemanticVersion(input_text("semver", value))
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -126,12 +127,12 @@ def slug(value: object) -> str:
 
     A text too long for a tag is cut and gets a part of its digest as a suffix, so that two long texts stay different.
     """
-    text = _input_text("slug", value)
+    text = input_text("slug", value)
     reduced = re.sub(r"[^a-z0-9._-]+", "-", text.lower())
     reduced = re.sub(r"[._-]{2,}", "-", reduced).strip("._-")
     if not reduced:
         hint = "use {{ (branch | sha256)[:12] }}, or {{ (branch or 'none') | slug }} if it may be empty"
-        raise FilterError(f'"{short_name(text, _EXCERPT)}" has no ASCII letter or digit for a slug', hint)
+        raise FilterError(f'"{short_name(text, EXCERPT)}" has no ASCII letter or digit for a slug', hint)
     if len(reduced) <= _MAX_SLUG:
         return reduced
     digest = sha256(text)[:12]
@@ -140,7 +141,7 @@ def slug(value: object) -> str:
 
 def sha256(value: object) -> str:
     """Return the SHA-256 digest of `value` in UTF-8, as 64 hexadecimal digits. Raises FilterError."""
-    return hashlib.sha256(_input_text("sha256", value).encode()).hexdigest()
+    return hashlib.sha256(input_text("sha256", value).encode()).hexdigest()
 
 
 # --- times ------------------------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def sha256(value: object) -> str:
 
 def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter
     """Format the time `value`, in seconds since 1970, in UTC and independently of any locale. Raises FilterError."""
-    return _formatted(_parse_time(_input_text("timestamp", value), '"{}" is not a time'), format)
+    return _formatted(_parse_time(input_text("timestamp", value), '"{}" is not a time'), format)
 
 
 def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as above
@@ -167,9 +168,7 @@ def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as a
 def _parse_time(text: str, message: str) -> datetime:
     """Parse seconds since 1970. Raises FilterError with `message`, in which `{}` becomes the text."""
     if not re.fullmatch("[0-9]{1,12}", text) or int(text) > _LAST_SECOND:
-        raise FilterError(
-            message.format(short_name(text, _EXCERPT)), "use whole seconds since 1970, such as 1767225600"
-        )
+        raise FilterError(message.format(short_name(text, EXCERPT)), "use whole seconds since 1970, such as 1767225600")
     return datetime.fromtimestamp(int(text), UTC)
 
 
@@ -207,7 +206,7 @@ def _time_parts(time: datetime) -> Mapping[str, str]:
     }
 
 
-def _input_text(name: str, value: object) -> str:
+def input_text(name: str, value: object) -> str:
     """Return the input of the filter `name` as text, as templates print it. Raises FilterError."""
     text = str(value)  # raises Jinja's UndefinedError for an undefined value
     if not isinstance(value, str | int | float):

@@ -12,13 +12,17 @@ from mpbake.base.codes import Code
 from mpbake.base.text import closest_name, did_you_mean, is_unicode, one_line
 from mpbake.resolve.template.budget import MAX_TEXT, Budget, PlanLimits
 from mpbake.resolve.template.filters import FilterError, no_git
+from mpbake.resolve.template.foreign import hint_for_filter, hint_for_name, hint_for_syntax
+from mpbake.resolve.template.functions import CallableFunction, bind
 from mpbake.resolve.template.sandbox import REMOVED_FILTERS, Sandbox
+from mpbake.resolve.template.syntax_tree import ANY, calls_in, uses_of_functions
 from mpbake.resolve.template.values import NOT_UNICODE, NUMBER_TOO_LARGE, rendered_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from mpbake.resolve.template.filters import AskGit
+    from mpbake.resolve.template.functions import Function
 
     _Render = Callable[[Mapping[str, Any]], Any]
     """Renders one template with the values of a scope."""
@@ -62,6 +66,10 @@ class TemplateProblem(ValueError):
         self.culprit = culprit
 
 
+class _FunctionError(FilterError):
+    """The failure of a function of the plan; the message names the function."""
+
+
 class Renderer:
     """Renders templates with a scope of variables; compiles each distinct template once."""
 
@@ -70,7 +78,10 @@ class Renderer:
         self.budget = Budget(limits or PlanLimits())
         self._environment = Sandbox(git, epoch, self.budget)
         self._compiled: dict[str, _Render] = {}
+        self._functions: dict[str, Function] = {}
+        self._variables_of_functions: dict[str, frozenset[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
+        self._scope: Mapping[str, Any] = {}
 
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that `text` refers to, including `platform`.
@@ -78,16 +89,99 @@ class Renderer:
         For a text with a syntax error, which `render` reports, these may be all words of the text.
         """
         if text not in self._names:
-            self._names[text] = self._find_names(text)
+            own = self.own_names(text)
+            functions = self.called([text]) if self._functions else ()
+            self._names[text] = own.union(*(self._variables_of_functions[function] for function in functions))
         return self._names[text]
 
-    def _find_names(self, text: str) -> frozenset[str]:
+    def own_names(self, text: str) -> frozenset[str]:
+        """Return the variables that `text` refers to, as `names` does, but without those of the functions it calls."""
         bare = _compile_bare_names(text)
         try:
             names = bare[1] if bare else meta.find_undeclared_variables(self._parse(text))
         except _FAILURES:
             names = frozenset(re.findall(r"\w+", text))
         return frozenset(names - self._environment.globals.keys())
+
+    def called(self, texts: Iterable[str]) -> frozenset[str]:
+        """Return the functions of the plan that `texts` call. If a text computes a name, return all functions."""
+        uses: set[str] = set()
+        for text in texts:
+            if not any(name in text for name in self._functions) and "map" not in text:
+                continue
+            try:
+                uses |= uses_of_functions(self._parse(text), self._environment)
+            except _FAILURES:
+                uses |= set(re.findall(r"\w+", text))
+        return frozenset(self._functions if ANY in uses else uses & self._functions.keys())
+
+    def words_for(self, variables: Collection[str]) -> frozenset[str]:
+        """Return words, one of which a text contains if it refers to one of `variables`, directly or by a function."""
+        functions = {name for name, used in self._variables_of_functions.items() if not used.isdisjoint(variables)}
+        # The filter `map` can compute the name of a function.
+        return frozenset({*variables, *functions, *(["map"] if functions else [])})
+
+    def has_filter(self, name: str) -> bool:
+        """Whether mpbake or Jinja has a filter called `name`."""
+        return name in self._environment.filters and name not in self._functions
+
+    def has_function(self, name: str) -> bool:
+        """Whether the plan has a function called `name`."""
+        return name in self._functions
+
+    def define(self, function: Function, variables: Iterable[str] = ()) -> None:
+        """Let templates call `function`. `variables` are the variables that its result depends on.
+
+        The variables have the values of the scope of the template that calls the function.
+        """
+        self._variables_of_functions[function.name] = frozenset(variables)
+        self._functions[function.name] = function
+        self._names.clear()
+        self._environment.define(function.name, CallableFunction(function, self._evaluated))
+
+    def check_calls(self, text: str) -> None:
+        """Check a text that is not rendered: its syntax, its filters, and the arguments of calls of functions.
+
+        Raises TemplateProblem.
+        """
+        try:
+            self._template(text)
+            for name, arguments, keywords in calls_in(self._parse(text), self._environment):
+                if name in self._functions:
+                    function = self._functions[name]
+                    bind(function, function.signature(), [None] * arguments, dict.fromkeys(keywords))
+        except _FAILURES as error:
+            raise self._problem_of(error, text, {}) from error
+
+    def _evaluated(self, function: Function, values: dict[str, Any]) -> Any:
+        """Return the result of a function; `values` are the values of its parameters."""
+        self._environment.count_call(len(values))
+        names = self._variables_of_functions[function.name] & self._scope.keys()
+        variables = {name: self._scope[name] for name in names}
+        try:
+            return self._environment.counted(self._rendered(function.result, variables | values))
+        except _FAILURES as error:
+            if isinstance(error, _FunctionError):
+                raise
+            problem = self._problem_of(error, "", {})
+            message, _, hint = str(problem).partition("\n")
+            raise _FunctionError(
+                f'in the function "{function.name}": {message}', hint, problem.code, culprit=function.name
+            ) from error
+
+    def _rendered(self, value: Any, scope: Mapping[str, Any]) -> Any:
+        """Return the result of a function: a value with all templates in it rendered, without absent entries."""
+        match value:
+            case str() if _MARKER.search(value):
+                return self._template(value)(scope)
+            case list():
+                items = [self._rendered(item, scope) for item in value]
+                return [item for item in items if item is not None]
+            case dict():
+                entries = {key: self._rendered(item, scope) for key, item in value.items()}
+                return {key: item for key, item in entries.items() if item is not None}
+            case _:
+                return value
 
     def _parse(self, text: str) -> nodes.Template:
         self.budget.spend_source(text)
@@ -101,19 +195,26 @@ class Renderer:
         if not _MARKER.search(text):
             return text
         self.budget.reset()
+        self._scope = scope
         try:
             result = self._template(text)(scope)
-        except TemplateProblem:
-            raise
-        except UndefinedError as error:
-            raise self._undefined(str(error.message), scope) from error
-        except FilterError as error:
-            raise TemplateProblem(str(error), error.code, error.culprit) from error
         except _FAILURES as error:
-            raise self._failed(error, text) from error
+            raise self._problem_of(error, text, scope) from error
         if isinstance(result, str):
             _check_text(result)
         return result
+
+    def _problem_of(self, error: Exception, text: str, scope: Mapping[str, Any]) -> TemplateProblem:
+        """Return the problem of a template that failed with `error`."""
+        match error:
+            case TemplateProblem():
+                return error
+            case UndefinedError():
+                return self._undefined(str(error.message), text, scope)
+            case FilterError():
+                return TemplateProblem(str(error), error.code, error.culprit)
+            case _:
+                return self._failed(error, text)
 
     def _template(self, text: str) -> _Render:
         render = self._compiled.get(text)
@@ -152,15 +253,15 @@ class Renderer:
         body = self._parse(text).body
         return len(body) == 1 and isinstance(body[0], nodes.Output) and len(body[0].nodes) == 1
 
-    def _undefined(self, message: str, scope: Mapping[str, Any]) -> TemplateProblem:
+    def _undefined(self, message: str, text: str, scope: Mapping[str, Any]) -> TemplateProblem:
         undefined_name = re.fullmatch(r"'(\w+)' is undefined", message)
         if undefined_name is None:
             quoted = re.search('"(.+?)"', message)
             return TemplateProblem(message, Code.UNDEFINED_VARIABLE, culprit=quoted[1] if quoted else "")
         name = undefined_name[1]
-        text = f'unknown variable "{name}"\n{self._hint_for_unknown_variable(name, scope)}'
-        is_platform = name == "platform"
-        return TemplateProblem(_PLATFORM_UNAVAILABLE if is_platform else text, Code.UNDEFINED_VARIABLE, culprit=name)
+        hint = hint_for_name(name, text) or self._hint_for_unknown_variable(name, scope)
+        explanation = _PLATFORM_UNAVAILABLE if name == "platform" else f'unknown variable "{name}"\n{hint}'
+        return TemplateProblem(explanation, Code.UNDEFINED_VARIABLE, culprit=name)
 
     def _hint_for_unknown_variable(self, name: str, scope: Mapping[str, Any]) -> str:
         if name in self._environment.filters:
@@ -170,12 +271,14 @@ class Renderer:
 
     def _failed(self, error: Exception, text: str) -> TemplateProblem:
         """Return the problem of a failed template, with Jinja's or Python's message if mpbake has no better message."""
-        message = str(error)
+        message = str(error.message if isinstance(error, TemplateSyntaxError) else error)
         unknown = re.match(r"No (filter|test) named '([\w.]+)'", message)
         if unknown is None:
             line = _line(text, error.lineno) if isinstance(error, TemplateSyntaxError) else ""
             message = NUMBER_TOO_LARGE if isinstance(error, NameError) else one_line(message)
-            return TemplateProblem(f"the template cannot be rendered: {message}", _code(error), culprit=line)
+            hint = hint_for_syntax(message, text) if isinstance(error, TemplateSyntaxError) else ""
+            explanation = f"the template cannot be rendered: {message}" + (f"\n{hint}" if hint else "")
+            return TemplateProblem(explanation, _code(error), culprit=line)
         kind, name = unknown.groups()
         if name in REMOVED_FILTERS:
             explanation = f'the filter "{name}" is not available\nsee docs/templates.md for the filters of mpbake'
@@ -188,7 +291,8 @@ class Renderer:
         known = self._environment.filters if kind == "filter" else self._environment.tests
         head, dot, rest = name.partition(".")
         if not (dot and head in known):
-            return did_you_mean(name, known, kind=f"{kind}s")
+            hint = hint_for_filter(name) if kind == "filter" else ""
+            return hint or did_you_mean(name, known, kind=f"{kind}s")
         value = re.search(rf"([\w.]+)\s*\|\s*{re.escape(name)}", text)
         return f"put the {kind} in parentheses: ({value[1] if value else 'value'} | {head}).{rest}"
 

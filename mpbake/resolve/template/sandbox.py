@@ -7,9 +7,11 @@ and iterations of loops. Operations that could make a huge result at once are ch
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from jinja2 import Environment, Undefined
+from jinja2 import Environment, Template, TemplateSyntaxError, Undefined, nodes
+from jinja2.environment import TemplateExpression
 from jinja2.filters import make_attrgetter
 from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, Macro
@@ -23,7 +25,11 @@ from mpbake.resolve.template.amplification import (
     check_power,
     check_product,
 )
+from mpbake.resolve.template.comprehensions import ComprehensionParser, TextLexer
+from mpbake.resolve.template.data_filters import DATA_FILTERS, LINEAR_FILTERS, to_json
 from mpbake.resolve.template.filters import FILTERS, ISO_8601, SemanticVersion, source_date
+from mpbake.resolve.template.functions import CallableFunction
+from mpbake.resolve.template.regexes import RegexFilters
 from mpbake.resolve.template.syntax_tree import MeteringTransformer
 from mpbake.resolve.template.values import (
     ITEM_WEIGHT,
@@ -37,15 +43,17 @@ from mpbake.resolve.template.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from jinja2 import nodes
+    from jinja2.lexer import Lexer
 
     from mpbake.resolve.template.budget import Budget
     from mpbake.resolve.template.filters import AskGit
 
 REMOVED_FILTERS = ("random", "pprint", "urlize", "xmlattr")
 """Filters of Jinja whose results vary, or that have no use in a plan."""
+_CALL_WEIGHT = 1000
+"""The characters that a call of a function of the plan counts for."""
 _TYPE_TESTS = frozenset(
     {"boolean", "callable", "defined", "escaped", "false", "filter", "float", "integer", "iterable", "mapping", "none"}
     | {"number", "sameas", "sequence", "string", "test", "true", "undefined"}
@@ -62,25 +70,53 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(undefined=UndefinedValue, autoescape=False, keep_trailing_newline=True, finalize=self.printed)
         self._budget = budget
         self._epoch = epoch
+        self._lexer = TextLexer(self)
+        self._comprehensions: list[_Comprehension] = []
+        self._collected: list[Any] = []
         self.globals = {"git": GitFacts(git), "range": bounded_range, "timestamp": self._timestamp}
         filters = {name: function for name, function in self.filters.items() if name not in REMOVED_FILTERS}
         filters |= {"string": self.printed, "join": self._join, "sum": self._sum, **FILTERS}
+        filters |= {**DATA_FILTERS, "json": self._json, **RegexFilters(self._budget.spend).filters()}
         self.filters = {name: self._guarded_filter(name, function) for name, function in filters.items()}
         tests: dict[str, Any] = {name: test for name, test in self.tests.items() if name not in _TYPE_TESTS}
         self.tests |= {name: self._counted_test(test) for name, test in tests.items()}
 
+    @property
+    def lexer(self) -> Lexer:
+        """The lexer of templates."""
+        return self._lexer
+
+    def compile_expression(self, source: str, undefined_to_none: bool = True) -> TemplateExpression:  # noqa: FBT001, FBT002 - Jinja's signature
+        """Compile one expression, as Jinja does, but with comprehensions."""
+        parser = ComprehensionParser(self, source, state="variable")
+        expression = parser.parse_expression()
+        if not parser.stream.eos:
+            msg = "chunk after expression"
+            raise TemplateSyntaxError(msg, parser.stream.current.lineno)
+        template = nodes.Template([nodes.Assign(nodes.Name("result", "store"), expression, lineno=1)], lineno=1)
+        template.set_environment(self)
+        return TemplateExpression(self.from_string(template), undefined_to_none)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        return ComprehensionParser(self, source, name, filename).parse()
+
     def final_value(self, value: Any) -> Any:
-        """Return the result of a lone expression. Raises UndefinedError or TypeError for an invalid result or content.
+        """Return the result of a lone expression, as `evaluated` does. A version becomes plain text."""
+        evaluated = self.evaluated(value)
+        return str(evaluated) if isinstance(evaluated, SemanticVersion) else evaluated
+
+    def evaluated(self, value: Any) -> Any:
+        """Return a value of a template. Raises UndefinedError or TypeError for an invalid value or content.
 
         A lazy sequence, such as the result of the filter `map`, becomes a list, so that its items are evaluated inside
-        the sandbox. A version becomes plain text.
+        the sandbox.
         """
         if type(value) is Undefined:
             return ""  # the result of an `if` without `else`
         evaluated = list(value) if is_lazy_sequence(value) else value
         for item in self._budget.contents(evaluated):
             check_value(item)
-        return str(evaluated) if isinstance(evaluated, SemanticVersion) else evaluated
+        return evaluated
 
     def printed(self, value: Any) -> str:
         """Return `value` as part of a text. Raises as `final_value` does."""
@@ -117,6 +153,37 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self._budget.spend(weight(value))
         return value
 
+    def add_comprehension(self, loop: nodes.Template, *, is_table: bool) -> int:
+        """Keep the loop of a comprehension, and return its number."""
+        self._comprehensions.append(_Comprehension(loop=loop, is_table=is_table))
+        return len(self._comprehensions) - 1
+
+    def comprehension(self, number: int) -> nodes.Template:
+        """Return the syntax tree of a comprehension's loop."""
+        return self._comprehensions[number].loop
+
+    def comprehend(self, number: int, names: dict[str, Any]) -> Any:
+        """Return the list or table that a comprehension makes; `names` are the values that the comprehension uses."""
+        comprehension = self._comprehensions[number]
+        if comprehension.template is None:
+            comprehension.template = self.from_string(comprehension.loop)
+        self._collected.append({} if comprehension.is_table else [])
+        try:
+            for _ in comprehension.template.root_render_func(comprehension.template.new_context(names)):
+                pass
+        finally:
+            collected = self._collected.pop()
+        return collected
+
+    def collect(self, *item: Any) -> None:
+        """Add an item to the list, or a key and its value to the table, of the innermost comprehension."""
+        value = list(item[-1]) if is_lazy_sequence(item[-1]) else item[-1]
+        self._budget.spend(ITEM_WEIGHT + weight(value))
+        if len(item) > 1:
+            self._collected[-1][item[0]] = value
+        else:
+            self._collected[-1].append(value)
+
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """Evaluate an operator that can make large values from small values."""
         match operator:
@@ -141,7 +208,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         elif isinstance(function, Macro):
             self._budget.count_iterations(1)
             self._budget.spend_arguments(len(args) + len(kwargs))
-        elif owner is self:
+        elif isinstance(function, CallableFunction) or owner is self:
             return super().call(context, function, *args, **kwargs)
         else:
             if name in {"format", "format_map"} and isinstance(owner, str):
@@ -159,6 +226,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            if name in LINEAR_FILTERS:
+                return self._call_linear(function, args, kwargs)
             cost = self._budget.check_arguments(name, *args, *kwargs.values())
             if name in SLOW_FILTERS:
                 self._budget.spend(SLOW_FILTERS[name](str(_filter_input(args))))
@@ -168,6 +237,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self.counted(function(*args, **kwargs))
 
         return guarded
+
+    def _call_linear(self, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call a filter whose result is at most as large as its arguments; count both."""
+        metered = (self._budget.metered(value, 0) for value in args)
+        values = [list(value) if is_lazy_sequence(value) else value for value in metered]
+        self._budget.read([*values, *kwargs.values()])
+        result = function(*values, **kwargs)
+        self._budget.read(result)
+        return result
 
     def _counted_test(self, function: Callable[..., bool]) -> Callable[..., bool]:
         """Return a test that counts the values that it reads."""
@@ -199,8 +277,30 @@ class Sandbox(ImmutableSandboxedEnvironment):
             total = self.counted(total + item)
         return total
 
+    def _json(self, value: Any) -> str:
+        return to_json(self.evaluated(value))
+
+    def define(self, name: str, function: CallableFunction) -> None:
+        """Add a function of the plan: templates can call it as a function and as a filter."""
+        self.globals[name] = self.filters[name] = function
+
+    def count_call(self, arguments: int) -> None:
+        """Count a call of a function of the plan."""
+        self._budget.count_iterations(1)
+        self._budget.spend(_CALL_WEIGHT)
+        self._budget.spend_arguments(arguments)
+
     def _timestamp(self, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter
         return source_date(self._epoch, format)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Comprehension:
+    """The loop of a comprehension, which is compiled at its first use."""
+
+    loop: nodes.Template
+    is_table: bool
+    template: Template | None = None
 
 
 def _filter_input(args: Sequence[Any]) -> Any:

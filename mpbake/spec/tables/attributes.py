@@ -53,7 +53,8 @@ class Scope(Enum):
 
     PARENTS = "the variables of the plan and of the matrix row: the attribute names the tables to inherit"
     PLAN = "the variables of the plan: the attribute makes the rows of a matrix"
-    TARGET = "the variables of the plan and of the matrix row"
+    LOCAL = "the variables of the plan and of the matrix row: the attribute makes names for the others"
+    TARGET = "the variables of the plan and of the matrix row, and the names in `let`"
 
 
 class Exposure(Enum):

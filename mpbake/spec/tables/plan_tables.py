@@ -45,6 +45,20 @@ class VariableSpec(Table):
     max: int | float | None = Field(default=None, description="largest allowed number")
 
 
+class FunctionSpec(Table):
+    """A function for templates: `{{ NAME(a, b) }}`, or as a filter `{{ a | NAME(b) }}`."""
+
+    params: list[str] = Field(default_factory=list, description="names of the parameters, in the order of a call")
+    defaults: dict[str, Any] = Field(
+        default_factory=dict, description="values of parameters that a call may omit: the last of `params`"
+    )
+    variadic_param: str = Field(default="", description="name of a list with all further arguments of a call")
+    result: Annotated[Any, AfterValidator(check_variable_value), VALUE_SCHEMA] = Field(
+        description="value of a call, with templates that use the parameters and the variables of the plan"
+    )
+    description: Text = Field(default="", description="text for reviewers")
+
+
 class GroupSpec(Table):
     """A name for several targets."""
 
@@ -100,6 +114,7 @@ class PlanSpec(Table):
     variables: dict[str, Annotated[VariableSpec, ShortForm("default")]] = Field(
         default_factory=dict, description="values for templates"
     )
+    functions: dict[str, FunctionSpec] = Field(default_factory=dict, description="functions for templates")
     defaults: DefaultsSpec = Field(default_factory=DefaultsSpec, description="defaults for other tables")
     builders: dict[str, BuilderSpec] = Field(default_factory=dict, description="builders by name")
     groups: dict[str, Annotated[GroupSpec, ShortForm("targets")]] = Field(
@@ -110,18 +125,19 @@ class PlanSpec(Table):
     )
 
 
-_FIELDS_OF_NAMES = frozenset({"enabled", "exclude", "inherits", "matrix", "name"})
+_FIELDS_OF_NAMES = frozenset({"enabled", "exclude", "inherits", "let", "matrix", "name"})
 """The fields of a target on which the names of its targets depend."""
 
 
 def names_only(spec: PlanSpec) -> PlanSpec:
-    """Return a plan with the same variables, groups and names of targets, but without other attributes."""
+    """Return a plan with the same variables, functions, groups and names of targets, but without other attributes."""
     defaults = DefaultsSpec(target=_fields_of_names(spec.defaults.target))
     targets = {name: _fields_of_names(table) for name, table in spec.targets.items()}
     return PlanSpec.model_construct(
-        {"version", "variables", "defaults", "groups", "targets"},
+        {"version", "variables", "functions", "defaults", "groups", "targets"},
         version=spec.version,
         variables=spec.variables,
+        functions=spec.functions,
         defaults=defaults,
         groups=spec.groups,
         targets=targets,

@@ -24,6 +24,7 @@ from mpbake.spec.tables.value_types import (
     FieldLists,
     Flag,
     InvalidValue,
+    LocalValue,
     Matrix,
     Names,
     Network,
@@ -149,6 +150,9 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
     )
     checks: Annotated[list[CheckSpec], Attribute(merge=Merge.APPEND, role=Role.PLAN)] = Field(
         default_factory=list, description="checks that the image must pass before it is published"
+    )
+    let: Annotated[dict[str, LocalValue], Attribute(merge=Merge.BY_KEY, role=Role.PLAN, scope=Scope.LOCAL)] = Field(
+        default_factory=dict, description="names for the templates of this target, and their values"
     )
     enabled: Annotated[Flag, Attribute(merge=Merge.REPLACE, role=Role.PLAN, exposure=Exposure.PRIVATE)] = Field(
         default=True, description="false removes the target from the plan"

@@ -305,6 +305,9 @@ def check_variable_value(value: Any) -> Any:
     return value
 
 
+LocalValue = Annotated[Any, AfterValidator(check_variable_value), VALUE_SCHEMA]
+
+
 def type_in_words(value: object) -> str:
     """Return the name of a value's type, in the words of plan authors."""
     # bool before int: a bool is an int

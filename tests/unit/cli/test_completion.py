@@ -96,13 +96,17 @@ def test_only_what_names_depend_on_is_evaluated(tmp_path: Path) -> None:
 version = 1
 [variables]
 php = ["8.1", "8.2"]
+[functions.image]
+params = ["series"]
+result = "php-{{ series }}"
 [builders.farm]
 nodes.local = { endpoint = "{{ broken" }
 [groups]
 both = ["php-*"]
 [targets.php]
 matrix = { version = "{{ php }}" }
-name = "php-{{ version | replace('.', '-') }}"
+let = { series = "{{ version | replace('.', '-') }}" }
+name = "{{ image(series) }}"
 labels = { a = "{{ 'a' * 900000 ~ version }}", b = "{{ git.commit }}", c = "{{ broken" }
 args = { A = "{% for i in range(99999) %}{{ i | string | length }}{% endfor %}" }
 [targets.off]

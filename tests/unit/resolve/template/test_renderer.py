@@ -15,14 +15,20 @@ from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import PlatformText, parse_platform
+from mpbake.resolve.functions import define_functions
 from mpbake.resolve.template import RESERVED, Renderer, TemplateProblem
-from mpbake.resolve.template.filters import GIT_FACTS, FilterError, GitFact
+from mpbake.resolve.template.data_filters import DATA_FILTERS
+from mpbake.resolve.template.filters import FILTERS, GIT_FACTS, FilterError, GitFact
+from mpbake.resolve.template.regexes import RegexFilters
 from mpbake.spec.files.toml_values import WrittenFloat
+from mpbake.spec.tables.plan_tables import PlanSpec
 from tests.checkout import DOCS
 from tests.unit.resolve.template.scope import SCOPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mpbake.spec.problem import Problem
 
 
 @pytest.mark.parametrize(
@@ -460,7 +466,14 @@ def test_the_examples_of_the_documentation(template: str, shown: str) -> None:
     assert block
     assert epoch
     renderer = Renderer(git=FACTS.__getitem__, epoch=epoch[1])
-    result = renderer.render(template.rstrip(), tomllib.loads(block[1])["variables"])
+    functions = re.search(r"```toml\n(\[functions\..*?)\[targets", PAGE, re.DOTALL)
+    assert functions
+    spec = PlanSpec.model_validate({"version": 1} | tomllib.loads(block[1]) | tomllib.loads(functions[1]))
+    problems: list[Problem] = []
+    define_functions(spec, renderer, problems)
+    assert problems == []
+    scope = {name: variable.default for name, variable in spec.variables.items()}
+    result = renderer.render(template.rstrip(), scope)
     assert (result if isinstance(result, str) else json.dumps(result)) == shown
 
 
@@ -469,7 +482,7 @@ def test_the_documentation_shows_all_that_mpbake_adds() -> None:
     names = (
         "| semver",
         "| slug",
-        "| sha256",
+        *(f"| {name}" for name in (*FILTERS, *DATA_FILTERS, *RegexFilters(lambda _: None).filters())),
         "| timestamp",
         "timestamp()",
         "range(",

@@ -8,9 +8,11 @@ import sys
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mpbake.base.codes import Code
-from mpbake.resolve.template import PlanLimits, PlanTooLargeError, Renderer, TemplateProblem
+from mpbake.resolve.template import Function, PlanLimits, PlanTooLargeError, Renderer, TemplateProblem
 from mpbake.resolve.template.budget import Budget
 from tests.unit.resolve.template.scope import SCOPE
 
@@ -58,7 +60,42 @@ ESCAPES = [
     "{{ ('1.2.3' | semver)._rank }}",
     "{{ ('1.2.3' | semver).__class__ }}",
     "{{ ('1.2.3-{0}' | semver) }}",
+    # comprehensions and functions of the plan
+    "{{ [x.__class__ for x in platforms] }}",
+    "{{ [x for x in platforms.__class__.__mro__] }}",
+    "{{ {x: x['__class__'] for x in platforms} }}",
+    "{{ [x.append(1) for x in [platforms]] }}",
+    "{{ comprehend(0, {}) }}",
+    "{{ collect(1) }}",
+    "{{ image }}",
+    "{{ [image] }}",
+    "{{ image.__call__('a') }}",
+    "{{ image._evaluate.__globals__ }}",
+    "{{ image._function.result }}",
+    "{{ (image | attr('_evaluate')).__self__ }}",
+    "{{ '%s' % image }}",
+    "{{ '{0._evaluate}'.format(image) }}",
+    "{{ inside('__class__') }}",
+    "{{ ['__class__'] | map('inside') | list }}",
+    "{{ [1] | map('append') }}",
+    "{{ 'a' | regex_search.__globals__ }}",
 ]
+
+
+def renderer_with_functions() -> Renderer:
+    """Return a renderer with functions: one passes values on, and one reads an attribute of a list."""
+    renderer = Renderer()
+    renderer.define(Function(name="image", params=("name",), result="{{ name }}"))
+    renderer.define(Function(name="inside", params=("name",), result="{{ [] | attr(name) }}{{ [][name] }}"))
+    renderer.define(Function(name="twice", params=("x",), result="{{ x ~ x }}"))
+    renderer.define(Function(name="pair", params=("x",), result=["{{ x }}", "{{ x }}"]))
+    renderer.define(Function(name="level0", result="{{ 'a' * 100000 }}"))
+    for level in range(40):
+        renderer.define(Function(name=f"level{level + 1}", result=f"{{{{ level{level}() ~ level{level}() }}}}"))
+        renderer.define(Function(name=f"calls{level + 1}", result=f"{{{{ calls{level}() + calls{level}() }}}}"))
+    renderer.define(Function(name="calls0", result="{{ 1 }}"))
+    renderer.define(Function(name="endless", result="{{ endless() }}"))
+    return renderer
 
 
 @pytest.mark.parametrize("template", ESCAPES)
@@ -66,7 +103,7 @@ def test_a_template_cannot_leave_its_box(template: str) -> None:
     before = repr(SCOPE)
     for text in (template, f"text around {template}"):
         with pytest.raises(TemplateProblem):
-            Renderer().render(text, SCOPE)
+            renderer_with_functions().render(text, SCOPE)
     assert repr(SCOPE) == before
 
 
@@ -217,6 +254,37 @@ BOMBS = [
     "{{ ('f' * 1000000) | int(base=16) is odd }}",
     "{{ (1).from_bytes(('a' * 1000000).encode(), 'big') is odd }}",
     "{% for i in range(99999) %}{% set x = 1 | round(1000000, 'ceil') %}{% endfor %}",
+    # comprehensions
+    "{{ [i for i in range(90000) for j in range(90000)] }}",
+    "{{ [[j for j in range(99999)] for i in range(99999)] | length }}",
+    "{{ ['a' * 999999 for i in range(99999)] | length }}",
+    "{{ {i: 'a' * 999999 for i in range(99999)} | length }}",
+    "{{ [range(99999) | map('string') for i in range(99999)] | length }}",
+    doubled("[1]", "[y for y in [x, x]]", "{{ x }}"),
+    doubled("[1]", "{1: x, 2: x}", "{{ {y: x for y in [1]} }}"),
+    # functions of the plan
+    "{{ level40() | length }}",
+    "{{ calls40() }}",
+    "{{ [level0() for i in range(99999)] | length }}",
+    "{{ [calls10() for i in range(99999)] | length }}",
+    "{% for i in range(99999) %}{{ level5() | length }}{% endfor %}",
+    doubled("'a'", "twice(x)", "{{ x | length }}"),
+    doubled("[1]", "pair(x)", "{{ x }}"),
+    # filters for lists, tables and JSON
+    doubled("[1]", "[x, x]", "{{ x | flatten | length }}"),
+    doubled("[1]", "[x, x]", "{{ x | json | length }}"),
+    doubled("{'a': 1}", "{'a': x, 'b': x}", "{{ x | json | length }}"),
+    "{{ ('[' ~ '[],' * 300000 ~ '1]') | from_json | length }}",
+    "{{ [('[' ~ '1,' * 90000 ~ '1]') | from_json for i in range(99999)] | length }}",
+    "{{ [range(99999) | zip(range(99999)) for i in range(99999)] | length }}",
+    "{{ [('a,' * 99999) | split(',') for i in range(99999)] | length }}",
+    "{{ ('a' * 99999) | replace('a', 'b' * 999999) | md5 }}",
+    # regular expressions
+    "{{ ('a' * 99999) | regex_findall('a.*b|a') | length }}",
+    "{{ ('a' * 99999) | regex_replace('a', 'b' * 99999) | length }}",
+    "{% for i in range(99999) %}{% set x = ('a' * 99999) | regex_search('(((a{10}){10}){9}b?c)') %}{% endfor %}",
+    "{% for i in range(99999) %}{% set x = 'a' | regex_search('a' ~ i ~ '[^b]{900}') %}{% endfor %}",
+    "{{ range(99999) | map('string') | map('regex_replace', '^', 'x' * 99999) | join | length }}",
 ]
 
 
@@ -224,7 +292,7 @@ BOMBS = [
 def test_a_template_cannot_eat_the_machine(template: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(TemplateProblem) as caught:
-        Renderer().render(template, {})
+        renderer_with_functions().render(template, {})
     assert caught.value.code is Code.TEMPLATE_SANDBOX
     unit = 1 if sys.platform == "darwin" else 1024
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit < 300_000_000
@@ -253,6 +321,86 @@ def test_a_template_cannot_eat_the_machine(template: str) -> None:
 )
 def test_what_looks_like_much_and_is_not(template: str, value: object) -> None:
     assert Renderer().render(template, {}) == value
+
+
+def test_a_function_that_calls_itself_ends() -> None:
+    """`define_functions` reports such a function, and does not define it."""
+    with pytest.raises(TemplateProblem, match=r'in the function "endless": .*maximum recursion depth exceeded'):
+        renderer_with_functions().render("{{ endless() }}", {})
+
+
+def test_a_function_cannot_change_its_arguments() -> None:
+    renderer = Renderer()
+    renderer.define(Function(name="change", params=("x",), result="{{ x.append(1) }}"))
+    scope = {"x": [0]}
+    with pytest.raises(TemplateProblem, match='in the function "change": '):
+        renderer.render("{{ change(x) }}", scope)
+    assert scope == {"x": [0]}
+
+
+PARTS = st.sampled_from(
+    [
+        "image",
+        "twice",
+        "pair",
+        "a",
+        "'__class__'",
+        "'a'",
+        "7",
+        "[",
+        "]",
+        "(",
+        ")",
+        "{",
+        "}",
+        "|",
+        ".",
+        ",",
+        ":",
+        "~",
+        "for",
+        "in",
+        "if",
+        "else",
+        "x",
+        "attr",
+        "map",
+        "'image'",
+        "__class__",
+        "_evaluate",
+        "*",
+        "flatten",
+        "json",
+    ]
+)
+
+
+@given(st.lists(PARTS, max_size=14).map(" ".join))
+@settings(max_examples=500)
+def test_no_combination_reaches_python_or_crashes(expression: str) -> None:
+    renderer = renderer_with_functions()
+    scope: dict[str, Any] = {"a": [1, "b"], "x": {"k": "v"}}
+    before = repr(scope)
+    for text in (f"{{{{ {expression} }}}}", f"-{{{{ {expression} }}}}"):
+        renderer.names(text)
+        try:
+            result = renderer.render(text, scope)
+        except TemplateProblem:
+            continue
+        assert set(map(type, contents(result))) <= {str, int, float, bool, type(None), list, dict, tuple}
+        assert " object at 0x" not in str(result)
+    assert repr(scope) == before
+
+
+def contents(value: Any) -> list[Any]:
+    """Return a value and, at any depth, all values in it."""
+    match value:
+        case dict():
+            return [value, *(inner for item in (*value.keys(), *value.values()) for inner in contents(item))]
+        case list() | tuple():
+            return [value, *(inner for item in value for inner in contents(item))]
+        case _:
+            return [value]
 
 
 def test_tables_that_refer_to_one_another_again_and_again() -> None:

@@ -304,7 +304,7 @@ HARMLESS_ATTRIBUTES = {
     *("builder", "args", "labels", "target", "annotations", "tags", "platforms", "platform", "attest", "push", "load"),
     *("needs", "checks", "enabled", "timeout", "stall-timeout", "retries", "no-cache", "no-cache-filter", "pull"),
     *("shm-size", "ulimits", "extra-hosts", "resources", "call", "dockerfile-inline"),
-    *("inherits", "description", "matrix", "exclude", "name"),
+    *("inherits", "description", "matrix", "exclude", "let", "name"),
 }
 """The attributes of targets that need no right."""
 USED_ATTRIBUTES = {

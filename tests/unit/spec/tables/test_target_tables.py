@@ -48,6 +48,7 @@ RULES = {
     "load": Merge.REPLACE,
     "needs": Merge.APPEND,
     "checks": Merge.APPEND,
+    "let": Merge.BY_KEY,
     "enabled": Merge.REPLACE,
     "timeout": Merge.REPLACE,
     "stall-timeout": Merge.REPLACE,
@@ -68,7 +69,7 @@ RULES = {
 
 KEPT_FROM_BUILDKIT = {
     *("inherits", "description", "matrix", "exclude", "name", "builder", "tags", "platforms", "output", "push", "load"),
-    *("needs", "checks", "enabled", "timeout", "stall-timeout", "retries", "platform"),
+    *("needs", "checks", "let", "enabled", "timeout", "stall-timeout", "retries", "platform"),
 }
 
 
@@ -98,7 +99,12 @@ def test_which_attributes_refer_to_other_tables() -> None:
 
 def test_in_which_scope_the_templates_of_attributes_are_rendered() -> None:
     scopes = {name: attribute.scope for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET}
-    assert scopes == {"inherits": Scope.PARENTS, "matrix": Scope.PLAN, "exclude": Scope.PLAN}
+    assert scopes == {
+        "inherits": Scope.PARENTS,
+        "matrix": Scope.PLAN,
+        "exclude": Scope.PLAN,
+        "let": Scope.LOCAL,
+    }
 
 
 def test_who_can_read_the_value_of_an_attribute() -> None:

@@ -230,7 +230,8 @@ def test_platforms_under_the_name_that_bake_gives_them(value: str, kind: str) ->
             "zzz = 1",
             (
                 'zzz: unknown table "zzz"\n'
-                "  = known keys: builders, defaults, groups, include, publish, requires, targets, variables, version"
+                "  = known keys: builders, defaults, functions, groups, include, publish, requires, targets, "
+                "variables, version"
             ),
         ),
     ],
