@@ -93,10 +93,14 @@ def _special(name: str, kind: str) -> Write:
     return write
 
 
-def _program(path: Path) -> Path:
-    """Write a program that leaves a mark in `outside`."""
+MARKS = "marks"
+"""The folder beside a checkout in which a program of the checkout leaves a mark when it runs."""
+
+
+def trap(path: Path, checkout: Path) -> Path:
+    """Write a program that leaves a mark beside `checkout`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\ntouch '{path.parent.parent}'/../marks/ran 2>/dev/null; touch \"$MARK\"\ncat\n")
+    path.write_text(f"#!/bin/sh\n: > '{checkout.parent / MARKS}/{path.name}'\ncat\n")
     path.chmod(0o755)
     return path
 
@@ -419,9 +423,9 @@ def _repository(folder: Path, configuration: str) -> None:
     identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-qm", "x"]):
         subprocess.run(["git", *command], cwd=folder, env=environment, check=True, capture_output=True)
-    program = _program(folder / ".git/x/program")
+    program = trap(folder / ".git/x/program", folder)
     for hook in ("post-index-change", "fsmonitor-watchman", "pre-auto-gc", "reference-transaction"):
-        _program(folder / ".git/hooks" / hook)
+        trap(folder / ".git/hooks" / hook, folder)
     values = {"PROGRAM": str(program), "FOLDER": str(folder / ".git/hooks"), "OUTSIDE": str(folder.parent / "outside")}
     more = f"[core]\nfsmonitor = {program}\n"
     for name, value in values.items():
@@ -445,7 +449,7 @@ def _git(configuration: str) -> Write:
 def _programs(folder: Path) -> None:
     """Write programs with the names of all programs that mpbake starts."""
     for name in ("git", "docker", "docker-buildx", "kubectl", "ssh", "buildctl", "sh"):
-        _program(folder / "bin" / name).rename(folder / name)
+        trap(folder / name, folder)
 
 
 def _state(folder: Path) -> None:

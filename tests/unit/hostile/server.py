@@ -76,7 +76,7 @@ def _import_all() -> None:
     for module in pkgutil.walk_packages(package.__path__, "mpbake."):
         if not module.name.startswith(("mpbake.buildkit", "mpbake.__main__", "mpbake.cli.commands.")):
             importlib.import_module(module.name)
-    for name in ("check", "export", "list", "plan", "show"):
+    for name in ("check", "diff", "export", "list", "plan", "show"):
         importlib.import_module(f"mpbake.cli.commands.{name}")
     for name in ("mpbake.__main__", "jinja2.filters", "mpbake.buildkit.nodes.instances.buildx_store", "re2"):
         importlib.import_module(name)

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pytest
 
 from tests.checkout import CHECKOUT
-from tests.unit.hostile.checkouts import CHECKOUTS, SECRET
+from tests.unit.hostile.checkouts import CHECKOUTS, MARKS, SECRET, trap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.allow_subprocess
 SECONDS = 2.0
 MEGABYTES = 200
+_ATTEMPTS = 3
 _COMPLETION = {"_MPBAKE_COMPLETE": "bash_complete", "COMP_WORDS": "mpbake run ", "COMP_CWORD": "2"}
 COMMANDS: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "plan": (["plan"], {}),
@@ -32,6 +33,7 @@ COMMANDS: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "list": (["list"], {}),
     "show": (["show", "*"], {}),
     "export": (["export"], {}),
+    "diff": (["diff"], {}),
     "completion": ([], _COMPLETION),
 }
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|^\\s*::[a-z]|##\\[", re.MULTILINE)
@@ -89,7 +91,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int, int]]:
 
 def surroundings(root: Path) -> Path:
     """Write what is beside a checkout, and return the folder of the checkout."""
-    for name in ("outside", "home/.docker/buildx/instances", "marks", "checkout"):
+    for name in ("outside", "home/.docker/buildx/instances", MARKS, "checkout"):
         (root / name).mkdir(parents=True)
     (root / "outside/npmrc").write_text(f"//registry/:_authToken={SECRET}\n")
     (root / "outside/plan.toml").write_text(f"version = 1\n[variables]\ntoken = '{SECRET}'\n[targets.{SECRET}]\n")
@@ -122,6 +124,21 @@ def note(figures: str) -> None:
             notes.write(f"{figures}\n")
 
 
+def fastest(server: Server, request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answer to a request. If it took too long, return the fastest of three: the machine may be busy."""
+    answer = server.run(request)
+    for _ in range(_ATTEMPTS - 1):
+        if answer["seconds"] > SECONDS and not answer["violations"]:
+            answer = min(answer, server.run(request), key=lambda attempt: float(attempt["seconds"]))
+    return answer
+
+
+def test_a_trap_leaves_a_mark(tmp_path: Path) -> None:
+    folder = surroundings(tmp_path)
+    subprocess.run([trap(folder / "bin/git", folder)], env={}, stdin=subprocess.DEVNULL, check=True)
+    assert [path.name for path in (tmp_path / MARKS).iterdir()] == ["git"]
+
+
 def test_the_size_of_the_corpus() -> None:
     assert len(CHECKOUTS) >= 100
 
@@ -130,7 +147,7 @@ def test_the_size_of_the_corpus() -> None:
 def test_commands_in_a_hostile_checkout(name: str, tmp_path: Path, server: Server) -> None:
     folder = surroundings(tmp_path)
     CHECKOUTS[name](folder)
-    environment = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"], "MARK": str(tmp_path / "marks/ran")}
+    environment = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
     environment |= {"TOKEN": SECRET, "LANG": "C.UTF-8"}
     before = listing(tmp_path)
     wrong: dict[str, list[str]] = {}
@@ -143,7 +160,7 @@ def test_commands_in_a_hostile_checkout(name: str, tmp_path: Path, server: Serve
             "output": str(output),
             "readable": [str(folder), str(tmp_path / "home/.docker/buildx/instances")],
         }
-        answer = server.run(request)
+        answer = fastest(server, request)
         note(f"{answer['seconds']:.2f} s {answer['megabytes']} MB {name} {command}")
         if found := faults(answer, output.read_text(encoding="utf-8", errors="replace")):
             wrong[command] = found
