@@ -174,7 +174,7 @@ def _on_a_terminal(project: Path, env: Mapping[str, str], answer: bytes) -> tupl
         stderr=inner,
     )
     os.close(inner)
-    output, deadline = b"", time.monotonic() + 60
+    output, deadline = b"", time.monotonic() + 120
     while time.monotonic() < deadline:
         ready, _, _ = select.select([terminal], [], [], 1)
         try:
@@ -185,4 +185,4 @@ def _on_a_terminal(project: Path, env: Mapping[str, str], answer: bytes) -> tupl
             os.write(terminal, answer)
             answer = b""
     os.close(terminal)
-    return process.wait(10), output.decode()
+    return process.wait(30), output.decode()
