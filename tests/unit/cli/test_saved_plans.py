@@ -223,6 +223,21 @@ def test_a_dockerfile_that_changes_before_the_builds(folder: Path, executed: lis
     assert message.startswith("web/Dockerfile changed while the run was starting\n  = review the plan again")
 
 
+def test_a_changed_configuration_of_buildkitd_is_another_plan(folder: Path, executed: list[Any]) -> None:
+    plan_text = PLAN.replace('context = "web"', 'context = "web"\nbuilder = "own"', 1)
+    plan_text += '\n[builders.own]\nconfig = "buildkitd.toml"\n'
+    (folder / "build.toml").write_text(plan_text)
+    (folder / "buildkitd.toml").write_text("debug = true\n")
+    approved = plan_id(folder)
+    before = saved(folder)
+    assert call(run.main, world(folder, environment()), plan_id=approved, allow=("all",)) == 0
+    (folder / "buildkitd.toml").write_text('insecure-entitlements = ["security.insecure"]\n')
+    assert plan_id(folder) != approved
+    assert "node own/local" in refusal(lambda: run_saved(folder, allow=("all",)))
+    assert before["builders"][0]["nodes"][0]["config_sha256"]
+    assert len(executed) == 1
+
+
 def test_a_run_without_an_id_resolves_the_plan_once(
     folder: Path, executed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
