@@ -617,6 +617,28 @@ class TestContexts:
         ]
         assert not executed
 
+    def test_a_changed_folder_to_which_a_context_links(self, repository: Path, executed: list[Any]) -> None:
+        (repository / "link").symlink_to("more")
+        (repository / "build.toml").write_text(PLAN.replace('"web"', '"link"', 1).replace('"more"', '"web"'))
+        (repository / "more/Dockerfile").write_text("FROM scratch\n")
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message=two")
+        saved(repository)
+        (repository / "more/file").write_text("2")
+        assert "\nchanged: context link" in refusal(lambda: run_saved(repository))
+        assert not executed
+
+    def test_a_changed_repository_in_a_context(self, repository: Path, executed: list[Any]) -> None:
+        nested = repository / "more/nested"
+        nested.mkdir()
+        git(nested, "init", "--quiet")
+        (nested / "file").write_text("1")
+        saved(repository)
+        assert run_saved(repository) == 0
+        (nested / "file").write_text("2")
+        assert "\nchanged: context more\n" in refusal(lambda: run_saved(repository))
+        assert len(executed) == 1
+
     def test_the_same_changes_are_the_same_state(self, repository: Path, executed: list[Any]) -> None:
         (repository / "more/file").write_text("2")
         (repository / "more/new").write_text("x")
