@@ -6,7 +6,7 @@ import contextlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -15,6 +15,7 @@ from mpbake.base.references import parse_fields, parse_reference
 from mpbake.buildkit.bake.bake_call import Bake
 from mpbake.buildkit.bake.builds import PieceBuilder
 from mpbake.buildkit.bake.definition import PIECE_ARCHIVE_SUFFIX, piece_archive
+from mpbake.buildkit.bake.git_info import may_start_git
 from mpbake.buildkit.bake.images.archives import form_in, join_archives
 from mpbake.buildkit.bake.images.engine_images import EngineImages
 from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
@@ -357,7 +358,13 @@ def open_runner(  # noqa: PLR0913, PLR0917 - each parameter is one input of a ru
             default = settle_default(nodes, targets)
         telemetry = telemetry_variables(environment)
         bake = Bake(
-            docker=docker, root=plan.root, buildx=buildx.result(), redact=redact, telemetry=telemetry, rights=rights
+            docker=docker,
+            root=plan.root,
+            buildx=buildx.result(),
+            redact=redact,
+            telemetry=telemetry,
+            rights=rights,
+            may_start_git=cache(partial(may_start_git, environment=environment)),
         )
         builds = PieceBuilder(
             bake=bake, forms=ImageForms(nodes=nodes), registries=registries, images=images, state=state, repeat=repeat

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import NotApproved, UsageError
 from mpbake.base.text import abbreviated
 from mpbake.cli.probing import probe_selection
-from mpbake.cli.reviewing import dockerfile_digests, review_selection
+from mpbake.cli.reviewing import file_digests, review_selection
 from mpbake.cli.selection import select_for
-from mpbake.review.document.plan_document import dockerfile_documents
+from mpbake.review.document.plan_document import digested_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,13 +43,10 @@ class Approval:
     check_contexts: Callable[[], None] = lambda: None
 
     def check_again(self) -> None:
-        """Read Dockerfiles and contexts again, directly before the builds. Raises NotApproved if they have changed."""
+        """Compare files and contexts again, directly before the builds. Raises NotApproved if they have changed."""
         self.check_contexts()
-        digest = dockerfile_digests(self.root)
-        dockerfiles = dockerfile_documents(self.document)
-        changed = sorted(
-            {file["path"] for file in dockerfiles if file["path"] and digest(file["path"]) != file["sha256"]}
-        )
+        digest = file_digests(self.root)
+        changed = sorted({path for path, approved in digested_files(self.document) if digest(path) != approved})
         if changed:
             raise NotApproved(
                 f"{abbreviated(changed)} changed while the run was starting",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from mpbake.resolve.builders.node_options import named_files, read_config
 from mpbake.review.grants import PlanContext, Rights, grants_of_builders, needed_grants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from mpbake.cli.world import World
@@ -46,13 +47,16 @@ def plan_grants(plan_files: PlanFiles, targets: Iterable[Target]) -> tuple[Grant
 
 def grant_run(plan_files: PlanFiles, targets: Sequence[Target], world: World) -> Granted:
     """Check that the rights for a run of `targets` are granted; on a terminal, ask for them. Raises NotGranted."""
-    return _grant(plan_files, world, lambda files, real: needed_grants(targets, files.root, real, _context(files)))
+    builders = {target.builder.name: target.builder for target in targets}.values()
+    return _grant(
+        plan_files, world, builders, lambda files, real: needed_grants(targets, files.root, real, _context(files))
+    )
 
 
 def grant_up(plan_files: PlanFiles, builders: Sequence[Builder], world: World) -> Granted:
     """Check that the rights to reconcile `builders` are granted; on a terminal, ask for them. Raises NotGranted."""
     return _grant(
-        plan_files, world, lambda files, real: grants_of_builders(builders, files.root, real, _context(files))
+        plan_files, world, builders, lambda files, real: grants_of_builders(builders, files.root, real, _context(files))
     )
 
 
@@ -69,7 +73,7 @@ def _context(plan_files: PlanFiles, *, as_written: bool = False) -> PlanContext:
     return PlanContext(files=files, named_in=named_in, as_written=as_written)
 
 
-def _grant(plan_files: PlanFiles, world: World, needs: Needs) -> Granted:
+def _grant(plan_files: PlanFiles, world: World, builders: Iterable[Builder], needs: Needs) -> Granted:
     """Ask for missing rights until none is missing: a granted configuration may name files that need rights."""
     real = cached_real_path()
     while True:
@@ -82,14 +86,27 @@ def _grant(plan_files: PlanFiles, world: World, needs: Needs) -> Granted:
                 real=real,
             )
             return Granted(plan_files=plan_files, rights=rights)
-        plan_files = _with_rights(plan_files, _answered(plan_files, missing, world, real))
+        digest = content_digest(plan_files, _configurations(plan_files, builders))
+        plan_files = _with_rights(plan_files, _answered(plan_files, missing, digest, world, real))
+
+
+def _configurations(plan_files: PlanFiles, builders: Iterable[Builder]) -> Iterator[bytes]:
+    """Yield the contents of the configurations of buildkitd that `builders` name and that mpbake may read."""
+    files = dict.fromkeys(node.config_file for builder in builders for node in builder.nodes if node.config_file)
+    for file in files:
+        if plan_files.access.may_read(file):
+            with contextlib.suppress(OSError):  # a preflight check reports the error
+                yield plan_files.access.tree.read(file)
 
 
 def _answered(
-    plan_files: PlanFiles, missing: Sequence[Grant], world: World, real: Callable[[str], str]
+    plan_files: PlanFiles, missing: Sequence[Grant], digest: str, world: World, real: Callable[[str], str]
 ) -> frozenset[Grant]:
-    """Return the rights `missing`, if they were granted earlier or are granted now. Raises NotGranted."""
-    remembered, digest = read_grants(grants_file(world.environment, plan_files.root)), content_digest(plan_files)
+    """Return the rights `missing`, if they were granted earlier for the `digest` of the plan or are granted now.
+
+    Raises NotGranted.
+    """
+    remembered = read_grants(grants_file(world.environment, plan_files.root))
     unknown = remembered.allowances(digest, plan_files.root).missing(missing, real)
     if not unknown:
         return frozenset(missing)

@@ -67,14 +67,27 @@ def _contexts(document: Document) -> Iterator[str]:
 
 
 def _context_state(repository: GitRepository, root: Path, path: str, saved: Path | None) -> tuple[str, str]:
-    """Return the id of the git tree of a context, and a digest of the changes since the commit; empty if none."""
+    """Return the id of the git tree of a context, and a digest of the changes since the commit; empty if none.
+
+    A context that is a symlink has the state of the folder to which it leads.
+    """
+    path = os.path.relpath(os.path.realpath(root / path), os.path.realpath(root))
     own = os.path.realpath(saved) if saved else ""
     names = {os.path.relpath(file, root): file for file in repository.changes(path) if os.path.realpath(file) != own}
     digest, left = hashlib.sha256(), _LARGEST_CHANGES
     for name in sorted(names):
         digest.update(os.fsencode(name) + b"\0")
-        left = _add_file(digest, names[name], left)
+        for file in _files(names[name]):
+            left = _add_file(digest, file, left)
     return repository.tree("" if path == "." else path), digest.hexdigest() if names else ""
+
+
+def _files(path: Path) -> Iterator[Path]:
+    """Yield a changed file. For a repository in the context, yield its folder and its files, also the ignored ones."""
+    yield path
+    for folder, folders, files in os.walk(path) if path.is_dir() and not path.is_symlink() else ():
+        folders[:] = sorted(name for name in folders if name != ".git")
+        yield from (Path(folder, name) for name in sorted((*folders, *files)))
 
 
 def _add_file(digest: Any, file: Path, left: int) -> int:
@@ -87,6 +100,7 @@ def _add_file(digest: Any, file: Path, left: int) -> int:
     except OSError:  # a removed file
         digest.update(b"none\0")
         return left
+    digest.update(os.fsencode(file.name) + b"\0")
     digest.update(f"{stat.S_IFMT(mode)} {bool(mode & stat.S_IXUSR)}\0".encode())
     if stat.S_ISLNK(mode):
         digest.update(os.fsencode(file.readlink()) + b"\0")

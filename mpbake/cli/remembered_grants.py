@@ -26,9 +26,13 @@ _OTHERS = 0o077
 _OTHER_FORMAT = "it has another format"
 
 
-def content_digest(plan_files: PlanFiles) -> str:
-    """Return a SHA-256 of the texts of a plan's files and of the plan's real path, as hexadecimal digits."""
+def content_digest(plan_files: PlanFiles, contents: Iterable[bytes] = ()) -> str:
+    """Return a SHA-256 of the texts of a plan's files and of the plan's real path, as hexadecimal digits.
+
+    `contents` are those of other files for which rights are granted, such as configurations of buildkitd.
+    """
     texts = [real_path(str(plan_files.path)), *(file.text for file in plan_files.sources)]
+    texts += [hashlib.sha256(content).hexdigest() for content in contents]
     return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 

@@ -35,16 +35,16 @@ def review_selection(
     graph = make_graph(selection, placements)
     every_warning = tuple(dict.fromkeys((*selection.warnings, *warnings)))
     grants = plan_grants(plan_files, graph.targets)
-    digest = dockerfile_digests(plan_files.root, plan_files.access.tree)
+    digest = file_digests(plan_files.root, plan_files.access.tree)
     document = plan_document(graph, grants, every_warning, digest, world.redactor.redact, facts)
     return PlanReview(graph=graph, document=document)
 
 
-def dockerfile_digests(root: Path, tree: FileTree = FILE_SYSTEM) -> Callable[[str], str]:
-    """Return a function that maps the path of a Dockerfile in `tree` to its SHA-256 as hexadecimal digits.
+def file_digests(root: Path, tree: FileTree = FILE_SYSTEM) -> Callable[[str], str]:
+    """Return a function that maps the path of a Dockerfile or of another file in `tree` to its SHA-256.
 
-    Relative paths start at `root`, the folder of the plan. The digest is empty for a file outside of this folder and
-    for a file that cannot be read.
+    The digest has hexadecimal digits. Relative paths start at `root`, the folder of the plan. The digest is empty for a
+    file outside of this folder and for a file that cannot be read.
     """
     folder = tree.real_path(root)
 

@@ -179,7 +179,7 @@ def _on_node(node: Document) -> Iterator[Remark]:
     if node["config"] or node["config_file"]:
         text = f"buildkitd.toml from {node['config_file']}" if node["config_file"] else _lines_of(node["config"])
         yield Remark(kind="config", text=text, subjects=own)
-    if node["insecure"]:
+    if node["insecure"] and not any(_tls_paths(node["tls"])):
         yield Remark(kind="insecure", text=f"{node['endpoint']} without TLS", subjects=own)
     for path in (*_tls_paths(node["tls"]), *_tls_paths(node["deploy"].get("tls", {}))):
         if is_outside(path):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import system_error
 from mpbake.buildkit.bake.definition import entitlements, grants
+from mpbake.buildkit.bake.git_info import WITHOUT_GIT
 from mpbake.buildkit.bake.progress import Progress, ProgressUpdate, operation_target
 from mpbake.model.steps import BootstrapNode
 from mpbake.report.plan.bake_definition import bake_json
@@ -57,7 +58,7 @@ class Bake:
     """Makes bake calls in the folder `root`. `buildx` is the version of buildx. `redact` is applied to all output.
 
     `telemetry` holds the environment variables with the receiver of buildx's traces. `rights` are the rights
-    of the run: each call needs no others.
+    of the run: each call needs no others. `may_start_git` returns whether buildx may start git in a context.
     """
 
     docker: Docker
@@ -66,6 +67,7 @@ class Bake:
     redact: Callable[[str], str] = field(default=str)
     telemetry: Mapping[str, str] = field(default_factory=dict)
     rights: Rights = field(default_factory=Rights)
+    may_start_git: Callable[[str], bool] = field(default=lambda _: True)
 
     def run(self, call: BakeCall, reporter: Reporter) -> tuple[Completed, Progress]:
         """Make the call, and report its progress to `reporter`.
@@ -80,7 +82,7 @@ class Bake:
                 completed = self.docker.follow(
                     partial(_request, call, self._grants(call.definition)),
                     endpoint=ready_node.endpoint,
-                    environment={**self.telemetry, **ready_node.environment, **_NO_DEFAULT_LOAD},
+                    environment=self._environment(call),
                     stdin=bake_json(call.definition),
                     cwd=self.root,
                     timeout=call.timeout or None,
@@ -90,6 +92,12 @@ class Bake:
         except OSError as failure:
             raise system_error(failure, str(call.log)) from failure
         return completed, follower.progress
+
+    def _environment(self, call: BakeCall) -> dict[str, str]:
+        """Return the environment variables of a call, besides those that every call of docker gets."""
+        contexts = {str(target["context"]) for target in call.definition["target"].values()}
+        git_info = {} if all(map(self.may_start_git, sorted(contexts))) else WITHOUT_GIT
+        return {**self.telemetry, **call.ready_node.environment, **_NO_DEFAULT_LOAD, **git_info}
 
     def _grants(self, definition: dict[str, Any]) -> list[str]:
         """Return the grants that this version of buildx requires for a definition."""

@@ -42,7 +42,8 @@ def plan_document(
 ) -> Document:
     """Return the plan document of a run.
 
-    `digest` returns the SHA-256 of a Dockerfile as hexadecimal digits, or an empty text if the file cannot be read.
+    `digest` returns the SHA-256 of a Dockerfile or of a configuration of buildkitd as hexadecimal digits, or an empty
+    text if the file cannot be read.
     `redact` masks sensitive values; no text of the document contains such a value. The plan must be resolved with
     relative paths: then the document is the same in every checkout. `facts` are what
     nodes have reported, by their ids.
@@ -51,7 +52,7 @@ def plan_document(
         "format": DOCUMENT_FORMAT,
         "grants": [grant_document(grant) for grant in grants],
         "registries": registry_documents(built_targets(graph)),
-        "builders": builder_documents(graph, facts),
+        "builders": builder_documents(graph, facts, digest),
         "targets": _targets(graph, digest),
         "steps": list(step_documents(graph, facts)),
         "warnings": list(warnings),
@@ -87,11 +88,13 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def dockerfile_documents(document: Mapping[str, Any]) -> Iterator[Mapping[str, str]]:
-    """Yield the path and the digest of each Dockerfile of a document, also of the variants of its targets."""
+def digested_files(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the path and the digest of each Dockerfile and of each configuration of buildkitd in a document."""
     for target in document["targets"]:
-        yield target["dockerfile"]
-        yield from (variant["dockerfile"] for variant in target["variants"].values())
+        files = (part["dockerfile"] for part in (target, *target["variants"].values()))
+        yield from ((file["path"], file["sha256"]) for file in files if file["path"])
+    nodes = (node for builder in document["builders"] for node in builder["nodes"])
+    yield from ((node["config_file"], node["config_sha256"]) for node in nodes if node["config_file"])
 
 
 def built_targets(graph: BuildGraph) -> tuple[Target, ...]:

@@ -210,6 +210,12 @@ _NODE = {
     "deploy": _one_or_empty("Where `mpbake builders up` deploys BuildKit; empty: nowhere.", "deployment"),
 }
 
+_OF_SOME_NODES = {
+    "config_sha256": _text(
+        "The digest of the file `config_file`; empty if mpbake does not read the file.", pattern=f"^$|{_HEX_64}"
+    ),
+}
+
 _DEPLOYMENT = {
     "host": _text("The Docker engine: a URL or the name of a docker context."),
     "container": _text("The name of the container."),
@@ -270,7 +276,7 @@ _DEFINITIONS: Schema = {
             "nodes": _list("The nodes that are used.", "node"),
         },
     ),
-    "node": _object("A node of a builder, as declared.", _NODE),
+    "node": _object("A node of a builder, as declared.", _NODE, _OF_SOME_NODES),
     "deployment": _object("A BuildKit that mpbake deploys.", _DEPLOYMENT),
     "target": _object("A target with all its attributes.", _TARGET),
     "variant": _object("The values of a target for one platform.", _VARIANT),

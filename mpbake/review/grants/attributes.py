@@ -50,46 +50,44 @@ def _declared_paths(attributes: Attributes, *accesses: PathAccess) -> Iterator[U
 
 
 def _paths_in_urls(attributes: Attributes) -> Iterator[Use]:
-    """Yield the paths in contexts that look remote.
-
-    buildx takes every context that it does not know to be remote for a folder. So a context such as `git@x/../../etc`
-    counts as a path, too. A real URL has no `..` that leaves the plan's folder, so it needs no right.
-    """
+    """Yield the paths in contexts that look remote, as `_folders` returns them."""
     for name, context in contexts(attributes):
         if not context.startswith(_LINK) and not is_local_context(context):
-            yield name, _path_in_url(context)
+            yield from ((name, folder) for folder in _folders(context))
 
 
-def _path_in_url(context: str) -> str:
-    if context.startswith(_LAYOUT):
-        return context.removeprefix(_LAYOUT).partition("@")[0].partition(":")[0]
-    return context.removeprefix(_WORKING_FOLDER)
+def _folders(context: str) -> tuple[str, ...]:
+    """Return the folders that buildx may read for a context.
+
+    buildx takes every context that it does not know to be remote for a folder. So a context such as `git@x/../../etc`
+    counts as a path, too, and so does `oci-layout://a:/../../etc`, which is an OCI layout only as a named context. A
+    real URL has no `..` that leaves the plan's folder, so it needs no right.
+    """
+    folder = context.removeprefix(_WORKING_FOLDER)
+    if not context.startswith(_LAYOUT):
+        return (folder,)
+    return folder, context.removeprefix(_LAYOUT).partition("@")[0].partition(":")[0]
 
 
 def _dockerfile(attributes: Attributes) -> Iterator[Use]:
-    if "dockerfile-inline" in attributes:
-        return
-    path = _beside_context(attributes, str(attributes.get("dockerfile", _DOCKERFILE)))
-    if path:
-        yield "dockerfile", path
+    if "dockerfile-inline" not in attributes:
+        paths = _beside_context(attributes, str(attributes.get("dockerfile", _DOCKERFILE)))
+        yield from (("dockerfile", path) for path in paths)
 
 
 def _policies(attributes: Attributes) -> Iterator[Use]:
     fields = (field.partition("=") for entry in attributes.get("policy", ()) for field in split_fields(entry))
     for name, _, value in fields:  # `filename` may occur several times
-        path = _beside_context(attributes, value) if name.strip().lower() == "filename" else ""
-        if path:
-            yield "policy", path
+        if name.strip().lower() == "filename":
+            yield from (("policy", path) for path in _beside_context(attributes, value))
 
 
-def _beside_context(attributes: Attributes, name: str) -> str:
-    """Return the path of a file that an attribute names relative to the context; empty for a remote file."""
-    context = str(attributes.get("context", ""))
+def _beside_context(attributes: Attributes, name: str) -> tuple[str, ...]:
+    """Return the paths that a file may have which an attribute names relative to the context."""
     if name.startswith(_WORKING_FOLDER):
-        return name.removeprefix(_WORKING_FOLDER)
-    if not name or not (is_local_context(context) or name.startswith("/")):
-        return ""
-    return posixpath.join(context, name)
+        return (name.removeprefix(_WORKING_FOLDER),)
+    folders = _folders(str(attributes.get("context", ""))) if name else ()
+    return tuple(posixpath.join(folder, name) for folder in folders)
 
 
 def contexts(attributes: Attributes) -> Iterator[Use]:

@@ -340,6 +340,16 @@ def test_the_files_that_a_configuration_names_need_rights(project: Path) -> None
     assert caught.value.hint.endswith(f"add: {options}")
 
 
+def test_an_answer_is_for_the_content_of_a_configuration(project: Path) -> None:
+    (project / "build.toml").write_text(CONTAINER.replace("CONFIG", "buildkitd.toml"))
+    (project / "buildkitd.toml").write_text("debug = true\n")
+    _grant(_person(project, "y\n"))
+    _grant(_person(project))
+    (project / "buildkitd.toml").write_text('insecure-entitlements = ["security.insecure"]\n')
+    with pytest.raises(NotGranted):
+        _grant(_person(project))
+
+
 def test_a_configuration_elsewhere_is_read_only_when_it_is_granted(project: Path) -> None:
     (project / "build.toml").write_text(CONTAINER.replace("CONFIG", "../shared/buildkitd.toml"))
     (project.parent / "shared" / "buildkitd.toml").write_text('registry."r.example.com" = { ca = ["/etc/ca.pem"] }\n')

@@ -223,6 +223,21 @@ def test_a_dockerfile_that_changes_before_the_builds(folder: Path, executed: lis
     assert message.startswith("web/Dockerfile changed while the run was starting\n  = review the plan again")
 
 
+def test_a_changed_configuration_of_buildkitd_is_another_plan(folder: Path, executed: list[Any]) -> None:
+    plan_text = PLAN.replace('context = "web"', 'context = "web"\nbuilder = "own"', 1)
+    plan_text += '\n[builders.own]\nconfig = "buildkitd.toml"\n'
+    (folder / "build.toml").write_text(plan_text)
+    (folder / "buildkitd.toml").write_text("debug = true\n")
+    approved = plan_id(folder)
+    before = saved(folder)
+    assert call(run.main, world(folder, environment()), plan_id=approved, allow=("all",)) == 0
+    (folder / "buildkitd.toml").write_text('insecure-entitlements = ["security.insecure"]\n')
+    assert plan_id(folder) != approved
+    assert "node own/local" in refusal(lambda: run_saved(folder, allow=("all",)))
+    assert before["builders"][0]["nodes"][0]["config_sha256"]
+    assert len(executed) == 1
+
+
 def test_a_run_without_an_id_resolves_the_plan_once(
     folder: Path, executed: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -601,6 +616,28 @@ class TestContexts:
             "changed: context more",
         ]
         assert not executed
+
+    def test_a_changed_folder_to_which_a_context_links(self, repository: Path, executed: list[Any]) -> None:
+        (repository / "link").symlink_to("more")
+        (repository / "build.toml").write_text(PLAN.replace('"web"', '"link"', 1).replace('"more"', '"web"'))
+        (repository / "more/Dockerfile").write_text("FROM scratch\n")
+        git(repository, "add", "--all")
+        git(repository, "commit", "--quiet", "--message=two")
+        saved(repository)
+        (repository / "more/file").write_text("2")
+        assert "\nchanged: context link" in refusal(lambda: run_saved(repository))
+        assert not executed
+
+    def test_a_changed_repository_in_a_context(self, repository: Path, executed: list[Any]) -> None:
+        nested = repository / "more/nested"
+        nested.mkdir()
+        git(nested, "init", "--quiet")
+        (nested / "file").write_text("1")
+        saved(repository)
+        assert run_saved(repository) == 0
+        (nested / "file").write_text("2")
+        assert "\nchanged: context more\n" in refusal(lambda: run_saved(repository))
+        assert len(executed) == 1
 
     def test_the_same_changes_are_the_same_state(self, repository: Path, executed: list[Any]) -> None:
         (repository / "more/file").write_text("2")

@@ -25,6 +25,17 @@ def grant(allow: str, *users: str) -> dict[str, Any]:
     return {"allow": allow, "kind": kind, "value": value, "users": list(users)}
 
 
+def test_a_node_behind_tls_is_not_insecure() -> None:
+    tls = 'tls = { ca = "ca.pem", cert = "c.pem", key = "k.pem" }'
+    assert not remarks(f"""
+        [targets.web]
+        builder = "x"
+        [builders.x]
+        driver = "remote"
+        nodes.a = {{ endpoint = "tcp://a:1", insecure = true, {tls}, {NODE} }}
+        """)
+
+
 def test_an_ordinary_plan_has_no_remarks() -> None:
     assert not remarks("""
         [targets.web]

@@ -160,6 +160,15 @@ def test_one_piece(tmp_path: Path) -> None:
     assert (call["timeout"], call["watch"].seconds) == (None, 150.0)
 
 
+@pytest.mark.parametrize("may_start", [True, False])
+def test_buildx_starts_git_only_where_it_may(tmp_path: Path, *, may_start: bool) -> None:
+    docker = Baking()
+    builds = builds_of(tmp_path, docker)
+    builds = replace(builds, bake=replace(builds.bake, may_start_git=lambda _: may_start))
+    builds.build(pieces_of("web"), {}, Recorder())
+    assert docker.calls[0]["environment"].get("BUILDX_GIT_INFO") == (None if may_start else "false")
+
+
 COLLISION = b"""ERROR: failed to solve: image "moby-dangling@sha256:a0": already exists
 """
 

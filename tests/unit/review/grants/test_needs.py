@@ -142,6 +142,19 @@ def test_contexts_that_buildx_takes_for_folders_need_a_right(root: Path) -> None
     assert reads == [f"fs.read=../{name}" for name in "abcd"]
 
 
+def test_a_main_context_with_an_unknown_scheme_needs_a_right_if_it_leaves_the_folder(root: Path) -> None:
+    toml = '[targets.web]\ncontext = "oci-layout://a:/../../../secrets"\ndockerfile-inline = "FROM scratch"'
+    assert _texts(_needed(root, toml)) == ["fs.read=../secrets"]
+
+
+@pytest.mark.parametrize("attribute", ['dockerfile = "{}"', 'policy = ["filename={}"]'])
+def test_files_beside_a_context_that_looks_remote_need_a_right_if_they_leave_the_folder(
+    root: Path, attribute: str
+) -> None:
+    toml = f'[targets.web]\ncontext = "foo://x"\n{attribute.format("../../../secrets/key")}'
+    assert _texts(_needed(root, toml)) == ["fs.read=../secrets/key"]
+
+
 def test_grants_are_covered_by_the_options_that_they_name(root: Path) -> None:
     toml = '[targets.web]\ncontext = "../shared"\nsecret = ["id=a,src=/etc/a"]\nssh = ["default"]\nnetwork = "host"'
     grants = _needed(root, toml)
