@@ -396,6 +396,19 @@ def test_an_unset_variable_stays_unset(folder: Path, executed: list[Any]) -> Non
     assert executed[0].selection.targets[0].tags == ("r/web:dev",)
 
 
+def test_an_untrusted_run_uses_the_recorded_environment(folder: Path, executed: list[Any]) -> None:
+    saved(folder, environment(TAG="7"))
+    options = {"untrusted": True, "variables": ("token=another-secret",)}
+    assert run_saved(folder, environment(TAG="8"), allow=("all",), **options) == 0
+    assert executed[0].selection.targets[0].tags == ("r/web:7",)
+
+
+def test_an_untrusted_run_reads_no_sensitive_variable(folder: Path, executed: list[Any]) -> None:
+    saved(folder, untrusted=True)
+    assert run_saved(folder, environment(), allow=("all",), untrusted=True) == 0
+    assert executed[0].selection.targets[0].on(()).attributes["cache-from"] == ["type=gha,token="]
+
+
 def test_a_secret_on_the_command_line(folder: Path, executed: list[Any]) -> None:
     saved(folder, variables=(f"token={SECRET}",))
     here = world(folder, {"PATH": os.environ["PATH"]})
