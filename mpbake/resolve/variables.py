@@ -172,11 +172,11 @@ def _check_known(options: Mapping[str, str], spec: PlanSpec) -> None:
 
 def _references(spec: PlanSpec, renderer: ValueRenderer) -> dict[str, list[str]]:
     """Return, for each variable, the variables that its default refers to."""
-    references: dict[str, list[str]] = {}
-    for name, variable in spec.variables.items():
-        names = _names_in(variable, renderer.templates)
-        references[name] = [declared for declared in spec.variables if declared in names]
-    return references
+    positions = {name: position for position, name in enumerate(spec.variables)}
+    return {
+        name: sorted(positions.keys() & _names_in(variable, renderer.templates), key=positions.__getitem__)
+        for name, variable in spec.variables.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ _COMMANDS = DOCS / "commands.md"
 _README = CHECKOUT / "README.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _DOCKERFILE = re.compile(r"^`(\w+/Dockerfile)`.*?^```dockerfile\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_VARYING = re.compile(r"sha256:[0-9a-f]{64}|\b[0-9a-f]{12}\b|\b\d+\.\ds|\b\d{8}T\d{6}-\d+")
+_VARYING = re.compile(r"(?:sha256:)?[0-9a-f]{64}|\b[0-9a-f]{12}\b|\b\d+\.\ds|\b\d{8}T\d{6}-\d+")
 _SUMMARY = re.compile(r"^target  result .*?(?=^```)", re.MULTILINE | re.DOTALL)
 # A registry that creates two repositories at the same time may answer 500 once.
 _PROGRESS = re.compile(r"\d\.\ds  \w+ linux/|the push failed: mpbake retries it")

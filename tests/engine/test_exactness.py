@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tests.engine.conftest import RunMpbake
 
+pytestmark = pytest.mark.one_release
+
 SEEDS = 200
 _SOME = range(8)
 _ENGINE_PLATFORM = "linux/amd64"

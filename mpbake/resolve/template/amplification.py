@@ -13,7 +13,7 @@ from mpbake.resolve.template.budget import MAX_TEXT, TEXT_TOO_LONG
 from mpbake.resolve.template.values import ITEM_WEIGHT, NUMBER_TOO_LARGE, is_large_product
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _MAX_RANGE_NUMBER = 2**53
 """Above this limit, evenly spaced numbers can all collide in a set, which then takes quadratic time."""
@@ -25,9 +25,14 @@ SLOW_FILTERS: Mapping[str, Callable[[str], int]] = {
     "format": lambda text: ITEM_WEIGHT * text.count("%"),
     "striptags": lambda text: len(text) * text.count("<") // 16,
     "title": lambda text: 15 * len(text),
-    "wordwrap": lambda text: len(text) * max(map(len, _BLANKS.split(text))),
+    "wordwrap": lambda text: _wrapping_work(_BLANKS.split(text), len(text)),
 }
 """Slow filters, each with a function that returns the amount of work for a text."""
+
+
+def _wrapping_work(words: Sequence[str], length: int) -> int:
+    """Return the work of wrapping a text of this length: long words take quadratic time."""
+    return length * max(map(len, words)) + ITEM_WEIGHT * len(words)
 
 
 def bounded_range(*numbers: int) -> range:

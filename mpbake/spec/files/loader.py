@@ -205,8 +205,10 @@ def _is_met(required: str) -> bool:
 
 
 def _included(file: PlanFile) -> Iterator[tuple[int, str]]:
-    """Yield each valid entry of `include` with its index; validation of the file reports invalid entries."""
+    """Yield each valid entry of `include` with its index, each name once. Validation reports invalid entries."""
     include = file.data.get("include", [])
+    names: set[str] = set()
     for index, name in enumerate(include if isinstance(include, list) else []):
-        if isinstance(name, str) and name and "://" not in name:
+        if isinstance(name, str) and name and "://" not in name and name not in names:
+            names.add(name)
             yield index, name

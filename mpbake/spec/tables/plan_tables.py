@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -146,4 +147,11 @@ def names_only(spec: PlanSpec) -> PlanSpec:
 
 def _fields_of_names(table: TargetTable) -> TargetTable:
     kept = table.model_fields_set & _FIELDS_OF_NAMES
-    return type(table).model_construct(kept, **{name: getattr(table, name) for name in kept})
+    empty: TargetTable = _empty(type(table))
+    return empty.model_copy(update={name: getattr(table, name) for name in kept})
+
+
+@cache
+def _empty(kind: type[TargetTable]) -> TargetTable:
+    """Return an empty table. A copy of it costs much less than a new table."""
+    return kind()

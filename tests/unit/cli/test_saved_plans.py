@@ -341,18 +341,18 @@ def test_an_untrusted_plan_records_no_environment(folder: Path) -> None:
         ("link.json", "-o link.json is a symlink\n  = remove the symlink, or choose another name"),
         ("folder.json", "-o folder.json exists, and is no saved plan\n  = choose another name"),
         ("pipe.json", "-o pipe.json exists, and is no saved plan\n  = choose another name"),
-        ("plan.toml.json", "-o plan.toml.json exists, and is no saved plan\n  = choose another name"),
+        ("metadata.json", "-o metadata.json exists, and is no saved plan\n  = choose another name"),
     ],
 )
 def test_files_that_are_not_overwritten(folder: Path, name: str, message: str) -> None:
     (folder / "package.json").write_text("{}")
-    (folder / "plan.toml.json").write_text(PLAN)
+    (folder / "metadata.json").write_text('{"target": {"web": {"labels": {"a": "b"}}}}')
     (folder / "common.toml").write_text(COMMON)
     (folder / "link.json").symlink_to("build.toml")
     (folder / "folder.json").mkdir()
     os.mkfifo(folder / "pipe.json")
     before = {path.name: path.lstat().st_mtime_ns for path in folder.iterdir()}
-    source = {"files": ("plan.toml.json",)} if name == "plan.toml.json" else {}
+    source = {"files": ("build.toml", name)} if name == "metadata.json" else {}
     assert refusal(lambda: call(plan.main, world(folder, environment()), output=name, **source), UsageError) == message
     assert {path.name: path.lstat().st_mtime_ns for path in folder.iterdir()} == before
 

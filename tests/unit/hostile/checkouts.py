@@ -325,7 +325,7 @@ SIZES: Mapping[str, Write] = {
     "matrix-scope": _plan(
         f"{HEAD}[variables]\n"
         + "".join(f"v{n} = 1\n" for n in range(5_000))
-        + "[targets.w]\nname = 'w{{ a }}'\nmatrix = { a = '{{ range(20000) | list }}' }\n"
+        + "[targets.w]\nname = 'w{{ a }}'\nmatrix = { a = '{{ range(1000) | list }}' }\n"
     ),
     "include-all": _plan(
         f"{HEAD}include = [{_quoted('i', '.toml', 40)}]\n",
