@@ -108,7 +108,8 @@ def summary_of(diff: PlanDiff) -> str:
 
 def _security_line(change: SecurityChange) -> DiffLine:
     sign = Sign.ADDED if change.is_new else Sign.REMOVED
-    subject = f"{change.kind} {shortened(one_line(change.value), _LONGEST_NAME)}"
+    kind = "right" if change.kind is SecurityKind.GRANT else change.kind  # the word of plans and of refusals
+    subject = f"{kind} {shortened(one_line(change.value), _LONGEST_NAME)}"
     if change.users:
         word = "to" if change.kind is SecurityKind.REGISTRY else "for"
         also = "also " if change.known and change.is_new else ""

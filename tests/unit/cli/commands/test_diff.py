@@ -359,8 +359,8 @@ def test_rights_are_first(folder: Path) -> None:
     save(folder, PLAN + 'entitlements = ["security.insecure"]\nsecret = ["id=t,env=TOKEN"]\n')
     assert shown(folder).splitlines()[2:7] == [
         "security",
-        "  + grant security.insecure (for web.entitlements)",
-        "  + grant env=TOKEN (for web.secret)",
+        "  + right security.insecure (for web.entitlements)",
+        "  + right env=TOKEN (for web.secret)",
         "  + secret id=t,env=TOKEN (for web)",
         "  + entitlement security.insecure (for web)",
     ]

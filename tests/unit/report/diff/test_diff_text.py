@@ -167,7 +167,7 @@ def test_texts_of_the_plan_are_printable() -> None:
     document["warnings"] = ["a\nsecurity\r  + nothing"]
     document["targets"][0]["args"] = {"\x1b\n": "\x9b\u2028"}
     shown_text = diff_text(diff_documents(empty_document(), document))
-    assert "  + grant fs.read=a\\x1b[2J\\nb (for web.x\\u202e)\n" in shown_text
+    assert "  + right fs.read=a\\x1b[2J\\nb (for web.x\\u202e)\n" in shown_text
     assert "  + a\\nsecurity\\x0d  + nothing\n" in shown_text
     assert '      + args."\\x1b\\n": "\\x9b\\u2028"\n' in shown_text
     assert shown_text.isascii()
