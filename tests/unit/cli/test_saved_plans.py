@@ -448,6 +448,14 @@ def test_conflicting_options(folder: Path, options: dict[str, Any], what: str, e
     assert not executed
 
 
+def test_only_run_and_diff_take_a_saved_plan(folder: Path) -> None:
+    message = refusal(lambda: call(plan.main, world(folder, environment()), names=("plan.json",)), UsageError)
+    assert message == (
+        "this command takes no saved plan: plan.json\n"
+        "  = use `mpbake run plan.json` or `mpbake diff plan.json`, or name targets"
+    )
+
+
 def test_a_saved_plan_with_an_id(folder: Path, executed: list[Any]) -> None:
     """The file may come from anywhere if the id comes from the reviewer."""
     approved = saved(folder)["id"]
