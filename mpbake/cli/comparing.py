@@ -7,20 +7,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
-from mpbake.base.files import Kind, is_file, read_bounded
+from mpbake.base.files import Kind, is_file
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.cli.loading import allowances, read_source, resolution_inputs, shown_path
+from mpbake.cli.loading import read_source, resolution_inputs, shown_path
 from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
 from mpbake.cli.reviewing import review_selection
-from mpbake.cli.saved_requests import overrides_of, plan_files_of, variables_of, with_recorded_environment
+from mpbake.cli.saved_requests import (
+    overrides_of,
+    plan_files_of,
+    read_saved_plan,
+    saved_plan_path,
+    variables_of,
+    with_recorded_environment,
+)
 from mpbake.cli.selection import select_for
-from mpbake.model.reading import ReadAccess
 from mpbake.resolve import has_default_group, resolve_partially, select_targets
 from mpbake.resolve.git_tree import open_revision
 from mpbake.review.document.plan_document import empty_document
 from mpbake.review.document.saved_document import read_document
-from mpbake.review.saved_plan import LARGEST_SAVED_PLAN, parse_request
+from mpbake.review.saved_plan import parse_request
 from mpbake.spec.files.discovery import FILE_NAMES
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.files.toml_values import top_level_keys
@@ -181,6 +187,7 @@ def with_request(options: DiffOptions, request: Request | None, world: World) ->
     if request is None:
         return options
     recorded, given = overrides_of(request), options.overrides
+    path = saved_plan_path(options.against, options.source, world)
     unset = OverrideOptions()
     values = {
         option.name: getattr(given, option.name)
@@ -192,7 +199,7 @@ def with_request(options: DiffOptions, request: Request | None, world: World) ->
         names=options.names or request.names,
         source=replace(
             options.source,
-            files=options.source.files or _recorded_files(request, _saved_path(options, world)),
+            files=options.source.files or _recorded_files(request, path),
             variables=(*variables_of(request), *options.source.variables),
             settings=(*request.settings, *options.source.settings),
         ),
@@ -223,31 +230,14 @@ def _recorded_files(request: Request, path: Path) -> tuple[str, ...]:
 
 
 def saved_document(options: DiffOptions, world: World) -> Document:
-    """Return the plan document in the saved plan that the command line names. Raises UsageError.
-
-    Relative paths start in the working folder or the folder of `-C`.
-    """
+    """Return the plan document in the saved plan that the command line names. Raises UsageError."""
+    note = f"; a name that ends in {SAVED_SUFFIX} is no revision"
+    content = read_saved_plan(options.against, options.source, world, note=note)
     shown = short_name(options.against)
-    path, folder = _saved_path(options, world), folder_of(options.source.directory, world)
-    access = ReadAccess(folder=folder, allowances=allowances(options.source, folder))
-    if not access.may_read_named(path):
-        raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
     try:
-        text = read_bounded(path, pipe=False, most=LARGEST_SAVED_PLAN).decode("utf-8-sig")
-    except FileNotFoundError:
-        hint = f"save it first: mpbake plan -o {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
-        raise UsageError(f"there is no saved plan {shown}", hint=hint) from None
+        return read_document(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UsageError(f"{shown} is not UTF-8 text", hint="name a plan that mpbake saved") from None
-    except (OSError, ValueError) as error:
-        reason = one_line(getattr(error, "strerror", "") or "its name is impossible")
-        raise UsageError(f"{shown} cannot be read: {reason}", hint="name a plan that mpbake saved") from None
-    try:
-        return read_document(text)
     except ValueError as error:
         message, _, hint = str(error).partition("\n")
         raise UsageError(f"{shown} {message}", hint=hint) from None
-
-
-def _saved_path(options: DiffOptions, world: World) -> Path:
-    return folder_of(options.source.directory, world) / options.against

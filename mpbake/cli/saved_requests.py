@@ -1,4 +1,4 @@
-"""Apply the request of a saved plan: `mpbake run` and `mpbake diff` read the plan again with its values and options."""
+"""Read a saved plan, and apply its request: `mpbake run` and `mpbake diff` resolve the plan again with its values."""
 
 from __future__ import annotations
 
@@ -8,13 +8,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
-from mpbake.base.text import one_line
+from mpbake.base.files import read_bounded
+from mpbake.base.text import one_line, short_name
+from mpbake.cli.folder import folder_of
+from mpbake.cli.loading import allowances
 from mpbake.cli.options import OverrideOptions
+from mpbake.model.reading import ReadAccess
 from mpbake.resolve import sensitive_variables
+from mpbake.review.saved_plan import LARGEST_SAVED_PLAN
 
 if TYPE_CHECKING:
     from mpbake.cli.loading import ReadPlan
+    from mpbake.cli.options import SourceOptions
+    from mpbake.cli.world import World
     from mpbake.review.saved_plan import Request
+
+
+def saved_plan_path(name: str, source: SourceOptions, world: World) -> Path:
+    """Return the path of a saved plan. A relative name starts in the working folder or the folder of `-C`."""
+    return folder_of(source.directory, world) / name
+
+
+def read_saved_plan(name: str, source: SourceOptions, world: World, *, note: str = "") -> bytes:
+    """Return the content of the saved plan that the command line names. Raises UsageError.
+
+    `note` is the end of the hint for a file that does not exist.
+    """
+    shown, path = short_name(name), saved_plan_path(name, source, world)
+    folder = folder_of(source.directory, world)
+    access = ReadAccess(folder=folder, allowances=allowances(source, folder))
+    if not access.may_read_named(path):
+        raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
+    try:
+        return read_bounded(path, pipe=False, most=LARGEST_SAVED_PLAN)
+    except FileNotFoundError:
+        raise UsageError(
+            f"there is no saved plan {shown}", hint=f"save it first: mpbake plan -o {shown}{note}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = one_line(getattr(error, "strerror", "") or "its name is impossible")
+        raise UsageError(f"{shown} cannot be read: {reason}", hint="name a plan that mpbake saved") from None
 
 
 def variables_of(request: Request) -> tuple[str, ...]:

@@ -12,13 +12,19 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import NotApproved, UsageError
-from mpbake.base.files import is_file, read_bounded
 from mpbake.base.text import one_line
 from mpbake.cli.approval import Approval, PlanReviewer, check_plan_id
 from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
 from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
-from mpbake.cli.saved_requests import overrides_of, plan_files_of, variables_of, with_recorded_environment
+from mpbake.cli.saved_requests import (
+    overrides_of,
+    plan_files_of,
+    read_saved_plan,
+    saved_plan_path,
+    variables_of,
+    with_recorded_environment,
+)
 from mpbake.report.diff.diff_text import diff_text
 from mpbake.resolve import sensitive_variables
 from mpbake.review.changed_inputs import changed_inputs
@@ -111,9 +117,8 @@ def open_saved_run(options: RunOptions, world: World) -> SavedRun:
     NotApproved if the saved plan does not have the id of `--plan-id`.
     """
     names = [name for name in options.names if name.endswith(SAVED_SUFFIX)]
-    path = world.folder / options.source.directory / names[0]
-    if not is_file(path):
-        raise UsageError(f"there is no saved plan {one_line(names[0])}", hint="save one with mpbake plan -o plan.json")
+    path = saved_plan_path(names[0], options.source, world)
+    content = read_saved_plan(names[0], options.source, world)
     if len(options.names) > 1:
         hint = f"name nothing but the saved plan: mpbake run {shlex.quote(names[0])}"
         raise UsageError("a saved plan cannot be combined with other names", hint=hint)
@@ -121,12 +126,10 @@ def open_saved_run(options: RunOptions, world: World) -> SavedRun:
         hint = "save the plan again with this option, or remove the option and its environment variable"
         raise UsageError(f"{option} cannot be combined with a saved plan", hint=hint)
     try:
-        saved = parse_saved_plan(read_bounded(path, pipe=False))
-    except (OSError, ValueError) as error:
-        reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-        raise UsageError(
-            f"{one_line(names[0])} {reason}", hint="save the plan again: mpbake plan -o plan.json"
-        ) from None
+        saved = parse_saved_plan(content)
+    except ValueError as error:
+        message = f"{one_line(names[0])} {error}"
+        raise UsageError(message, hint="save the plan again: mpbake plan -o plan.json") from None
     if options.plan_id:
         _check_id(options.plan_id, names[0], str(saved.document["id"]))
     return SavedRun(path=path, saved=saved, given=options, options=_options(options, path, saved))

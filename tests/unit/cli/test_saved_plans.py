@@ -448,6 +448,15 @@ def test_conflicting_options(folder: Path, options: dict[str, Any], what: str, e
     assert not executed
 
 
+def test_a_link_to_a_saved_plan_outside_of_the_folder(folder: Path, tmp_path: Path, executed: list[Any]) -> None:
+    saved(folder)
+    shutil.move(folder / "plan.json", tmp_path / "plan.json")
+    (folder / "plan.json").symlink_to(tmp_path / "plan.json")
+    message = refusal(lambda: run_saved(folder, allow=()), UsageError)
+    assert message.startswith("plan.json is a link to a file outside of its folder\n  = ")
+    assert not executed
+
+
 def test_only_run_and_diff_take_a_saved_plan(folder: Path) -> None:
     message = refusal(lambda: call(plan.main, world(folder, environment()), names=("plan.json",)), UsageError)
     assert message == (
