@@ -337,6 +337,7 @@ def test_an_untrusted_plan_records_no_environment(folder: Path) -> None:
     [
         ("build.toml", "-o build.toml: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
         ("plan", "-o plan: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
+        ("no/plan.json", "-o no/plan.json: its folder does not exist\n  = name a file in a folder that exists"),
         ("package.json", "-o package.json exists, and is no saved plan\n  = choose another name"),
         ("link.json", "-o link.json is a symlink\n  = remove the symlink, or choose another name"),
         ("folder.json", "-o folder.json exists, and is no saved plan\n  = choose another name"),
