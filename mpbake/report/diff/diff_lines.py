@@ -37,6 +37,8 @@ _DEFAULTS: Mapping[tuple[str, ...], Any] = {
     ("boot_timeout",): BOOT_TIMEOUT,
     ("certificate_days",): CERTIFICATE_DAYS,
 }
+_PLACED = {"platform", "how", "why"}
+"""The fields of an entry in the platforms of a build."""
 _ATTRIBUTES = "attributes"
 _VARIANTS = "variants"
 
@@ -262,6 +264,9 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _value(value: Any) -> str:
+    """Return a value as JSON; how a step builds a platform as words."""
+    if isinstance(value, dict) and value.keys() == _PLACED:
+        return one_line(f"{value['platform']} {value['how']}: {value['why']}")
     return one_line(json.dumps(value, ensure_ascii=False))
 
 

@@ -179,6 +179,19 @@ def test_how_a_node_builds_a_platform_may_be_unknown() -> None:
     assert line in shown(plan.format(""), plan.format(', "linux/arm64"'))
 
 
+def test_why_a_node_builds_a_platform_is_shown_in_words() -> None:
+    document = document_of(BEFORE)
+    steps = [
+        {**step, "platforms": [{**placed, "why": "b declares it\n"} for placed in step["platforms"]]}
+        if step["kind"] == "build"
+        else step
+        for step in document["steps"]
+    ]
+    shown_text = diff_text(diff_documents(document, {**document, "steps": steps}))
+    assert "      + platforms: linux/amd64 native: b declares it\\n\n" in shown_text
+    assert "{" not in shown_text
+
+
 def test_rights_that_other_targets_have_already() -> None:
     plan = '[targets.web]\n{}\n[targets.api]\nssh = ["default"]\n'
     assert "  + ssh default (also for web)\n" in shown(plan.format(""), plan.format('ssh = ["default"]'))
