@@ -217,6 +217,10 @@ def test_a_revision_is_no_option(folder: Path, revision: str) -> None:
 def test_no_repository(tmp_path: Path) -> None:
     save(tmp_path, "version = 1\n[targets.web]\n")
     assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan: mpbake diff plan.json"
+    run(tmp_path, "init", "--quiet")
+    assert refusal(tmp_path) == (
+        'git knows no revision "HEAD" here\ncommit the plan first: the repository has no commit yet'
+    )
 
 
 # --- a saved plan -----------------------------------------------------------------------------------------------------
