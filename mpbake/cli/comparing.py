@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
-from mpbake.base.files import Kind, read_bounded
+from mpbake.base.files import Kind, is_file
 from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
-from mpbake.cli.loading import allowances, read_source, resolution_inputs, shown_path
-from mpbake.cli.options import SAVED_SUFFIX
+from mpbake.cli.loading import read_source, resolution_inputs, shown_path
+from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
 from mpbake.cli.reviewing import review_selection
+from mpbake.cli.saved_requests import (
+    overrides_of,
+    plan_files_of,
+    read_saved_plan,
+    saved_plan_path,
+    variables_of,
+    with_recorded_environment,
+)
 from mpbake.cli.selection import select_for
-from mpbake.model.reading import ReadAccess
-from mpbake.resolve import has_default_group, resolve_partially, select_targets, sensitive_variables
+from mpbake.resolve import has_default_group, resolve_partially, select_targets
 from mpbake.resolve.git_tree import open_revision
 from mpbake.review.document.plan_document import empty_document
 from mpbake.review.document.saved_document import read_document
-from mpbake.review.saved_plan import LARGEST_SAVED_PLAN, parse_request
+from mpbake.review.saved_plan import parse_request
 from mpbake.spec.files.discovery import FILE_NAMES
 from mpbake.spec.files.loader import read_plan
 from mpbake.spec.files.toml_values import top_level_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from mpbake.cli.options import DiffOptions
     from mpbake.cli.world import World
@@ -71,11 +78,7 @@ def plan_of_working_tree(options: DiffOptions, world: World, request: Request | 
     """
     read = read_source(options.source, world, options.overrides)
     if request is not None:
-        sensitive = sensitive_variables(read.spec)
-        names = {variable.env for name, variable in read.spec.variables.items() if name in sensitive}
-        current = {name: value for name, value in read.inputs.environment.items() if name in names}
-        environment = {**current, **request.environment}
-        read = replace(read, inputs=replace(read.inputs, environment=environment))
+        read = with_recorded_environment(read, request)
     plan_files, plan = read.plan(relative=True)
     return ComparedPlan(files=plan_files, plan=plan)
 
@@ -176,53 +179,65 @@ def request_of(document: Document, options: DiffOptions) -> Request | None:
         raise UsageError(f"{short_name(options.against)} {error}", hint="save the plan again") from None
 
 
-def with_request(options: DiffOptions, request: Request | None) -> DiffOptions:
-    """Return the options with the selection, values and options of a saved plan. Those of `options` win."""
+def with_request(options: DiffOptions, request: Request | None, world: World) -> DiffOptions:
+    """Return the options with the files, values and options of a saved plan. Those of `options` win.
+
+    Raises UsageError for a plan file that must not or cannot be read.
+    """
     if request is None:
         return options
-    source, overrides = options.source, options.overrides
-    recorded = tuple(f"{name}={value}" for name, value in request.variables.items())
+    recorded, given = overrides_of(request), options.overrides
+    path = saved_plan_path(options.against, options.source, world)
+    unset = OverrideOptions()
+    values = {
+        option.name: getattr(given, option.name)
+        for option in fields(OverrideOptions)
+        if getattr(given, option.name) != getattr(unset, option.name)
+    }
     return replace(
         options,
         names=options.names or request.names,
         source=replace(
-            source, variables=(*recorded, *source.variables), settings=(*request.settings, *source.settings)
+            options.source,
+            files=options.source.files or _recorded_files(request, path),
+            variables=(*variables_of(request), *options.source.variables),
+            settings=(*request.settings, *options.source.settings),
         ),
-        overrides=replace(
-            overrides,
-            push=request.push if overrides.push is None else overrides.push,
-            load=overrides.load or request.load,
-            no_cache=overrides.no_cache or request.no_cache,
-            pull=overrides.pull or request.pull,
-            platforms=overrides.platforms or request.platforms,
-            builder=overrides.builder or request.builder,
-            publish=overrides.publish or request.publish or None,
-        ),
+        overrides=replace(recorded, **values),
     )
 
 
-def saved_document(options: DiffOptions, world: World) -> Document:
-    """Return the plan document in the saved plan that the command line names. Raises UsageError.
+def _recorded_files(request: Request, path: Path) -> tuple[str, ...]:
+    """Return the plan files that a saved plan names; none if mpbake finds the plan as usual. Raises UsageError.
 
-    Relative paths start in the working folder or the folder of `-C`.
+    The saved plan may be a copy in another folder, where the plan files are not. If it names only a file with a default
+    name, mpbake then finds this file as usual.
     """
-    shown = short_name(options.against)
-    folder = folder_of(options.source.directory, world)
-    path, access = folder / options.against, ReadAccess(folder=folder, allowances=allowances(options.source, folder))
-    if not access.may_read_named(path):
-        raise UsageError(f"{shown} is a link to a file outside of its folder", hint=access.remedy(path))
+    only = request.files[0] if len(request.files) == 1 else ""
+    if Path(only).name in FILE_NAMES and not is_file(path.parent / only):
+        return ()
     try:
-        text = read_bounded(path, pipe=False, most=LARGEST_SAVED_PLAN).decode("utf-8-sig")
-    except FileNotFoundError:
-        hint = f"save it first: mpbake plan -o {shown}; a name that ends in {SAVED_SUFFIX} is no revision"
-        raise UsageError(f"there is no saved plan {shown}", hint=hint) from None
+        files = plan_files_of(request, path)
+    except UsageError:
+        if Path(only).name in FILE_NAMES:
+            return ()
+        raise
+    for name, file in zip(request.files, files, strict=True):
+        if not is_file(Path(file)):
+            message = f"the saved plan names a plan file that is not beside it: {one_line(name)}"
+            raise UsageError(message, hint="name the plan file yourself: add -f FILE")
+    return files
+
+
+def saved_document(options: DiffOptions, world: World) -> Document:
+    """Return the plan document in the saved plan that the command line names. Raises UsageError."""
+    note = f"; a name that ends in {SAVED_SUFFIX} is no revision"
+    content = read_saved_plan(options.against, options.source, world, note=note)
+    shown = short_name(options.against)
+    try:
+        return read_document(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise UsageError(f"{shown} is not UTF-8 text", hint="name a plan that mpbake saved") from None
-    except (OSError, ValueError) as error:
-        reason = one_line(getattr(error, "strerror", "") or "its name is impossible")
-        raise UsageError(f"{shown} cannot be read: {reason}", hint="name a plan that mpbake saved") from None
-    try:
-        return read_document(text)
     except ValueError as error:
         message, _, hint = str(error).partition("\n")
         raise UsageError(f"{shown} {message}", hint=hint) from None

@@ -6,20 +6,25 @@ and the run is refused unless the result is the saved plan.
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import NotApproved, UsageError
-from mpbake.base.files import is_file, read_bounded
 from mpbake.base.text import one_line
 from mpbake.cli.approval import Approval, PlanReviewer, check_plan_id
 from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
 from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
+from mpbake.cli.saved_requests import (
+    overrides_of,
+    plan_files_of,
+    read_saved_plan,
+    saved_plan_path,
+    variables_of,
+    with_recorded_environment,
+)
 from mpbake.report.diff.diff_text import diff_text
 from mpbake.resolve import sensitive_variables
 from mpbake.review.changed_inputs import changed_inputs
@@ -28,6 +33,7 @@ from mpbake.review.saved_plan import SavedPlan, parse_saved_plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import RunOptions
@@ -71,9 +77,7 @@ class SavedRun:
             raise UsageError(f"--var {one_line(variable)} cannot be combined with a saved plan", hint=hint)
         if unknown := request.variables.keys() - read.spec.variables.keys():
             raise self._refused(f"the plan no longer declares the variable {one_line(min(unknown))}")
-        names = {variable.env for name, variable in read.spec.variables.items() if name in sensitive}
-        current = {name: world.environment[name] for name in names if name in world.environment}
-        return replace(read, inputs=replace(read.inputs, environment={**current, **request.environment}))
+        return with_recorded_environment(read, request)
 
     def approve(self, read: ReadPlan, world: World, stop: StopRequest) -> Approval:
         """Return the plan of this run. Raises NotApproved with the differences if it is not the saved plan."""
@@ -113,21 +117,19 @@ def open_saved_run(options: RunOptions, world: World) -> SavedRun:
     NotApproved if the saved plan does not have the id of `--plan-id`.
     """
     names = [name for name in options.names if name.endswith(SAVED_SUFFIX)]
-    path = world.folder / options.source.directory / names[0]
-    if not is_file(path):
-        raise UsageError(f"there is no saved plan {one_line(names[0])}", hint="save one with mpbake plan -o plan.json")
+    path = saved_plan_path(names[0], options.source, world)
+    content = read_saved_plan(names[0], options.source, world)
     if len(options.names) > 1:
-        raise UsageError("a saved plan cannot be combined with other names", hint=f"mpbake run {shlex.quote(names[0])}")
+        hint = f"name nothing but the saved plan: mpbake run {shlex.quote(names[0])}"
+        raise UsageError("a saved plan cannot be combined with other names", hint=hint)
     for option in _conflicts(options):
         hint = "save the plan again with this option, or remove the option and its environment variable"
         raise UsageError(f"{option} cannot be combined with a saved plan", hint=hint)
     try:
-        saved = parse_saved_plan(read_bounded(path, pipe=False))
-    except (OSError, ValueError) as error:
-        reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
-        raise UsageError(
-            f"{one_line(names[0])} {reason}", hint="save the plan again: mpbake plan -o plan.json"
-        ) from None
+        saved = parse_saved_plan(content)
+    except ValueError as error:
+        message = f"{one_line(names[0])} {error}"
+        raise UsageError(message, hint="save the plan again: mpbake plan -o plan.json") from None
     if options.plan_id:
         _check_id(options.plan_id, names[0], str(saved.document["id"]))
     return SavedRun(path=path, saved=saved, given=options, options=_options(options, path, saved))
@@ -156,29 +158,10 @@ def _conflicts(options: RunOptions) -> Iterator[str]:
 def _options(options: RunOptions, path: Path, saved: SavedPlan) -> RunOptions:
     """Return the options of a run that makes the saved plan: from the command line only what cannot change it."""
     request = saved.request
-    variables = tuple(f"{name}={text}" for name, text in request.variables.items())
-    files = options.source.files or _plan_files(path, saved)
     source = replace(
-        options.source, files=files, variables=(*options.source.variables, *variables), settings=request.settings
+        options.source,
+        files=options.source.files or plan_files_of(request, path),
+        variables=(*options.source.variables, *variables_of(request)),
+        settings=request.settings,
     )
-    overrides = OverrideOptions(
-        push=request.push,
-        load=request.load,
-        no_cache=request.no_cache,
-        pull=request.pull,
-        platforms=request.platforms,
-        builder=request.builder,
-        publish=request.publish or None,
-    )
-    return replace(options, names=request.names, source=source, overrides=overrides)
-
-
-def _plan_files(path: Path, saved: SavedPlan) -> tuple[str, ...]:
-    """Return the plan files that a saved plan names. Raises UsageError for a file outside of its own folder."""
-    folder = Path(os.path.realpath(path.parent))
-    files = tuple(folder / name for name in saved.request.files)
-    for name, file in zip(saved.request.files, files, strict=True):
-        if not Path(os.path.realpath(file)).is_relative_to(folder):
-            message = f"the saved plan names a plan file outside of its own folder: {one_line(name)}"
-            raise UsageError(message, hint="name the plan file yourself: add -f FILE")
-    return tuple(map(str, files))
+    return replace(options, names=request.names, source=source, overrides=overrides_of(request))

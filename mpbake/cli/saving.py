@@ -71,6 +71,8 @@ def open_saver(read: ReadPlan, options: PlanOptions, world: World) -> PlanSaver:
         raise UsageError(
             f"-o {one_line(name)}: a saved plan needs a name that ends with {SAVED_SUFFIX}", hint="try: -o plan.json"
         )
+    if not path.parent.is_dir():
+        raise UsageError(f"-o {one_line(name)}: its folder does not exist", hint="name a file in a folder that exists")
     if path.is_symlink():
         raise UsageError(f"-o {one_line(name)} is a symlink", hint="remove the symlink, or choose another name")
     kind = kind_of(path)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import UsageError
 from mpbake.base.memory import paused_collector
 from mpbake.base.platforms import parse_platform
-from mpbake.base.text import abbreviated
+from mpbake.base.text import abbreviated, one_line
+from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.graph.dag import BuildGraph, Selection, build_graph, select_with_dependencies
 from mpbake.graph.links import linked_targets
 from mpbake.graph.placement import place
@@ -49,6 +50,10 @@ def named_targets(
     plan: Plan, names: Sequence[str], overrides: OverrideOptions
 ) -> tuple[tuple[Target, ...], tuple[Platform, ...]]:
     """Return the targets that `names` select, and the platforms of `--platform`. Raises UsageError."""
+    saved = next((name for name in names if name.endswith(SAVED_SUFFIX)), "")
+    if saved:
+        hint = f"use `mpbake run {one_line(saved)}` or `mpbake diff {one_line(saved)}`, or name targets"
+        raise UsageError(f"this command takes no saved plan: {one_line(saved)}", hint=hint)
     targets, platforms = select_targets(plan, names), chosen_platforms(overrides)
     check_platforms(targets, platforms)
     return targets, platforms

@@ -153,8 +153,9 @@ class Action:
         options = ("--format", "markdown", "--detailed-exitcode")
         code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base, *self.inputs.targets]))
         if code not in {0, _DIFFERS}:
-            hint = "if git does not have this revision, set `fetch-depth: 0` for actions/checkout"
-            self._error(f"mpbake diff {one_line(base)} failed: {hint}")
+            hint = "if git knows no such revision, set `fetch-depth: 0` for actions/checkout"
+            message = f"mpbake diff {one_line(base)} failed with exit code {code}: the log has the reason"
+            self._error(f"{message}\n{hint}")
             return code
         self._files.set_output("changed", "true" if code == _DIFFERS else "false")
         self._publish(body, new=code == _DIFFERS)

@@ -295,6 +295,8 @@ def _commit(program: GitProgram, revision: str) -> str:
     message = f'git knows no revision "{short_name(revision)}" here'
     if is_possible and program.run("rev-parse", "--is-shallow-repository").text == "true":
         hint = "this clone is shallow: fetch the revision, such as with `git fetch --depth=1 origin main:main`"
+    elif revision == "HEAD":
+        hint = "commit the plan first: the repository has no commit yet"
     else:
         hint = (
             "name a branch, a tag or a commit, such as HEAD~1 or origin/main, or a saved plan, whose name ends in .json"

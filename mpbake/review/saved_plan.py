@@ -103,7 +103,7 @@ def parse_saved_plan(content: bytes) -> SavedPlan:
     except ValueError as error:
         raise ValueError(str(error).partition("\n")[0]) from None
     if not {"id", "request", "inputs"} <= document.keys():
-        raise ValueError("is not a saved plan: it was printed by --format json, and has no request")
+        raise ValueError("is not a saved plan: `--format json` printed it, without the command line")
     request, inputs = parse_request(document["request"]), _parse_inputs(document["inputs"])
     if plan_id(document) != document["id"]:
         raise ValueError("was changed after mpbake saved it: its id belongs to another plan")

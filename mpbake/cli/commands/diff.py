@@ -44,7 +44,7 @@ def main(options: DiffOptions, world: World) -> int:
 def _diff_with_saved(options: DiffOptions, world: World) -> PlanDiff:
     before = saved_document(options, world)
     request = request_of(before, options)
-    options = with_request(options, request)
+    options = with_request(options, request, world)
     current = plan_of_working_tree(options, world, request)
     names, _ = names_on_each_side(options.names, current, None)
     return diff_documents(before, current.document(names, options, world))

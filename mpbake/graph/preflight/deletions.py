@@ -9,6 +9,7 @@ from mpbake.base.codes import Code
 from mpbake.base.references import is_local_context
 from mpbake.base.text import one_line
 from mpbake.model.bake_fields import Paths, deletes, paths_of
+from mpbake.model.grants import contains
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def deletion_problems(
             continue
         others = [(other[2], f'what "{other[0].name}" writes') for other in written if other != output]
         kept = (*others, *read.items())
-        victim = next((name for path, name in kept if _contains(real(folder), real(path))), "")
+        victim = next((name for path, name in kept if contains(real(folder), real(path))), "")
         if victim:
             yield Problem(
                 code=Code.OUTPUT_DELETES,
@@ -58,8 +59,3 @@ def _written_paths(target: Target) -> Iterator[tuple[str, str]]:
     """Yield each output and cache entry of `target` that is written on this machine, with its path."""
     for entry in (*target.outputs, *target.attributes.get("cache-to", ())):
         yield from ((entry, posixpath.normpath(path)) for _, path in paths_of(Paths.FIELDS, [entry]))
-
-
-def _contains(folder: str, path: str) -> bool:
-    """Whether `path` is `folder` or is inside it."""
-    return path == folder or path.startswith(f"{folder.rstrip('/')}/")

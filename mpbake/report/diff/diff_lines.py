@@ -37,6 +37,8 @@ _DEFAULTS: Mapping[tuple[str, ...], Any] = {
     ("boot_timeout",): BOOT_TIMEOUT,
     ("certificate_days",): CERTIFICATE_DAYS,
 }
+_PLACED = {"platform", "how", "why"}
+"""The fields of an entry in the platforms of a build."""
 _ATTRIBUTES = "attributes"
 _VARIANTS = "variants"
 
@@ -108,7 +110,8 @@ def summary_of(diff: PlanDiff) -> str:
 
 def _security_line(change: SecurityChange) -> DiffLine:
     sign = Sign.ADDED if change.is_new else Sign.REMOVED
-    subject = f"{change.kind} {shortened(one_line(change.value), _LONGEST_NAME)}"
+    kind = "right" if change.kind is SecurityKind.GRANT else change.kind  # the word of plans and of refusals
+    subject = f"{kind} {shortened(one_line(change.value), _LONGEST_NAME)}"
     if change.users:
         word = "to" if change.kind is SecurityKind.REGISTRY else "for"
         also = "also " if change.known and change.is_new else ""
@@ -261,6 +264,9 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _value(value: Any) -> str:
+    """Return a value as JSON; how a step builds a platform as words."""
+    if isinstance(value, dict) and value.keys() == _PLACED:
+        return one_line(f"{value['platform']} {value['how']}: {value['why']}")
     return one_line(json.dumps(value, ensure_ascii=False))
 
 

@@ -107,9 +107,9 @@ def _style(step: Document) -> str:
 
 
 def _worst(ways: Iterable[str]) -> str:
-    """Return the way of building that matters most to a reviewer."""
+    """Return the way of building that matters most to a reviewer. Every node runs its own platform natively."""
     used = set(ways)
-    return next((how for how in ("emulated", "unknown", "native") if how in used), "unknown")
+    return next((how for how in ("emulated", "unknown") if how in used), "native")
 
 
 def _lines(step: Document) -> list[str]:
@@ -130,7 +130,8 @@ def _lines(step: Document) -> list[str]:
 
 def _platforms(step: Document) -> str:
     emulated = {"emulated": " EMULATED"}
-    return ", ".join(f"{placed['platform']}{emulated.get(placed['how'], '')}" for placed in step["platforms"])
+    placed = [f"{placed['platform']}{emulated.get(placed['how'], '')}" for placed in step["platforms"]]
+    return ", ".join(placed) or "the node's own platform"
 
 
 def _some(texts: Sequence[str]) -> list[str]:

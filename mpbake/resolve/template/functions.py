@@ -91,3 +91,33 @@ def bind(
         message = f'the function "{function.name}": {reason}'
         hint = f"call it as {function.shown()}"
         raise FilterError(message, hint, Code.WRONG_ARGUMENTS, culprit=function.name) from None
+
+
+_INJECTED = ("context", "environment", "eval_ctx")
+"""The names of the first parameters of filters for which Jinja passes the value itself."""
+
+
+def wrong_filter_arguments(
+    name: str, function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> FilterError | None:
+    """Return the error of a filter that was called with too many, too few or unknown arguments; else None."""
+    try:
+        signature = inspect.signature(function)
+    except ValueError:  # a builtin without a known signature
+        return None
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        reason = short_name(str(error), EXCERPT)
+    else:
+        return None
+    empty, variadic = inspect.Parameter.empty, (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    required = [
+        parameter.name
+        for parameter in signature.parameters.values()
+        if parameter.name not in _INJECTED and parameter.default is empty and parameter.kind not in variadic
+    ]
+    call = f"{name}({', '.join(required[1:])})" if required[1:] else name
+    return FilterError(
+        f'the filter "{name}": {reason}', f"write {{{{ value | {call} }}}}", Code.WRONG_ARGUMENTS, culprit=name
+    )

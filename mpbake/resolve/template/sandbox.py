@@ -28,7 +28,7 @@ from mpbake.resolve.template.amplification import (
 from mpbake.resolve.template.comprehensions import ComprehensionParser, TextLexer
 from mpbake.resolve.template.data_filters import DATA_FILTERS, LINEAR_FILTERS, to_json
 from mpbake.resolve.template.filters import FILTERS, ISO_8601, SemanticVersion, source_date
-from mpbake.resolve.template.functions import CallableFunction
+from mpbake.resolve.template.functions import CallableFunction, wrong_filter_arguments
 from mpbake.resolve.template.regexes import RegexFilters
 from mpbake.resolve.template.syntax_tree import MeteringTransformer
 from mpbake.resolve.template.values import (
@@ -226,6 +226,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return call(*args, **kwargs)
+            except TypeError as error:
+                raise wrong_filter_arguments(name, function, args, kwargs) or error from None
+
+        def call(*args: Any, **kwargs: Any) -> Any:
             if name in LINEAR_FILTERS:
                 return self._call_linear(function, args, kwargs)
             cost = self._budget.check_arguments(name, *args, *kwargs.values())

@@ -352,6 +352,7 @@ def test_an_untrusted_plan_records_no_environment(folder: Path) -> None:
     [
         ("build.toml", "-o build.toml: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
         ("plan", "-o plan: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
+        ("no/plan.json", "-o no/plan.json: its folder does not exist\n  = name a file in a folder that exists"),
         ("package.json", "-o package.json exists, and is no saved plan\n  = choose another name"),
         ("link.json", "-o link.json is a symlink\n  = remove the symlink, or choose another name"),
         ("folder.json", "-o folder.json exists, and is no saved plan\n  = choose another name"),
@@ -411,6 +412,19 @@ def test_an_unset_variable_stays_unset(folder: Path, executed: list[Any]) -> Non
     assert executed[0].selection.targets[0].tags == ("r/web:dev",)
 
 
+def test_an_untrusted_run_uses_the_recorded_environment(folder: Path, executed: list[Any]) -> None:
+    saved(folder, environment(TAG="7"))
+    options = {"untrusted": True, "variables": ("token=another-secret",)}
+    assert run_saved(folder, environment(TAG="8"), allow=("all",), **options) == 0
+    assert executed[0].selection.targets[0].tags == ("r/web:7",)
+
+
+def test_an_untrusted_run_reads_no_sensitive_variable(folder: Path, executed: list[Any]) -> None:
+    saved(folder, untrusted=True)
+    assert run_saved(folder, environment(), allow=("all",), untrusted=True) == 0
+    assert executed[0].selection.targets[0].on(()).attributes["cache-from"] == ["type=gha,token="]
+
+
 def test_a_secret_on_the_command_line(folder: Path, executed: list[Any]) -> None:
     saved(folder, variables=(f"token={SECRET}",))
     here = world(folder, {"PATH": os.environ["PATH"]})
@@ -448,6 +462,23 @@ def test_conflicting_options(folder: Path, options: dict[str, Any], what: str, e
     assert message.partition("\n")[0] == what
     assert "\n  = " in message
     assert not executed
+
+
+def test_a_link_to_a_saved_plan_outside_of_the_folder(folder: Path, tmp_path: Path, executed: list[Any]) -> None:
+    saved(folder)
+    shutil.move(folder / "plan.json", tmp_path / "plan.json")
+    (folder / "plan.json").symlink_to(tmp_path / "plan.json")
+    message = refusal(lambda: run_saved(folder, allow=()), UsageError)
+    assert message.startswith("plan.json is a link to a file outside of its folder\n  = ")
+    assert not executed
+
+
+def test_only_run_and_diff_take_a_saved_plan(folder: Path) -> None:
+    message = refusal(lambda: call(plan.main, world(folder, environment()), names=("plan.json",)), UsageError)
+    assert message == (
+        "this command takes no saved plan: plan.json\n"
+        "  = use `mpbake run plan.json` or `mpbake diff plan.json`, or name targets"
+    )
 
 
 def test_a_saved_plan_with_an_id(folder: Path, executed: list[Any]) -> None:

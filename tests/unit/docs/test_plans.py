@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from mpbake.cli.app import cli
@@ -13,6 +14,7 @@ from tests.unit.docs.pages import PAGES, blocks_of, name_of
 from tests.unit.plans import resolve_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _VERSION = "version = 1"
@@ -51,3 +53,19 @@ def test_the_page_of_commands_lists_every_command() -> None:
     page = (DOCS / "commands.md").read_text(encoding="utf-8")
     listed = {name for line in page.splitlines() for name in re.findall(r"`mpbake ([a-z]+)", line)}
     assert sorted(cli.list_commands(None)) == sorted(listed)  # type: ignore[arg-type]
+
+
+def test_the_page_of_commands_lists_every_option() -> None:
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
+    missing = {option for option in _options(cli) if not re.search(rf"{re.escape(option)}(?![\w-])", page)}
+    assert not missing - {"--help", "-h"}
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    """Yield the options of a command and of its subcommands."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(None):  # type: ignore[arg-type]
+            yield from _options(command.get_command(None, name))  # type: ignore[arg-type]

@@ -213,7 +213,7 @@ def test_diff_of_a_revision_that_git_does_not_have(job: Job) -> None:
     job.mpbake.code, job.mpbake.output = 3, ""
     assert job.run(command="diff", base="v1") == 3
     assert job.mpbake.calls[0][-1] == "v1"
-    assert "::error title=mpbake action::mpbake diff v1 failed: " in job.log
+    assert "::error title=mpbake action::mpbake diff v1 failed with exit code 3: the log has the reason%0A" in job.log
     assert "`fetch-depth: 0`" in job.log
 
 

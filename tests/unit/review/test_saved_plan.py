@@ -100,7 +100,7 @@ def test_an_edited_document_is_refused() -> None:
         ("text", "is not the JSON of a plan"),
         ({}, "is not the JSON of a plan"),
         ({"format": 2, "id": "x"}, "is not a complete plan: warnings"),
-        (empty_document(), "is not a saved plan: it was printed by --format json, and has no request"),
+        (empty_document(), "is not a saved plan: `--format json` printed it, without the command line"),
         (saved(format=1), "is a plan in another format than 2, that of this mpbake"),
         (saved(format=[2]), "is a plan in another format than 2, that of this mpbake"),
         (saved(request=[]), "is not a saved plan: its request does not have the fields of a saved plan"),

@@ -217,6 +217,10 @@ def test_a_revision_is_no_option(folder: Path, revision: str) -> None:
 def test_no_repository(tmp_path: Path) -> None:
     save(tmp_path, "version = 1\n[targets.web]\n")
     assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan: mpbake diff plan.json"
+    run(tmp_path, "init", "--quiet")
+    assert refusal(tmp_path) == (
+        'git knows no revision "HEAD" here\ncommit the plan first: the repository has no commit yet'
+    )
 
 
 # --- a saved plan -----------------------------------------------------------------------------------------------------
@@ -256,6 +260,41 @@ def test_the_request_of_a_saved_plan_is_repeated(folder: Path) -> None:
     document = json.loads((folder / "s.json").read_text())
     (folder / "s.json").write_text(json.dumps({**document, "request": {**document["request"], "push": "x"}}))
     assert refusal(folder, "s.json").startswith("s.json ")
+
+
+def test_the_files_of_a_saved_plan_are_compared(folder: Path) -> None:
+    (folder / "other.toml").write_text(PLAN.replace('context = "web"', 'context = "site"'))
+    call(plan.main, world(folder, SYSTEM), names=("web",), files=("other.toml",), output="s.json")
+    assert shown(folder, "s.json") == "no changes\n"
+    assert shown(folder, "s.json", files=("build.toml",)).startswith("1 target changed")
+    (folder / "copy").mkdir()
+    (folder / "s.json").rename(folder / "copy/s.json")
+    assert refusal(folder, "copy/s.json") == (
+        "the saved plan names a plan file that is not beside it: other.toml\nname the plan file yourself: add -f FILE"
+    )
+    assert shown(folder, "copy/s.json", files=("other.toml",)) == "no changes\n"
+
+
+def test_a_copy_of_a_saved_plan_in_another_folder(folder: Path) -> None:
+    call(plan.main, world(folder, SYSTEM), names=("web",), output="s.json")
+    (folder / "copy").mkdir()
+    (folder / "s.json").rename(folder / "copy/s.json")
+    assert shown(folder, "copy/s.json") == "no changes\n"
+
+
+def test_a_saved_plan_names_a_file_outside_of_its_folder(folder: Path) -> None:
+    (folder / "other.toml").write_text(PLAN)
+    (folder / "copy").mkdir()
+    call(plan.main, world(folder, SYSTEM), names=("web",), files=("other.toml",), output="copy/s.json")
+    assert refusal(folder, "copy/s.json") == (
+        "the saved plan names a plan file outside of its own folder: ../other.toml\n"
+        "name the plan file yourself: add -f FILE"
+    )
+
+
+def test_untrusted_keeps_the_recorded_environment(folder: Path) -> None:
+    call(plan.main, world(folder, {**SYSTEM, "VERSION": "5"}), names=("web",), output="s.json")
+    assert shown(folder, "s.json", environment={"VERSION": "6"}, untrusted=True) == "no changes\n"
 
 
 def test_a_saved_plan_needs_no_repository(tmp_path: Path) -> None:
@@ -324,8 +363,8 @@ def test_rights_are_first(folder: Path) -> None:
     save(folder, PLAN + 'entitlements = ["security.insecure"]\nsecret = ["id=t,env=TOKEN"]\n')
     assert shown(folder).splitlines()[2:7] == [
         "security",
-        "  + grant security.insecure (for web.entitlements)",
-        "  + grant env=TOKEN (for web.secret)",
+        "  + right security.insecure (for web.entitlements)",
+        "  + right env=TOKEN (for web.secret)",
         "  + secret id=t,env=TOKEN (for web)",
         "  + entitlement security.insecure (for web)",
     ]

@@ -171,7 +171,7 @@ def test_security_is_cut_last() -> None:
     after = many(3000)
     after["grants"] = [{"allow": f"fs.read=/x{index}", "users": []} for index in range(100)]
     markdown = diff_markdown(diff_documents(empty_document(), after))
-    assert "+ grant fs.read=/x99" in markdown
+    assert "+ right fs.read=/x99" in markdown
     assert len(markdown.encode()) <= LONGEST
 
 

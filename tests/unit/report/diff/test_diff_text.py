@@ -167,7 +167,7 @@ def test_texts_of_the_plan_are_printable() -> None:
     document["warnings"] = ["a\nsecurity\r  + nothing"]
     document["targets"][0]["args"] = {"\x1b\n": "\x9b\u2028"}
     shown_text = diff_text(diff_documents(empty_document(), document))
-    assert "  + grant fs.read=a\\x1b[2J\\nb (for web.x\\u202e)\n" in shown_text
+    assert "  + right fs.read=a\\x1b[2J\\nb (for web.x\\u202e)\n" in shown_text
     assert "  + a\\nsecurity\\x0d  + nothing\n" in shown_text
     assert '      + args."\\x1b\\n": "\\x9b\\u2028"\n' in shown_text
     assert shown_text.isascii()
@@ -177,6 +177,19 @@ def test_how_a_node_builds_a_platform_may_be_unknown() -> None:
     plan = '[targets.web]\nplatforms = ["linux/amd64"{}]\n'
     line = "  + web linux/arm64: default/local (native or emulated)\n"
     assert line in shown(plan.format(""), plan.format(', "linux/arm64"'))
+
+
+def test_why_a_node_builds_a_platform_is_shown_in_words() -> None:
+    document = document_of(BEFORE)
+    steps = [
+        {**step, "platforms": [{**placed, "why": "b declares it\n"} for placed in step["platforms"]]}
+        if step["kind"] == "build"
+        else step
+        for step in document["steps"]
+    ]
+    shown_text = diff_text(diff_documents(document, {**document, "steps": steps}))
+    assert "      + platforms: linux/amd64 native: b declares it\\n\n" in shown_text
+    assert "{" not in shown_text
 
 
 def test_rights_that_other_targets_have_already() -> None:

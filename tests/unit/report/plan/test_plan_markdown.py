@@ -12,13 +12,14 @@ from markdown_it import MarkdownIt
 
 from mpbake.cli.commands import plan as plan_command
 from mpbake.report.plan.plan_markdown import plan_markdown
-from tests.checkout import GOLDEN, PLANS
+from tests.checkout import GOLDEN, PLANS, example_plan
 from tests.unit.graphs import graph_of_text, review_of
 from tests.unit.review.test_document_schema import EVERYTHING, everything
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from markdown_it.token import Token
 
@@ -37,8 +38,8 @@ def review_of_text(toml: str, *names: str, **fields: Any) -> PlanReview:
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None:
-    here = world(PLANS / name)
+def test_example_plans_are_printed_as_their_golden_files_show(name: str, tmp_path: Path) -> None:
+    here = world(example_plan(name, tmp_path))
     assert call(plan_command.main, here, names=("release",), format="markdown") == 0
     printed = written(here.stdout)
     golden = GOLDEN / f"{name}.md"

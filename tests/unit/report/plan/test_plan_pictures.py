@@ -13,7 +13,7 @@ from mpbake.cli.commands import plan as plan_command
 from mpbake.report.plan.plan_dot import plan_dot
 from mpbake.report.plan.plan_mermaid import plan_mermaid
 from mpbake.report.plan.plan_picture import Limits, picture_of
-from tests.checkout import GOLDEN, PLANS
+from tests.checkout import GOLDEN, example_plan
 from tests.unit.graphs import graph_of_text, review_of
 from tests.unit.plans import text
 from tests.unit.report.plan.test_plan_markdown import HOSTILE, hostile, targets_of
@@ -21,6 +21,8 @@ from tests.unit.review.test_document_schema import everything
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mpbake.review.plan_review import PlanReview
 
 _SUFFIXES = {"mermaid": "mmd", "dot": "dot"}
@@ -28,8 +30,8 @@ _SUFFIXES = {"mermaid": "mmd", "dot": "dot"}
 
 @pytest.mark.parametrize("name", ["native", "together"])
 @pytest.mark.parametrize("language", _SUFFIXES)
-def test_example_plans_are_drawn_as_their_golden_files_show(name: str, language: str) -> None:
-    here = world(PLANS / name)
+def test_example_plans_are_drawn_as_their_golden_files_show(name: str, language: str, tmp_path: Path) -> None:
+    here = world(example_plan(name, tmp_path))
     assert call(plan_command.main, here, names=("release",), format=language) == 0
     printed = written(here.stdout)
     golden = GOLDEN / f"{name}.{_SUFFIXES[language]}"
@@ -203,3 +205,10 @@ def test_mermaid_and_dot_of_a_small_plan() -> None:
         + "\n"
     )
     assert '    s3 [label="publish\\nr/web:1", fillcolor="#ddf4ff", color="#0969da"];' in plan_dot(review)
+
+
+def test_the_own_platform_of_a_node_is_native() -> None:
+    review = review_of_text("\n[targets.web]")
+    for drawn in (plan_mermaid(review), plan_dot(review)):
+        assert "own platform" in drawn
+        assert "not known yet" not in drawn

@@ -10,6 +10,7 @@ and read the differences in git.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,17 +19,20 @@ from mpbake.model.plan import Builder, Driver, Node, Target
 from mpbake.model.steps import step_subject, step_verb
 from mpbake.report.plan.list_text import list_text
 from mpbake.report.plan.plan_text import plan_text
-from tests.checkout import GOLDEN, PLANS
+from tests.checkout import GOLDEN, PLANS, example_plan
 from tests.unit.graphs import TWO_NODES, graph_of, graph_of_text, review_of
 from tests.unit.plans import ROOT, resolve_text, text
 from tests.unit.worlds import call, world, written
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _NAMES = sorted(path.parent.name for path in PLANS.glob("*/build.toml"))
 
 
 @pytest.mark.parametrize("name", _NAMES)
-def test_example_plans_are_printed_as_their_golden_files_show(name: str) -> None:
-    here = world(PLANS / name)
+def test_example_plans_are_printed_as_their_golden_files_show(name: str, tmp_path: Path) -> None:
+    here = world(example_plan(name, tmp_path))
     assert call(plan_command.main, here, names=("release",)) == 0
     printed = written(here.stdout)
     golden = GOLDEN / f"{name}.txt"

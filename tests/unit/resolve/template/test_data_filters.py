@@ -56,7 +56,10 @@ def test_filters(template: str, value: object) -> None:
             "the separator of split is empty\nfor single characters, write value | list",
         ),
         ("{{ 'a' | uuid5('x') }}", '"x" is not a namespace of uuid5\nuse one of dns, url, oid, x500, or a UUID'),
-        ("{{ 'a' | uuid5 }}", "the template cannot be rendered: uuid5() missing 1 required positional argument"),
+        (
+            "{{ 'a' | uuid5 }}",
+            "the filter \"uuid5\": missing a required argument: 'namespace'\nwrite {{ value | uuid5(namespace) }}",
+        ),
         ("{{ 'a' | merge({}) }}", "merge takes tables\nwrite {{ table | merge(other_table) }}"),
         (
             "{{ [1] | zip([]) }}",

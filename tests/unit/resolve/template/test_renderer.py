@@ -501,3 +501,37 @@ def test_the_documentation_lists_filters_that_there_are() -> None:
     assert [
         name for name in re.findall("`([a-z]+)`", taken) if name in known or name in Renderer()._environment.globals
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        (
+            "{{ 'a' | regex_search }}",
+            (
+                "the filter \"regex_search\": missing a required argument: 'pattern'\n"
+                "write {{ value | regex_search(pattern) }}"
+            ),
+        ),
+        (
+            "{{ 'a' | basename(1) }}",
+            'the filter "basename": too many positional arguments\nwrite {{ value | basename }}',
+        ),
+        (
+            "{{ 'a' | replace }}",
+            "the filter \"replace\": missing a required argument: 'old'\nwrite {{ value | replace(old, new) }}",
+        ),
+        (
+            "{{ ['a'] | map('slug', 3) | list }}",
+            'the filter "slug": too many positional arguments\nwrite {{ value | slug }}',
+        ),
+        (
+            "{{ ['a'] | join(by=1) }}",
+            "the filter \"join\": got an unexpected keyword argument 'by'\nwrite {{ value | join }}",
+        ),
+    ],
+)
+def test_wrong_arguments_of_a_filter(template: str, problem: str) -> None:
+    with pytest.raises(TemplateProblem) as caught:
+        Renderer().render(template, {})
+    assert (str(caught.value), caught.value.code) == (problem, Code.WRONG_ARGUMENTS)
