@@ -182,6 +182,7 @@ def _on_a_terminal(project: Path, env: Mapping[str, str], answer: bytes) -> tupl
         except OSError:  # the process has closed the terminal
             break
         if answer and b"[y/N]" in output:
+            time.sleep(1)  # Python loses a signal that comes just before it begins to read
             os.write(terminal, answer)
             answer = b""
     os.close(terminal)
