@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 _ATTRIBUTES = ("tags", "labels", "annotations", "args")
 """The attributes that a bake file can give to targets: none of them decides what a build reads, writes or runs."""
-_IMPORT = "run `mpbake import` to turn a whole bake file into a plan"
+_MOVE = "write the rest of a bake file in the plan (docs/bake.md)"
 
 
 def first_file_problem(shown: str) -> Diagnostic:
     """Return the problem of a bake file that comes before the plan."""
     message = "is JSON: the first -f must be a plan in TOML"
-    hint = f"name the plan first: -f build.toml -f {one_line(shown)}; {_IMPORT}"
+    hint = f"name the plan first: -f build.toml -f {one_line(shown)}; {_MOVE}"
     return Diagnostic(code=Code.BAKE_VALUES, message=message, hint=hint, location=Location(file=shown))
 
 
@@ -34,10 +34,10 @@ def bake_problems(data: Mapping[str, Any], shown: str, tables: Collection[str]) 
 
     for name in data:
         if name != "target":
-            yield problem((name,), "a bake file after -f can contain only `target`", _IMPORT)
+            yield problem((name,), "a bake file after -f can contain only `target`", _MOVE)
     targets = data.get("target", {})
     if not isinstance(targets, dict) or not all(isinstance(target, dict) for target in targets.values()):
-        yield problem(("target",), "must be a table of targets", _IMPORT)
+        yield problem(("target",), "must be a table of targets", _MOVE)
         return
     for name, target in targets.items():
         if _table_of(name, tables) is None:
