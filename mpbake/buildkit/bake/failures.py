@@ -111,7 +111,7 @@ def build_error(
         hint = f"{written} of target {check.target.name}: no such stage in its Dockerfile"
     lines = [f"target {named}: {message}" if named and named not in own else message]
     if kind is BuildFailed and failed is not None and failed.tail:
-        lines += [f"output of {one_line(failed.name)}:", *(f"  {_quoted(line)}" for line in failed.tail)]
+        lines += [f"output of {one_line(failed.name)}:", *(f"  {shortened(line, _LONGEST)}" for line in failed.tail)]
     excerpt = _EXCERPT.search(progress.text)
     source = None
     if excerpt and not (check is not None and check.check.run and CHECKED in excerpt["lines"]):
@@ -142,14 +142,6 @@ def _suspects(named: str, progress: Progress) -> Iterator[str]:
     yield from (named,) if named else ()
     yield from (operation_target(progress.failed.name),) if progress.failed else ()
     yield from map(operation_target, progress.reading) if len(progress.reading) == 1 else ()
-
-
-def _quoted(line: str) -> str:
-    """Return a line of a build's output, marked so that a CI server does not execute the line as a command.
-
-    The log contains the whole line.
-    """
-    return shortened(line, _LONGEST)
 
 
 def is_push_failure(progress: Progress) -> bool:

@@ -43,10 +43,9 @@ def plan_document(
     """Return the plan document of a run.
 
     `digest` returns the SHA-256 of a Dockerfile or of a configuration of buildkitd as hexadecimal digits, or an empty
-    text if the file cannot be read.
-    `redact` masks sensitive values; no text of the document contains such a value. The plan must be resolved with
-    relative paths: then the document is the same in every checkout. `facts` are what
-    nodes have reported, by their ids.
+    text if the file cannot be read. `redact` masks sensitive values; no text of the document contains such a value.
+    `facts` are the reports of nodes, by node ID. The plan must be resolved with relative paths: then the document is
+    the same in every checkout.
     """
     document = {
         "format": DOCUMENT_FORMAT,
