@@ -128,7 +128,7 @@ def all_say(testbed_env: dict[str, str], run_mpbake: RunMpbake, docker: Docker) 
             assert f": {message}\n" in completed.stderr, command
         assert message.partition("\n")[0] in run_mpbake(["builders"]).stdout
         assert own(testbed_env) == before
-        assert "mpbake-" not in docker("context", "ls")
+        assert "mpbake-" not in docker("context", "ls", "--quiet")
 
     return check
 

@@ -54,6 +54,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -80,6 +81,8 @@ UNREADABLE = (ParsingError, ValueError, LookupError, TypeError)
 UNREADABLE_TEXT = "the answer of docker cannot be read"
 _ANSWER_FILE = re.compile(r"json response was put \nin (\S+\.json) because")
 """A pattern for the message of a ParsingError."""
+_UNSENT = re.compile(r'error during connect: Get "http://docker\.example\.com/[^"]*": write \|\d+: broken pipe')
+"""docker's error if ssh ends before docker writes its request. Depending on the timing, docker loses ssh's reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,9 +141,24 @@ class Docker:
     ) -> T:
         """Return the result of a typed call, such as `lambda client: client.buildx.version()`.
 
-        `endpoint` is a docker context or URL, `timeout` is in seconds. Raises CommandFailed if the command fails,
-        Cancelled after `cancel`, Unreachable if there is no docker command.
+        `endpoint` is a docker context or URL, `timeout` is in seconds. Makes the call again if ssh ended and docker
+        lost its reason. Raises CommandFailed if the command fails, Cancelled after `cancel`, Unreachable if there is
+        no docker command.
         """
+        try:
+            return self._call(request, endpoint, environment, timeout)
+        except CommandFailed as error:
+            if not _is_unsent(error.completed.stderr):
+                raise
+        return self._call(request, endpoint, environment, timeout)
+
+    def _call(
+        self,
+        request: Callable[[DockerCommands], T],
+        endpoint: str,
+        environment: Mapping[str, str] | None,
+        timeout: float | None,
+    ) -> T:
         with self._launch(endpoint, environment) as (launch, client), deadline(timeout, launch.stop) as expired:
             try:
                 result = request(client)
@@ -224,10 +242,11 @@ class Docker:
 
         `given` is the standard input, `timeout` is in seconds. `on_stderr` receives standard error as it arrives.
         `watch` may end the command during a silence. With `on_terminal`, standard output is a terminal, and
-        `on_terminal` receives the output as it arrives. Raises Cancelled after `cancel`, Unreachable if there is no
-        docker command.
+        `on_terminal` receives the output as it arrives. Runs the command again if ssh ended and docker lost its reason.
+        Raises Cancelled after `cancel`, Unreachable if there is no docker command.
         """
-        return self._run(
+        run = partial(
+            self._run,
             [*self._head(endpoint), *arguments],
             environment=environment,
             given=given,
@@ -237,6 +256,8 @@ class Docker:
             on_terminal=on_terminal,
             watch=watch,
         )
+        completed = run()
+        return run() if _is_unsent(completed.stderr) else completed
 
     def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
         """Run another program in the same way as `run`.
@@ -376,6 +397,11 @@ def _answer(
     finally:
         pipe.release()
     return 0, "".join(lines)
+
+
+def _is_unsent(stderr: str) -> bool:
+    """Whether docker lost the reason why ssh ended. The request was not sent, so a second attempt is safe."""
+    return bool(_UNSENT.search(stderr))
 
 
 def discard_answer(error: Exception) -> None:

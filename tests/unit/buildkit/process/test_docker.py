@@ -215,3 +215,21 @@ def test_without_terminals_nothing_is_drawn(tmp_path: Path, monkeypatch: pytest.
     finally:
         docker.close()
     assert (completed.returncode, completed.stdout) == (0, "one\n")
+
+
+_UNSENT = 'error during connect: Get "http://docker.example.com/v1.45/version": write |1: broken pipe'
+
+
+@pytest.mark.allow_subprocess
+@pytest.mark.parametrize(
+    ("error", "attempts"), [(_UNSENT, 2), (_UNSENT.replace("broken pipe", "stream closed"), 1)], ids=["lost", "other"]
+)
+def test_a_request_that_docker_did_not_send_is_sent_again(tmp_path: Path, error: str, attempts: int) -> None:
+    docker = Shell({}, tmp_path)
+    log = tmp_path / "attempts"
+    try:
+        completed = docker.run([f"echo >> {log}; test $(wc -l < {log}) = 2 || {{ echo '{error}' >&2; exit 1; }}"])
+    finally:
+        docker.close()
+    assert completed.returncode == 2 - attempts
+    assert len(log.read_text().splitlines()) == attempts
