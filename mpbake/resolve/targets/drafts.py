@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import LOCAL, PlatformText, parse_platforms, split_platforms, suggest_platform
-from mpbake.base.text import did_you_mean, one_line
+from mpbake.base.text import one_line
 from mpbake.model.bake_fields import pushes
 from mpbake.resolve.names import could_be, name_problem, strings_in
 from mpbake.resolve.targets.absent import present_values
@@ -16,6 +16,7 @@ from mpbake.resolve.targets.inheritance import InheritedTable, TableLayers, over
 from mpbake.resolve.targets.local_names import LET, LocalNames
 from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.missing_variables import report_missing_variables
+from mpbake.resolve.targets.overrides import unmatched_overrides
 from mpbake.resolve.targets.parents import Inheritance
 from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.template import PlanTooLargeError
@@ -98,10 +99,10 @@ def draft_targets(
 ) -> dict[str, TargetDraft]:
     """Return one draft for each target or matrix row, in plan order. `folder` returns the folder of a key's file."""
     inheritance = Inheritance(spec, scope, renderer, inputs.set_overrides)
+    names = [name for name in spec.targets if not name.startswith("_")]
+    _check_count(names, inheritance)
     drafts: dict[str, TargetDraft] = {}
-    for name in spec.targets:
-        if name.startswith("_"):
-            continue
+    for name in names:
         table = _TableDrafter(
             name=name, inheritance=inheritance, scope=scope, renderer=renderer, inputs=inputs, folder=folder
         )
@@ -113,25 +114,23 @@ def draft_targets(
                     Problem(code=Code.TARGET_TWICE, key=("targets", name), message=message, hint=hint)
                 )
             drafts[draft.name] = draft
-            if len(drafts) > MAX_TARGETS:
-                raise PlanTooLargeError(f"the plan has more than {MAX_TARGETS} targets", key=("targets", name))
     overrides = [
         override
         for override in inputs.set_overrides
         if not any(draft.could_be_named(override.pattern) for draft in drafts.values())
     ]
-    renderer.problems.extend(_unmatched_overrides(overrides, list(dict.fromkeys([*spec.targets, *drafts]))))
+    renderer.problems.extend(unmatched_overrides(overrides, list(dict.fromkeys([*spec.targets, *drafts]))))
     renderer.problems.extend(_overrides_without_platform(inputs.set_overrides, drafts.values()))
     return drafts
 
 
-def _unmatched_overrides(overrides: Iterable[SetOverride], names: Sequence[str]) -> Iterator[Problem]:
-    """Yield a problem for each override that matches no target, most likely because of a typo."""
-    for override in overrides:
-        if not any(override.matches(name) for name in names):
-            message = f'no target matches "{one_line(override.pattern)}"'
-            hint = did_you_mean(override.pattern, names, kind="targets")
-            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=override.key, message=message, hint=hint)
+def _check_count(names: Sequence[str], inheritance: Inheritance) -> None:
+    """Raise PlanTooLargeError if the tables and matrix rows are more targets than a plan may have."""
+    targets = 0
+    for name in names:
+        targets += len(inheritance.rows(name)) if inheritance.has_matrix(name) else 1
+        if targets > MAX_TARGETS:
+            raise PlanTooLargeError(f"the plan has more than {MAX_TARGETS} targets", key=("targets", name))
 
 
 def _overrides_without_platform(overrides: Iterable[SetOverride], drafts: Collection[TargetDraft]) -> Iterator[Problem]:

@@ -6,17 +6,19 @@ import fnmatch
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpbake.base.codes import Code
 from mpbake.base.errors import UsageError
 from mpbake.base.platforms import parse_platform
 from mpbake.base.redaction import Redactor, credentials_in
 from mpbake.base.text import NOT_UTF_8, did_you_mean, is_unicode, one_line
 from mpbake.spec.files.plan_files import SETTING
 from mpbake.spec.files.toml_values import read_key, read_value
+from mpbake.spec.problem import Problem
 from mpbake.spec.tables.attributes import Merge
 from mpbake.spec.tables.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, ValueKind, value_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mpbake.base.errors import KeyPath
     from mpbake.base.platforms import Platform
@@ -50,6 +52,15 @@ class SetOverride:
 def parse_overrides(texts: Iterable[str]) -> tuple[SetOverride, ...]:
     """Parse the values of `--set`. Raises UsageError for the first invalid value."""
     return tuple(_parse_override(text, number) for number, text in enumerate(texts))
+
+
+def unmatched_overrides(overrides: Iterable[SetOverride], names: Sequence[str]) -> Iterator[Problem]:
+    """Yield a problem for each override that matches no target, most likely because of a typo."""
+    for override in overrides:
+        if not any(override.matches(name) for name in names):
+            message = f'no target matches "{one_line(override.pattern)}"'
+            hint = did_you_mean(override.pattern, names, kind="targets")
+            yield Problem(code=Code.SETTING_MATCHES_NOTHING, key=override.key, message=message, hint=hint)
 
 
 def _parse_override(text: str, number: int) -> SetOverride:
