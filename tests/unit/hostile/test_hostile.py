@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, tuple[list[str], dict[str, str]]] = {
     "diff": (["diff"], {}),
     "completion": ([], _COMPLETION),
 }
+READERS_OF_LARGE_PLANS = ["plan", "check", "completion"]
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]|^\\s*::[a-z]|##\\[", re.MULTILINE)
 
 
@@ -143,15 +144,31 @@ def test_the_size_of_the_corpus() -> None:
     assert len(CHECKOUTS) >= 100
 
 
-@pytest.mark.parametrize("name", CHECKOUTS)
-def test_commands_in_a_hostile_checkout(name: str, tmp_path: Path, server: Server) -> None:
+def cases() -> Iterator[Any]:
+    """Yield each checkout with the commands that run in it.
+
+    In a large checkout, a command takes up to two seconds, most of it to read the plan, which all commands do. So most
+    commands run there only in the long tests.
+    """
+    for name in CHECKOUTS:
+        if name.startswith("sizes-"):
+            yield pytest.param(name, READERS_OF_LARGE_PLANS, id=name)
+            rest = [command for command in COMMANDS if command not in READERS_OF_LARGE_PLANS]
+            yield pytest.param(name, rest, id=f"{name}-rest", marks=pytest.mark.long)
+        else:
+            yield pytest.param(name, list(COMMANDS), id=name)
+
+
+@pytest.mark.parametrize(("name", "commands"), list(cases()))
+def test_commands_in_a_hostile_checkout(name: str, commands: list[str], tmp_path: Path, server: Server) -> None:
     folder = surroundings(tmp_path)
     CHECKOUTS[name](folder)
     environment = {"HOME": str(tmp_path / "home"), "PATH": os.environ["PATH"]}
     environment |= {"TOKEN": SECRET, "LANG": "C.UTF-8"}
     before = listing(tmp_path)
     wrong: dict[str, list[str]] = {}
-    for command, (arguments, variables) in COMMANDS.items():
+    for command in commands:
+        arguments, variables = COMMANDS[command]
         output = tmp_path.parent / f"{tmp_path.name}-output"
         request = {
             "folder": str(folder),
