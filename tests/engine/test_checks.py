@@ -122,6 +122,7 @@ checks = [
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
+@pytest.mark.one_release
 def test_a_stage_that_does_not_exist(testbed: Testbed, run_mpbake: RunMpbake, repository: str, folder: Path) -> None:
     plan = plan_of(testbed, "default", repository, 'checks = [{ target = "tset" }]', "FROM base AS test")
     (folder / "build.toml").write_text(plan)
@@ -162,6 +163,7 @@ FROM base
     assert testbed.registry.client.manifest(f"{repository}:1")[0] == before
 
 
+@pytest.mark.one_release
 def test_a_check_runs_on_the_node_that_was_chosen(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, repository: str, folder: Path
 ) -> None:
@@ -316,6 +318,7 @@ def published_identity(docker: Docker, tag: str) -> str:
     return identity.strip()
 
 
+@pytest.mark.one_release
 def test_a_check_whose_node_is_lost_is_done_on_an_equal_one(
     testbed_env: dict[str, str], docker: Docker, boxes: Boxes, repository: str, folder: Path
 ) -> None:
@@ -344,6 +347,7 @@ checks = [{{ run = {SLOW} }}, {{ target = "test" }}]
     assert identities(folder) == {published_identity(docker, f"{repository}:1")}
 
 
+@pytest.mark.one_release
 def test_a_check_whose_only_node_is_lost_is_done_when_that_is_back(
     testbed_env: dict[str, str], docker: Docker, boxes: Boxes, repository: str, folder: Path
 ) -> None:

@@ -14,6 +14,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.checkout import CHECKOUT, DOCS, PLANS
 
 if TYPE_CHECKING:
@@ -106,6 +108,7 @@ def events_of(block: str) -> list[str]:
     return sorted(comparable(line) for line in block.splitlines() if not _PROGRESS.search(line))
 
 
+@pytest.mark.one_release
 def test_the_tutorial_shows_what_its_commands_print(
     testbed: Testbed, testbed_env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -132,6 +135,7 @@ def test_the_tutorial_shows_what_its_commands_print(
     assert [comparable(block) for block in blocks] == [comparable(block) for block in blocks.values()]
 
 
+@pytest.mark.one_release
 def test_the_page_of_commands_and_the_readme_show_what_a_run_prints(
     testbed_env: dict[str, str], run_mpbake: RunMpbake, tmp_path: Path
 ) -> None:

@@ -47,6 +47,7 @@ def path_with_docker(folder: Path, script: str) -> str:
     return str(folder)
 
 
+@pytest.mark.one_release
 def test_no_docker_command(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     (tmp_path / "empty").mkdir()
@@ -58,6 +59,7 @@ def test_no_docker_command(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Pa
     )
 
 
+@pytest.mark.one_release
 def test_engine_down(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     completed = run_mpbake(["run", "web"], env=NOWHERE)
@@ -67,6 +69,7 @@ def test_engine_down(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) ->
     assert "Traceback" not in completed.stderr
 
 
+@pytest.mark.one_release
 def test_hanging_engine_is_left_at_the_first_signal(testbed_env: dict[str, str], tmp_path: Path) -> None:
     """The socket accepts connections and never answers, like the socket of a stopped engine."""
     (tmp_path / "build.toml").write_text('version = 1\n[targets.web]\ndockerfile-inline = "FROM scratch"\n')
@@ -115,6 +118,7 @@ push = true
     assert testbed.registry.client.has(f"{repository}:1")
 
 
+@pytest.mark.one_release
 def test_missing_files_are_told_before_anything_starts(run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("""
 version = 1
@@ -138,6 +142,7 @@ secret = ["id=a,src=none", "id=NEITHER"]
     assert not (tmp_path / ".mpbake").exists()
 
 
+@pytest.mark.one_release
 def test_store_of_the_engines_builder_that_came_with_a_checkout_is_not_trusted(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
@@ -164,6 +169,7 @@ def test_nothing_is_left_in_the_temporary_folder(testbed: Testbed, run_mpbake: R
     assert list((tmp_path / "t").iterdir()) == []
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize(
     ("script", "message"),
     [
@@ -183,6 +189,7 @@ def test_buildx_missing_or_too_old(
     assert f"error: {message}\n  = install" in completed.stderr
 
 
+@pytest.mark.one_release
 def test_wrong_plan_touches_nothing(run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text("version = 1\n[targets.web]\nplatfroms = []\n")
     marker = tmp_path / "called"
@@ -404,12 +411,14 @@ def test_kill_at_any_moment_leaves_no_child(slow: Path, testbed_env: dict[str, s
         wait_for(lambda: descendants(slow) == [], seconds=5)
 
 
+@pytest.mark.one_release
 def test_second_run_is_told_to_wait(running: subprocess.Popen[str], slow: Path, run_mpbake: RunMpbake) -> None:
     completed = run_mpbake(["run", "web"], cwd=slow)
     assert completed.returncode == 4
     assert f"another run works on this plan (process {running.pid})" in completed.stderr
 
 
+@pytest.mark.one_release
 def test_state_folder_that_is_a_symlink(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(simple_plan(testbed))
     (tmp_path / "elsewhere").mkdir()
@@ -419,6 +428,7 @@ def test_state_folder_that_is_a_symlink(testbed: Testbed, run_mpbake: RunMpbake,
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@pytest.mark.one_release
 def test_instance_that_came_with_a_checkout_is_not_trusted(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
@@ -456,6 +466,7 @@ def fill(file: Path) -> None:
             filler.write(b"x" * 4096)
 
 
+@pytest.mark.one_release
 def test_full_disk_is_no_traceback(testbed: Testbed, run_mpbake: RunMpbake, tmp_path: Path) -> None:
     """A small file system represents a full disk."""
     folder = tmp_path / "small"
@@ -529,6 +540,7 @@ output = ["type=local,dest=out"]
     assert not left & {"published.json", "m.json", "durations.json"}
 
 
+@pytest.mark.one_release
 def test_closed_pipe_is_no_traceback(testbed_env: dict[str, str], tmp_path: Path) -> None:
     targets = "".join(f"[targets.t{number}]\n" for number in range(5000))
     (tmp_path / "build.toml").write_text(f"version = 1\n{targets}")

@@ -111,6 +111,7 @@ def test_a_plan_does_nothing_until_its_rights_are_granted(
     assert allowed == (["security.insecure", *paths] if buildx >= _WITH_ENTITLEMENTS else [])
 
 
+@pytest.mark.one_release
 def test_a_symlink_that_changes_after_the_check_is_refused(
     project: Path, run_mpbake: RunMpbake, testbed: Testbed
 ) -> None:
@@ -144,6 +145,7 @@ dockerfile-inline = "FROM scratch\\nCOPY --from=data . /"
     assert not (project / "copied").exists()
 
 
+@pytest.mark.one_release
 def test_a_person_is_asked_once(project: Path, testbed_env: dict[str, str]) -> None:
     (project / "build.toml").write_text("""version = 1
 [targets.web]

@@ -89,6 +89,7 @@ def test_each_machine_builds_its_own_platform(
     assert name not in objects(cluster), "neither the Deployments nor their ConfigMaps"
 
 
+@pytest.mark.one_release
 def test_a_cluster_that_does_not_answer_for_a_while(
     testbed: Testbed, cluster: Cluster, mpbake: Mpbake, name: str, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_cluster_that_does_not_answer_for_a_while(
     assert f"{name}/one: Deployment removed, and its cache" in mpbake("builders", "rm").stderr
 
 
+@pytest.mark.one_release
 def test_without_kubectl_nothing_is_made(
     testbed: Testbed, cluster: Cluster, run_mpbake: RunMpbake, name: str, tmp_path: Path
 ) -> None:

@@ -167,6 +167,7 @@ annotations = ["index:a=b", "manifest[linux/arm64]:c=d"]
     assert [machine(docker, f"{unique}:1", platform) for platform in BOTH] == ["x86_64", "aarch64"]
 
 
+@pytest.mark.one_release
 def test_a_plain_archive_of_several_nodes_is_refused(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
@@ -308,6 +309,7 @@ def test_metadata_for_programs(
     assert "containerimage.digest" not in metadata["bad"]
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("builder", ["box", "two"])
 def test_metadata_tells_where_to_find_what_was_pushed_before_something_failed(
     builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path

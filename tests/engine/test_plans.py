@@ -95,6 +95,7 @@ def test_native_plan_builds_each_platform_on_its_node(testbed: Testbed, run_mpba
     assert "release/linux-arm64 declares linux/arm64 but runs linux/amd64 natively" in completed.stderr
 
 
+@pytest.mark.one_release
 def test_second_run_changes_no_builder(run_mpbake: RunMpbake, docker: Docker, tmp_path: Path) -> None:
     folder = copy_of("qemu", tmp_path)
     assert run_mpbake(["run"], cwd=folder).returncode == 0
@@ -118,6 +119,7 @@ def test_shared_base_is_not_built_twice_on_a_node(run_mpbake: RunMpbake, tmp_pat
     assert "uname -m > /etc/runtime: done" not in logs
 
 
+@pytest.mark.one_release
 def test_a_plan_asks_nodes_and_starts_none(
     testbed: Testbed, run_mpbake: RunMpbake, docker: Docker, unique: str, tmp_path: Path
 ) -> None:
@@ -160,6 +162,7 @@ platforms = ["linux/amd64"]
     assert f"{builder}/local  runs it natively  chosen: best node\n" in explained.stdout
 
 
+@pytest.mark.one_release
 def test_a_probed_plan_tells_which_node_is_not_what_it_declares(run_mpbake: RunMpbake, tmp_path: Path) -> None:
     """The testbed's ARM node is this machine, so it reports amd64 as its own platform."""
     shutil.copytree(PLANS / "native", tmp_path / "plan", ignore=shutil.ignore_patterns(".mpbake"))

@@ -75,6 +75,7 @@ def test_all_tags_in_all_repositories_have_one_digest(
     assert served[0][0].removeprefix("sha256:")[:12] in completed.stdout
 
 
+@pytest.mark.one_release
 def test_two_runs_on_one_engine_publish_their_own(
     testbed: Testbed, testbed_env: dict[str, str], run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_push_of_a_part_is_done_again_by_a_run_of_the_whole(
     assert "--no-push" not in completed.stderr
 
 
+@pytest.mark.one_release
 def test_only_planned_platforms_when_restricted(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
@@ -118,6 +120,7 @@ def test_only_planned_platforms_when_restricted(
     assert f"warning: web: --platform omits linux/amd64: {repository}:1 will lack them" in completed.stderr
 
 
+@pytest.mark.one_release
 def test_no_push_leaves_the_registry_alone(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
@@ -127,6 +130,7 @@ def test_no_push_leaves_the_registry_alone(
     assert not testbed.registry.client.has(f"{repository}:1")
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("builder", ["default", "box", "two"])
 def test_registry_out_of_reach(
     builder: str, testbed: Testbed, registry: Registry, run_mpbake: RunMpbake, tmp_path: Path, unique: str
@@ -200,6 +204,7 @@ def test_registry_says_no(builder: str, testbed: Testbed, run_mpbake: RunMpbake,
     assert "check docker login and your rights in the repository" in completed.stderr
 
 
+@pytest.mark.one_release
 def test_one_registry_of_two_says_no(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path, unique: str
 ) -> None:
@@ -278,6 +283,7 @@ def test_the_users_login_is_used(
     assert f"{locked.host} answers 401 Unauthorized" in stranger.stdout
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("builder", ["default", "box", "two"])
 def test_mpbake_reads_back_with_a_login_for_a_single_repository(
     builder: str,

@@ -86,6 +86,7 @@ def test_no_tag_moves_when_one_target_fails(
     assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in TARGETS)
 
 
+@pytest.mark.one_release
 def test_no_tag_moves_before_all_images_have_left_the_engine(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ def test_no_tag_moves_before_all_images_have_left_the_engine(
     assert not any(testbed.registry.client.has(f"{repository}/{name}:1") for name in ("base", "web", "tool"))
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("builder", ["default", "two"])
 def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
     builder: str, testbed: Testbed, run_mpbake: RunMpbake, repository: str, unique: str, tmp_path: Path
@@ -122,6 +124,7 @@ def test_what_has_moved_is_told_when_a_registry_refuses_half_way(
     assert there == ["base", "web"]
 
 
+@pytest.mark.one_release
 def test_on_the_command_line(testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path) -> None:
     plan = plan_of(testbed, "default", repository, 'needs = ["base"]').replace('publish = "together"\n', "")
     (tmp_path / "build.toml").write_text(plan)

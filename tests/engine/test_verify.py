@@ -98,6 +98,7 @@ def test_everything_that_was_declared_is_read_back(
     docker("image", "rm", "--force", f"{repository}:1", f"{repository}:2")
 
 
+@pytest.mark.one_release
 def test_without_a_run_the_plan_counts(
     testbed: Testbed, run_mpbake: RunMpbake, repository: str, tmp_path: Path
 ) -> None:
@@ -129,6 +130,7 @@ def test_without_a_run_the_plan_counts(
         assert bad.stdout.count(f"  {message}  ") == 2, bad.stdout  # once for each tag
 
 
+@pytest.mark.one_release
 def test_a_registry_out_of_reach(testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(plan_of(testbed, "two", f"localhost:9/{unique}"))
     completed = run_mpbake(["verify", "web"])
@@ -136,6 +138,7 @@ def test_a_registry_out_of_reach(testbed: Testbed, run_mpbake: RunMpbake, unique
     assert "cannot be read" in completed.stderr
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
 def test_a_registry_that_hangs_is_left_at_the_first_signal(
     number: signal.Signals, code: int, testbed: Testbed, testbed_env: dict[str, str], unique: str, tmp_path: Path
@@ -175,6 +178,7 @@ def reads_of(registry: FaultyRegistry, tag: str) -> int:
     return sum(request.startswith("GET ") and request.endswith(f"/manifests/{tag}") for request in registry.asked)
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("before", ["nothing", "another"])
 def test_a_registry_that_serves_a_tag_late_is_waited_for(
     before: str, testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
@@ -244,6 +248,7 @@ def test_a_registry_that_never_serves_a_tag_is_not_waited_for_long(
         assert run_mpbake(["verify", "web"]).returncode == 0
 
 
+@pytest.mark.one_release
 def test_a_plain_http_registry_that_only_the_builder_knows_is_verified(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
