@@ -154,8 +154,12 @@ def split_fields(text: str) -> list[str]:
 
 
 def format_fields(fields: dict[str, str]) -> str:
-    """Format fields as a comma-separated list: the inverse of `parse_fields`."""
+    """Format fields as a comma-separated list: the inverse of `parse_fields`.
+
+    buildx refuses a field without `=`, except a single one, such as the SSH agent `default`.
+    """
     buffer = io.StringIO()
-    parts = [f"{key}={value}" if value else key for key, value in fields.items()]
+    is_single = len(fields) == 1
+    parts = [key if is_single and not value else f"{key}={value}" for key, value in fields.items()]
     csv.writer(buffer, lineterminator="").writerow(parts)
     return buffer.getvalue()

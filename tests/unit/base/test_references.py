@@ -248,6 +248,7 @@ def test_what_go_does_not_take_for_true_or_false(text: str) -> None:
         ({}, ""),
         ({"type": "local", "dest": "a,b"}, 'type=local,"dest=a,b"'),
         ({"default": ""}, "default"),
+        ({"type": "image", "name": ""}, "type=image,name="),
         ({"dest": 'say "hi"'}, '"dest=say ""hi"""'),
     ],
 )
