@@ -37,7 +37,8 @@ class MadeNode:
 
     `engine` is the docker context or URL of the node's engine. `context` is the docker context that mpbake created for
     the node. `place` says where the resource is, in addition to the engine, such as the namespace of a kubernetes node.
-    `cluster` is the URL of the Kubernetes cluster; empty if it is unknown or there is none.
+    `cluster` is the URL of the Kubernetes cluster; empty if it is unknown or there is none. `buildx_name` is the name
+    of the node in buildx; empty for the usual name.
     """
 
     name: str
@@ -46,12 +47,13 @@ class MadeNode:
     context: str = ""
     place: Mapping[str, str] = field(default_factory=dict, hash=False)
     cluster: str = ""
+    buildx_name: str = ""
 
     def node(self, builder: str) -> Node:
         """Return a node with all values that are needed to find the resource."""
         driver = Driver(self.driver)
         fields = located_fields(driver, self.engine, self.place)
-        return Node(builder=builder, name=self.name, driver=driver, **fields)
+        return Node(builder=builder, name=self.name, driver=driver, stated_buildx_name=self.buildx_name, **fields)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,7 @@ def _made(node: Node, cluster: str = "") -> MadeNode:
         context=context_name(node),
         place=place_of(node),
         cluster=cluster,
+        buildx_name=node.stated_buildx_name,
     )
 
 
