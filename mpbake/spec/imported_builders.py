@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from mpbake.base.errors import PlanError
 from mpbake.base.redaction import credentials_in, scalars_in
@@ -17,7 +18,7 @@ from mpbake.model.plan import ENGINE_DRIVER, Driver
 from mpbake.spec.files.toml_values import parse_toml, with_other_texts
 from mpbake.spec.tables.attributes import OptionForm
 from mpbake.spec.tables.builder_tables import OPTIONS, option_default
-from mpbake.spec.tables.value_types import NAME
+from mpbake.spec.tables.value_types import NAME, as_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -109,7 +110,7 @@ def _declared_builder(builder: ExistingBuilder, place: ImportPlace) -> ImportedB
     nodes = {name: {key: value for key, value in table.items() if key not in common} for name, table in tables.items()}
     return ImportedBuilder(
         name=builder.name,
-        table={"driver": str(driver), **common, "nodes": nodes},
+        table=as_literal({"driver": str(driver), **common, "nodes": nodes}),
         warnings=tuple(warnings),
         files=files,
     )
@@ -191,7 +192,7 @@ class _Table:
 
     def _check_cluster(self, endpoint: str) -> None:
         """Check that the name of a Deployment is the name of its node, and warn about another configuration."""
-        values = dict(pair.partition("=")[::2] for pair in endpoint.partition("?")[2].split("&"))
+        values = dict(parse_qsl(endpoint.partition("?")[2]))
         deployment = values.get("deployment", "")
         if deployment not in {"", self._node.name}:
             raise _NotDeclarable(f"its Deployment {one_line(deployment)} has another name than its node")

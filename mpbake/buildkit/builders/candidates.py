@@ -99,5 +99,5 @@ def foreign_entry(builder: Builder, entry: Mapping[str, Any], candidate: Candida
     return UsageError(
         f"{builder.name}: mpbake did not make the builder {name} in buildx's store, and leaves it unchanged",
         hint=f"rename your builder, use the existing one (external = true){adopt}, or remove only its entry: "
-        f"docker buildx rm --keep-daemon {name}{by_import if obstacle else ''}",
+        f"docker buildx rm --keep-daemon {name}{by_import if candidate.obstacle else ''}",
     )

@@ -187,7 +187,7 @@ class Records:
         if self.read(record.builder, plan) == record:
             return
         self._make_folder()
-        write_whole(self._path(record.builder, plan), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
+        write_whole(self._path(record.builder, plan), json.dumps(_document(record), indent=1))
 
     def remove(self, builder: str, plan: Path) -> None:
         """Remove the record of a builder of a plan. An invalid file is kept."""
@@ -251,6 +251,15 @@ def records_folder(environment: Mapping[str, str]) -> Path:
 def _was_moved(record: Record, here: Record) -> bool:
     """Whether the plan file of `record` is missing, and `record` has a node in common with the record `here`."""
     return not is_file(Path(record.plan)) and not set(record.nodes).isdisjoint(here.nodes)
+
+
+def _document(record: Record) -> dict[str, Any]:
+    """Return a record as JSON. Without a name in buildx, earlier versions of mpbake can read the record."""
+    document = {"format": _FORMAT, **asdict(record)}
+    for node in document["nodes"]:
+        if not node["buildx_name"]:
+            del node["buildx_name"]
+    return document
 
 
 def _parse_record(document: dict[str, Any]) -> Record:

@@ -150,8 +150,8 @@ def _deliver(
     if not output.name:
         world.stdout.write(text)
         if names:
-            files = f"{count(len(names), 'file')} of registries exist only in buildx's store: {', '.join(names)}"
-            world.stderr.write(f"warning: {files}; to write them too, name the plan file with -o\n")
+            files = f"the tables name certificates that only buildx's store has: {', '.join(names)}"
+            world.stderr.write(f"warning: {files}; to write them too, add -o FILE\n")
         return
     taken = [name for name in names if (output.folder / name).exists() and not options.force]
     if taken:

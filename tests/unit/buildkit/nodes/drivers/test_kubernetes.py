@@ -204,7 +204,7 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
         text("""
             k/n: mpbake did not make the Deployment k-n, and leaves it unchanged
               = rename the builder or the node, use its builder (external = true), \
-or remove it: kubectl --namespace=ci delete deployment k-n
+take it over (mpbake builders up --adopt k), or remove it: kubectl --namespace=ci delete deployment k-n
             """)
     ]
     assert cluster.commands == [], "buildx would use it"
