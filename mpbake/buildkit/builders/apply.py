@@ -121,7 +121,7 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
             manager.create(node)
         instance = workspace.services.instances.write(node)
         start_node(workspace.services.instances, manager, instance, start)
-    workspace.say(f"{node.id}: {'adopted, ' if state.foreign else ''}{_outcome(node, action)}")
+    workspace.say(f"{node.id}: {_outcome(node, action, adopted=state.foreign)}")
     return warnings
 
 
@@ -180,15 +180,15 @@ def _without_repeats(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:
     return tuple({str(error): error for error in errors}.values())
 
 
-def _outcome(node: Node, action: Action | None) -> str:
+def _outcome(node: Node, action: Action | None, *, adopted: bool) -> str:
+    words = ["adopted"] if adopted else []
     match action:
         case Action.CREATE:
-            return "created, and answers"
+            words.append("created")
         case Action.DEPLOY:
-            return f"BuildKit deployed on {one_line(node.engine)}, and answers"
+            words.append(f"BuildKit deployed on {one_line(node.engine)}")
         case Action.REPLACE:
-            return f"recreated{' with its cache' if keeps_cache(node) else ''}, and answers"
+            words.append(f"recreated{' with its cache' if keeps_cache(node) else ''}")
         case Action.START:
-            return "started, and answers"
-        case _:
-            return "answers"
+            words.append("started")
+    return ", ".join([*words, "and answers"]) if words else "answers"
