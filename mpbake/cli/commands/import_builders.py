@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.base.files import whole_file, write_whole
 from mpbake.base.text import count, one_line
+from mpbake.base.toml_text import toml_value
 from mpbake.buildkit.builders.existing import find_builder, is_engine_in_use, is_made_by_mpbake
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.nodes.ownership import adopt_command
@@ -21,6 +22,7 @@ from mpbake.cli.options import SourceOptions
 from mpbake.model.grants import EVERYTHING
 from mpbake.model.node_state import Action
 from mpbake.run.signals import stoppable, stopped_by_signals
+from mpbake.spec.files.discovery import FILE_NAMES
 from mpbake.spec.imported_builders import ImportPlace, builders_text, imported_builder
 
 if TYPE_CHECKING:
@@ -181,4 +183,5 @@ def _report(imported: Sequence[ImportedBuilder], name: str, files: Sequence[str]
     counts = [f"builder {builder.name} ({count(builder.node_count, 'node')})" for builder in imported]
     yield f"wrote {one_line(name)}: {', '.join(counts)}"
     yield from (f"wrote {one_line(file)}" for file in files)
-    yield f"next: mpbake builders plan -f {one_line(name)}"
+    includes = "" if Path(name).name in FILE_NAMES else f"add include = [{toml_value(name)}] to your plan, and run: "
+    yield f"next: {includes}mpbake builders plan"
