@@ -102,6 +102,7 @@ platforms = ["linux/arm64"]
     assert name not in docker("ps", "--all") + docker("volume", "ls") + docker("buildx", "ls")
 
 
+@pytest.mark.one_release
 def test_a_container_that_differs_from_the_store_is_told_and_replaced_with_its_cache(
     testbed: Testbed, mpbake: Mpbake, docker: Docker, name: str
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_remote_builder_is_imported_and_adopted(
     assert name not in docker("buildx", "ls")
 
 
+@pytest.mark.one_release
 def test_what_cannot_be_imported(mpbake: Mpbake, docker: Docker, name: str) -> None:
     assert f'error: buildx has no builder "{name}"' in mpbake("import", "--builder", name, code=3).stderr
     docker("buildx", "create", "--name", name, "--driver", "remote", "tcp://127.0.0.1:9")

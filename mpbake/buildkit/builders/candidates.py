@@ -57,7 +57,7 @@ NO_CANDIDATE = Candidate()
 def find_candidate(services: NodeServices, builder: Builder) -> Candidate:
     """Return the builder in the user's buildx store that has the name of `builder`, if mpbake may adopt it."""
     if not has_entry(builder):
-        return NO_CANDIDATE
+        return Candidate(obstacle=_no_builder(builder))
     try:
         entry = services.store.read(builder.name)
         existing = existing_builder(builder.name, entry) if entry else None
@@ -71,12 +71,16 @@ def find_candidate(services: NodeServices, builder: Builder) -> Candidate:
 def _obstacle(builder: Builder, existing: ExistingBuilder | None) -> str:
     """Return why mpbake may not adopt a builder of buildx's store; empty if it may."""
     if existing is None or not existing.nodes:
-        return f"your buildx store has no builder {builder.name.lower()}"
+        return _no_builder(builder)
     if existing.driver != builder.nodes[0].driver_name:
         return f"the driver of {builder.name.lower()} in buildx's store is {one_line(existing.driver)}"
     declared = {node.buildx_name for node in builder.nodes}
     undeclared = [node.name for node in existing.nodes if node.name not in declared]
     return f"the plan does not declare its node {one_line(undeclared[0])}" if undeclared else ""
+
+
+def _no_builder(builder: Builder) -> str:
+    return f"your buildx store has no builder {builder.name.lower()}"
 
 
 def has_entry(builder: Builder) -> bool:

@@ -89,6 +89,7 @@ def test_the_store_knows_what_no_engine_tells() -> None:
     assert drift({}, stored={"env.OLD": "1"}) == (), "the container has no such variable"
     assert drift({"provenance-add-gha": "true"}, stored={}) == ("provenance-add-gha",)
     assert drift({"image": "other:1"}) == ("image",)
+    assert drift({}, stored={"option-of-a-newer-buildx": "1"}) == ("option-of-a-newer-buildx",)
 
 
 def test_an_older_value_that_is_declared_again_is_no_drift() -> None:
