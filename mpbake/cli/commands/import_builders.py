@@ -60,7 +60,8 @@ def main(options: ImportBuildersOptions, world: World) -> int:
     def work(request: StopRequest) -> int:
         redact = world.redactor.redact
         with stopped_by_signals(request), open_services(world.environment, redact, world.now, request.then) as services:
-            builders = [find_builder(services, name) for name in dict.fromkeys(options.builders)]
+            named = [find_builder(services, name) for name in options.builders]
+            builders = list({builder.name: builder for builder in named}.values())
             imported = [imported_builder(builder, _place(services, world, output.folder)) for builder in builders]
             warnings = [warning for builder in imported for warning in builder.warnings]
             warnings += _differences(services, world, builders)

@@ -137,7 +137,7 @@ def test_a_builder_that_buildx_does_not_have(here: World, name: str) -> None:
 
 
 def test_a_name_as_buildx_lists_it_and_a_docker_context(here: World) -> None:
-    call(command.main, here, builders=("CI*", "other"))
+    call(command.main, here, builders=("CI*", "other", "ci"))
     other = text("""
         [builders.other]
         driver = "docker"
