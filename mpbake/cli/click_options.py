@@ -115,6 +115,15 @@ def complete_names(kind: str) -> Callable[[click.Context, click.Parameter, str],
     return complete
 
 
+def complete_buildx_builders(_: click.Context, __: click.Parameter, typed: str) -> list[str]:
+    """Complete the names of builders in the user's buildx store. Runs no program."""
+    with contextlib.suppress(Exception):
+        store = importlib.import_module("mpbake.buildkit.nodes.instances.buildx_store")
+        names = store.BuildxStore(folder=store.store_folder(os.environ)).names()
+        return [name for name in names if name.startswith(typed)]
+    return []
+
+
 def complete_paths(kind: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]]:
     """Return a function that makes the shell complete a path of kind `file` or `dir`."""
 

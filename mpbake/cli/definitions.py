@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from mpbake.base.errors import UsageError
-from mpbake.cli.click_options import complete_names, complete_paths, is_typed, option
+from mpbake.cli.click_options import complete_buildx_builders, complete_names, complete_paths, is_typed, option
 from mpbake.cli.shared_options import (
     DIRECTORY,
     NAMES,
@@ -121,6 +121,13 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
     return PLAN, values
 
 
+def _choose_import(context: click.Context, values: Values) -> tuple[Command, Values]:
+    """Return the import of builders."""
+    if not values["builders"]:
+        raise click.UsageError("name a builder: --builder NAME", context)
+    return IMPORT_BUILDERS, values
+
+
 RUN = Command(
     name="run",
     module="run",
@@ -177,6 +184,38 @@ PLAN = Command(
         ),
     ),
     choose=_choose_plan,
+)
+BUILDERS_TO_IMPORT = click.option(
+    "--builder",
+    "builders",
+    multiple=True,
+    metavar="NAME",
+    help="Import a builder that `docker buildx ls` lists; may be repeated.",
+    shell_complete=complete_buildx_builders,
+)
+IMPORT_BUILDERS = Command(
+    name="import",
+    module="import_builders",
+    options="ImportBuildersOptions",
+    help="""Write the tables of builders that were made with docker buildx create.
+
+    Reads buildx's store and asks the engines of the nodes; changes no builder. Without -o, prints the tables.
+    """,
+    summary="Write the tables of builders that were made by hand.",
+    parameters=(
+        BUILDERS_TO_IMPORT,
+        click.option(
+            "-o",
+            "--output",
+            default="",
+            metavar="FILE",
+            help="Write the tables to FILE, which a plan can include.",
+            shell_complete=complete_paths("file"),
+        ),
+        click.option("--force", is_flag=True, help="Overwrite FILE if it exists."),
+        click.option("--dry-run", is_flag=True, help="Print the tables instead of writing them."),
+    ),
+    choose=_choose_import,
 )
 COMMANDS = (
     RUN,
@@ -264,6 +303,7 @@ COMMANDS = (
         """,
         parameters=(DIRECTORY, option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")),
     ),
+    IMPORT_BUILDERS,
     Command(
         name="show",
         module="show",
@@ -321,6 +361,7 @@ BUILDERS_COMMANDS = (
         and installs the emulators of builders with `emulators = "install"`. A replaced container keeps its cache.
         """,
         *(_BUILDER_NAMES, *READ_PLAN),
+        click.option("--adopt", is_flag=True, help="Take over builders that were made by hand, with their caches."),
     ),
     _builders_command(
         "plan",

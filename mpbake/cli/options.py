@@ -153,6 +153,7 @@ class BuildersOptions:
     detailed_exitcode: bool = False
     keep_state: bool = False
     forget: bool = False
+    adopt: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,6 +174,16 @@ class InitOptions:
     """The options of `mpbake init`."""
 
     directory: str = ""
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportBuildersOptions:
+    """The options of `mpbake import --builder`. `builders` are the names of builders in buildx."""
+
+    builders: tuple[str, ...] = ()
+    output: str = ""
+    force: bool = False
     dry_run: bool = False
 
 

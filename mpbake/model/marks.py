@@ -51,7 +51,12 @@ def add_mark_variable(options: dict[str, str], mark: str) -> None:
 def add_mark_annotation(options: dict[str, str], mark: str) -> None:
     """Add `mark` to the driver options of a node as an annotation."""
     others = [options["annotations"]] if options.get("annotations") else []
-    options["annotations"] = ",".join([*others, f"{ANNOTATION}={mark.replace('=', ':')}"])
+    options["annotations"] = ",".join([*others, f"{ANNOTATION}={annotation_value(mark)}"])
+
+
+def annotation_value(mark: str) -> str:
+    """Return the value of the annotation that holds `mark`."""
+    return mark.replace("=", ":")
 
 
 def split_mark(options: dict[str, str]) -> str:

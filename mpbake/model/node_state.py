@@ -30,6 +30,7 @@ class CacheRemoval(Enum):
 class Action(StrEnum):
     """The effect of a change on a resource."""
 
+    ADOPT = "adopt"
     CREATE = "create"
     DEPLOY = "deploy"
     REPLACE = "replace"
@@ -41,7 +42,7 @@ class Action(StrEnum):
     @property
     def sign(self) -> str:
         """The sign in front of the change, as in a diff."""
-        signs = {"replace": "±", "correct": "~", "start": ">", "remove": "-"}
+        signs = {"adopt": "=", "replace": "±", "correct": "~", "start": ">", "remove": "-"}
         return signs.get(self, "+")
 
 
@@ -52,6 +53,7 @@ class ResourceKind(Enum):
     CONTAINER = "container"
     DEPLOYMENT = "Deployment"
     STATEFUL_SET = "StatefulSet"
+    VOLUME = "volume"
     ENTRY = "builder"
     EMULATORS = "emulators"
 
@@ -106,16 +108,18 @@ class StoredBuilder:
 class NodeState:
     """A declared node and its actual state.
 
-    `mark` is the mark of the declaration, and `settings` are the values behind the mark. `context` says whether the
-    docker context of the node is as declared; None if the node needs no context. `trouble` is the reason why the state
-    is unknown; `silent` says that the node did not answer. `warnings` are about
-    the certificates of the node.
+    `mark` is the mark of the declaration, and `settings` are the values behind the mark. `foreign`: the resource, or
+    without a resource its volume, was made by hand and can be adopted; the resource has its future mark. `context` says
+    whether the docker context of the node is as declared; None if the node needs no context. `trouble` is the reason
+    why the state is unknown; `silent` says that the node did not answer. `warnings` are about the certificates of the
+    node.
     """
 
     node: Node
     mark: str = ""
     settings: Pairs = ()
     made: NodeResource | None = None
+    foreign: bool = False
     context: bool | None = None
     trouble: str = ""
     silent: bool = False

@@ -133,6 +133,7 @@ class Node:
     """One node of a builder: a BuildKit daemon, as the plan declares it.
 
     - `endpoint`: the name of a docker context or a URL; empty for the engine that the docker command uses.
+    - `stated_buildx_name`: the name of the node in buildx; empty if the plan does not set the name.
     - `platforms`: the declared platforms; if empty, the node reports its platforms.
     - `slots`: how many build pieces the node builds at once; 0 if the plan does not set the number.
     - `required`: the loss of the node is an error, even if an equal node is available.
@@ -152,6 +153,7 @@ class Node:
     name: str
     driver: Driver
     endpoint: str = ""
+    stated_buildx_name: str = ""
     platforms: tuple[Platform, ...] = ()
     tls: TlsFiles = field(default_factory=TlsFiles)
     slots: int = 0
@@ -188,11 +190,11 @@ class Node:
     def buildx_name(self) -> str:
         """The name of the node in buildx, also used for the container.
 
-        The name in buildx includes the builder's name.
+        Unless the plan sets the name in buildx, the name includes the builder's name.
         """
         if self.external:
             return self.name
-        return self.driver.rules.buildx_name(f"{self.builder}-{self.name}".lower())
+        return self.driver.rules.buildx_name((self.stated_buildx_name or f"{self.builder}-{self.name}").lower())
 
     @property
     def folder_name(self) -> str:

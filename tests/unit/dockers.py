@@ -109,11 +109,16 @@ class FakeDocker(Docker):
     """A docker that answers commands by their first or last words, as listed in `answers`, and records the commands.
 
     An answer may be a function of the command's environment, or an error to raise. Unless `answers` contains others,
-    the engine has every image and no volumes, and can make any volume.
+    the engine has every image and no volumes, can make any volume, and no container has a file to read.
     """
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
-        usual = {"image inspect": done(), "volume inspect": failed("no such volume"), "volume create": done()}
+        usual = {
+            "image inspect": done(),
+            "volume inspect": failed("no such volume"),
+            "volume create": done(),
+            "container cp c0ffee:/": failed("Could not find the file /etc/x in container c0ffee"),
+        }
         self.answers = {**answers, **{words: answer for words, answer in usual.items() if words not in answers}}
         self._cancelled = 0
         self._processes = Processes(Path("children"), "")

@@ -32,16 +32,20 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node
 
 
-def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[[BuilderState], None]) -> BuilderState:
+def reconcile(
+    workspace: BuilderWorkspace, builder: Builder, announce: Callable[[BuilderState], None], *, adopt: bool = False
+) -> BuilderState:
     """Bring `builder` to its declared state. `announce` receives the changes before they are applied.
 
-    If another process held the lock, that process has usually made the changes already. The result contains the errors
-    of the survey and of the changes.
+    With `adopt`, mpbake first takes over what was made by hand. If another process held the lock, that process has
+    usually made the changes already. The result contains the errors of the survey and of the changes.
     """
     with workspace.locked(builder.name):
         platforms = workspace.platforms.get(builder.name, ())
-        state = survey_builder(workspace.services, builder, workspace.plan, platforms)
+        state = survey_builder(workspace.services, builder, workspace.plan, platforms, adopt=adopt)
         announce(state)
+        if adopt:
+            _name_other_plans(workspace, builder)
         if not state.changes:
             return state
         usable = [node for node in state.nodes if not node.trouble]
@@ -53,6 +57,12 @@ def reconcile(workspace: BuilderWorkspace, builder: Builder, announce: Callable[
         every_warning = dict.fromkeys([*state.warnings, *chain.from_iterable(warnings), *entry_warnings])
         every_error = _without_repeats([*state.errors, *errors, *entry_errors, *emulation_errors])
         return replace(state, warnings=tuple(every_warning), errors=every_error)
+
+
+def _name_other_plans(workspace: BuilderWorkspace, builder: Builder) -> None:
+    """Name the other plans for which mpbake has made or adopted the builder from this machine."""
+    for record in workspace.services.records.of_others(builder.name, workspace.plan):
+        workspace.say(f"{builder.name}: mpbake made or adopted it for {one_line(record.plan)} too")
 
 
 def _apply_to_entry(
@@ -91,9 +101,11 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
         return _record(workspace, [node])
     with workspace.node_locked(node):
         start = NodeStart.of(node, lambda activity: workspace.progress(node.id, activity))
+        if state.foreign:
+            manager.adopt(node, state.made)
         made = find_own_resource(workspace.services.contexts, manager, node)
         warnings = _record(workspace, [node])
-        current = node_changes(replace(state, made=made))
+        current = node_changes(replace(state, made=made, foreign=False))
         action = next((change.action for change in current if change.kind is resource_kind(node)), None)
         if action in {Action.CREATE, Action.DEPLOY, Action.REPLACE}:
             manager.fetch(node, start)
@@ -109,7 +121,7 @@ def _bring_up_node(workspace: BuilderWorkspace, state: NodeState, changes: Itera
             manager.create(node)
         instance = workspace.services.instances.write(node)
         start_node(workspace.services.instances, manager, instance, start)
-    workspace.say(f"{node.id}: {_outcome(node, action)}")
+    workspace.say(f"{node.id}: {_outcome(node, action, adopted=state.foreign)}")
     return warnings
 
 
@@ -168,15 +180,15 @@ def _without_repeats(errors: Iterable[MpbakeError]) -> tuple[MpbakeError, ...]:
     return tuple({str(error): error for error in errors}.values())
 
 
-def _outcome(node: Node, action: Action | None) -> str:
+def _outcome(node: Node, action: Action | None, *, adopted: bool) -> str:
+    words = ["adopted"] if adopted else []
     match action:
         case Action.CREATE:
-            return "created, and answers"
+            words.append("created")
         case Action.DEPLOY:
-            return f"BuildKit deployed on {one_line(node.engine)}, and answers"
+            words.append(f"BuildKit deployed on {one_line(node.engine)}")
         case Action.REPLACE:
-            return f"recreated{' with its cache' if keeps_cache(node) else ''}, and answers"
+            words.append(f"recreated{' with its cache' if keeps_cache(node) else ''}")
         case Action.START:
-            return "started, and answers"
-        case _:
-            return "answers"
+            words.append("started")
+    return ", ".join([*words, "and answers"]) if words else "answers"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.model.marks import drifted_names, read_mark
-from mpbake.model.node_resources import context_name, keeps_cache, resource_kind, resource_name
+from mpbake.model.node_resources import context_name, keeps_cache, resource_kind, resource_name, volume_name
 from mpbake.model.node_state import CERTIFICATE_OPTIONS, Action, Change, Drift, ResourceKind
 
 if TYPE_CHECKING:
@@ -15,17 +16,23 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Builder, Node
 
 
-def builder_changes(
-    builder: Builder, states: Sequence[NodeState], stored: StoredBuilder | None, declared: StoredBuilder | None
-) -> tuple[Change, ...]:
-    """Return the changes that bring `builder` to its declared state; none if there is no drift.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entries:
+    """The entry of a builder in buildx's store, and the entry that the store should contain; None for no entry.
 
-    `stored` is the builder's entry in buildx's store. `declared` is the entry that the store should contain; None if
-    the store should contain none.
+    `foreign`: the stored entry was made by hand and can be adopted.
     """
+
+    stored: StoredBuilder | None = None
+    declared: StoredBuilder | None = None
+    foreign: bool = False
+
+
+def builder_changes(builder: Builder, states: Sequence[NodeState], entries: Entries) -> tuple[Change, ...]:
+    """Return the changes that bring `builder` to its declared state; none if there is no drift."""
     usable = [state for state in states if not state.trouble and not state.node.external]
     changes = [change for state in usable for change in node_changes(state)]
-    return (*changes, *_entry_changes(builder, stored, declared))
+    return (*changes, *_entry_changes(builder, entries))
 
 
 def node_changes(state: NodeState) -> Iterator[Change]:
@@ -40,6 +47,8 @@ def node_changes(state: NodeState) -> Iterator[Change]:
     if kind is None:
         return
     made, name = state.made, resource_name(node)
+    if state.foreign:
+        yield _adoption(state, kind, name)
     if made is None:
         reason = (
             "unless it exists, which only the docker context can show"
@@ -54,6 +63,15 @@ def node_changes(state: NodeState) -> Iterator[Change]:
         yield Change(action=Action.REPLACE, kind=kind, name=name, reason=reason, node=node, differences=differences)
     elif made.status != "running":
         yield Change(action=Action.START, kind=kind, name=name, reason=f"it is {made.status}", node=node)
+
+
+def _adoption(state: NodeState, kind: ResourceKind, name: str) -> Change:
+    """Return the adoption of a resource and its cache, or of the cache alone."""
+    if state.made is None:
+        kind, name, reason = ResourceKind.VOLUME, volume_name(state.node), "it was made by hand; the cache in it stays"
+    else:
+        reason = f"it was made by hand{'; its cache stays' if keeps_cache(state.node) else ''}"
+    return Change(action=Action.ADOPT, kind=kind, name=name, reason=reason, node=state.node)
 
 
 def _drifted_names(state: NodeState, made: NodeResource) -> tuple[str, ...]:
@@ -103,11 +121,15 @@ def undeployed_nodes(changes: Iterable[Change]) -> tuple[Node, ...]:
     return tuple(change.node for change in changes if change.action is Action.DEPLOY and change.node)
 
 
-def _entry_changes(builder: Builder, stored: StoredBuilder | None, declared: StoredBuilder | None) -> Iterator[Change]:
-    if stored == declared:
+def _entry_changes(builder: Builder, entries: Entries) -> Iterator[Change]:
+    stored, declared, name = entries.stored, entries.declared, builder.name.lower()
+    if stored is not None and declared is not None and entries.foreign:
+        differences = tuple(drift for drift in entry_drift(stored, declared) if not drift.name.endswith(": mark"))
+        reason = "buildx's store has it, made by hand"
+        yield Change(action=Action.ADOPT, kind=ResourceKind.ENTRY, name=name, reason=reason, differences=differences)
+    elif stored == declared:
         return
-    name = builder.name.lower()
-    if declared is None:
+    elif declared is None:
         reason = "the builder has the `docker` driver now, which needs no entry in buildx's store"
         before = Drift(name="driver", before=stored.driver if stored else "", after=str(builder.driver))
         yield Change(action=Action.REMOVE, kind=ResourceKind.ENTRY, name=name, reason=reason, differences=(before,))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MpbakeError, Unreachable, UsageError
-from mpbake.buildkit.builders.changes import builder_changes
+from mpbake.base.errors import MpbakeError, Unreachable
+from mpbake.buildkit.builders.candidates import NO_CANDIDATE, find_candidate, foreign_entry, has_entry
+from mpbake.buildkit.builders.changes import Entries, builder_changes
 from mpbake.buildkit.builders.emulation import emulator_changes
 from mpbake.buildkit.nodes.drivers.table import back_end_of
 from mpbake.buildkit.nodes.instances.buildx_store import declared_node, entry_of, stored_entry
 from mpbake.buildkit.nodes.instances.declaration import declare, resource_mark, resource_settings
+from mpbake.buildkit.nodes.ownership import ForeignResource
 from mpbake.buildkit.nodes.services import side_by_side
 from mpbake.model.node_resources import context_name
 from mpbake.model.node_state import NodeState, StoredBuilder
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.base.platforms import Platform
+    from mpbake.buildkit.builders.candidates import Candidate
     from mpbake.buildkit.nodes.drivers.back_end import ResourceManager
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.services import NodeServices
@@ -52,24 +55,26 @@ class _NodeSurvey:
 
 
 def survey_builder(
-    services: NodeServices, builder: Builder, plan: Path, platforms: Sequence[Platform] = ()
+    services: NodeServices, builder: Builder, plan: Path, platforms: Sequence[Platform] = (), *, adopt: bool = False
 ) -> BuilderState:
     """Return the state of `builder`. `plan` is the file that declares the builder.
 
-    `platforms` are the platforms that the plan builds on the builder. A builder that installs emulators must be able to
-    build all of these platforms. If there is an error in one part, the error is added to `errors`, and the survey of
-    the other parts continues.
+    With `adopt`, the changes include the adoption of a builder that was made by hand; otherwise the errors name such a
+    builder. `platforms` are the platforms that the plan builds on the builder. A builder that installs emulators must
+    be able to build all of these platforms. If there is an error in one part, the error is added to `errors`, and the
+    survey of the other parts continues.
     """
-    results = side_by_side(lambda node: _survey_node(services, node), builder.nodes)
+    candidate = find_candidate(services, builder) if adopt else NO_CANDIDATE
+    results = side_by_side(lambda node: _survey_node(services, node, candidate), builder.nodes)
     surveys = [
         result if isinstance(result, _NodeSurvey) else _failed_survey(node, result)
         for node, result in zip(builder.nodes, results, strict=True)
     ]
     errors = [survey.error for survey in surveys if survey.error is not None]
     unclear = [f"node {survey.state.node.id}" for survey in surveys if survey.error is not None]
-    stored = declared = None
+    entries = Entries()
     try:
-        stored, declared = _entries(services, builder, plan)
+        entries = _entries(services, builder, plan, candidate)
     except MpbakeError as error:
         errors.append(error)
         unclear.append("its entry in buildx's store")
@@ -78,7 +83,7 @@ def survey_builder(
     return BuilderState(
         builder=builder,
         nodes=nodes,
-        changes=(*builder_changes(builder, nodes, stored, declared), *emulators),
+        changes=(*builder_changes(builder, nodes, entries), *emulators),
         unclear=(*unclear, *open_emulators),
         warnings=tuple(warning for node in nodes for warning in node.warnings),
         errors=tuple(dict.fromkeys(errors)),
@@ -90,7 +95,7 @@ def _failed_survey(node: Node, error: MpbakeError) -> _NodeSurvey:
     return _NodeSurvey(state=state, error=error)
 
 
-def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
+def _survey_node(services: NodeServices, node: Node, candidate: Candidate) -> _NodeSurvey:
     """Return the state of one node. Raises an error if the state is unknown."""
     if node.external:
         return _NodeSurvey(state=NodeState(node=node))
@@ -99,40 +104,46 @@ def _survey_node(services: NodeServices, node: Node) -> _NodeSurvey:
     if manager is None:
         back_end_of(node).survey(services.instances, node)
         return _NodeSurvey(state=NodeState(node=node, warnings=warnings))
-    return _NodeSurvey(state=replace(_survey_resource(services, node, manager), warnings=warnings))
+    return _NodeSurvey(state=replace(_survey_resource(services, node, manager, candidate), warnings=warnings))
 
 
-def _survey_resource(services: NodeServices, node: Node, manager: ResourceManager) -> NodeState:
+def _survey_resource(services: NodeServices, node: Node, manager: ResourceManager, candidate: Candidate) -> NodeState:
     is_right = services.contexts.is_right(node) if context_name(node) else None
-    made = None if is_right is False else manager.own(node)
-    if made is None and is_right is not False:
-        manager.check_new(node)
+    made, foreign = None, False
+    try:
+        made = None if is_right is False else manager.own(node)
+        if made is None and is_right is not False:
+            manager.check_new(node)
+    except ForeignResource as error:
+        made, foreign = manager.foreign(node, candidate.node(node, error)), True
     return NodeState(
         node=node,
         mark=resource_mark(node),
         settings=tuple(sorted(resource_settings(node).items())),
         made=made,
+        foreign=foreign,
         context=is_right,
     )
 
 
-def _entries(services: NodeServices, builder: Builder, plan: Path) -> tuple[StoredBuilder | None, StoredBuilder | None]:
+def _entries(services: NodeServices, builder: Builder, plan: Path, candidate: Candidate) -> Entries:
     """Return the entry of `builder` in the user's store, and the declared entry.
 
-    Raises UsageError if the stored entry differs and mpbake did not create it.
+    Raises UsageError if the stored entry differs and mpbake neither created it nor can adopt it.
     """
     if not has_entry(builder):
-        return _leftover_entry(services, builder, plan), None
+        return Entries(stored=_leftover_entry(services, builder, plan))
     nodes = [declared_node(node, services.instances.endpoint(node), declare(node).options) for node in builder.nodes]
     declared = StoredBuilder(driver=str(builder.driver), nodes=tuple(nodes))
     entry = services.store.read(builder.name)
     if entry is None:
-        return None, declared
+        return Entries(declared=declared)
     stored = entry_of(entry)
     declared = replace(declared, nodes=_with_stored_endpoints(services.instances.endpoints, declared, stored))
-    if stored != declared and not stored.is_ours:
-        raise _foreign(builder)
-    return stored, declared
+    foreign = not stored.is_ours and candidate.exists
+    if stored != declared and not stored.is_ours and not foreign:
+        raise foreign_entry(builder, entry, candidate)
+    return Entries(stored=stored, declared=declared, foreign=foreign)
 
 
 def _with_stored_endpoints(
@@ -153,20 +164,3 @@ def _leftover_entry(services: NodeServices, builder: Builder, plan: Path) -> Sto
     stored = stored_entry(services.environment, builder.name)
     is_ours = stored is not None and stored.is_ours and not services.records.of_others(builder.name, plan)
     return stored if is_ours else None
-
-
-def has_entry(builder: Builder) -> bool:
-    """Whether mpbake adds `builder` to buildx's store.
-
-    mpbake adds neither a builder with the `docker` driver nor a builder named `default`.
-    """
-    return not builder.external and builder.driver.rules.is_stored and builder.name.lower() != DEFAULT_BUILDER
-
-
-def _foreign(builder: Builder) -> UsageError:
-    name = builder.name.lower()
-    return UsageError(
-        f"{builder.name}: mpbake did not make the builder {name} in buildx's store, and leaves it unchanged",
-        hint="rename your builder, use the existing one (external = true), or remove only its entry: "
-        f"docker buildx rm --keep-daemon {name}",
-    )

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Node
 
 
+class ForeignResource(UsageError):
+    """mpbake did not make a resource that has the name of a declared node's resource."""
+
+
+def adopt_command(builder: str) -> str:
+    """Return the command that takes over a builder that was made by hand."""
+    return f"mpbake builders up --adopt {builder}"
+
+
 def docker_by_hand(node: Node) -> str:
     """Return the docker command for the engine of `node`. The node's docker context may have been removed again."""
     return "docker" if context_name(node) else docker_command(node)
@@ -23,11 +32,14 @@ def docker_by_hand(node: Node) -> str:
 def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> NodeResource | None:
     """Return the `resource` of `node`; None if there is none.
 
-    `remove` is the command that removes the resource by hand. Raises UsageError if mpbake did not create the resource.
+    `remove` is the command that removes the resource by hand. Raises ForeignResource if mpbake neither created nor
+    adopted the resource.
     """
     if resource is not None and not resource.mark:
-        use_it = "" if node.deploy else ", use its builder (external = true)"
-        raise UsageError(
+        use_it = (
+            "" if node.deploy else f", use its builder (external = true), take it over ({adopt_command(node.builder)})"
+        )
+        raise ForeignResource(
             f"{node.id}: mpbake did not make the {resource_word(node)} {resource.name}, and leaves it unchanged",
             hint=f"rename the builder or the node{use_it}, or remove it: {remove} {resource.name}",
         )
@@ -35,9 +47,9 @@ def owned_resource(node: Node, resource: NodeResource | None, remove: str) -> No
 
 
 def check_volume(node: Node, name: str, labels: Mapping[str, str] | None) -> None:
-    """Raise UsageError if a volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
+    """Raise ForeignResource if a volume of `node` lacks mpbake's label. `labels` is None if there is no volume."""
     if labels is not None and VOLUME_LABEL not in labels:
-        raise UsageError(
+        raise ForeignResource(
             f"{node.id}: mpbake did not make the volume {name}, and leaves it unchanged",
             hint=f"rename the builder or the node, or remove the volume: {docker_by_hand(node)} volume rm {name}",
         )

@@ -37,7 +37,8 @@ class MadeNode:
 
     `engine` is the docker context or URL of the node's engine. `context` is the docker context that mpbake created for
     the node. `place` says where the resource is, in addition to the engine, such as the namespace of a kubernetes node.
-    `cluster` is the URL of the Kubernetes cluster; empty if it is unknown or there is none.
+    `cluster` is the URL of the Kubernetes cluster; empty if it is unknown or there is none. `buildx_name` is the name
+    of the node in buildx; empty for the usual name.
     """
 
     name: str
@@ -46,12 +47,13 @@ class MadeNode:
     context: str = ""
     place: Mapping[str, str] = field(default_factory=dict, hash=False)
     cluster: str = ""
+    buildx_name: str = ""
 
     def node(self, builder: str) -> Node:
         """Return a node with all values that are needed to find the resource."""
         driver = Driver(self.driver)
         fields = located_fields(driver, self.engine, self.place)
-        return Node(builder=builder, name=self.name, driver=driver, **fields)
+        return Node(builder=builder, name=self.name, driver=driver, stated_buildx_name=self.buildx_name, **fields)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,6 +102,7 @@ def _made(node: Node, cluster: str = "") -> MadeNode:
         context=context_name(node),
         place=place_of(node),
         cluster=cluster,
+        buildx_name=node.stated_buildx_name,
     )
 
 
@@ -184,7 +187,7 @@ class Records:
         if self.read(record.builder, plan) == record:
             return
         self._make_folder()
-        write_whole(self._path(record.builder, plan), json.dumps({"format": _FORMAT, **asdict(record)}, indent=1))
+        write_whole(self._path(record.builder, plan), json.dumps(_document(record), indent=1))
 
     def remove(self, builder: str, plan: Path) -> None:
         """Remove the record of a builder of a plan. An invalid file is kept."""
@@ -248,6 +251,15 @@ def records_folder(environment: Mapping[str, str]) -> Path:
 def _was_moved(record: Record, here: Record) -> bool:
     """Whether the plan file of `record` is missing, and `record` has a node in common with the record `here`."""
     return not is_file(Path(record.plan)) and not set(record.nodes).isdisjoint(here.nodes)
+
+
+def _document(record: Record) -> dict[str, Any]:
+    """Return a record as JSON. Without a name in buildx, earlier versions of mpbake can read the record."""
+    document = {"format": _FORMAT, **asdict(record)}
+    for node in document["nodes"]:
+        if not node["buildx_name"]:
+            del node["buildx_name"]
+    return document
 
 
 def _parse_record(document: dict[str, Any]) -> Record:

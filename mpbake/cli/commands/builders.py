@@ -19,6 +19,7 @@ from mpbake.cli.loading import load_plan
 from mpbake.cli.named_builders import named_builders
 from mpbake.graph.emulators import wanted_platforms
 from mpbake.graph.preflight.buildx_versions import check_builders
+from mpbake.model.node_state import Action
 from mpbake.report.plan.builder_text import changes_summary, changes_text, inventory_text
 from mpbake.report.progress.pace import Pace
 from mpbake.run.signals import stoppable, stopped_by_signals
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.records import Record
     from mpbake.cli.options import BuildersOptions
     from mpbake.cli.world import World
+    from mpbake.model.node_state import Change
     from mpbake.model.plan import Builder, Plan
     from mpbake.run.executor import StopRequest
 
@@ -81,7 +83,7 @@ def _change(workspace: BuilderWorkspace, own: tuple[Builder, ...], options: Buil
         world.stdout.write(_NOTHING)
     match options.action:
         case "up":
-            return _up(workspace, own, world)
+            return _up(workspace, own, world, adopt=options.adopt)
         case "stop":
             return _report_errors(_for_each(lambda builder: stop(workspace, builder), own), world)
         case _:
@@ -107,28 +109,35 @@ def _list(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World
 
 
 def _plan(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], options: BuildersOptions, world: World) -> int:
-    """Print the changes that `up` would make."""
+    """Print the changes that `up` would make, and with `--adopt` would make. An adoption changes no node."""
     services, plan = workspace.services, workspace.plan
-    states = _for_each(lambda builder: survey_builder(services, builder, plan, _platforms(workspace, builder)), chosen)
+    states = _for_each(
+        lambda builder: survey_builder(services, builder, plan, _platforms(workspace, builder), adopt=True), chosen
+    )
     for state in states:
         world.stdout.write(changes_text(state.builder, state.changes, state.unclear))
     changes = [change for state in states for change in state.changes]
     unclear = [reason for state in states for reason in state.unclear]
     world.stdout.write(f"{changes_summary(changes, unclear)}\n")
-    return _report_states(states, world) or (CHANGES if changes and options.detailed_exitcode else 0)
+    return _report_states(states, world) or (CHANGES if _are_needed(changes) and options.detailed_exitcode else 0)
+
+
+def _are_needed(changes: Iterable[Change]) -> bool:
+    return any(change.action is not Action.ADOPT for change in changes)
 
 
 def _platforms(workspace: BuilderWorkspace, builder: Builder) -> Sequence[Platform]:
     return workspace.platforms.get(builder.name, ())
 
 
-def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World) -> int:
+def _up(workspace: BuilderWorkspace, chosen: tuple[Builder, ...], world: World, *, adopt: bool) -> int:
     write = _synchronized(world.stdout)
 
     def print_changes(state: BuilderState) -> None:
         write(changes_text(state.builder, state.changes, state.unclear))
 
-    return _report_states(_for_each(lambda builder: reconcile(workspace, builder, print_changes), chosen), world)
+    states = _for_each(lambda builder: reconcile(workspace, builder, print_changes, adopt=adopt), chosen)
+    return _report_states(states, world)
 
 
 def _prune(workspace: BuilderWorkspace, plan: Plan, options: BuildersOptions, world: World) -> int:

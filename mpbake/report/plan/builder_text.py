@@ -46,7 +46,8 @@ def changes_summary(changes: Iterable[Change], unclear: Sequence[str] = ()) -> s
     actions = [change.action for change in changes]
     counts = [f"{actions.count(action)} to {action}" for action in Action if action in actions]
     counts += [f"{len(unclear)} not known"] if unclear else []
-    return ", ".join(counts) or "nothing to do"
+    adopt = "; to adopt, run: mpbake builders up --adopt" if Action.ADOPT in actions else ""
+    return (", ".join(counts) or "nothing to do") + adopt
 
 
 def inventory_text(builders: Iterable[Sequence[NodeRow]]) -> str:

@@ -158,6 +158,7 @@ def _node(builder: str, name: str, driver: Driver, table: BuilderSpec, folder: C
         name=name,
         driver=driver,
         endpoint=node.endpoint,
+        stated_buildx_name=node.buildx_name,
         platforms=parse_platforms(node.platforms),
         tls=tls,
         slots=node.slots or table.slots or 0,
@@ -213,6 +214,10 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pro
     """Yield the problems of a node, including unsupported and missing options of its driver."""
     if not NAME.fullmatch(str(key[-1])):
         yield name_problem(key, str(key[-1]))
+    if node.buildx_name and not BUILDX_NAME.fullmatch(node.buildx_name):
+        message = f'"{one_line(node.buildx_name)}" is not a valid name of a node in buildx'
+        hint = "use letters, digits, `.`, `_` and `-`, with a letter first; `docker buildx ls` lists the names of nodes"
+        yield Problem(code=Code.BAD_NAME, key=(*key, "buildx-name"), message=message, hint=hint)
     yield from _endpoint_problems((*key, "endpoint"), driver, node.endpoint)
     if driver.rules.endpoint.is_required and not node.endpoint:
         message, hint = f"a {driver} node needs an endpoint", 'add one, for example endpoint = "tcp://10.0.0.5:1234"'
@@ -222,6 +227,8 @@ def _node_problems(key: KeyPath, driver: Driver, node: NodeSpec) -> Iterator[Pro
     yield from tls_problems(key, driver, node)
 
 
+BUILDX_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+"""A name of a builder or node that buildx accepts. buildx keeps names in lower case."""
 _POD_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 """A DNS subdomain name, as Kubernetes requires for the name of a pod."""
 _NAME_PATTERNS = {"docker-container": DOCKER_NAME, "kube-pod": _POD_NAME}

@@ -52,6 +52,7 @@ def _node(node: Node, digest: Callable[[str], str]) -> dict[str, Any]:
     return {
         "id": node.id,
         "driver": node.driver_name,
+        **({"buildx_name": node.buildx_name} if node.stated_buildx_name else {}),
         "endpoint": node.endpoint,
         "platforms": platform_list(node.platforms),
         "slots": node.slots,

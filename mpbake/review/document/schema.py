@@ -211,6 +211,7 @@ _NODE = {
 }
 
 _OF_SOME_NODES = {
+    "buildx_name": _text("The name of the node in buildx; missing if the plan does not set it."),
     "config_sha256": _text(
         "The digest of the file `config_file`; empty if mpbake does not read the file.", pattern=f"^$|{_HEX_64}"
     ),

@@ -16,7 +16,7 @@ from mpbake.spec.files.source_map import SourceMap
 from mpbake.spec.files.toml_errors import syntax_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 _WITH_BASE = re.compile(r"0[xob][0-9A-Fa-f_]+")
@@ -158,3 +158,16 @@ def _keep_bases(data: dict[str, Any], source_map: SourceMap) -> None:
         if _WITH_BASE.fullmatch(written):
             table = reduce(lambda parent, part: parent[part], tables, cast("Any", data))
             table[name] = WrittenInt(written)
+
+
+def with_other_texts(value: Any, texts: Mapping[str, str]) -> Any:
+    """Return a value in which every string that is a key of `texts` is replaced."""
+    match value:
+        case dict():
+            return {key: with_other_texts(item, texts) for key, item in value.items()}
+        case list():
+            return [with_other_texts(item, texts) for item in value]
+        case str():
+            return texts.get(value, value)
+        case _:
+            return value

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
+from pydantic_core import PydanticUndefined
 
 from mpbake.model.emulators import EMULATORS_IMAGE
 from mpbake.model.plan import DEPLOYED_IMAGE, RESTART, Driver
@@ -226,6 +227,11 @@ class NodeOptionsSpec(Table):
 
 
 class _NodeKeysSpec(Table):
+    buildx_name: Text = Field(
+        default="",
+        description="name of the node in buildx, from which the name of its container or Deployment follows; "
+        "for nodes that were made by hand; default: BUILDER-NODE",
+    )
     endpoint: Text = Field(
         default="", description="Docker context, ssh://, tcp:// or unix://; default: the current Docker engine"
     )
@@ -310,6 +316,20 @@ def options_of(model: type[BaseModel]) -> dict[str, Option]:
     """Return the options that the model of a node declares, by their keys in the file."""
     metadata = {kebab(name): field.metadata for name, field in model.model_fields.items()}
     return {name: item for name, items in metadata.items() for item in items if isinstance(item, Option)}
+
+
+def option_default(option: str) -> Any:
+    """Return the default of an option, or of a part of an option such as `requests.cpu`. Raises KeyError."""
+    model: Any = NodeOptionsSpec
+    *tables, last = option.replace("-", "_").split(".")
+    for name in tables:
+        model = model.model_fields[name].annotation
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise KeyError(option)
+    default = model.model_fields[last].default
+    if default is PydanticUndefined:
+        raise KeyError(option)  # a table
+    return default
 
 
 OPTIONS: Mapping[str, Option] = MappingProxyType(options_of(NodeOptionsSpec))

@@ -83,6 +83,15 @@ def test_paths_are_the_shells_own_affair(tmp_path: Path, option: str, kind: str)
     assert complete(tmp_path, "mpbake certs init --ca-key b")[1] == "file,b\n"
 
 
+def test_builders_of_buildx_are_completed(tmp_path: Path) -> None:
+    store = tmp_path / "buildx/instances"
+    store.mkdir(parents=True)
+    for name in ("ci", "release"):
+        (store / name).write_text("{}")
+    completed = complete(tmp_path, "mpbake import --builder r", BUILDX_CONFIG=str(tmp_path / "buildx"))
+    assert completed == (0, "plain,release\n", "")
+
+
 def test_nothing_is_said_between_the_words(tmp_path: Path) -> None:
     (tmp_path / "build.toml").write_text(PLAN)
     (tmp_path / "mpbake.toml").write_text(PLAN)

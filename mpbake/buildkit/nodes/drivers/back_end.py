@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
     from mpbake.buildkit.process.docker import Docker
+    from mpbake.model.existing_builders import ExistingNode
     from mpbake.model.node_state import CacheRemoval, NodeResource
     from mpbake.model.plan import Node
 
@@ -57,6 +58,18 @@ class ResourceManager(Protocol):
         """Return the resource of `node`; None if there is none.
 
         Raises Unreachable, and UsageError if the resource is foreign.
+        """
+
+    def foreign(self, node: Node, existing: ExistingNode) -> NodeResource | None:
+        """Return a resource of `node` that was made by hand, with the mark that `adopt` gives it; None for none.
+
+        `existing` describes the node in buildx's store. Raises Unreachable, and UsageError for an unusable file.
+        """
+
+    def adopt(self, node: Node, made: NodeResource | None) -> None:
+        """Mark `made`, the resource that `foreign` returned, and its cache as mpbake's. Builds are not disturbed.
+
+        Raises Unreachable.
         """
 
     def is_used(self, node: Node, made: NodeResource) -> bool:

@@ -7,13 +7,23 @@ container.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import ImageUnavailable, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
-from mpbake.buildkit.nodes.causes import NO_BUILDKIT, PAUSED, REFUSED, cause, engine_causes
+from mpbake.buildkit.nodes.adoption import ActualResource, adopted_mark
 from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
+from mpbake.buildkit.nodes.drivers.container_causes import container_causes
+from mpbake.buildkit.nodes.drivers.container_files import archive, copied_files
+from mpbake.buildkit.nodes.drivers.container_options import (
+    DEFAULT_IMAGE,
+    NAMES,
+    ContainerOptions,
+    container_of,
+)
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import (
     hides_missing_engine,
@@ -25,18 +35,21 @@ from mpbake.buildkit.nodes.failure_causes import (
 from mpbake.buildkit.nodes.first_start import PullProgress
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
 from mpbake.buildkit.process.docker import CommandFailed
-from mpbake.model.marks import CONTAINER_LABEL, MARK, SETTING_LABEL, VOLUME_LABEL
+from mpbake.model.existing_builders import CONFIG_FOLDER
+from mpbake.model.marks import VOLUME_LABEL
 from mpbake.model.node_resources import docker_command, resource_name, volume_name
-from mpbake.model.node_state import CacheRemoval, NodeResource
+from mpbake.model.node_state import CacheRemoval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
+    from pathlib import Path
 
-    from mpbake.buildkit.nodes.causes import Cause, Causes
+    from mpbake.buildkit.nodes.causes import Causes
     from mpbake.buildkit.nodes.drivers.back_end import Blockage
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands
-    from mpbake.model.node_state import Pairs
+    from mpbake.model.existing_builders import ExistingNode
+    from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
 _PAUSED = "paused"
@@ -44,47 +57,12 @@ _PAUSED = "paused"
 RUNNING = frozenset({"running", "restarting", _PAUSED})
 _CHANGE_TIMEOUT = 60.0
 """Seconds for a command that changes or removes a container or a volume."""
-_DEFAULT_IMAGE = "moby/buildkit:buildx-stable-1"
-"""The image that buildx uses for a container if none is declared."""
 _LAST_LINES = 10
+ADOPTED_FILE = "mpbake-node"
+"""The file in `/etc` of a container that holds the mark of an adopted container."""
+_MISSING_PATH = re.compile(r"could not find the file|no such file", re.IGNORECASE)
 _CONNECTION = "dial-stdio"
 """The argument of the command by which any client reaches BuildKit in a container."""
-_OTHER_IMAGE = 'set image = "…" in the builder, or in [defaults.builder], to a BuildKit image that can be pulled'
-
-
-def image_causes(other_image: str) -> tuple[Cause, ...]:
-    """Return the causes of a failed pull. The hint `other_image` says how to name another image."""
-    return (
-        cause(
-            r"pull access|basic auth credentials|authorization failed|failed to authorize|toomanyrequests"
-            r"|https?://\S+/v2/.*(denied|unauthorized|forbidden)",
-            "the registry denies the pull of its image",
-            "log in to it (docker login); or " + other_image,
-        ),
-        cause(
-            r"(failed to do request|https?://\S+/v2/).*(dial tcp|lookup |timeout|refused|reset|deadline|EOF|x509|tls:"
-            r"|HTTP response to HTTPS client)|message.:.lookup ",
-            "the registry of its image cannot be reached",
-            "give the engine access to it, with a proxy or a mirror if necessary; or " + other_image,
-        ),
-        cause(
-            r"resolve reference|manifest unknown|https?://\S+/v2/|no such image|short-name",
-            "the image does not exist",
-            other_image,
-        ),
-    )
-
-
-_NO_INIT = cause(
-    r"lookup init binary",
-    "podman lacks the program that starts a container's processes",
-    "install catatonit on the machine of the engine: sudo apt-get install catatonit",
-)
-
-
-def container_causes(_: Node, far_host: str) -> tuple[Cause, ...]:
-    """Return the causes of a failure of a container's engine, or of the container itself."""
-    return (REFUSED, PAUSED, *image_causes(_OTHER_IMAGE), _NO_INIT, NO_BUILDKIT, *engine_causes(far_host))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,12 +79,68 @@ class Containers:
 
     def _find_named(self, node: Node, name: str) -> NodeResource | None:
         """Return the container with this name on the engine of `node`; None if there is none. Raises Unreachable."""
+        described = self._described(node, name)
+        if described is None:
+            return None
+        made = container_of(described)
+        return made if made.mark else replace(made, mark=self._adopted_mark(node, made))
+
+    def _described(self, node: Node, name: str) -> dict[str, Any] | None:
+        """Return docker's description of a container; None if there is none. Raises Unreachable."""
         inspected = self._run(node, "container", "inspect", "--format", "{{json .}}", name)
-        if inspected.returncode:
-            if "no such container" in inspected.stderr.lower():
-                return None
-            raise self._unreachable(node, inspected)
-        return _container(json.loads(inspected.stdout))
+        if not inspected.returncode:
+            return dict(json.loads(inspected.stdout))
+        if "no such container" in inspected.stderr.lower():
+            return None
+        raise self._unreachable(node, inspected)
+
+    def _adopted_mark(self, node: Node, made: NodeResource) -> str:
+        """Return the mark that `adopt` has put into a container; empty if mpbake has not adopted the container."""
+        files = self._files_in(node, made, f"/etc/{ADOPTED_FILE}")
+        return files.get(ADOPTED_FILE, b"").decode(errors="replace").strip()
+
+    def _files_in(self, node: Node, made: NodeResource, path: str) -> dict[str, bytes]:
+        """Return the file or the files of the folder at `path` in a container; none if the path does not exist.
+
+        Raises Unreachable.
+        """
+
+        def copy(folder: Path) -> None:
+            copied = self._run(node, "container", "cp", f"{made.id}:{path}", str(folder))
+            if copied.returncode and not _MISSING_PATH.search(copied.stderr):
+                raise unreachable_by(self.causes, node, copied)
+
+        return copied_files(copy)
+
+    def foreign(self, node: Node, existing: ExistingNode) -> NodeResource | None:
+        """Return the container of `node` with the mark that `adopt` gives it; None if there is none."""
+        described = self._described(node, resource_name(node))
+        if described is None:
+            return None
+        made, config = container_of(described), described["Config"]
+        files = self._files_in(node, made, CONFIG_FOLDER)
+        actual = ActualResource(
+            options=ContainerOptions(config=config, host=described.get("HostConfig", {})),
+            names=NAMES,
+            flags=config.get("Cmd") or (),
+            files={name.removeprefix(f"{PurePosixPath(CONFIG_FOLDER).name}/"): data for name, data in files.items()},
+        )
+        return replace(made, mark=adopted_mark(node, existing, actual))
+
+    def adopt(self, node: Node, made: NodeResource | None) -> None:
+        """Mark a container that was made by hand, and its cache volume, as mpbake's. Raises Unreachable.
+
+        docker can neither label an existing container nor an existing volume. So a file in the container holds the
+        mark, and an empty volume beside the volume has the label. Without a container, only the volume is marked.
+        """
+        volume = volume_name(node)
+        labels = self._labels_of_volume(node, volume)
+        if labels is not None and VOLUME_LABEL not in labels:
+            self._make_volume(node, _twin(volume))
+        if made is not None:
+            self._change(
+                node, "container", "cp", "-", f"{made.id}:/etc", given=archive({ADOPTED_FILE: made.mark.encode()}, 0)
+            )
 
     def _unreachable(self, node: Node, completed: Completed) -> Unreachable:
         """Return the error of an engine that does not answer.
@@ -138,7 +172,7 @@ class Containers:
 
     def image(self, node: Node) -> str:
         """Return the image of the container of `node`."""
-        return dict(node.options).get("image", _DEFAULT_IMAGE)
+        return dict(node.options).get("image", DEFAULT_IMAGE)
 
     def fetch(self, node: Node, start: NodeStart) -> None:
         """Pull the image of `node` if the node's engine does not have the image. Raises ImageUnavailable.
@@ -251,16 +285,31 @@ class Containers:
 
     def _remove_volume(self, node: Node, name: str) -> CacheRemoval:
         """Remove a volume of `node`, if mpbake created the volume."""
-        labels = self._labels_of_volume(node, name)
+        labels = self._read_labels(node, name)
         if labels is None:
             return CacheRemoval.NOTHING
-        if VOLUME_LABEL not in labels:
+        is_adopted = VOLUME_LABEL not in labels and self._is_adopted(node, name)
+        if VOLUME_LABEL not in labels and not is_adopted:
             return CacheRemoval.FOREIGN
         self._must(node, lambda client: client.volume.remove(name))
+        if is_adopted:
+            self._must(node, lambda client: client.volume.remove(_twin(name)))
         return CacheRemoval.REMOVED
 
     def _labels_of_volume(self, node: Node, name: str) -> dict[str, str] | None:
-        """Return the labels of a volume of `node`; None if there is no volume. Raises Unreachable."""
+        """Return the labels of a volume of `node`; None if there is no volume. Raises Unreachable.
+
+        An adopted volume counts as labelled.
+        """
+        labels = self._read_labels(node, name)
+        is_adopted = labels is not None and VOLUME_LABEL not in labels and self._is_adopted(node, name)
+        return {**(labels or {}), VOLUME_LABEL: node.id} if is_adopted else labels
+
+    def _is_adopted(self, node: Node, volume: str) -> bool:
+        """Whether mpbake has adopted a volume that lacks mpbake's label."""
+        return VOLUME_LABEL in (self._read_labels(node, _twin(volume)) or {})
+
+    def _read_labels(self, node: Node, name: str) -> dict[str, str] | None:
         inspected = self._run(node, "volume", "inspect", "--format", "{{json .Labels}}", name)
         if not inspected.returncode:
             return dict(json.loads(inspected.stdout) or {})
@@ -293,6 +342,11 @@ class Containers:
         return self.docker.run(list(command), endpoint=engine_of(node), timeout=timeout, given=given)
 
 
+def _twin(volume: str) -> str:
+    """Return the name of the empty volume whose label says that mpbake has adopted `volume`."""
+    return f"{volume}_adopted"
+
+
 def _slow_pull(node: Node, image: str, amount: str) -> ImageUnavailable:
     """Return the error of a pull that took longer than the `boot-timeout` of `node`, with the `amount` that arrived."""
     arrived = f"only {amount} arrived" if amount else "nothing arrived"
@@ -300,48 +354,3 @@ def _slow_pull(node: Node, image: str, amount: str) -> ImageUnavailable:
     docker = docker_command(node)
     hint = f"raise boot-timeout; or pull it beforehand: {docker} pull {image}"
     return ImageUnavailable(f"{message}{duration(node.boot_timeout)}", hint=hint)
-
-
-def _container(inspected: dict[str, Any]) -> NodeResource:
-    config, host = inspected["Config"], inspected.get("HostConfig", {})
-    variables = dict(variable.partition("=")[::2] for variable in config["Env"] or ())
-    labels = config.get("Labels") or {}
-    return NodeResource(
-        id=inspected["Id"],
-        name=inspected["Name"].lstrip("/"),
-        status=inspected["State"]["Status"],
-        mark=variables.get(MARK) or labels.get(CONTAINER_LABEL, ""),
-        busy=bool(inspected.get("ExecIDs")),
-        settings=_labelled_settings(labels) or _settings(config.get("Image", ""), host, variables),
-    )
-
-
-def _labelled_settings(labels: Mapping[str, str]) -> Pairs:
-    """Return the settings in the labels of a container that mpbake itself created."""
-    return tuple(
-        sorted(
-            (label.removeprefix(SETTING_LABEL), value)
-            for label, value in labels.items()
-            if label.startswith(SETTING_LABEL)
-        )
-    )
-
-
-def _settings(image: str, host: dict[str, Any], variables: dict[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the options with which a container was made, without unset options."""
-    policy = host.get("RestartPolicy") or {}
-    settings = {
-        "image": image,
-        "network": host.get("NetworkMode"),
-        "memory": host.get("Memory"),
-        "memory-swap": host.get("MemorySwap"),
-        "cpu-quota": host.get("CpuQuota"),
-        "cpu-period": host.get("CpuPeriod"),
-        "cpu-shares": host.get("CpuShares"),
-        "cpuset-cpus": host.get("CpusetCpus"),
-        "cpuset-mems": host.get("CpusetMems"),
-        "cgroup-parent": host.get("CgroupParent"),
-        "restart-policy": policy.get("Name"),
-    }
-    settings |= {f"env.{name}": value for name, value in variables.items() if name != MARK}
-    return tuple(sorted((name, str(value)) for name, value in settings.items() if value))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
 from mpbake.base.files import read_bounded
@@ -17,7 +15,7 @@ from mpbake.certs.finding import UNREADABLE_HINT
 from mpbake.graph.preflight.certificates import deployment_findings, raise_faults, utc_now
 from mpbake.model.drivers.deployed import deployment, files_volume
 from mpbake.model.marks import CONTAINER_LABEL, SETTING_LABEL
-from mpbake.spec.files.toml_values import parse_toml
+from mpbake.spec.files.toml_values import parse_toml, with_other_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,30 +91,6 @@ def buildkitd_arguments(node: Node, files: Mapping[str, bytes]) -> list[str]:
     return flags
 
 
-def archive(files: Mapping[str, bytes], user: int) -> bytes:
-    """Return a tar archive of `files`, which only `user` can read."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, user, user
-            tar.addfile(entry, io.BytesIO(content))
-    return data.getvalue()
-
-
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """Return a value of a configuration in which other files replace the files in `names`."""
-    match value:
-        case dict():
-            return {key: _renamed(item, names) for key, item in value.items()}
-        case list():
-            return [_renamed(item, names) for item in value]
-        case str():
-            return names.get(value, value)
-        case _:
-            return value
-
-
 # --- the files of a node ----------------------------------------------------------------------------------------------
 
 
@@ -131,7 +105,9 @@ def node_files(node: Node) -> dict[str, bytes]:
     if config:
         names = {str(path): f"registry-{number}.pem" for number, path in enumerate(dict.fromkeys(node.config_names))}
         files |= {name: _content(node, Path(path)) for path, name in names.items()}
-        table = _renamed(parse_toml(config, _CONFIG), {path: f"{FOLDER}/{name}" for path, name in names.items()})
+        table = with_other_texts(
+            parse_toml(config, _CONFIG), {path: f"{FOLDER}/{name}" for path, name in names.items()}
+        )
         files[_CONFIG] = toml_document(table).encode()
     return files
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import NodeMayBeInUse, Unreachable, UsageError
 from mpbake.base.text import one_line
+from mpbake.buildkit.nodes.adoption import ActualResource, adopted_mark
 from mpbake.buildkit.nodes.drivers.back_end import (
     INSPECT_TIMEOUT,
     BackEnd,
@@ -34,6 +35,7 @@ from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
 )
 from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
     REFUSAL,
+    ClusterOptions,
     blockage_of,
     crashed_containers,
     daemon_ids,
@@ -54,6 +56,7 @@ from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
 from mpbake.buildkit.nodes.failure_causes import explain_by, log_paragraph, unreachable_by
 from mpbake.buildkit.nodes.ownership import owned_resource
 from mpbake.model.drivers.kubernetes import declared_replicas, has_volume_claim, kubernetes_namespace
+from mpbake.model.marks import ANNOTATION, annotation_value
 from mpbake.model.node_resources import resource_word
 from mpbake.model.node_state import CacheRemoval
 
@@ -63,6 +66,7 @@ if TYPE_CHECKING:
     from mpbake.base.errors import MpbakeError
     from mpbake.buildkit.nodes.first_start import NodeStart
     from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.model.existing_builders import ExistingNode
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
 
@@ -92,6 +96,27 @@ class Deployments:
         Raises Unreachable, and UsageError if the Deployment is foreign.
         """
         return owned_resource(node, self.find(node), shlex.join([*_kubectl(node), "delete", _kind(node)]))
+
+    def foreign(self, node: Node, existing: ExistingNode) -> NodeResource | None:
+        """Return the Deployment of `node` with the mark that `adopt` gives it; None if there is none.
+
+        The cluster writes amounts and tolerations in its own notation, so buildx's store is the source for these.
+        """
+        described = self._described(node)
+        if not described:
+            return None
+        made = resource_of(described)
+        options = ClusterOptions(settings=dict(made.settings))
+        actual = ActualResource(options=options, names=options.NAMES, flags=existing.flags, files=existing.files)
+        return replace(made, mark=adopted_mark(node, existing, actual))
+
+    def adopt(self, node: Node, made: NodeResource | None) -> None:
+        """Mark a Deployment that was made by hand, and its ConfigMaps, as mpbake's. Its pods keep running."""
+        described = self._described(node)
+        if made is None or not described or described["metadata"]["uid"] != made.id:
+            return  # another process has removed or replaced the Deployment
+        names = [*(f"configmap/{name}" for name in mounted_config_maps(described)), f"{_kind(node)}/{made.name}"]
+        self._must(node, "annotate", "--overwrite", *names, f"{ANNOTATION}={annotation_value(made.mark)}")
 
     def is_used(self, node: Node, made: NodeResource) -> bool:
         """Whether a client is connected to BuildKit in a pod. A buildx client runs a command in the pod to connect.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mpbake.base.text import one_line, without_colour
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
@@ -56,6 +57,36 @@ def _settings(replicas: int, pod: Described, container: Described) -> Iterator[t
     yield from ((name, pod[key]) for name, key in _SETTINGS.items() if pod.get(key))
     for kind, amounts in (container.get("resources") or {}).items():
         yield from ((f"{kind}.{resource}", str(amount)) for resource, amount in amounts.items())
+
+
+_IMAGE = "moby/buildkit:buildx-stable-1"
+_DEFAULTS = {
+    "image": (_IMAGE, f"{_IMAGE}-rootless"),
+    "replicas": ("1",),
+    "schedulername": ("", "default-scheduler"),
+    "serviceaccount": ("", "default"),
+}
+"""The values of options that are not set. The cluster itself fills in a default scheduler."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClusterOptions:
+    """The options of a Deployment that a cluster reports in the notation of buildx. `settings` are its settings."""
+
+    NAMES: ClassVar[tuple[str, ...]] = tuple(_DEFAULTS)
+    settings: Mapping[str, str]
+
+    def reports(self, option: str) -> bool:
+        """Return whether a cluster reports the value of an option in the notation of buildx."""
+        return option in _DEFAULTS
+
+    def agrees(self, option: str, text: str) -> bool:
+        """Return whether an option has the value `text`; an empty text is the default."""
+        return self.value(option) in ((text,) if text else _DEFAULTS[option])
+
+    def value(self, option: str) -> str:
+        """Return the value of an option as text; empty if the option is not set."""
+        return self.settings.get(option, "")
 
 
 def is_scaled_down(described: Described) -> bool:

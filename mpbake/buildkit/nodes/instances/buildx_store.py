@@ -7,6 +7,7 @@ creates each node in a separate store, and mpbake merges the entries into one.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -18,6 +19,7 @@ from mpbake.base.errors import MpbakeError
 from mpbake.base.files import read_bounded, write_whole
 from mpbake.base.json_text import parse_json
 from mpbake.base.platforms import Platform, platform_of_entry
+from mpbake.model.existing_builders import ExistingBuilder, ExistingNode
 from mpbake.model.marks import split_mark
 from mpbake.model.node_state import ADDED_FLAG, CERTIFICATE_OPTIONS, StoredBuilder, StoredNode
 from mpbake.run.state.locks import wait_for
@@ -64,6 +66,13 @@ class BuildxStore:
             raise MpbakeError(
                 f"{path} does not hold what was written", hint="check whether another program writes there"
             )
+
+    def names(self) -> list[str]:
+        """Return the names of all builders, sorted."""
+        try:
+            return sorted(path.name for path in (self.folder / "instances").iterdir() if path.is_file())
+        except OSError:
+            return []
 
     def remove(self, name: str) -> bool:
         """Remove the entry of a builder, and return whether there was one.
@@ -122,6 +131,30 @@ def entry_of(entry: Mapping[str, Any]) -> StoredBuilder:
         return StoredBuilder(driver=str(entry["Driver"]), nodes=nodes, signed=_SIGNATURE.items() <= entry.items())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise MpbakeError(f"an entry in buildx's store cannot be understood: {error!r}") from None
+
+
+def existing_builder(name: str, entry: Mapping[str, Any]) -> ExistingBuilder:
+    """Return all that an entry of buildx's store says about a builder. Raises MpbakeError as `entry_of` does."""
+    stored = entry_of(entry)
+    nodes = tuple(_existing_node(single, node) for single, node in zip(entry["Nodes"] or (), stored.nodes, strict=True))
+    return ExistingBuilder(name=name, driver=stored.driver, nodes=nodes)
+
+
+def _existing_node(entry: Mapping[str, Any], stored: StoredNode) -> ExistingNode:
+    options = dict(entry["DriverOpts"] or {})
+    split_mark(options)
+    try:
+        files = {str(path): base64.b64decode(data) for path, data in (entry.get("Files") or {}).items()}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise MpbakeError(f"an entry in buildx's store cannot be understood: {error!r}") from None
+    return ExistingNode(
+        name=stored.name,
+        endpoint=str(entry["Endpoint"]),
+        platforms=stored.platforms,
+        options=tuple(sorted(options.items())),
+        flags=stored.flags,
+        files=files,
+    )
 
 
 def _entry_node(entry: Mapping[str, Any]) -> StoredNode:

@@ -107,7 +107,9 @@ def _mark(node: Node, config: str, files: Iterable[Path]) -> str:
 
 
 def _is_of_client(option: str) -> bool:
-    return OPTIONS[option.partition(".")[0]].of_client
+    """Whether only the client uses an option. An option of a newer buildx, which mpbake does not know, may matter."""
+    known = OPTIONS.get(option.partition(".")[0])
+    return known is not None and known.of_client
 
 
 def _digest(data: bytes) -> str:

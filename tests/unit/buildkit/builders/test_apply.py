@@ -159,7 +159,7 @@ def test_somebody_elses_container_behind_a_docker_context_is_not_taken_over(
         text("""
             ci/local: mpbake did not make the container buildx_buildkit_ci-local, and leaves it unchanged
               = rename the builder or the node, use its builder (external = true), \
-or remove it: docker rm -f buildx_buildkit_ci-local
+take it over (mpbake builders up --adopt ci), or remove it: docker rm -f buildx_buildkit_ci-local
             """)
     ]
     assert not [command for command in engine.commands if command.endswith("--bootstrap")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mpbake.buildkit.builders.changes import builder_changes
+from mpbake.buildkit.builders.changes import Entries, builder_changes
 from mpbake.model.node_state import Action, NodeResource, NodeState, ResourceKind, StoredBuilder, StoredNode
 from mpbake.model.plan import Builder, Driver, Node, TlsFiles
 from mpbake.report.plan.builder_text import changes_text
@@ -32,11 +32,11 @@ def state(made: NodeResource | None = RIGHT, **more: object) -> NodeState:
 
 def decided(*nodes: NodeState, kept: StoredBuilder | None = ENTRY, declared: StoredBuilder | None = ENTRY) -> str:
     """Return the planned changes as text."""
-    return changes_text(CI, builder_changes(CI, nodes, kept, declared))
+    return changes_text(CI, builder_changes(CI, nodes, Entries(stored=kept, declared=declared)))
 
 
 def test_nothing_to_do() -> None:
-    assert builder_changes(CI, [state()], ENTRY, ENTRY) == ()
+    assert builder_changes(CI, [state()], Entries(stored=ENTRY, declared=ENTRY)) == ()
     assert decided(state()) == "CI (docker-container)\n  as declared\n"
     assert decided(state(), kept=None, declared=None) == "CI (docker-container)\n  as declared\n"
 
@@ -73,7 +73,7 @@ def test_what_was_made_with_other_options_is_made_anew() -> None:
         mark="config=0;driver=1;env.TOKEN=0;image=0;memory=0;network=0",
         settings=(("image", "moby/buildkit:v1"), ("memory", str(1 << 32)), ("network", "host")),
     )
-    changes = builder_changes(CI, [state(old)], ENTRY, ENTRY)
+    changes = builder_changes(CI, [state(old)], Entries(stored=ENTRY, declared=ENTRY))
     assert [(change.action, change.kind, change.node) for change in changes] == [
         (Action.REPLACE, ResourceKind.CONTAINER, LOCAL)
     ]
@@ -105,7 +105,7 @@ def test_a_mark_of_another_format_is_drift() -> None:
 
 
 def test_a_node_in_trouble_is_left_alone() -> None:
-    assert builder_changes(CI, [state(None, trouble="no route to host")], ENTRY, ENTRY) == ()
+    assert builder_changes(CI, [state(None, trouble="no route to host")], Entries(stored=ENTRY, declared=ENTRY)) == ()
 
 
 def test_an_entry_that_says_something_else() -> None:

@@ -577,9 +577,12 @@ def test_somebody_elses_container_is_left_alone(tmp_path: Path) -> None:
     assert str(caught.value) == text("""
         ci/Local: mpbake did not make the container buildx_buildkit_ci-local, and leaves it unchanged
           = rename the builder or the node, use its builder (external = true), \
-or remove it: docker rm -f buildx_buildkit_ci-local
+take it over (mpbake builders up --adopt ci), or remove it: docker rm -f buildx_buildkit_ci-local
         """)
-    assert len(docker.commands) == 1
+    assert [command.partition(" --")[0].split()[:2] for command in docker.commands] == [
+        ["container", "inspect"],
+        ["container", "cp"],  # reads the mark of an adopted container
+    ]
 
 
 def test_an_engine_that_cannot_tell_whether_there_is_a_container(tmp_path: Path) -> None:

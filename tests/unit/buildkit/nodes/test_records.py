@@ -262,3 +262,11 @@ def test_a_record_of_a_newer_mpbake_is_not_overwritten(tmp_path: Path) -> None:
 def test_where_records_are() -> None:
     assert records_folder({"XDG_STATE_HOME": "/s", "HOME": "/h"}) == Path("/s/mpbake/builders")
     assert records_folder({"HOME": "/h"}) == Path("/h/.local/state/mpbake/builders")
+
+
+def test_the_name_of_an_adopted_node_in_buildx_is_recorded(tmp_path: Path) -> None:
+    records = Records(folder=tmp_path)
+    records.add("ci", [replace(ONE, stated_buildx_name="ci0")], PLAN)
+    record = records.read("ci", PLAN)
+    assert record is not None
+    assert [made.node("ci").buildx_name for made in record.nodes] == ["ci0"]

@@ -46,6 +46,7 @@ __all__ = ["plain_environment"]
         ("builders -f a.toml --var x=1", {"action": "list", "files": ("a.toml",), "variables": ("x=1",)}),
         ("builders up", {"action": "up"}),
         ("builders up ci release", {"action": "up", "names": ("ci", "release")}),
+        ("builders up --adopt ci", {"action": "up", "names": ("ci",), "adopt": True}),
         ("builders -f a.toml up", {"action": "up", "files": ("a.toml",)}),
         ("builders up -f a.toml", {"action": "up", "files": ("a.toml",)}),
         ("builders -f a.toml up -f b.toml", {"action": "up", "files": ("b.toml",)}),
@@ -82,9 +83,7 @@ def shown(folder: Path, state: BuilderState, **options: Any) -> tuple[int, str, 
     """Return the exit code and the output of `builders plan` for a builder in this state."""
     here = world(folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            command, "survey_builder", lambda _, builder, *__: state if builder == CI else pytest.fail(str(builder))
-        )
+        patch.setattr(command, "survey_builder", lambda *_, adopt: state if adopt else pytest.fail("not for adoption"))
         code = command._act(_Pretended(), resolve_text(""), (CI,), BuildersOptions(action="plan", **options), here)  # type: ignore[arg-type]
     return code, written(here.stdout), written(here.stderr)
 
@@ -117,6 +116,22 @@ def test_the_plan_of_builders(tmp_path: Path) -> None:
         "warning: tls.cert expires\n",
     )
     assert shown(tmp_path, something, detailed_exitcode=True)[0] == 2
+
+
+def test_an_adoption_is_listed_and_is_no_change(tmp_path: Path) -> None:
+    adopt = Change(action=Action.ADOPT, kind=ResourceKind.ENTRY, name="ci", reason="made by hand")
+    state = BuilderState(builder=CI, nodes=(), changes=(adopt,))
+    assert shown(tmp_path, state, detailed_exitcode=True) == (
+        0,
+        text("""
+            ci (docker-container)
+              = adopt builder ci: made by hand
+            1 to adopt; to adopt, run: mpbake builders up --adopt
+            """)
+        + "\n",
+        "",
+    )
+    assert shown(tmp_path, replace(state, changes=(adopt, START)), detailed_exitcode=True)[0] == 2
 
 
 def test_what_is_not_known_is_not_called_as_declared(tmp_path: Path) -> None:
@@ -278,7 +293,8 @@ def test_lines_of_several_threads_stay_whole(tmp_path: Path) -> None:
 
 
 def test_changes_of_several_builders_stay_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def bring_up(_: object, builder: Builder, tell: Callable[[BuilderState], None]) -> BuilderState:
+    def bring_up(_: object, builder: Builder, tell: Callable[[BuilderState], None], *, adopt: bool) -> BuilderState:
+        assert not adopt
         state = BuilderState(builder=builder, nodes=())
         tell(state)
         return state

@@ -352,6 +352,26 @@ def test_two_nodes_of_one_name_to_buildx() -> None:
         """)
 
 
+def test_a_plan_may_set_the_name_of_a_node_in_buildx() -> None:
+    (node,) = resolve_text('[builders.ci.nodes.one]\nbuildx-name = "CI0"').builders["ci"].nodes
+    assert (node.id, node.buildx_name) == ("ci/one", "ci0")
+    assert problems_of_text("""
+        [builders.a.nodes.b]
+        [builders.c.nodes.d]
+        buildx-name = "a-b"
+        endpoint = "ssh://d"
+        [builders.c.nodes.e]
+        buildx-name = "../x"
+        """) == text("""
+        build.toml:3: builders.c.nodes.d: nodes c/d and a/b have the same buildx name a-b
+            [builders.c.nodes.d]
+          = rename one of them
+        build.toml:7: builders.c.nodes.e.buildx-name: "../x" is not a valid name of a node in buildx
+            buildx-name = "../x"
+          = use letters, digits, `.`, `_` and `-`, with a letter first; `docker buildx ls` lists the names of nodes
+        """)
+
+
 def test_templates_of_a_builder_are_checked_after_rendering() -> None:
     assert problems_of_text("""
         [variables]

@@ -10,8 +10,8 @@ from mpbake.base.errors import PlanError
 from tests.unit.plans import problems_of_text, read_text, resolve_text, text
 
 OF_NODES = (
-    "allow-untrusted-image, annotations, buildkit-root-volume-memory, buildkitd, cgroup-parent, config, cpu-period, "
-    "cpu-quota, cpu-shares, cpuset-cpus, cpuset-mems, default-load, …"
+    "allow-untrusted-image, annotations, buildkit-root-volume-memory, buildkitd, buildx-name, cgroup-parent, config, "
+    "cpu-period, cpu-quota, cpu-shares, cpuset-cpus, cpuset-mems, …"
 )
 
 

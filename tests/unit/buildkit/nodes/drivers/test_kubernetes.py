@@ -18,7 +18,8 @@ from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
 from mpbake.buildkit.nodes.drivers.kubernetes_objects import REFUSAL, end_with_errors
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.process.docker import Completed
-from mpbake.model.marks import ANNOTATION
+from mpbake.model.existing_builders import ExistingNode
+from mpbake.model.marks import ANNOTATION, drifted_names
 from mpbake.model.node_state import NodeResource
 from mpbake.model.plan import Builder, Driver, Node
 from mpbake.report.plan.builder_text import inventory_text
@@ -204,7 +205,7 @@ def test_somebody_elses_stays(tmp_path: Path) -> None:
         text("""
             k/n: mpbake did not make the Deployment k-n, and leaves it unchanged
               = rename the builder or the node, use its builder (external = true), \
-or remove it: kubectl --namespace=ci delete deployment k-n
+take it over (mpbake builders up --adopt k), or remove it: kubectl --namespace=ci delete deployment k-n
             """)
     ]
     assert cluster.commands == [], "buildx would use it"
@@ -690,3 +691,26 @@ HELP = [f"--flag-{number}" for number in range(20)]
 )
 def test_the_end_of_a_log_holds_its_errors(log: list[str], end: list[str]) -> None:
     assert end_with_errors("\n".join(log), 3).splitlines() == end
+
+
+# --- adoption ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_deployment_that_was_made_by_hand_is_adopted_by_its_annotation() -> None:
+    cluster = Cluster(deployment(""), kubectl_annotate=done())
+    stored = ExistingNode(name="k-n", endpoint="kubernetes://k", options=NODE.options)
+    manager = Deployments(docker=cluster)
+    made = manager.foreign(NODE, stored)
+    assert made is not None
+    assert drifted_names(made.mark, MARKED) == ("image", "serviceaccount"), "the cluster reports others"
+    manager.adopt(NODE, made)
+    assert cluster.commands[-1] == (
+        f"kubectl annotate --overwrite configmap/k-n-config deployment/k-n {ANNOTATION}={made.mark.replace('=', ':')}"
+    )
+    manager.adopt(NODE, replace(made, id="another"))
+    assert len([command for command in cluster.commands if "annotate" in command]) == 1
+
+
+def test_a_deployment_that_does_not_exist_is_not_adopted() -> None:
+    cluster = Cluster()
+    assert Deployments(docker=cluster).foreign(NODE, ExistingNode(name="k-n", endpoint="")) is None
