@@ -1,0 +1,22 @@
+"""Translate HCL expressions to values and templates of a plan that mean the same."""
+
+from __future__ import annotations
+
+from mpbake.conversion.translation.errors import Untranslatable
+from mpbake.conversion.translation.scope import Bound, BoundFunction, Scope, template_name
+from mpbake.conversion.translation.texts import translate_text, translate_value
+from mpbake.conversion.translation.types import Kind, Type, type_of_constraint, type_of_value
+
+__all__ = [
+    "Bound",
+    "BoundFunction",
+    "Kind",
+    "Scope",
+    "Type",
+    "Untranslatable",
+    "template_name",
+    "translate_text",
+    "translate_value",
+    "type_of_constraint",
+    "type_of_value",
+]

@@ -1,0 +1,199 @@
+"""Operators of HCL as operators of templates, in the shortest form that means the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mpbake.conversion.translation.code import FALSE, TRUE, Code, Level, constant_code
+from mpbake.conversion.translation.conversions import converted
+from mpbake.conversion.translation.types import BOOL, NUMBER, STRING, Kind, Type, unified
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "in": "not in", "not in": "in"}
+_OPPOSITES |= {"is": "is not", "is not": "is"}
+
+
+# --- conditions -------------------------------------------------------------------------------------------------------
+
+
+def compared(left: str, operator: str, right: str, *, truth: Code | None = None) -> Code:
+    """Return a comparison of two texts, with its inverse. `truth` is what means the same in a condition."""
+    opposite = Code(
+        text=f"{left} {_OPPOSITES[operator]} {right}",
+        level=Level.COMPARE,
+        type=BOOL,
+        truth=_not(truth) if truth else None,
+    )
+    return Code(text=f"{left} {operator} {right}", level=Level.COMPARE, type=BOOL, truth=truth, inverse=opposite)
+
+
+def negated(code: Code) -> Code:
+    """Return `not code`."""
+    if isinstance(code.constant, bool):
+        return constant_code(not code.constant)
+    if code.inverse is not None:
+        return replace(code.inverse, inverse=replace(code, inverse=None))
+    return replace(_not(code), truth=_not(code.condition) if code.truth else None, inverse=replace(code, inverse=None))
+
+
+def _not(code: Code) -> Code:
+    """Return `not code`; a second `not` removes the first."""
+    if code.level is Level.NOT:
+        operand = code.text.removeprefix("not ")
+        return Code(text=operand, level=Level.COMPARE, type=BOOL)
+    return Code(text=f"not {code:not}", level=Level.NOT, type=BOOL)
+
+
+def both(*codes: Code) -> Code:
+    """Return `a and b`."""
+    return _joined(codes, "and", Level.AND)
+
+
+def either(*codes: Code) -> Code:
+    """Return `a or b`. `x is none or not x` is `not x`."""
+    if len(codes) == 2 and codes[1].level is Level.COMPARE:
+        first, second = codes
+        if second.text == f"{first.text.removesuffix(' is none')} == ''":
+            operand = Code(text=first.text.removesuffix(" is none"))
+            truth = Code(text=f"not {operand.text}", level=Level.NOT, type=BOOL)
+            return replace(_joined(codes, "or", Level.OR), truth=truth)
+    return _joined(codes, "or", Level.OR)
+
+
+def _joined(codes: Sequence[Code], word: str, level: Level) -> Code:
+    """Return operands with `and` or `or` between them."""
+    values = [converted(code, BOOL) for code in codes]
+    truths = [value.condition for value in values]
+    truth = Code(text=f" {word} ".join(code.at(level) for code in truths), level=level, type=BOOL)
+    text = f" {word} ".join(code.at(level) for code in values)
+    return Code(text=text, level=level, type=BOOL, truth=truth if truth.text != text else None)
+
+
+def equal(left: Code, right: Code) -> Code:
+    """Return `left == right`. Raises ValueError if templates compare the values in another way."""
+    if left.is_null or (left.source is not None and left.constant is not None and right.constant is None):
+        left, right = right, left
+    if right.is_null:
+        return _is_null(left)
+    if _never_equal(left.type, right.type):
+        return FALSE
+    match right.constant:
+        case True if left.type == BOOL:
+            return left
+        case False if left.type == BOOL:
+            return negated(left)
+        case "" if left.type == STRING:
+            return compared(f"{left:compare}", "==", "''", truth=_not(left))
+        case _:
+            return compared(f"{left:compare}", "==", f"{right:compare}")
+
+
+def _is_null(code: Code) -> Code:
+    if code.is_null:
+        return TRUE
+    if not code.type.nullable:
+        return FALSE
+    return compared(f"{code:primary}", "is", "none")
+
+
+def _never_equal(left: Type, right: Type) -> bool:
+    """Whether values of these types are never equal: bake does not convert them."""
+    if Kind.ANY in {left.kind, right.kind}:
+        return False
+    if left.kind is not right.kind:
+        return not (left.nullable and right.nullable)
+    if not left.is_primitive and left.kind in {Kind.LIST, Kind.SET, Kind.MAP} and left.contents != right.contents:
+        msg = "templates compare lists in another way than bake"
+        raise ValueError(msg)
+    return False
+
+
+def ordered(operator: str, left: Code, right: Code) -> Code:
+    """Return a comparison of two numbers. Lists that are not empty are true in conditions."""
+    first, second = converted(left, NUMBER), converted(right, NUMBER)
+    counted = first.text.removesuffix(" | length")
+    code = compared(f"{first:compare}", operator, f"{second:compare}")
+    if counted != first.text and first.level is Level.FILTER:
+        operand = Code(text=counted, level=Level.FILTER)
+        if (operator, second.constant) in {(">", 0), ("!=", 0), (">=", 1)}:
+            return compared(f"{first:compare}", operator, f"{second:compare}", truth=operand)
+        if (operator, second.constant) in {("==", 0), ("<", 1), ("<=", 0)}:
+            return compared(f"{first:compare}", operator, f"{second:compare}", truth=_not(operand))
+    return code
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def chosen(condition: Code, then: Code, otherwise: Code) -> Code:
+    """Return `then if condition else otherwise`, or a shorter form."""
+    decided = converted(condition, BOOL)
+    result = unified_type(then, otherwise)
+    then, otherwise = converted(then, result), converted(otherwise, result)
+    match decided.constant, then.constant, otherwise.constant:
+        case bool() as value, _, _:
+            return replace(then if value else otherwise, type=result)
+        case _, True, False:
+            return decided
+        case _, False, True:
+            return negated(decided)
+    inverse = negated(decided)
+    if _is_simpler(inverse, decided, then):
+        decided, inverse, then, otherwise = inverse, decided, otherwise, then
+    if decided.condition.text == then.text:
+        return Code(text=f"{then:or} or {otherwise:or}", level=Level.OR, type=result)
+    if inverse.condition.text == otherwise.text:
+        return Code(text=f"{otherwise:or} or {then:or}", level=Level.OR, type=result)
+    short = f"{then.before_word()} if {decided.condition:or}"
+    text = f"{short} else {otherwise.text}"
+    return Code(text=text, level=Level.CONDITIONAL, type=result, short=short if otherwise.constant == "" else "")
+
+
+def unified_type(then: Code, otherwise: Code) -> Type:
+    """Return the type of a conditional."""
+    if then.is_null:
+        return otherwise.type.or_null()
+    return then.type.or_null() if otherwise.is_null else unified(then.type, otherwise.type)
+
+
+def _is_simpler(inverse: Code, decided: Code, then: Code) -> bool:
+    """Whether a conditional reads better with the opposite condition."""
+    if decided.condition.level is Level.NOT and inverse.condition.level is not Level.NOT:
+        return True
+    return then.constant == "" and inverse.condition.level >= decided.condition.level
+
+
+def concatenated(codes: Sequence[Code]) -> Code:
+    """Return the text of all codes, one after the other."""
+    parts = [f"{code:concat}" for code in codes if code.constant != ""]
+    if not parts:
+        return constant_code("")
+    if len(parts) == 1:
+        return next(converted(code, STRING) for code in codes if code.constant != "")
+    return Code(text=" ~ ".join(parts), level=Level.CONCAT, type=STRING)
+
+
+def calculated(operator: str, left: Code, right: Code) -> Code:
+    """Return a sum, difference, product or remainder. Raises ValueError for divisions and fractions."""
+    first, second = converted(left, NUMBER), converted(right, NUMBER)
+    if operator == "/":
+        msg = "templates write the result of a division in another way than bake"
+        raise ValueError(msg)
+    if any(isinstance(code.constant, float) and code.constant % 1 for code in (first, second)):
+        msg = "templates calculate with fractions in another way than bake"
+        raise ValueError(msg)
+    if operator in {"+", "-"}:
+        right_operand = second.at(Level.CONCAT) if operator == "-" else f"{second:add}"
+        return Code(text=f"{first:add} {operator} {right_operand}", level=Level.ADD, type=NUMBER)
+    right_operand = second.at(Level.UNARY) if operator == "%" else f"{second:multiply}"
+    left_operand = first.at(Level.MULTIPLY)
+    return Code(text=f"{left_operand} {operator} {right_operand}", level=Level.MULTIPLY, type=NUMBER)
+
+
+def minus(operand: Code) -> Code:
+    """Return the negative of a number."""
+    number = converted(operand, NUMBER)
+    return Code(text=f"-{number:filter}", level=Level.UNARY, type=NUMBER)

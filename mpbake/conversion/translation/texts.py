@@ -1,0 +1,84 @@
+"""Translate HCL expressions to values of a plan: text with templates, lists, tables, numbers and flags."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from mpbake.conversion.syntax import Expression, ListOf, Literal, ObjectOf, Template
+from mpbake.conversion.translation.code import Code, literal_code, quoted
+from mpbake.conversion.translation.expressions import code_of
+
+if TYPE_CHECKING:
+    from mpbake.conversion.translation.scope import Scope
+
+_ESCAPED = re.compile(r"\{\{|\{%|\{#|\r|\{$")
+"""Characters of a text that templates would not take literally. A brace at the end could meet another brace."""
+
+
+def translate_text(expression: Expression, scope: Scope) -> str:
+    """Return the text of `expression`, with templates. Raises Untranslatable."""
+    match expression:
+        case Literal(value=None):
+            return "{{ none }}"
+        case Literal(value=str() as value):
+            return _literal_text(value, alone=True)
+        case Literal():
+            return literal_code(expression).text
+        case Template(parts=(part,)):
+            return translate_text(part, scope)
+        case Template(parts=parts):
+            return "".join(_part(part, scope) for part in parts)
+        case _:
+            return _in_braces(code_of(expression, scope))
+
+
+def translate_value(expression: Expression, scope: Scope) -> Any:
+    """Return the value of `expression`: text with templates, a list, a table, a number or a boolean.
+
+    A value that only a template can make is a text with one template. Raises Untranslatable.
+    """
+    match expression:
+        case Literal(value=bool() | int() as value):
+            return value
+        case Literal(value=float() as value):
+            return int(value) if value == int(value) else value
+        case Template(parts=(part,)):
+            return translate_value(part, scope)
+        case ListOf(items=items):
+            return [translate_value(item.value, scope) for item in items]
+        case ObjectOf(pairs=pairs) if all(isinstance(pair.key, Literal) for pair in pairs):
+            return {_key(pair.key): translate_value(pair.value, scope) for pair in pairs}
+        case _:
+            return translate_text(expression, scope)
+
+
+def _key(key: Expression) -> str:
+    code = literal_code(key) if isinstance(key, Literal) else Code(text="")
+    return code.constant if isinstance(code.constant, str) else code.text
+
+
+def _part(part: Expression, scope: Scope) -> str:
+    """Return a part of a string as text."""
+    match part:
+        case Literal(value=str() as value):
+            return _literal_text(value)
+        case _:
+            return _in_braces(code_of(part, scope))
+
+
+def _in_braces(code: Code) -> str:
+    if isinstance(code.constant, str):
+        return _literal_text(code.constant)
+    return f"{{{{ {code.short or code.text} }}}}"
+
+
+def _literal_text(text: str, *, alone: bool = False) -> str:
+    """Return `text` so that templates take it literally. `alone` means that no template follows."""
+
+    def escaped(match: re.Match[str]) -> str:
+        if match.group() == "{" and alone:
+            return "{"
+        return f"{{{{ {quoted(match.group())} }}}}"
+
+    return _ESCAPED.sub(escaped, text)
