@@ -1,0 +1,200 @@
+"""Targets of a bake file as tables of a plan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
+from mpbake.conversion.plan.document import KeyValue, Section, Table, Value
+from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
+from mpbake.conversion.plan.names import LINK, blocks_of, matrix_entry
+from mpbake.conversion.plan.outputs import outputs_of
+from mpbake.conversion.plan.rewriting import with_items, with_result, with_text
+from mpbake.conversion.plan.scopes import plan_words, row_names
+from mpbake.conversion.plan.values import ROW, Content, Position
+from mpbake.conversion.plan.walks import possible_texts
+from mpbake.conversion.syntax import BakeFile, Entry, Expression, Literal, Name, Target, Variable
+from mpbake.conversion.translation import template_name
+from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mpbake.conversion.plan.names import Names
+    from mpbake.conversion.plan.values import Values
+    from mpbake.conversion.translation import Scope
+
+_OF_MPBAKE = frozenset(
+    {"builder", "checks", "enabled", "exclude", "let", "load", "needs", "platform", "push", "retries"}
+    | {"stall-timeout", "timeout"}
+)
+"""Attributes that only mpbake has: bake ignores them in its files."""
+_CONTENTS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
+_WORKING_FOLDER = "cwd://"
+_LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetConverter:
+    """Converts the targets of a file. `notes` collects what a target loses."""
+
+    file: BakeFile
+    names: Names
+    scope: Scope
+    values: Values
+    notes: list[Note]
+
+    def section(self, target: Target) -> Section:
+        """Return the table of a target."""
+        position = self._position(target)
+        self.values.row_values.clear()
+        pairs = [pair for entry in target.entries for pair in self._entry(target, entry, position)]
+        return Section(
+            path=("targets", self.names.targets[target.name]),
+            pairs=tuple(self._with_row_values(pairs, position)),
+            comments=target.comments,
+            trailing=target.trailing,
+        )
+
+    def _position(self, target: Target) -> Position:
+        key = FrozenKey(block="target", name=target.name)
+        matrix = matrix_entry(target)
+        if matrix is None:
+            return Position(key=key, scope=self.scope, place=target.place)
+        rows = row_names(matrix, blocks_of(self.file, Variable), self.scope)
+        plan_names = {name: bound.name for name, bound in rows.items()}
+        scope = self.scope.bind(rows)
+        return Position(key=key, scope=scope, place=target.place, target=target.name, rows=plan_names)
+
+    def _with_row_values(self, pairs: list[KeyValue], position: Position) -> list[KeyValue]:
+        """Add the values that are frozen for each row, and give the row's name to the expressions that select them."""
+        if not self.values.row_values:
+            return pairs
+        taken = plan_words(position.scope)
+        row = template_name(ROW, taken)
+        name = next((pair.value for pair in pairs if pair.key == "name"), "")
+        local = {row: name, **self.values.row_values}
+        let = KeyValue(key="let", value=Table(pairs=tuple(KeyValue(key=key, value=local[key]) for key in local)))
+        named = [replace(pair, value=f"{{{{ {row} }}}}") if pair.key == "name" else pair for pair in pairs]
+        index = next((index for index, pair in enumerate(named) if pair.key == "name"), 0)
+        return [*named[:index], let, *named[index:]]
+
+    # --- entries ------------------------------------------------------------------------------------------------------
+
+    def _entry(self, target: Target, entry: Entry, position: Position) -> Iterator[KeyValue]:
+        """Yield the keys for an attribute of a target."""
+        below = position.below(entry.name, place=entry.place)
+        if entry.name in _OF_MPBAKE or entry.name not in ATTRIBUTES:
+            self._note(
+                NoteKind.IGNORED, f'the target "{target.name}": bake ignores the attribute "{entry.name}"', entry
+            )
+        elif isinstance(entry.value, Literal) and entry.value.value is None:
+            text = f'the target "{target.name}": null means that "{entry.name}" is not written'
+            self._note(NoteKind.IGNORED, text, entry)
+        elif entry.name == "output":
+            yield from self._outputs(target, entry, below)
+        elif not (entry.name == "description" and isinstance(entry.value, Literal) and entry.value.value == ""):
+            expression = self._rewritten(entry)
+            if entry.name == "matrix":
+                yield self._matrix(expression, entry, below)
+            else:
+                content = _CONTENTS.get(value_kind(entry.name), Content.VALUE)
+                content = Content.VALUE if entry.name == "resources" else content
+                yield self.values.pair(entry.name, expression, below, entry.comments, content)
+
+    def _matrix(self, expression: Expression, entry: Entry, position: Position) -> KeyValue:
+        """Return a matrix. Its lists cannot use the values of a row."""
+        pair = self.values.pair(entry.name, expression, replace(position, scope=self.scope, rows={}), entry.comments)
+        if not isinstance(pair.value, Table):
+            return pair
+        renamed = (replace(key, key=position.rows.get(key.key, key.key)) for key in pair.value.pairs)
+        return replace(pair, value=replace(pair.value, pairs=tuple(renamed)))
+
+    def _outputs(self, target: Target, entry: Entry, position: Position) -> Iterator[KeyValue]:
+        outputs = outputs_of(target, self._ancestors(target))
+        if outputs is None:
+            return
+        self.notes.extend(outputs.notes)
+        lost = tuple(f"bake: {note.text}" for note in outputs.notes)
+        comments = replace(entry.comments, before=(*entry.comments.before, *lost)) if lost else entry.comments
+        values: dict[str, Value] = dict(outputs.flags)
+        pairs = [KeyValue(key=flag, value=value) for flag, value in values.items()]
+        if outputs.texts is not None:
+            pairs.append(self.values.pair("output", outputs.texts, position, content=Content.TEXTS))
+        if pairs:
+            inner = pairs[0].comments
+            before = (*comments.before, *inner.before)
+            pairs[0] = replace(pairs[0], comments=replace(comments, before=before))
+        yield from pairs
+
+    def _rewritten(self, entry: Entry) -> Expression:
+        """Return the value of an entry, in the terms of a plan."""
+        value = entry.value
+        match entry.name:
+            case "inherits":
+                return with_items(value, lambda item: with_text(item, self._parent))
+            case "contexts":
+                return with_items(value, lambda item: with_text(item, self._context))
+            case "context":
+                return with_result(value, lambda item: with_text(_command_context(item), _local_path))
+            case "platforms":
+                return with_items(value, _platform)
+            case name if name in FIELD_LISTS:
+                return with_field_texts(name, value)
+            case _:
+                return value
+
+    def _parent(self, name: str) -> str:
+        return self.names.targets.get(name, f"_{name.lstrip('_')}" if name in self.names.missing else name)
+
+    def _context(self, text: str) -> str:
+        if text.startswith(LINK):
+            name = text.removeprefix(LINK)
+            return LINK + self.names.targets.get(name, name)
+        return _local_path(text)
+
+    def _ancestors(self, target: Target) -> list[Target]:
+        """Return the targets that a target may inherit, directly or indirectly."""
+        targets = blocks_of(self.file, Target)
+        reached: dict[str, Target] = {}
+        pending = [target]
+        while pending:
+            for name in _possible_parents(pending.pop(), targets):
+                if name not in reached and name != target.name:
+                    reached[name] = targets[name]
+                    pending.append(targets[name])
+        return list(reached.values())
+
+    def _note(self, kind: NoteKind, text: str, entry: Entry) -> None:
+        self.notes.append(Note(kind=kind, text=text, place=entry.place))
+
+
+def _possible_parents(target: Target, targets: Mapping[str, Target]) -> Iterator[str]:
+    for entry in target.entries:
+        if entry.name == "inherits":
+            for pattern in possible_texts(entry.value):
+                yield from (name for name in targets if re.fullmatch(pattern, name))
+
+
+def _command_context(expression: Expression) -> Expression:
+    """Return `.` for the variable of bake that holds the folder of the command."""
+    match expression:
+        case Name(name="BAKE_CMD_CONTEXT"):
+            return Literal(value=".", place=expression.place, text=expression.text)
+        case _:
+            return expression
+
+
+def _local_path(text: str) -> str:
+    """Return a path without the marker of bake for the current folder, which is the plan's folder."""
+    return (text.removeprefix(_WORKING_FOLDER) or ".") if text.startswith(_WORKING_FOLDER) else text
+
+
+def _platform(expression: Expression) -> Expression:
+    match expression:
+        case Name(name=name) if name == _LOCAL_PLATFORM:
+            return Literal(value="local", place=expression.place, text=expression.text)
+        case _:
+            return expression
