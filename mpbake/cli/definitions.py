@@ -30,6 +30,7 @@ from mpbake.report.formats import (
     DIFF_FORMATS,
     DOCTOR_FORMATS,
     EXPORT_FORMATS,
+    IMPORT_FORMATS,
     SCHEMA_FORMATS,
     format_help,
 )
@@ -263,6 +264,44 @@ COMMANDS = (
         the plan's schema, build.schema.json, for editors.
         """,
         parameters=(DIRECTORY, option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")),
+    ),
+    Command(
+        name="import",
+        module="import_files",
+        options="ImportOptions",
+        help="""Write a plan that builds the same as bake files, and prove it.
+
+        Run it in the folder in which you run bake, with the same files. Without FILE it reads the files that bake would
+        read: docker-bake.hcl, docker-bake.json, their overrides and compose.yaml. Several files are merged as by bake.
+
+        Then buildx prints the bake files and the plan (bake --print), also with each variable changed, and mpbake
+        compares them. Builds nothing. Exits with 0 if all targets are equal, and with 1 if one differs.
+        """,
+        summary="Write a plan that builds the same as bake files.",
+        parameters=(
+            click.argument("paths", nargs=-1, metavar="[FILE]...", shell_complete=complete_paths("file")),
+            click.option(
+                "-f",
+                "--file",
+                "files",
+                multiple=True,
+                metavar="FILE",
+                help="Read this bake file; the same as FILE.",
+                shell_complete=complete_paths("file"),
+            ),
+            DIRECTORY,
+            click.option(
+                "-o",
+                "--output",
+                default="build.toml",
+                metavar="FILE",
+                help="Write the plan as FILE, in the folder where you run bake; - prints it. Default: build.toml.",
+                shell_complete=complete_paths("file"),
+            ),
+            click.option("--force", is_flag=True, help="Overwrite the plan if it exists."),
+            option("--dry-run", is_flag=True, help="Print the plan instead of writing it."),
+            _other_format(IMPORT_FORMATS, "text"),
+        ),
     ),
     Command(
         name="show",

@@ -177,6 +177,19 @@ class InitOptions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOptions:
+    """The options of `mpbake import`. `paths` and `files` are the bake files, without and with `-f`."""
+
+    paths: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    directory: str = ""
+    output: str = "build.toml"
+    dry_run: bool = False
+    force: bool = False
+    format: str = "text"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SchemaOptions:
     """The options of `mpbake schema`."""
 

@@ -259,14 +259,22 @@ class Docker:
         completed = run()
         return run() if _is_unsent(completed.stderr) else completed
 
-    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
+    def run_program(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float,
+        given: str = "",
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> Completed:
         """Run another program in the same way as `run`.
 
         Raises Cancelled, and Unreachable if the program does not exist.
         """
         if shutil.which(command[0], path=self._environment.get("PATH")) is None:
             raise Unreachable(f"the {command[0]} command was not found")
-        return self._run(command, timeout=timeout, given=given.encode())
+        return self._run(command, timeout=timeout, given=given.encode(), environment=environment, cwd=cwd)
 
     def _run(  # noqa: PLR0913 - as `run`
         self,
