@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.conversion.plan.conversion import Conversion, FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.document import Array, Document, KeyValue, Section, Table, Value, as_value
 from mpbake.conversion.plan.names import blocks_of, plan_names
+from mpbake.conversion.plan.preparation import prepared
 from mpbake.conversion.plan.rewriting import with_items, with_text
 from mpbake.conversion.plan.scopes import parameters, plan_scope
 from mpbake.conversion.plan.targets import TargetConverter
@@ -31,6 +32,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
     `frozen` are the values of the expressions that the plan language cannot express. The result lists these
     expressions. As long as the value of one is missing, the plan has an empty text instead.
     """
+    file, notes = prepared(file)
     names = plan_names(file)
     converter = _Converter(file, names, Values(evaluated=frozen or {}))
     text = document_text(converter.document())
@@ -42,7 +44,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
         groups=names.groups,
         variables=names.variables,
         frozen=tuple(converter.values.frozen),
-        notes=tuple(converter.notes),
+        notes=(*notes, *converter.notes),
     )
 
 

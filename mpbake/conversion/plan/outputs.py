@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from mpbake.conversion.syntax import Target
 
-_FLAGS = {"type=registry": "push", "type=docker": "load"}
+_FLAGS = {"type=registry": "push", "type=image,push=true": "push", "type=docker": "load"}
 _BY_DIGEST = frozenset({"name", "push-by-digest", "name-canonical", "dangling-name-prefix"})
 """Fields that mpbake writes itself when it pushes."""
 

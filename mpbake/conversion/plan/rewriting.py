@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, get_args
 
 from mpbake.conversion.syntax import (
     Call,
     Conditional,
     Expression,
     ForList,
+    ForObject,
+    Item,
     ListOf,
     Literal,
+    Name,
     ObjectOf,
+    Pair,
+    TemplateFor,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+EXPRESSIONS = get_args(Expression)
 _PASSES_ITEMS = frozenset({"concat", "flatten", "compact", "distinct", "setunion", "reverselist", "reverse"})
 """Functions whose result has the items of their arguments."""
 
@@ -64,3 +70,36 @@ def with_text(expression: Expression, change: Callable[[str], str]) -> Expressio
             return replace(expression, value=change(text))
         case _:
             return expression
+
+
+def replaced_names(expression: Expression, values: Mapping[str, Expression]) -> Expression:
+    """Return an expression in which each name in `values` is replaced, unless a loop hides it."""
+    match expression:
+        case Name(name=name):
+            return values.get(name, expression)
+        case ForList() | ForObject() | TemplateFor():
+            visible = {name: value for name, value in values.items() if name not in (expression.key, expression.value)}
+        case _:
+            visible = dict(values)
+    return mapped(expression, lambda child: replaced_names(child, visible)) if visible else expression
+
+
+def mapped(expression: Expression, change: Callable[[Expression], Expression]) -> Expression:
+    """Return an expression in which `change` is applied to each direct part."""
+    changes: dict[str, Any] = {}
+    for field in fields(expression):
+        value = getattr(expression, field.name)
+        match value:
+            case _ if isinstance(value, EXPRESSIONS):
+                changes[field.name] = change(value)
+            case (Item() | Pair(), *_):
+                changes[field.name] = tuple(_mapped_entry(entry, change) for entry in value)
+            case (first, *_) if isinstance(first, EXPRESSIONS):
+                changes[field.name] = tuple(map(change, value))
+    return replace(expression, **changes) if changes else expression
+
+
+def _mapped_entry(entry: Item | Pair, change: Callable[[Expression], Expression]) -> Item | Pair:
+    if isinstance(entry, Pair):
+        return replace(entry, key=change(entry.key), value=change(entry.value))
+    return replace(entry, value=change(entry.value))

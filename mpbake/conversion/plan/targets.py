@@ -31,7 +31,8 @@ _OF_MPBAKE = frozenset(
     | {"stall-timeout", "timeout"}
 )
 """Attributes that only mpbake has: bake ignores them in its files."""
-_CONTENTS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
+_CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
+_CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
 _WORKING_FOLDER = "cwd://"
 _LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"
 
@@ -100,8 +101,7 @@ class TargetConverter:
             if entry.name == "matrix":
                 yield self._matrix(expression, entry, below)
             else:
-                content = _CONTENTS.get(value_kind(entry.name), Content.VALUE)
-                content = Content.VALUE if entry.name == "resources" else content
+                content = _CONTENTS.get(entry.name) or _CONTENTS_OF_KINDS.get(value_kind(entry.name), Content.VALUE)
                 yield self.values.pair(entry.name, expression, below, entry.comments, content)
 
     def _matrix(self, expression: Expression, entry: Entry, position: Position) -> KeyValue:

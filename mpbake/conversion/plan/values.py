@@ -27,11 +27,20 @@ NONE = "{{ none }}"
 
 
 class Content(Enum):
-    """What an expression must give: text, a list or table of texts, or a value of any type."""
+    """What an expression must give: text, a list or table of texts, or a value of any type.
+
+    In a table of `ENTRIES`, such as `args`, a plan takes whole numbers and flags for texts.
+    """
 
     TEXT = "text"
     TEXTS = "texts"
+    ENTRY = "entry"
+    ENTRIES = "entries"
     VALUE = "value"
+
+
+_ITEMS = {Content.TEXTS: Content.TEXT, Content.ENTRIES: Content.ENTRY}
+_TRANSLATED_AS_TEXT = frozenset({Content.TEXT, Content.ENTRY})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +96,7 @@ class Values:
         return KeyValue(key=key, value=translated.value, comments=_with_lines(comments, translated.comments))
 
     def _translated(self, expression: Expression, position: Position, content: Content) -> _Translated:
-        items = Content.TEXT if content is Content.TEXTS else content
+        items = _ITEMS.get(content, content)
         match expression:
             case ListOf():
                 return _Translated(value=self._array(expression, position, items))
@@ -95,7 +104,9 @@ class Values:
                 return _Translated(value=self._table(expression, position, items))
             case Literal(value=None):
                 return _Translated(value=NONE)
-        convert = translate_text if content is Content.TEXT else translate_value
+            case Literal(value=bool() | int() as value) if content is Content.ENTRY:
+                return _Translated(value=value)
+        convert = translate_text if content in _TRANSLATED_AS_TEXT else translate_value
         try:
             return _Translated(value=as_value(convert(expression, position.scope)))
         except Untranslatable as error:

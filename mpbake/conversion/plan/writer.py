@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.toml_text import toml_key, toml_value
 from mpbake.conversion.plan.document import Array, ArrayItem, Document, KeyValue, Section, Table, Value
+from mpbake.conversion.plan.folding import folded_template
 from mpbake.conversion.syntax import NO_COMMENTS
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ WIDTH = 100
 """The length of a line, if its content can be divided."""
 TABLE_WIDTH = 80
 """The length of a line with an inline table of several keys. A longer table gets a header and a line for each key."""
+_LISTS_OF_TABLES = (("variables",), ("groups",))
+"""Tables with one entry a line, so that short tables in them look alike."""
 _INDENT = "  "
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
@@ -60,7 +63,8 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _body(section: Section) -> Iterator[str]:
-    below = [pair for pair in section.pairs if _needs_header(pair)]
+    width = WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
+    below = [pair for pair in section.pairs if _needs_header(pair, width)]
     for pair in section.pairs:
         if pair not in below:
             yield from _pair(pair)
@@ -89,11 +93,11 @@ def _tables(path: tuple[str, ...], pair: KeyValue) -> Iterator[str]:
     yield from _comments(pair.value.trailing)
 
 
-def _needs_header(pair: KeyValue) -> bool:
+def _needs_header(pair: KeyValue, width: int) -> bool:
     """Whether a value is written below a header: a table, or an array of tables, that is too long for one line."""
     match pair.value:
         case Table() as table:
-            return not is_short(pair, WIDTH if len(table.pairs) == 1 else TABLE_WIDTH)
+            return not is_short(pair, WIDTH if len(table.pairs) == 1 else width)
         case Array() as array:
             tables = [item for item in array.items if isinstance(item.value, Table)]
             return bool(tables) and len(tables) == len(array.items) and not all(map(_fits_as_item, tables))
@@ -108,6 +112,8 @@ def _fits_as_item(item: ArrayItem) -> bool:
 
 def _pair(pair: KeyValue) -> Iterator[str]:
     yield from _comments(pair.comments.before)
+    if isinstance(pair.value, str) and not is_short(pair, WIDTH):
+        pair = replace(pair, value=folded_template(pair.value))
     if is_short(pair, WIDTH) or not isinstance(pair.value, Array) or not pair.value.items:
         yield _line(pair)
         if isinstance(pair.value, Array):
