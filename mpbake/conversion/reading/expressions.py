@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
-from mpbake.base.codes import Code as Problem
 from mpbake.conversion.reading.comments import CommentMap
 from mpbake.conversion.reading.grammar import parse_expression
+from mpbake.conversion.reading.numbers import number_literal
 from mpbake.conversion.reading.templates import TemplateReader
 from mpbake.conversion.syntax import (
     SPLAT_ITEM,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from mpbake.conversion.reading.scanner import Code, Scan, String
     from mpbake.conversion.reading.source import Source
 
-_MOST_DIGITS = 300
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -78,7 +76,7 @@ class ExpressionReader:
             case "literal_value":
                 return Literal(value=_CONSTANTS[self.text(node)], place=self.place(node), text=self.text(node))
             case "int_lit" | "float_lit":
-                return self._number(node)
+                return number_literal(self.text(node), node.start, self.source)
             case "tuple":
                 return self._list(node)
             case "object":
@@ -98,24 +96,6 @@ class ExpressionReader:
                 return self._unary(node)
             case _:
                 return self._access(node)
-
-    def _number(self, node: Node) -> Literal:
-        text = self.text(node)
-        try:
-            number = Decimal(text)
-            exact = abs(number.adjusted()) <= _MOST_DIGITS and len(text) <= _MOST_DIGITS
-        except InvalidOperation:
-            exact = False
-        if not exact:
-            raise self.source.error(
-                node.start,
-                "the number has too many digits",
-                length=len(text),
-                hint='write it as text, in quotes: "…"',
-                code=Problem.NUMBER_TOO_LONG,
-            )
-        value = int(number) if number == number.to_integral_value() else float(number)
-        return Literal(value=value, place=self.place(node), text=text)
 
     def _list(self, node: Node) -> ListOf:
         items = [part for part in node.parts[1:-1] if part.kind != "COMMA"]
@@ -266,9 +246,15 @@ class ExpressionReader:
             if step.kind == "get_attr":
                 operand = Attribute(operand=operand, name=self.text(step.parts[1]), place=place, text=text)
             else:
-                key = self._number(step.parts[1]) if step.kind == "short_index" else self.read(step.parts[1])
+                key = self._index(step.parts[1])
                 operand = Index(operand=operand, key=key, place=place, text=text)
         return operand
+
+    def _index(self, node: Node) -> Expression:
+        """Return the key of an access: `operand[key]`, or a number as in `operand.0`."""
+        if node.kind == "INT_LITERAL":
+            return number_literal(self.text(node), node.start, self.source)
+        return self.read(node)
 
 
 def _inside(node: Node) -> Node:

@@ -22,15 +22,21 @@ def read_hcl(text: str, path: str) -> BakeFile:
     return FileReader(ExpressionReader(source, scan)).read(parse_body(code, source))
 
 
-def read_expression(text: str, place: Place = NOWHERE) -> Expression:
-    """Return an expression such as `list(string)` or `a ? b : c`. Raises PlanError."""
-    source = Source(text, place.file, fixed=place)
+def read_expression(text: str, place: Place = NOWHERE, excerpt: str = "") -> Expression:
+    """Return an expression such as `list(string)` or `a ? b : c`. Raises PlanError.
+
+    Errors have the place of the text, and show the line `excerpt`.
+    """
+    source = Source(text, place.file, within=(place, excerpt))
     code, scan = scan_expression(source)
     return ExpressionReader(source, scan).parse(code)
 
 
-def read_template(text: str, place: Place = NOWHERE) -> Expression:
-    """Return a string without quotes, as in a JSON file: a literal, or a template. Raises PlanError."""
-    source = Source(text, place.file, fixed=place)
+def read_template(text: str, place: Place = NOWHERE, excerpt: str = "") -> Expression:
+    """Return a string without quotes, as in a JSON file: a literal, or a template. Raises PlanError.
+
+    Errors have the place of the text, and show the line `excerpt`.
+    """
+    source = Source(text, place.file, within=(place, excerpt))
     string, scan = scan_template(source)
     return ExpressionReader(source, scan).template(string)

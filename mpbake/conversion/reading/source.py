@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 
 from mpbake.base.codes import Code
@@ -15,14 +16,17 @@ MAX_DEPTH = 50
 
 
 class Source:
-    """The text of a file. With `fixed`, the text has this place as a whole, such as a string in a JSON file."""
+    """The text of a file. With `within`, the text is a value of another file: that line is its place and excerpt."""
 
-    def __init__(self, text: str, path: str, fixed: Place | None = None) -> None:
+    def __init__(
+        self, text: str, path: str, *, within: tuple[Place, str] | None = None, code: Code = Code.HCL_SYNTAX
+    ) -> None:
         self.text = text
         self.path = path
-        self._fixed = fixed
+        self._within = within
+        self._code = code
         self._starts = [0]
-        self._starts.extend(index + 1 for index, character in enumerate(text) if character == "\n")
+        self._starts.extend(match.end() for match in re.finditer("\n", text))
 
     def line(self, offset: int) -> int:
         """Return the number of the line of the character at `offset`, from 1, within this text."""
@@ -30,42 +34,43 @@ class Source:
 
     def place(self, offset: int) -> Place:
         """Return the place of the character at `offset`."""
-        if self._fixed is not None:
-            return self._fixed
+        if self._within is not None:
+            return self._within[0]
         line = self.line(offset)
         return Place(file=self.path, line=line, column=offset - self._starts[line - 1] + 1)
 
+    def line_text(self, line: int) -> str:
+        """Return a line of the text."""
+        start = self._starts[line - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+
     def problem(
-        self, offset: int, message: str, *, length: int = 1, hint: str = "", code: Code = Code.HCL_SYNTAX
+        self, offset: int, message: str, *, length: int = 1, hint: str = "", code: Code | None = None
     ) -> Diagnostic:
         """Return the problem of the `length` characters at `offset`."""
         return self.problem_at(self.place(offset), message, length=length, hint=hint, code=code)
 
     def problem_at(
-        self, place: Place, message: str, *, length: int = 1, hint: str = "", code: Code = Code.HCL_SYNTAX
+        self, place: Place, message: str, *, length: int = 1, hint: str = "", code: Code | None = None
     ) -> Diagnostic:
-        """Return the problem of the `length` characters at a place."""
-        excerpt = "" if self._fixed is not None else self._line_text(place.line)
+        """Return the problem of the `length` characters at a place. Without `code`, the syntax is wrong."""
+        excerpt = self.line_text(place.line) if self._within is None else self._within[1]
         location = Location(file=place.file, line=place.line, column=place.column, length=length, excerpt=excerpt)
-        return Diagnostic(code=code, message=message, hint=hint, location=location)
-
-    def _line_text(self, line: int) -> str:
-        start = self._starts[line - 1]
-        end = self.text.find("\n", start)
-        return self.text[start : len(self.text) if end < 0 else end].rstrip("\r")
+        return Diagnostic(code=code or self._code, message=message, hint=hint, location=location)
 
     def error(
-        self, offset: int, message: str, *, length: int = 1, hint: str = "", code: Code = Code.HCL_SYNTAX
+        self, offset: int, message: str, *, length: int = 1, hint: str = "", code: Code | None = None
     ) -> PlanError:
         """Return the error with one problem, to be raised."""
         return PlanError([self.problem(offset, message, length=length, hint=hint, code=code)])
 
 
-def read_source(text: str, path: str) -> Source:
-    """Return the source of a whole file. Raises PlanError if the file is too large."""
+def read_source(text: str, path: str, code: Code = Code.HCL_SYNTAX) -> Source:
+    """Return the source of a whole file, whose errors have `code`. Raises PlanError if the file is too large."""
     if len(text) > MAX_CHARACTERS:
-        message = f"the file has more than {MAX_CHARACTERS // 1024**2} MB"
+        message = f"the file has more than {MAX_CHARACTERS // 1024**2} million characters"
         hint = "split the file, and import its parts one after another"
-        location = Location(file=path)
-        raise PlanError([Diagnostic(code=Code.PLAN_TOO_LARGE, message=message, hint=hint, location=location)])
-    return Source(text.removeprefix("\ufeff"), path)
+        problem = Diagnostic(code=Code.PLAN_TOO_LARGE, message=message, hint=hint, location=Location(file=path))
+        raise PlanError([problem])
+    return Source(text.removeprefix("\ufeff"), path, code=code)
