@@ -2,113 +2,31 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
-from mpbake.base.file_tree import FILE_SYSTEM
-from mpbake.base.json_text import parse_json
-from mpbake.base.limits import affordable_threads
 from mpbake.base.text import printable
 from mpbake.buildkit.bake.printing import BakePrinter, BakeRefused, NoBuildx, open_printer
-from mpbake.conversion.comparison import Names, differences
+from mpbake.cli.imported_plan import read_imported
+from mpbake.cli.proving import Prover
 from mpbake.conversion.evaluation import evaluated, evaluation_name, evaluation_text
 from mpbake.conversion.plan import convert
-from mpbake.conversion.proof import Comparison, Proof
-from mpbake.conversion.syntax import Variable
-from mpbake.conversion.variations import variations
-from mpbake.model.reading import ReadAccess
+from mpbake.conversion.proof import Proof
 from mpbake.report.importing.import_report import ImportReport
-from mpbake.report.plan.bake_definition import bake_text
-from mpbake.resolve import Inputs, given_secrets, resolve_partially
-from mpbake.spec.files.loader import read_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mpbake.base.errors import Diagnostic
-    from mpbake.base.files import Kind
-    from mpbake.base.redaction import Redactor
+    from mpbake.cli.proving import BakeInput
     from mpbake.cli.world import World
-    from mpbake.conversion.comparison import Printed
     from mpbake.conversion.plan.conversion import Conversion, Frozen, FrozenKey
-    from mpbake.conversion.syntax import BakeFile
-    from mpbake.conversion.variations import Variation
-    from mpbake.spec.files.plan_files import PlanFiles
-    from mpbake.spec.tables.plan_tables import PlanSpec
 
 _AT_ONCE = 4
 """The number of comparisons at the same time."""
 _ROUNDS = 3
 """How often expressions are evaluated: a value may reveal another expression."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _TreeWithPlan:
-    """The files of this machine and a plan that is not written yet."""
-
-    path: Path
-    text: str
-
-    def kind(self, path: Path) -> Kind:
-        return FILE_SYSTEM.kind(path)
-
-    def access_error(self, path: Path) -> str:
-        return FILE_SYSTEM.access_error(path)
-
-    def read(self, path: Path) -> bytes:
-        return self.text.encode() if path == self.path else FILE_SYSTEM.read(path)
-
-    def sha256(self, path: Path) -> str:
-        return FILE_SYSTEM.sha256(path)
-
-    def real_path(self, path: Path) -> str:
-        return str(path) if path == self.path else FILE_SYSTEM.real_path(path)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ImportedPlan:
-    """The plan that was made from bake files, read as mpbake reads it."""
-
-    files: PlanFiles
-    spec: PlanSpec
-    machine: str
-    redactor: Redactor
-
-    def exported(self, environment: Mapping[str, str]) -> str:
-        """Return the plan as a bake file, with values of `environment`. Raises PlanError, UsageError."""
-        inputs = Inputs(environment=environment, machine=self.machine)
-        self.redactor.add(given_secrets(self.spec, inputs))
-        plan = resolve_partially(self.files, self.spec, inputs).plan_or_raise()
-        return bake_text(plan, tuple(plan.targets.values()))
-
-
-def read_imported(text: str, path: Path, world: World) -> ImportedPlan:
-    """Read the text of a plan that is to be written as `path`. Raises PlanError."""
-    access = ReadAccess(folder=path.parent, tree=_TreeWithPlan(path=path, text=text))
-    files, spec = read_plan([path], show=lambda file: file.name, access=access)
-    return ImportedPlan(files=replace(files, relative=True), spec=spec, machine=world.machine, redactor=world.redactor)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BakeInput:
-    """Bake files: `files` as on the command line, relative to `folder`, and their merged content."""
-
-    folder: Path
-    files: tuple[str, ...]
-    content: BakeFile
-
-    def environment(self, world: World) -> dict[str, str]:
-        """Return the values that the user's environment has for variables of the bake files.
-
-        bake also takes a value as JSON, from the variable with `_JSON` at the end of its name.
-        """
-        names = [block.name for block in self.content.blocks if isinstance(block, Variable) and not block.constant]
-        wanted = {*names, *(f"{name}_JSON" for name in names)}
-        return {name: value for name, value in world.environment.items() if name in wanted}
 
 
 def import_bake(
@@ -127,7 +45,7 @@ def import_bake(
     except NoBuildx as error:
         if any(not entry.written for entry in conversion.frozen):
             raise _not_evaluated(conversion.frozen, error) from None
-        problems = _problems(conversion, plan, world)
+        problems = _problems(conversion, plan, world, source.environment(world))
         proof = Proof(reason=error.message, hint=error.hint)
         return ImportReport(conversion=conversion, proof=proof, problems=problems)
 
@@ -175,10 +93,12 @@ def _not_evaluated(frozen: Sequence[Frozen], error: MpbakeError | None = None) -
 # --- the proof --------------------------------------------------------------------------------------------------------
 
 
-def _problems(conversion: Conversion, plan: Path, world: World) -> tuple[Diagnostic, ...]:
-    """Return the errors of the plan with the defaults of its variables."""
+def _problems(
+    conversion: Conversion, plan: Path, world: World, environment: Mapping[str, str]
+) -> tuple[Diagnostic, ...]:
+    """Return the errors of the plan with the values in `environment`."""
     try:
-        read_imported(conversion.text, plan, world).exported({})
+        read_imported(conversion.text, plan, world).exported(environment)
     except PlanError as error:
         return error.diagnostics
     return ()
@@ -191,71 +111,8 @@ def _proved(source: BakeInput, conversion: Conversion, plan: Path, printer: Bake
         proof = Proof(reason="the plan has errors")
         return ImportReport(conversion=conversion, proof=proof, problems=error.diagnostics)
     environment = source.environment(world)
-    prover = _Prover(source=source, conversion=conversion, imported=imported, printer=printer, environment=environment)
-    return ImportReport(conversion=conversion, proof=prover.proof(), problems=prover.problems())
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Prover:
-    """Compares bake files with their plan, with the present values and with each variation."""
-
-    source: BakeInput
-    conversion: Conversion
-    imported: ImportedPlan
-    printer: BakePrinter
-    environment: Mapping[str, str]
-
-    def proof(self) -> Proof:
-        """Return all comparisons."""
-        first, targets = self._compare(None)
-        changes = variations(self.source.content, self.environment)
-        with ThreadPoolExecutor(max_workers=affordable_threads(_AT_ONCE)) as pool:
-            results = list(pool.map(self._compare, changes))
-        comparisons = (first, *(comparison for comparison, _ in results))
-        targets = targets or next((names for _, names in results if names), ())
-        return Proof(comparisons=comparisons, buildx=self.printer.version, targets=targets)
-
-    def problems(self) -> tuple[Diagnostic, ...]:
-        """Return the errors that the plan has with the present values, if bake accepts these values."""
-        try:
-            self.imported.exported(self.environment)
-        except PlanError as error:
-            return error.diagnostics
-        return ()
-
-    def _compare(self, variation: Variation | None) -> tuple[Comparison, tuple[str, ...]]:
-        """Compare both with the present values or a variation; return the result and the targets that bake printed."""
-        environment = dict(self.environment)
-        if variation:
-            environment[variation.variable] = variation.value
-        theirs, bake_error = _outcome(partial(self._original, environment))
-        ours, plan_error = _outcome(partial(self._exported, environment))
-        if theirs is None or ours is None:
-            return Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error), ()
-        names = Names(
-            targets=self.conversion.targets,
-            groups=self.conversion.groups,
-            templates=frozenset(self.conversion.templates),
-        )
-        found = tuple(differences(theirs, ours, names, self.imported.machine))
-        return Comparison(variation=variation, differences=found), tuple(theirs.targets)
-
-    def _original(self, environment: Mapping[str, str]) -> Printed:
-        names = dict.fromkeys([*self.conversion.groups, *self.conversion.targets])
-        return self.printer.printed(self.source.files, names, environment)
-
-    def _exported(self, environment: Mapping[str, str]) -> Printed:
-        text = self.imported.exported(environment)
-        definition = parse_json(text)
-        names = dict.fromkeys([*definition.get("group", {}), *definition.get("target", {})])
-        return self.printer.printed_text(text, ".json", names, {})
-
-
-def _outcome(call: Callable[[], Printed]) -> tuple[Printed | None, str]:
-    """Return what was printed, or None and why it was refused."""
-    try:
-        return call(), ""
-    except PlanError as error:
-        return None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
-    except (BakeRefused, UsageError) as error:
-        return None, error.message
+    prover = Prover(source=source, conversion=conversion, imported=imported, printer=printer, environment=environment)
+    proof = prover.proof()
+    is_refused = proof.first is not None and proof.first.plan_error and not proof.first.bake_error
+    problems = _problems(conversion, plan, world, environment) if is_refused else ()
+    return ImportReport(conversion=conversion, proof=proof, problems=problems)

@@ -10,8 +10,9 @@ import json
 import posixpath
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from mpbake.base.json_text import parse_json
 from mpbake.base.platforms import parse_platform
 from mpbake.base.references import format_fields, is_local_context, parse_fields, parse_flag, split_fields
 from mpbake.model.bake_fields import enforced_policies, is_folder_output
@@ -45,7 +46,7 @@ class Printed:
 
 def parse_printed(text: str, *, without: Container[str] = ()) -> Printed:
     """Return the output of `bake --print`, without the groups in `without`. Raises ValueError if it is not JSON."""
-    data = json.loads(text)
+    data = parse_json(text)
     groups = {
         name: tuple(member for member in group.get("targets") or () if member not in without)
         for name, group in (data.get("group") or {}).items()
@@ -61,6 +62,10 @@ class Subject(StrEnum):
     GROUP = "group"
 
 
+Place: TypeAlias = tuple[Subject, str, str]
+"""Where a difference is: the kind and the name of the entry, and its attribute."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
     """A difference between the bake file and the plan. `name` is the name in the bake file.
@@ -74,6 +79,11 @@ class Difference:
     attribute: str
     original: str
     imported: str
+
+    @property
+    def place(self) -> Place:
+        """Where the difference is."""
+        return self.subject, self.name, self.attribute
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

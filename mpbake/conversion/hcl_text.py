@@ -103,6 +103,8 @@ def _quoted(text: str) -> str:
 def _template(part: Expression) -> str:
     """Return a part of a template for the inside of a quoted string."""
     match part:
+        case Literal(value=""):
+            return '${""}'  # with a second part, a template is always text
         case Literal(value=str() as text):
             return _quoted(text)
         case Template(parts=parts):

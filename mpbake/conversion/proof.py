@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.comparison import Subject
 
 if TYPE_CHECKING:
-    from mpbake.conversion.comparison import Difference
+    from collections.abc import Container
+
+    from mpbake.conversion.comparison import Difference, Place
     from mpbake.conversion.variations import Variation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """One comparison of a bake file with its plan: with the present values, or with one `variation`.
+    """One comparison of a bake file with its plan: with the present values, or with one `variation` of them.
 
     `bake_error` says why bake refuses the values, `plan_error` why mpbake refuses them, or bake the export.
     """
@@ -36,6 +38,11 @@ class Comparison:
         """Whether both give the same images, or refuse the values."""
         return not self.differences and bool(self.bake_error) == bool(self.plan_error)
 
+    def without(self, places: Container[Place]) -> Comparison:
+        """Return this comparison without differences at `places`."""
+        kept = tuple(difference for difference in self.differences if difference.place not in places)
+        return self if kept == self.differences else replace(self, differences=kept)
+
 
 class Verdict(StrEnum):
     """What the comparisons have shown about a target, a group or a variable."""
@@ -49,7 +56,9 @@ class Verdict(StrEnum):
 class Proof:
     """All comparisons of a bake file with its plan. `buildx` is the version that printed both.
 
-    Without any comparison, `reason` says why there is none. `targets` are the targets that bake printed.
+    Without any comparison, `reason` says why there is none. `targets` are the targets that bake printed. `needed` are
+    the values without which bake refuses the file: all comparisons use them. `varying` are the places where bake itself
+    prints another value each time.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -57,6 +66,8 @@ class Proof:
     reason: str = ""
     hint: str = ""
     targets: tuple[str, ...] = ()
+    needed: tuple[Variation, ...] = ()
+    varying: frozenset[Place] = frozenset()
 
     @property
     def is_complete(self) -> bool:

@@ -65,6 +65,24 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
     )
 
 
+def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variation, ...]:
+    """Return a value for each variable without one, such as a tag that every run must set.
+
+    The value is the first literal with which the file compares the variable, or any text.
+    """
+    compared = _compared_values(file)
+    values: dict[str, str] = {}
+    for variable in file.blocks:
+        if not isinstance(variable, Variable) or variable.constant or environment.get(variable.name):
+            continue
+        if _default_text(variable) == "" and _kind(variable) and variable.default in (None, _EMPTY, _NULL):
+            values[variable.name] = next(iter(_other_values(variable, "", compared.get(variable.name, ()))))
+    return tuple(Variation(variable=name, value=value) for name, value in values.items())
+
+
+_EMPTY, _NULL = Literal(value=""), Literal(value=None)
+
+
 def _other_values(variable: Variable, present: str | None, compared: Iterable[str]) -> list[str]:
     """Return other values of a variable; `compared` are the literals with which the file compares it."""
     kind = _kind(variable)

@@ -28,6 +28,8 @@ def import_json(report: ImportReport) -> str:
         f'"equal": {printed_json(report.is_equal)}',
         f'"buildx": {printed_json(proof.buildx)}',
         f'"reason": {printed_json(proof.reason)}',
+        f'"needed": {printed_json({change.variable: change.value for change in proof.needed})}',
+        f'"varying": {json_lines(sorted(proof.varying))}',
         f'"targets": {json_lines(_targets(report))}',
         f'"variables": {json_lines(_variables(report))}',
         f'"frozen": {json_lines(_frozen(report))}',

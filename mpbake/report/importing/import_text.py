@@ -39,6 +39,7 @@ def import_text(report: ImportReport) -> str:
     lines += _section("frozen: the plan has the present value, and the expression as a comment", _frozen_lines(report))
     lines += _section("errors of the plan", [f"{_INDENT}{line}" for line in _problem_lines(report)])
     lines += _section("different", [*_error_lines(report.proof), *_difference_lines(report)])
+    lines += _section("bake itself gives another value each time", _varying_lines(report.proof))
     lines += _not_compared_lines(report.proof)
     written = [f"wrote {one_line(report.plan)}"] if report.plan else []
     ends = _summary_lines(report) if lines else [*written, *_summary_lines(report)]
@@ -121,6 +122,11 @@ def _one_difference(difference: Difference, comparisons: Sequence[Comparison]) -
         yield f"{_INDENT * 2}{side}  {shortened(one_line(value), _LONGEST_VALUE) or 'no value'}"
 
 
+def _varying_lines(proof: Proof) -> Iterator[str]:
+    for subject, name, attribute in sorted(proof.varying):
+        yield from _wrapped(f"{subject} {name}: {attribute}", _INDENT)
+
+
 def _values(comparisons: Iterable[Comparison]) -> str:
     """Return the variations of comparisons: `TAG=2, TAG=""`; empty if all used the present values."""
     return abbreviated([_variation(run.variation) for run in comparisons if run.variation], most=4)
@@ -152,6 +158,9 @@ def _summary_lines(report: ImportReport) -> Iterator[str]:
     changed = f", {count(len(proof.changed_variables), 'variable')} changed" if proof.changed_variables else ""
     checked = f" (checked with buildx {proof.buildx}{changed})" if proof.targets else ""
     yield f"{count(len(report.targets), 'target')}{f': {numbers}' if numbers else ''}{checked}"
+    if proof.needed:
+        values = abbreviated([_variation(change) for change in proof.needed], most=4)
+        yield from _wrapped(f"compared with {values}, since bake refuses the file without", "")
     different = [name for name in proof.changed_variables if proof.variable(name) is Verdict.DIFFERENT]
     if different:
         yield from _wrapped(f"the plan does not follow every change of {abbreviated(different)}", "")
