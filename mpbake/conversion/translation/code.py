@@ -60,6 +60,9 @@ class Code:
     - `inverse` is the opposite of a boolean expression: `a != b` for `a == b`.
     - `short` is the text of a conditional without `else ''`, which the end of a template allows.
     - `items` are the items of a list.
+    - `iterable` is a shorter text for a loop over the value: `range(3)` for `range(3) | list`.
+    - `counted` is a shorter text for a list of the same length.
+    - `subject` is the value that a test for null or an empty text is about.
     """
 
     text: str
@@ -70,6 +73,9 @@ class Code:
     inverse: Code | None = None
     short: str = ""
     items: tuple[Code, ...] | None = None
+    iterable: str = ""
+    counted: str = ""
+    subject: str = ""
 
     def __format__(self, position: str) -> str:
         """Return the text for a position such as `filter`: the operand of a filter."""
@@ -115,6 +121,11 @@ def literal_code(literal: Literal) -> Code:
         case number:
             level = Level.PRIMARY if number >= 0 else Level.UNARY
             return Code(text=number_text(number), level=level, type=NUMBER, source=literal)
+
+
+def text_code(text: str) -> Code:
+    """Return a string."""
+    return literal_code(Literal(value=text))
 
 
 def constant_code(value: str | float | bool | None) -> Code:  # noqa: FBT001 - a value like any other

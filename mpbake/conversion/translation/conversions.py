@@ -7,6 +7,9 @@ from dataclasses import replace
 from mpbake.conversion.translation.code import FALSE, TRUE, Code, Level, constant_code, list_code, number_text
 from mpbake.conversion.translation.types import BOOL, NUMBER, STRING, Kind, Type
 
+SORTED_SET = " | unique(true) | sort(case_sensitive=true)"
+"""The filters that make a set: bake iterates sets in order."""
+
 
 def converted(code: Code, wanted: Type) -> Code:
     """Return `code` converted to `wanted`, as bake converts it. Raises ValueError if templates cannot convert it."""
@@ -23,7 +26,7 @@ def converted(code: Code, wanted: Type) -> Code:
             return Code(text=f"{code:add} in ['true', '1']", level=Level.COMPARE, type=BOOL)
         case (Kind.STRING, Kind.NUMBER):
             return Code(text=f"{code:filter} | from_json", level=Level.FILTER, type=NUMBER)
-        case (Kind.SET, Kind.SET) | (Kind.LIST | Kind.TUPLE, Kind.LIST | Kind.TUPLE) | (Kind.SET, Kind.LIST):
+        case (Kind.LIST | Kind.TUPLE | Kind.SET, Kind.LIST | Kind.TUPLE | Kind.SET):
             return _converted_items(code, wanted)
         case (Kind.OBJECT | Kind.MAP, Kind.OBJECT | Kind.MAP):
             return _converted_entries(code, wanted)
@@ -55,6 +58,9 @@ def _converted_constant(code: Code, wanted: Type) -> Code:
 
 def _converted_items(code: Code, wanted: Type) -> Code:
     """Return a list whose items have the type of the items of `wanted`."""
+    if code.type.kind is Kind.SET or wanted.kind is Kind.SET:
+        text = code.iterable or f"{code:filter}{SORTED_SET}"
+        code = Code(text=text, level=Level.FILTER, type=code.type, iterable=text)
     if _fits(code.type, wanted):
         return replace(code, type=wanted)
     if code.items is not None:

@@ -48,19 +48,27 @@ def _not(code: Code) -> Code:
 
 
 def both(*codes: Code) -> Code:
-    """Return `a and b`."""
-    return _joined(codes, "and", Level.AND)
+    """Return `a and b`. In a condition, `x is not none and x != ''` is `x`."""
+    joined = _joined(codes, "and", Level.AND)
+    subject = _common_subject(codes)
+    if subject and all(code.text.startswith((f"{subject} is not none", f"{subject} != ''")) for code in codes):
+        return replace(joined, truth=Code(text=subject))
+    return joined
 
 
 def either(*codes: Code) -> Code:
-    """Return `a or b`. `x is none or not x` is `not x`."""
-    if len(codes) == 2 and codes[1].level is Level.COMPARE:
-        first, second = codes
-        if second.text == f"{first.text.removesuffix(' is none')} == ''":
-            operand = Code(text=first.text.removesuffix(" is none"))
-            truth = Code(text=f"not {operand.text}", level=Level.NOT, type=BOOL)
-            return replace(_joined(codes, "or", Level.OR), truth=truth)
-    return _joined(codes, "or", Level.OR)
+    """Return `a or b`. In a condition, `x is none or x == ''` is `not x`."""
+    joined = _joined(codes, "or", Level.OR)
+    subject = _common_subject(codes)
+    if subject and all(code.text.startswith((f"{subject} is none", f"{subject} == ''")) for code in codes):
+        return replace(joined, truth=_not(Code(text=subject)))
+    return joined
+
+
+def _common_subject(codes: Sequence[Code]) -> str:
+    """Return the value that all tests for null or an empty text are about, or an empty text."""
+    subjects = {code.subject for code in codes}
+    return subjects.pop() if len(subjects) == 1 else ""
 
 
 def _joined(codes: Sequence[Code], word: str, level: Level) -> Code:
@@ -87,6 +95,8 @@ def equal(left: Code, right: Code) -> Code:
             return negated(left)
         case "" if left.type == STRING:
             return compared(f"{left:compare}", "==", "''", truth=_not(left))
+        case "" if left.type.kind is Kind.STRING:
+            return _about(left, compared(f"{left:compare}", "==", "''"))
         case _:
             return compared(f"{left:compare}", "==", f"{right:compare}")
 
@@ -96,7 +106,15 @@ def _is_null(code: Code) -> Code:
         return TRUE
     if not code.type.nullable:
         return FALSE
-    return compared(f"{code:primary}", "is", "none")
+    test = compared(f"{code:primary}", "is", "none")
+    return _about(code, test) if code.type.kind is Kind.STRING else test
+
+
+def _about(subject: Code, test: Code) -> Code:
+    """Return a test for null or an empty text, with the text that it is about."""
+    if subject.level is not Level.PRIMARY or test.inverse is None:
+        return test
+    return replace(test, subject=subject.text, inverse=replace(test.inverse, subject=subject.text))
 
 
 def _never_equal(left: Type, right: Type) -> bool:
@@ -141,6 +159,10 @@ def chosen(condition: Code, then: Code, otherwise: Code) -> Code:
         case _, False, True:
             return negated(decided)
     inverse = negated(decided)
+    if inverse.subject == otherwise.text and then.constant == "":
+        decided, inverse, then, otherwise = inverse, decided, otherwise, then
+    if decided.subject == then.text and decided.text.endswith("is not none") and otherwise.constant == "":
+        return Code(text=f"{then:or} or ''", level=Level.OR, type=STRING)
     if _is_simpler(inverse, decided, then):
         decided, inverse, then, otherwise = inverse, decided, otherwise, then
     if decided.condition.text == then.text:

@@ -48,16 +48,17 @@ class Scope:
     """The names that an expression can use, by their names in the bake file.
 
     `targets` are the attributes of targets that other expressions refer to: `target.base.args` is
-    `targets["base"]["args"]`.
+    `targets["base"]["args"]`. `local` are the names that exist only in a part of the file.
     """
 
     names: Mapping[str, Bound] = field(default_factory=dict)
     functions: Mapping[str, BoundFunction] = field(default_factory=dict)
     targets: Mapping[str, Mapping[str, Expression]] = field(default_factory=dict)
+    local: frozenset[str] = frozenset()
 
     def bind(self, names: Mapping[str, Bound]) -> Scope:
-        """Return this scope with more names, which hide names of the same spelling."""
-        return replace(self, names={**self.names, **names})
+        """Return this scope with more names, which hide names of the same spelling and exist only here."""
+        return replace(self, names={**self.names, **names}, local=self.local | names.keys())
 
 
 def template_name(name: str, taken: Collection[str] = ()) -> str:

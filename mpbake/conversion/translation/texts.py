@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from mpbake.conversion.syntax import Expression, ListOf, Literal, ObjectOf, Template
+from mpbake.conversion.syntax import Expression, ListOf, Literal, ObjectOf, Template, TemplateFor, TemplateIf
 from mpbake.conversion.translation.code import Code, literal_code, quoted
-from mpbake.conversion.translation.expressions import code_of
+from mpbake.conversion.translation.expressions import code_of, condition_of, loop_of
+from mpbake.conversion.translation.references import dereferenced
 
 if TYPE_CHECKING:
     from mpbake.conversion.translation.scope import Scope
@@ -18,6 +19,7 @@ _ESCAPED = re.compile(r"\{\{|\{%|\{#|\r|\{$")
 
 def translate_text(expression: Expression, scope: Scope) -> str:
     """Return the text of `expression`, with templates. Raises Untranslatable."""
+    expression = dereferenced(expression, scope)
     match expression:
         case Literal(value=None):
             return "{{ none }}"
@@ -27,8 +29,12 @@ def translate_text(expression: Expression, scope: Scope) -> str:
             return literal_code(expression).text
         case Template(parts=(part,)):
             return translate_text(part, scope)
+        case Template(parts=(part, Literal(value=""))) if not isinstance(part, TemplateIf | TemplateFor):
+            return _in_braces(code_of(expression, scope))
         case Template(parts=parts):
             return "".join(_part(part, scope) for part in parts)
+        case TemplateIf() | TemplateFor():
+            return _part(expression, scope)
         case _:
             return _in_braces(code_of(expression, scope))
 
@@ -38,6 +44,7 @@ def translate_value(expression: Expression, scope: Scope) -> Any:
 
     A value that only a template can make is a text with one template. Raises Untranslatable.
     """
+    expression = dereferenced(expression, scope)
     match expression:
         case Literal(value=bool() | int() as value):
             return value
@@ -60,11 +67,25 @@ def _key(key: Expression) -> str:
 
 def _part(part: Expression, scope: Scope) -> str:
     """Return a part of a string as text."""
-    match part:
+    match dereferenced(part, scope):
         case Literal(value=str() as value):
             return _literal_text(value)
-        case _:
-            return _in_braces(code_of(part, scope))
+        case Template(parts=parts):
+            return "".join(_part(inner, scope) for inner in parts)
+        case TemplateIf() as choice:
+            return _choice(choice, scope)
+        case TemplateFor() as loop:
+            inner, clause = loop_of(loop, scope)
+            return f"{{% {clause} %}}{_part(loop.body, inner)}{{% endfor %}}"
+        case other:
+            return _in_braces(code_of(other, scope))
+
+
+def _choice(choice: TemplateIf, scope: Scope) -> str:
+    condition = condition_of(choice.condition, scope)
+    then, otherwise = _part(choice.then, scope), _part(choice.otherwise, scope)
+    rest = f"{{% else %}}{otherwise}" if otherwise else ""
+    return f"{{% if {condition} %}}{then}{rest}{{% endif %}}"
 
 
 def _in_braces(code: Code) -> str:

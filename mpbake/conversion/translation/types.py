@@ -36,7 +36,7 @@ class Type:
     """A type. With `nullable`, the value may be null.
 
     `element` is the type of each element of a list, set or map. `items` are the types of a tuple, `attributes` the
-    types of an object by name.
+    types of an object by name. A loop makes a tuple or an object of which only the type of each element is known.
     """
 
     kind: Kind
@@ -185,11 +185,13 @@ def _unified_members(first: Type, second: Type) -> Type:
     match first.kind:
         case Kind.LIST | Kind.SET | Kind.MAP:
             return replace(first, element=_unified_contents(first, second))
-        case Kind.TUPLE if len(first.items) == len(second.items):
+        case Kind.TUPLE if not (first.element or second.element) and len(first.items) == len(second.items):
             return tuple_of(map(unified, first.items, second.items))
         case Kind.TUPLE:
             return list_of(_unified_contents(first, second))
-        case Kind.OBJECT if first.attributes.keys() == second.attributes.keys():
+        case Kind.OBJECT if not (first.element or second.element) and (
+            first.attributes.keys() == second.attributes.keys()
+        ):
             pairs = {name: unified(type_, second.attributes[name]) for name, type_ in first.attributes.items()}
             return object_of(pairs)
         case Kind.OBJECT:
@@ -206,7 +208,7 @@ def _unified_contents(first: Type, second: Type) -> Type:
 
 def is_empty(type_: Type) -> bool:
     """Whether a value of this type is certainly an empty tuple or object."""
-    return type_.kind in {Kind.TUPLE, Kind.OBJECT} and not type_.items and not type_.attributes
+    return type_.kind in {Kind.TUPLE, Kind.OBJECT} and not type_.members
 
 
 def common_type(types: Sequence[Type]) -> Type:
