@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from json.decoder import scanstring
 from typing import TYPE_CHECKING, TypeAlias
 
 from mpbake.base.codes import Code
@@ -46,6 +45,7 @@ class JsonObject:
 
 JsonValue: TypeAlias = JsonScalar | JsonArray | JsonObject
 
+_DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])")
 _WORD = re.compile(r"true|false|null")
@@ -109,7 +109,7 @@ class _Parser:
     def _string(self) -> JsonScalar:
         start = self._end
         try:
-            text, self._end = scanstring(self._text, start + 1, True)  # noqa: FBT003 - positional only
+            text, self._end = _DECODER.raw_decode(self._text, start)
         except json.JSONDecodeError as error:
             if "Unterminated" in error.msg:
                 raise self._source.error(start, "the string is not closed", hint='add `"` where it ends') from None
