@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.compose.values import Mapping, Scalar, Sequence
+from mpbake.conversion.compose.values import List, Mapping, Scalar
 from mpbake.conversion.syntax import Comments
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _all_scalars(documents: Iterable[Value]) -> Iterator[Scalar]:
         match value:
             case Scalar():
                 yield value
-            case Sequence():
+            case List():
                 stack.extend(value.items)
             case Mapping():
                 for key, entry in value.pairs:

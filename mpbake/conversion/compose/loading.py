@@ -12,11 +12,13 @@ from mpbake.conversion.compose.merging import merged, with_pairs, without_reset
 from mpbake.conversion.compose.paths import rebased
 from mpbake.conversion.compose.scalars import is_null
 from mpbake.conversion.compose.texts import kind
-from mpbake.conversion.compose.values import Mapping, Problems, Scalar, Sequence, Value
+from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value
 from mpbake.conversion.compose.yaml_text import read_yaml
 from mpbake.conversion.syntax import Place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mpbake.conversion.compose.comments import CommentLines
 
 Files: TypeAlias = Callable[[str], str | None]
@@ -39,12 +41,20 @@ class Loader:
         self._extending: list[tuple[str, str]] = []
         self._count = 0
 
-    def load(self, text: str, path: str) -> Mapping:
-        """Return the table of a file, with all that it takes from others."""
-        table = Mapping(pairs=(), place=Place(file=path, line=1))
+    def load_all(self, texts: Sequence[tuple[str, str]]) -> Mapping:
+        """Return one table of files, given their paths and texts, with all that they take from others."""
+        table = Mapping(pairs=(), place=Place(file=texts[0][0], line=1))
+        for path, text in texts:
+            table = self._load(text, path, table)
+        return without_reset(table)
+
+    def _load(self, text: str, path: str, table: Mapping) -> Mapping:
+        """Return `table` merged with the documents of a file."""
+        self._open.append(path)
         for document in self._documents(text, path):
             table = _tables(table, self._extended(self._included(document), path))
-        return without_reset(table)
+        self._open.pop()
+        return table
 
     def _documents(self, text: str, path: str) -> list[Mapping]:
         self._problems.add_file(path, text)
@@ -82,7 +92,7 @@ class Loader:
             return document
         pairs = tuple(pair for pair in document.pairs if pair[0].text != "include")
         result = with_pairs(document, pairs)
-        if not isinstance(include, Sequence):
+        if not isinstance(include, List):
             self._problems.add(include.place, f"`include` must be a list, not {kind(include)}")
             return result
         for entry in include.items:
@@ -94,7 +104,7 @@ class Loader:
     def _included_tables(self, entry: Value) -> list[Mapping]:
         """Return the table that an entry of `include` stands for, if its files can be read."""
         written = entry.get("path") if isinstance(entry, Mapping) else entry
-        paths = written.items if isinstance(written, Sequence) else (written,)
+        paths = written.items if isinstance(written, List) else (written,)
         folder = entry.get("project_directory") if isinstance(entry, Mapping) else None
         result: Mapping | None = None
         for path in paths:
@@ -107,14 +117,11 @@ class Loader:
                 continue
             if (text := self._other(path)) is None:
                 continue
-            self._open.append(path.text)
-            table = self.load(text, path.text)
-            self._open.pop()
-            result = table if result is None else _tables(result, table)
+            result = self._load(text, path.text, result or Mapping(pairs=(), place=path.place))
             folder = folder or Scalar(text=posixpath.dirname(path.text), place=path.place)
         if result is None:
             return []
-        return [rebased(result, folder.text if isinstance(folder, Scalar) else "")]
+        return [rebased(without_reset(result), folder.text if isinstance(folder, Scalar) else "")]
 
     # --- extends ---
 

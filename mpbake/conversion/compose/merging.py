@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mpbake.conversion.compose.scalars import is_null
 from mpbake.conversion.compose.texts import split_pair
-from mpbake.conversion.compose.values import Mapping, Scalar, Sequence, Value, size
+from mpbake.conversion.compose.values import List, Mapping, Scalar, Value, size
 
 _TABLES = {"args": "=", "additional_contexts": "=", "labels": "=", "environment": "=", "extra_hosts": "=:"}
 """Keys whose lists of `KEY=VALUE` merge by key, and the separators of these entries."""
@@ -23,9 +23,9 @@ def merged(base: Value, over: Value, key: str = "") -> Value:
     match base, over:
         case Mapping(), Mapping():
             return _merged_tables(base, over, key)
-        case Sequence(), Sequence():
+        case List(), List():
             items = base.items + over.items
-            return Sequence(items=items, place=over.place, size=1 + sum(map(size, items)))
+            return List(items=items, place=over.place, size=1 + sum(map(size, items)))
         case _:
             return over
 
@@ -47,10 +47,10 @@ def _merged_tables(base: Mapping, over: Mapping, key: str) -> Mapping:
 def _addresses(first: Value, second: Value) -> Value:
     items: list[Value] = []
     for value in (first, second):
-        for item in value.items if isinstance(value, Sequence) else (value,):
+        for item in value.items if isinstance(value, List) else (value,):
             if item not in items:
                 items.append(item)
-    return Sequence(items=tuple(items), place=second.place, size=1 + len(items))
+    return List(items=tuple(items), place=second.place, size=1 + len(items))
 
 
 def with_pairs(table: Mapping, pairs: tuple[tuple[Scalar, Value], ...]) -> Mapping:
@@ -70,7 +70,7 @@ def without_reset(table: Mapping) -> Mapping:
 
 def as_table(value: Value, separators: str) -> Value:
     """Return a list of `KEY=VALUE` as a table; everything else as it is."""
-    if not isinstance(value, Sequence):
+    if not isinstance(value, List):
         return value
     pairs: dict[str, tuple[Scalar, Value]] = {}
     for item in value.items:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.compose.merging import as_table, long_build, with_pairs
-from mpbake.conversion.compose.values import Mapping, Scalar, Sequence, Value
+from mpbake.conversion.compose.values import List, Mapping, Scalar, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def _build(build: Value, folder: str) -> Value:
 
 def _env_files(files: Value, folder: str) -> Value:
     match files:
-        case Sequence():
+        case List():
             return replace(files, items=tuple(_env_files(file, folder) for file in files.items))
         case Mapping():
             return _changed(files, "path", lambda path: _path(path, folder))

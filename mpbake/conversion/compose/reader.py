@@ -14,11 +14,13 @@ from mpbake.conversion.compose.merging import as_table, long_build
 from mpbake.conversion.compose.scalars import is_null, resolved
 from mpbake.conversion.compose.targets import Service, TargetMaker
 from mpbake.conversion.compose.texts import BAD_REFERENCE, Texts, kind
-from mpbake.conversion.compose.values import Mapping, Problems, Scalar, Sequence, scalars
+from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, scalars
 from mpbake.conversion.compose.variables import Variables
 from mpbake.conversion.syntax import BakeFile, Format, Group, Ignored, Item, ListOf, Literal, Place, Target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mpbake.conversion.compose.loading import Files
     from mpbake.conversion.compose.values import Value
 
@@ -35,20 +37,25 @@ def _no_files(_: str) -> str | None:
 
 
 def read_compose(text: str, path: str, dotenv: str = "", files: Files = _no_files) -> BakeFile:
-    """Return the targets of a Compose file.
+    """Return the targets of one Compose file, as `read_compose_files` does."""
+    return read_compose_files([(path, text)], dotenv, files)
 
-    `dotenv` is the text of the file `.env` in the folder where bake runs. `files` reads the files that the Compose file
-    includes or extends, and its `env_file`. Raises PlanError with all problems of the file.
+
+def read_compose_files(texts: Sequence[tuple[str, str]], dotenv: str = "", files: Files = _no_files) -> BakeFile:
+    """Return the targets of Compose files, given their paths and texts: bake merges them before it reads their targets.
+
+    `dotenv` is the text of the file `.env` in the folder where bake runs. `files` reads the files that a Compose file
+    includes or extends, and its `env_file`. Raises PlanError with all problems of the files.
     """
-    return _Reader(text, path, read_dotenv(dotenv), files).read()
+    return _Reader(texts, read_dotenv(dotenv), files).read()
 
 
 class _Reader:
-    """Reads one Compose file."""
+    """Reads Compose files that belong together."""
 
-    def __init__(self, text: str, path: str, dotenv: dict[str, str], files: Files) -> None:
-        self._text = text
-        self._path = path
+    def __init__(self, texts: Sequence[tuple[str, str]], dotenv: dict[str, str], files: Files) -> None:
+        self._texts = texts
+        self._path = texts[0][0]
         self._files = files
         self._dotenv = dotenv
         self._comments = CommentLines()
@@ -57,7 +64,7 @@ class _Reader:
         self._ignored: list[Ignored] = []
 
     def read(self) -> BakeFile:
-        table = Loader(self._files, self._comments, self._problems).load(self._text, self._path)
+        table = Loader(self._files, self._comments, self._problems).load_all(self._texts)
         services = self._services(table)
         self._problems.check()
         secrets = table.get("secrets")
@@ -186,7 +193,7 @@ def _env_files(value: Value | None) -> list[Scalar]:
     match value:
         case Scalar() if resolved(value) is not None:
             return [value]
-        case Sequence():
+        case List():
             return [path for item in value.items for path in _env_files(item)]
         case Mapping():
             return _env_files(value.get("path"))

@@ -11,9 +11,12 @@ from mpbake.base.text import did_you_mean, one_line
 from mpbake.conversion.compose.scalars import is_null, printed, resolved
 from mpbake.conversion.compose.sizes import parse_size, printed_size
 from mpbake.conversion.compose.texts import Texts, kind
-from mpbake.conversion.compose.values import Mapping, Scalar, Sequence, Value
+from mpbake.conversion.compose.values import List, Mapping, Scalar, Value
 from mpbake.conversion.syntax import (
+    Binary,
+    Call,
     Comments,
+    Conditional,
     Entry,
     Expression,
     Ignored,
@@ -116,12 +119,23 @@ class TargetMaker:
         image, key = self._service.table.get("image"), self._service.table.key("image")
         if image is None or key is None or (isinstance(image, Scalar) and is_null(image)):
             return
-        tag = self._texts.text(image, "`image`")
-        if "tags" in self._entries:
+        tags = self._entries.get("tags")
+        if tags is not None and not isinstance(tags.value, Call):
             what = f"`image` of the service `{self._service.name}`, since the target has other tags"
             self.ignored.append(Ignored(what=what, place=key.place))
-        elif tag != Literal(value=""):
-            self._put("tags", key, image, ListOf(items=(Item(value=tag),), place=image.place))
+            return
+        tag = self._texts.text(image, "`image`")
+        if tag == Literal(value=""):
+            return
+        own = ListOf(items=(Item(value=tag),), place=image.place)
+        if tags is None:
+            self._put("tags", key, image, own)
+        elif isinstance(tags.value, Call):
+            filled = Binary(operator="!=", left=tags.value.arguments[-1], right=Literal(value=""), place=image.place)
+            chosen = Conditional(
+                condition=filled, then=tags.value, otherwise=own, place=image.place, text=tags.value.text
+            )
+            self._entries["tags"] = replace(tags, value=chosen)
 
     # --- values ---
 
@@ -227,7 +241,7 @@ class TargetMaker:
         """`extra_hosts`: addresses by host."""
         addresses: dict[str, tuple[Scalar, list[Expression]]] = {}
         for name, entry in self._texts.pairs(value, "`extra_hosts`", "=:"):
-            written = entry.items if isinstance(entry, Sequence) else () if entry is None else (entry,)
+            written = entry.items if isinstance(entry, List) else () if entry is None else (entry,)
             if not written:
                 message = f"the host `{one_line(name.text)}` has no address"
                 self._texts.problems.add(name.place, message, "write `HOST=ADDRESS`")
@@ -246,7 +260,7 @@ class TargetMaker:
 
     def secrets(self, key: Scalar, value: Value) -> None:
         """`secrets`: names of secrets that the file declares."""
-        if not isinstance(value, Sequence):
+        if not isinstance(value, List):
             self._texts.problems.add(value.place, f"`secrets` must be a list, not {kind(value)}")
             return
         items = []

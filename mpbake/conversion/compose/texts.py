@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mpbake.conversion.compose.interpolation import BadReferenceError, Parts, Reference, parse
 from mpbake.conversion.compose.scalars import printed, resolved
-from mpbake.conversion.compose.values import Mapping, Problems, Scalar, Sequence, Value
+from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value
 from mpbake.conversion.syntax import Call, Expression, Item, ListOf, Literal, Template
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Texts:
 
     def items(self, value: Value, what: str) -> Iterator[Scalar]:
         """Yield the items of a list of texts."""
-        if not isinstance(value, Sequence):
+        if not isinstance(value, List):
             if not (isinstance(value, Scalar) and resolved(value) is None):
                 self.problems.add(value.place, f"{what} must be a list, not {kind(value)}", "write `[…]`")
             return
@@ -173,7 +173,7 @@ def kind(value: Value) -> str:
     match value:
         case Mapping():
             return "a table"
-        case Sequence():
+        case List():
             return "a list"
     match resolved(value):
         case None:

@@ -31,7 +31,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sequence:
+class List:
     """A list. `size` is the number of its values at all levels, aliases included."""
 
     items: tuple[Value, ...]
@@ -42,7 +42,7 @@ class Sequence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mapping:
-    """A table, with its merge keys (`<<`) resolved: the keys are unique. `size` as in `Sequence`."""
+    """A table, with its merge keys (`<<`) resolved: the keys are unique. `size` as in `List`."""
 
     pairs: tuple[tuple[Scalar, Value], ...]
     place: Place = field(compare=False)
@@ -58,7 +58,7 @@ class Mapping:
         return next((key for key, _ in self.pairs if key.text == name), None)
 
 
-Value: TypeAlias = Scalar | Sequence | Mapping
+Value: TypeAlias = Scalar | List | Mapping
 
 
 def size(value: Value) -> int:
@@ -78,7 +78,7 @@ def scalars(value: Value) -> Iterator[Scalar]:
         match part:
             case Scalar():
                 yield part
-            case Sequence():
+            case List():
                 stack.extend(reversed(part.items))
             case Mapping():
                 stack.extend(value for _, value in reversed(part.pairs))

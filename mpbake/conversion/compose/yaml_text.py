@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
-from mpbake.conversion.compose.values import Mapping, Problems, Scalar, Sequence, Value, size
+from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value, size
 from mpbake.conversion.syntax import Place
 
 if TYPE_CHECKING:
@@ -136,12 +136,12 @@ class _Reader:
         last = {"last_line": end.line + 1, "last_column": end.column}
         return Scalar(text=event.value, place=place, plain=plain, tag=_tag(event), **last)
 
-    def _sequence(self, event: Any, place: Place, level: int) -> Sequence:
+    def _sequence(self, event: Any, place: Place, level: int) -> List:
         items = []
         while _kind(item := next(self._events)) != "SequenceEnd":
             items.append(self._value(item, level + 1))
         total = 1 + sum(map(size, items))
-        return Sequence(items=tuple(items), place=place, tag=_tag(event), size=total)
+        return List(items=tuple(items), place=place, tag=_tag(event), size=total)
 
     def _mapping(self, event: Any, place: Place, level: int) -> Mapping:
         written: dict[str, tuple[Scalar, Value]] = {}
@@ -170,7 +170,7 @@ class _Reader:
 
     def _merge(self, value: Value, place: Place) -> Iterator[tuple[str, tuple[Scalar, Value]]]:
         """Yield the pairs that `<<: value` adds, by key: the first of several tables comes first."""
-        tables = value.items if isinstance(value, Sequence) else (value,)
+        tables = value.items if isinstance(value, List) else (value,)
         for table in tables:
             if not isinstance(table, Mapping):
                 _fail(self._problems, place, "`<<` needs a table or a list of tables", "write `<<: *ANCHOR`")
