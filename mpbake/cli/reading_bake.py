@@ -59,10 +59,12 @@ def read_bake_files(names: Sequence[str], folder: Path) -> BakeFile:
 def _merged(names: Sequence[str], folder: Path) -> BakeFile:
     from mpbake.conversion.reading import merged  # noqa: PLC0415 - needs a library that may be missing
 
+    compose = tuple(name for name in names if name.lower().endswith(_COMPOSE))
+    others = tuple((name,) for name in names if name not in compose)
     files, problems = [], []
-    for name in names:
+    for group in (compose, *others) if compose else others:
         try:
-            files.append(_read(name, folder))
+            files.append(_read(group, folder))
         except PlanError as error:
             problems += error.diagnostics
     if problems:
@@ -70,13 +72,15 @@ def _merged(names: Sequence[str], folder: Path) -> BakeFile:
     return merged(files)
 
 
-def _read(name: str, folder: Path) -> BakeFile:
-    from mpbake.conversion.compose import read_compose  # noqa: PLC0415 - needs a library that may be missing
+def _read(names: Sequence[str], folder: Path) -> BakeFile:
+    """Return the content of one file, or of Compose files, which bake merges before it reads their targets."""
+    from mpbake.conversion.compose import read_compose_files  # noqa: PLC0415 - needs a library that may be missing
     from mpbake.conversion.reading import read_bake_json, read_hcl  # noqa: PLC0415 - as above
 
-    text = _text(folder / name, name)
+    texts = [(name, _text(folder / name, name)) for name in names]
+    name, text = texts[0]
     if name.lower().endswith(_COMPOSE):
-        return read_compose(text, name, _optional_text(folder)(".env") or "", _optional_text(folder))
+        return read_compose_files(texts, _optional_text(folder)(".env") or "", _optional_text(folder))
     is_json = name.lower().endswith(".json") or (not name.lower().endswith(".hcl") and text.lstrip().startswith("{"))
     return read_bake_json(text, name) if is_json else read_hcl(text, name)
 

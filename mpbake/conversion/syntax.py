@@ -328,7 +328,8 @@ class Ignored:
 class BakeFile:
     """One input file: its blocks in order, and the comments at its end.
 
-    Comments at the top that are separated from the first block by an empty line are `heading`.
+    Comments at the top that are separated from the first block by an empty line are `heading`. `required` are the
+    environment variables that bake requires although no block uses them: a Compose file can demand some for containers.
     """
 
     path: str
@@ -337,3 +338,4 @@ class BakeFile:
     heading: tuple[str, ...] = ()
     trailing: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
+    required: tuple[str, ...] = ()

@@ -72,7 +72,7 @@ class _Reader:
         self._targets(services, secrets)
         self._ignored = []
         targets = self._targets(services, secrets)
-        self._check_references(table)
+        required = self._required(table)
         if services and not targets:
             message = "no service has `build`, so bake has nothing to build"
             self._problems.add(services[0].key.place, message, "name a file with `build`")
@@ -83,6 +83,7 @@ class _Reader:
             blocks=(*self._variables.declared(), self._group(table, targets), *targets),
             heading=self._comments.heading(self._path),
             ignored=tuple(self._ignored),
+            required=required,
         )
 
     def _services(self, table: Mapping) -> list[Service]:
@@ -171,9 +172,11 @@ class _Reader:
         items = tuple(Item(value=Literal(value=name, place=place, text=name)) for name in names)
         return Group(name="default", targets=ListOf(items=items, place=place), place=place)
 
-    def _check_references(self, table: Mapping) -> None:
-        """Add problems for references that bake refuses, also in parts from which it builds nothing."""
-        known = self._variables.names
+    def _required(self, table: Mapping) -> tuple[str, ...]:
+        """Return the variables that bake requires although no target uses them.
+
+        Add problems for references that bake refuses, also in parts from which it builds nothing.
+        """
         required: dict[str, Place] = {}
         for scalar in scalars(table):
             try:
@@ -182,11 +185,13 @@ class _Reader:
                 self._problems.add(scalar.place, *BAD_REFERENCE)
                 continue
             for part in parts:
-                if not isinstance(part, str) and "?" in part.operator and part.name not in known:
-                    required.setdefault(part.name, scalar.place)
+                if isinstance(part, str) or "?" not in part.operator or self._variables.require(part):
+                    continue
+                required.setdefault(part.name, scalar.place)
         for name, place in required.items():
             what = f"the requirement that `{name}` is set, in a setting that only concerns containers"
             self._ignored.append(Ignored(what=what, place=place))
+        return tuple(required)
 
 
 def _env_files(value: Value | None) -> list[Scalar]:

@@ -62,18 +62,19 @@ class Variables:
         self._dotenv = dotenv
         self._uses: dict[str, _Uses] = {}
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the variables."""
-        return frozenset(self._uses)
-
     def add(self, parts: Parts, place: Place) -> None:
         """Add the references of a text."""
         for reference in references(parts):
             self._of(reference.name, place).references.append(reference)
         for part in parts:
-            if isinstance(part, Reference) and part.operator in {"?", ":?"}:
-                self._of(part.name, place).required.setdefault(part.operator, part)
+            if isinstance(part, Reference) and "?" in part.operator:
+                self.require(part)
+
+    def require(self, reference: Reference) -> bool:
+        """Add that a variable must be set, if the file uses it otherwise or `.env` sets it; return whether."""
+        if reference.name in self._uses:
+            self._uses[reference.name].required.setdefault(reference.operator, reference)
+        return reference.name in self._uses or reference.name in self._dotenv or reference.name == PROJECT
 
     def add_optional(self, name: str, place: Place) -> None:
         """Add an entry that has the value of a variable, and is left out while the variable is not set."""
