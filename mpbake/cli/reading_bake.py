@@ -61,7 +61,8 @@ def _merged(names: Sequence[str], folder: Path) -> BakeFile:
 
     compose = tuple(name for name in names if name.lower().endswith(_COMPOSE))
     others = tuple((name,) for name in names if name not in compose)
-    files, problems = [], []
+    files: list[BakeFile] = []
+    problems: list[Diagnostic] = []
     for group in (compose, *others) if compose else others:
         try:
             files.append(_read(group, folder))
