@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.base.text import printable
 from mpbake.buildkit.bake.printing import BakePrinter, BakeRefused, NoBuildx, open_printer
-from mpbake.cli.imported_plan import read_imported
+from mpbake.cli.imported_plan import cached_plans, read_imported
 from mpbake.cli.proving import Prover
 from mpbake.conversion.evaluation import evaluated, evaluation_name, evaluation_text
 from mpbake.conversion.plan import convert
@@ -105,13 +105,20 @@ def _problems(
 
 
 def _proved(source: BakeInput, conversion: Conversion, plan: Path, printer: BakePrinter, world: World) -> ImportReport:
+    environment = source.environment(world)
+    prover = Prover(
+        source=source,
+        conversion=conversion,
+        read=cached_plans(conversion.text, plan, world),
+        machine=world.machine,
+        printer=printer,
+        environment=environment,
+    )
     try:
-        imported = read_imported(conversion.text, plan, world)
+        prover.read({})
     except PlanError as error:
         proof = Proof(reason="the plan has errors")
         return ImportReport(conversion=conversion, proof=proof, problems=error.diagnostics)
-    environment = source.environment(world)
-    prover = Prover(source=source, conversion=conversion, imported=imported, printer=printer, environment=environment)
     proof = prover.proof()
     is_refused = proof.first is not None and proof.first.plan_error and not proof.first.bake_error
     problems = _problems(conversion, plan, world, environment) if is_refused else ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
@@ -14,8 +14,8 @@ from mpbake.base.limits import affordable_threads
 from mpbake.buildkit.bake.printing import BakeRefused
 from mpbake.conversion.comparison import Names, differences
 from mpbake.conversion.proof import Comparison, Proof
-from mpbake.conversion.syntax import Variable
-from mpbake.conversion.variations import needed_values, variations
+from mpbake.conversion.syntax import Target, Variable
+from mpbake.conversion.variations import Variation, needed_values, variations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from mpbake.conversion.comparison import Place, Printed
     from mpbake.conversion.plan.conversion import Conversion
     from mpbake.conversion.syntax import BakeFile
-    from mpbake.conversion.variations import Variation
 
 _AT_ONCE = 4
 """The number of comparisons at the same time."""
+_EPOCH = "SOURCE_DATE_EPOCH"
 _SECOND = 1.1
 """How many seconds lie between two prints that find values of the clock."""
-_REFUSED_BY_BUILDS = frozenset({Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM})
+_HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
+_TAG = "registry.example.com/mpbake/import:1.2.3"
+_LABEL = "org.opencontainers.image.version"
+_REFUSED_BY_BUILDS = frozenset({Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.PUSH_WITHOUT_TAGS})
 """Errors of a plan about values that bake prints, and that its builds refuse."""
 
 
@@ -64,26 +67,38 @@ class _Run:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Values:
+    """The values of one comparison: of variables, and of targets that a further file sets, by their names."""
+
+    environment: Mapping[str, str]
+    targets: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Prover:
-    """Compares bake files with their plan. `environment` has the present values of variables."""
+    """Compares bake files with their plan. `environment` has the present values of variables.
+
+    `read` reads the plan, with further values of images.
+    """
 
     source: BakeInput
     conversion: Conversion
-    imported: ImportedPlan
+    read: Callable[[Mapping[str, Any]], ImportedPlan]
+    machine: str
     printer: BakePrinter
     environment: Mapping[str, str]
 
     def proof(self) -> Proof:
-        """Compare with the present values, and then with each variation."""
+        """Compare with the present values, and then with each variation. Raises PlanError for a plan with errors."""
         start = time.monotonic()
-        first = self._compare(self.environment)
-        base = dict(self.environment)
-        needed: tuple[Variation, ...] = ()
+        plain = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
+        base, needed = plain, tuple[Variation, ...]()
+        first = self._compare(base)
         if first.result.both_refuse:
-            needed = needed_values(self.source.content, self.environment)
-            base |= {change.variable: change.value for change in needed}
-            filled = self._compare(base)
-            first, needed = (first, ()) if filled.result.both_refuse else (filled, needed)
+            filled, changes = self._filled(plain)
+            run = self._compare(filled)
+            if not run.result.both_refuse:
+                first, base, needed = run, filled, changes
         runs = [first, *self._changed(base)]
         varying = self._varying(runs, base, start)
         printed = next((run.original for run in runs if run.original), None)
@@ -95,18 +110,39 @@ class Prover:
             varying=varying,
         )
 
-    def _changed(self, base: Mapping[str, str]) -> list[_Run]:
-        """Compare with each variation of the values in `base`."""
-        changes = variations(self.source.content, base)
-        with ThreadPoolExecutor(max_workers=affordable_threads(_AT_ONCE)) as pool:
-            environments = [{**base, change.variable: change.value} for change in changes]
-            return list(pool.map(self._compare, environments, changes))
+    def _undefined(self) -> list[str]:
+        """Return the targets that others inherit and no file defines: in CI, a further file defines them."""
+        defined = {block.name for block in self.source.content.blocks if isinstance(block, Target)}
+        return [name for name in self.conversion.templates if name not in defined]
 
-    def _compare(self, environment: Mapping[str, str], variation: Variation | None = None) -> _Run:
-        """Compare both with the values in `environment`, which have one `variation`."""
-        theirs, bake_error = _outcome(lambda: self._original(environment))
+    def _hooks(self) -> dict[str, dict[str, Any]]:
+        """Return values, as docker/metadata-action writes them, for the targets that it fills."""
+        names = [name for name in self.conversion.templates if name in _HOOKS or name in self._undefined()]
+        return {name: {"tags": [_TAG], "labels": {_LABEL: "1.2.3"}} for name in names}
+
+    def _filled(self, values: _Values) -> tuple[_Values, tuple[Variation, ...]]:
+        """Return values for everything that bake may need, and the list of them."""
+        needed = needed_values(self.source.content, self.environment)
+        hooks = self._hooks()
+        environment = {**values.environment, **{change.variable: change.value for change in needed}}
+        filled = _Values(environment=environment, targets={**values.targets, **hooks})
+        return filled, (*needed, Variation()) if hooks else needed
+
+    def _changed(self, base: _Values) -> list[_Run]:
+        """Compare with each variation of the values in `base`."""
+        changes = list(variations(self.source.content, base.environment))
+        values = [replace(base, environment={**base.environment, change.variable: change.value}) for change in changes]
+        if hooks := self._hooks():
+            changes.append(Variation())
+            values.append(replace(base, targets={**base.targets, **hooks}))
+        with ThreadPoolExecutor(max_workers=affordable_threads(_AT_ONCE)) as pool:
+            return list(pool.map(self._compare, values, changes))
+
+    def _compare(self, values: _Values, variation: Variation | None = None) -> _Run:
+        """Compare both with `values`, which have one `variation`."""
+        theirs, bake_error = _outcome(lambda: self._original(values))
         try:
-            ours, plan_error = _outcome(lambda: self._exported(environment))
+            ours, plan_error = _outcome(lambda: self._exported(values))
         except PlanError as error:
             ours, plan_error = None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
             if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
@@ -118,20 +154,22 @@ class Prover:
             groups=self.conversion.groups,
             templates=frozenset(self.conversion.templates),
         )
-        found = tuple(differences(theirs, ours, names, self.imported.machine))
+        found = tuple(differences(theirs, ours, names, self.machine))
         return _Run(result=Comparison(variation=variation, differences=found), original=theirs)
 
-    def _original(self, environment: Mapping[str, str]) -> Printed:
+    def _original(self, values: _Values) -> Printed:
         names = dict.fromkeys([*self.conversion.groups, *self.conversion.targets])
-        return self.printer.printed(self.source.files, names, environment)
+        return self.printer.printed(self.source.files, names, values.environment, values.targets)
 
-    def _exported(self, environment: Mapping[str, str]) -> Printed:
-        text = self.imported.exported(environment)
+    def _exported(self, values: _Values) -> Printed:
+        # bake's timestamp() is the clock. A plan has the time of this variable.
+        environment = {_EPOCH: str(int(time.time())), **values.environment}
+        text = self.read({name: target for name, target in values.targets.items() if target}).exported(environment)
         definition = parse_json(text)
         names = dict.fromkeys([*definition.get("group", {}), *definition.get("target", {})])
         return self.printer.printed_text(text, ".json", names, {})
 
-    def _varying(self, runs: Sequence[_Run], base: Mapping[str, str], start: float) -> frozenset[Place]:
+    def _varying(self, runs: Sequence[_Run], base: _Values, start: float) -> frozenset[Place]:
         """Return the differences between two prints of the bake files: random values, and times of the clock.
 
         Only if the first comparison found a difference, the files are printed again, a second later.
@@ -141,7 +179,7 @@ class Prover:
             return frozenset()
         self.printer.docker.pause(max(start + _SECOND - time.monotonic(), 0))
         again, _ = _outcome(lambda: self._original(base))
-        found = differences(first.original, again, Names(), self.imported.machine) if again else ()
+        found = differences(first.original, again, Names(), self.machine) if again else ()
         return frozenset(difference.place for difference in found)
 
 

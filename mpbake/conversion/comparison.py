@@ -313,8 +313,12 @@ def _secret(entry: str | Mapping[str, Any]) -> tuple[str, dict[str, str]]:
     kind, source = fields.get("type", ""), fields.get("src") or fields.get("source", "")
     variable = fields.get("env") or (source if kind == "env" else "")
     path = "" if kind == "env" else source
-    value = {"env": variable, "src": path and _path(path)}
-    return fields["id"], {name: text for name, text in value.items() if text}
+    known = {"env": variable, "src": path and _path(path)}
+    others = {name: text for name, text in fields.items() if name not in _SECRET_FIELDS}
+    return fields["id"], {name: text for name, text in known.items() if text} | others
+
+
+_SECRET_FIELDS = frozenset({"id", "type", "src", "source", "env"})
 
 
 def _agents(entries: list[Any]) -> Any:
@@ -322,12 +326,13 @@ def _agents(entries: list[Any]) -> Any:
     return _by_id(entries, _agent)
 
 
-def _agent(entry: str | Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Return the id and the paths of `default=key`, or of the object form."""
+def _agent(entry: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the id and the other fields of `default=key`, or of the object form."""
     if isinstance(entry, str):
         name, _, paths = entry.partition("=")
-        return name, [_path(path) for path in paths.split(",") if path]
-    return entry["id"], [_path(path) for path in entry.get("paths") or ()]
+        entry = {"id": name, "paths": [path for path in paths.split(",") if path]}
+    others = {name: value for name, value in entry.items() if name not in {"id", "paths"}}
+    return entry["id"], {"paths": [_path(path) for path in entry.get("paths") or ()]} | others
 
 
 def _by_id(entries: list[Any], convert: Callable[[Any], tuple[str, Any]]) -> Any:

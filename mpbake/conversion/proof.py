@@ -110,5 +110,5 @@ class Proof:
     @cached_property
     def changed_variables(self) -> tuple[str, ...]:
         """The variables that were changed at least once with a value that bake accepts."""
-        runs = (run for run in self.comparisons if run.variation and not run.both_refuse)
-        return tuple(dict.fromkeys(run.variation.variable for run in runs if run.variation))
+        variations = (run.variation for run in self.comparisons if run.variation and not run.both_refuse)
+        return tuple(dict.fromkeys(change.variable for change in variations if change.variable))

@@ -25,7 +25,7 @@ from mpbake.conversion.syntax import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_MOST_COMPARED = 3
+_MOST_COMPARED = 2
 """The maximum number of values of one variable that come from comparisons in the file."""
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
 _OPPOSITES = {
@@ -44,10 +44,13 @@ _COMPARING = frozenset({"equal", "notequal", "contains", "index", "lookup", "try
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variation:
-    """A value for one variable of a bake file, as text in the environment."""
+    """A value for one variable of a bake file, as text in the environment.
 
-    variable: str
-    value: str
+    Without a variable: tags and labels for the targets that docker/metadata-action fills in CI.
+    """
+
+    variable: str = ""
+    value: str = ""
 
 
 def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variation, ...]:
@@ -91,14 +94,20 @@ def _other_values(variable: Variable, present: str | None, compared: Iterable[st
         case "bool":
             values = ["false" if current == "true" else "true"]
         case "number":
-            values = [*compared, _next_number(current)]
+            values = [*_likely(compared, current), _next_number(current)]
         case "string":
-            values = [*[*compared][:_MOST_COMPARED], _other_text(current), ""]
+            likely = _likely(compared, current)
+            values = [*(likely or [_other_text(current)]), "" if current else _other_text(current)]
         case "list":
             values = ["first", "first,second"]
         case _:
             values = []
     return [value for value in dict.fromkeys(values) if value != current]
+
+
+def _likely(compared: Iterable[str], current: str) -> list[str]:
+    """Return the first values with which the file compares a variable, without the present one and the empty text."""
+    return [value for value in compared if value not in {current, ""}][:_MOST_COMPARED]
 
 
 def _kind(variable: Variable) -> str:

@@ -15,7 +15,8 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import MpbakeError, Unreachable
 from mpbake.buildkit.process.docker import Docker
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.process.docker import Completed
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SECONDS = 60.0
 _PASSED = ("HOME", "LANG", "LOGNAME", "PATH", "TMPDIR", "USER")
 """The variables of the user that buildx gets. `homedir()` of bake needs HOME."""
@@ -59,15 +61,21 @@ class BakePrinter:
     _absent: set[str] = field(default_factory=set)
     """The relative paths of files that buildx looks for, and that this checkout lacks, such as secrets."""
 
-    def printed(self, files: Sequence[str], names: Iterable[str], environment: Mapping[str, str]) -> Printed:
+    def printed(
+        self,
+        files: Sequence[str],
+        names: Iterable[str],
+        environment: Mapping[str, str],
+        targets: Mapping[str, Mapping[str, Any]] = _NOTHING,
+    ) -> Printed:
         """Return everything that `names` select in bake files, with `environment` for their variables.
 
-        Relative paths of `files` start at the folder. Raises BakeRefused, NoBuildx and Cancelled.
+        `targets` are further targets, as in a JSON file after the others. Relative paths of `files` start at the
+        folder. Raises BakeRefused, NoBuildx and Cancelled.
         """
-        with tempfile.TemporaryDirectory(dir=self.scratch) as folder:
-            group = Path(folder, "group.json")
-            group.write_text(json.dumps({"group": {_ALL: {"targets": list(names)}}}), encoding="utf-8")
-            completed = self._print([*files, str(group)], environment)
+        tables = {"group": {_ALL: {"targets": list(names)}}} | ({"target": targets} if targets else {})
+        with self._file(json.dumps(tables), ".json") as path:
+            completed = self._print([*files, path], environment)
         try:
             return parse_printed(completed.stdout, without={_ALL})
         except (ValueError, LookupError, TypeError):

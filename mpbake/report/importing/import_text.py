@@ -133,6 +133,8 @@ def _values(comparisons: Iterable[Comparison]) -> str:
 
 
 def _variation(variation: Variation) -> str:
+    if not variation.variable:
+        return "values of docker/metadata-action"
     value = shortened(variation.value, _WIDTH // 2) or '""'
     return f"{variation.variable}={value}"
 
