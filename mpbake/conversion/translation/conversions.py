@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mpbake.conversion.translation.code import FALSE, TRUE, Code, Level, constant_code, list_code, number_text
-from mpbake.conversion.translation.types import BOOL, NUMBER, STRING, Kind, Type
+from mpbake.conversion.translation.types import BOOL, NUMBER, STRING, Kind, Type, list_of, set_of
 
-SORTED_SET = " | unique(true) | sort(case_sensitive=true)"
-"""The filters that make a set: bake iterates sets in order."""
+_SORTED_SET = " | unique(true) | sort(case_sensitive=true)"
 
 
 def converted(code: Code, wanted: Type) -> Code:
@@ -35,6 +34,14 @@ def converted(code: Code, wanted: Type) -> Code:
             raise ValueError(msg)
 
 
+def sorted_set(code: Code) -> Code:
+    """Return a set of the items of a list. Bake iterates a set in the order of its items. Raises ValueError."""
+    if code.type.contents.kind not in {Kind.STRING, Kind.NUMBER}:
+        msg = "the order of the set is not known"
+        raise ValueError(msg)
+    return Code(text=f"{code:filter}{_SORTED_SET}", level=Level.FILTER, type=set_of(code.type.contents))
+
+
 def _converted_constant(code: Code, wanted: Type) -> Code:
     match wanted.kind, code.constant:
         case Kind.STRING, bool() as value:
@@ -58,9 +65,8 @@ def _converted_constant(code: Code, wanted: Type) -> Code:
 
 def _converted_items(code: Code, wanted: Type) -> Code:
     """Return a list whose items have the type of the items of `wanted`."""
-    if code.type.kind is Kind.SET or wanted.kind is Kind.SET:
-        text = code.iterable or f"{code:filter}{SORTED_SET}"
-        code = Code(text=text, level=Level.FILTER, type=code.type, iterable=text)
+    if wanted.kind is Kind.SET and code.type.kind is not Kind.SET:
+        return sorted_set(replace(_converted_items(code, list_of(wanted.contents)), type=wanted))
     if _fits(code.type, wanted):
         return replace(code, type=wanted)
     if code.items is not None:

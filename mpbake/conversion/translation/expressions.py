@@ -29,7 +29,7 @@ from mpbake.conversion.syntax import (
 from mpbake.conversion.translation import loops
 from mpbake.conversion.translation.calls import standard_call
 from mpbake.conversion.translation.code import Code, Level, list_code, literal_code, quoted
-from mpbake.conversion.translation.conversions import converted
+from mpbake.conversion.translation.conversions import converted, sorted_set
 from mpbake.conversion.translation.errors import Untranslatable
 from mpbake.conversion.translation.function_texts import group_of, time_field
 from mpbake.conversion.translation.names import item_name, plan_names_in
@@ -149,7 +149,8 @@ def _name(name: str, scope: Scope) -> Code:
     if bound is None:
         msg = f'there is no variable "{name}"'
         raise ValueError(msg)
-    return Code(text=bound.name, type=bound.type)
+    code = Code(text=bound.name, type=bound.type)
+    return sorted_set(code) if bound.type.kind is Kind.SET else code
 
 
 def _binary(operator: str, left: Code, right: Code) -> Code:

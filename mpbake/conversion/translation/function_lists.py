@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.translation.code import Code, Level, list_code
-from mpbake.conversion.translation.conversions import SORTED_SET, converted
+from mpbake.conversion.translation.conversions import converted, sorted_set
 from mpbake.conversion.translation.function_texts import number_of
-from mpbake.conversion.translation.loops import Loop, comprehension, is_sorted
+from mpbake.conversion.translation.loops import Loop, comprehension, is_sorted, values_of
 from mpbake.conversion.translation.names import fresh_names
 from mpbake.conversion.translation.operators import compared
 from mpbake.conversion.translation.types import (
@@ -21,16 +21,11 @@ from mpbake.conversion.translation.types import (
     list_of,
     map_of,
     object_of,
-    set_of,
     tuple_of,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-def _of_primitives(type_: Type) -> bool:
-    return type_.contents.kind in {Kind.STRING, Kind.NUMBER}
 
 
 # --- lists ------------------------------------------------------------------------------------------------------------
@@ -91,7 +86,7 @@ def first_filled_list(*lists: Code) -> Code:
 def product(*lists: Code) -> Code:
     """Return all combinations of the items of lists."""
     if any(code.type.kind is Kind.SET for code in lists):
-        msg = "a product of sets has another order"
+        msg = "the order of the set is not known"
         raise ValueError(msg)
     values = [converted(code, list_of(code.type.contents)) if code.type.is_sequence else code for code in lists]
     names = fresh_names("xyzuvw"[: len(values)], *values)
@@ -136,23 +131,15 @@ def has_index(values: Code, key: Code) -> Code:
 # --- sets -------------------------------------------------------------------------------------------------------------
 
 
-def _sorted_set(text: Code, type_: Type) -> Code:
-    if not _of_primitives(type_):
-        msg = "the order of the set is not known"
-        raise ValueError(msg)
-    form = f"{text:filter}{SORTED_SET}"
-    return Code(text=form, level=Level.FILTER, type=set_of(type_.contents), iterable=form)
-
-
 def union(*sets: Code) -> Code:
     """Return the items of all sets, sorted."""
-    return _sorted_set(concatenated_lists(*sets), common_type([code.type for code in sets]))
+    return sorted_set(concatenated_lists(*sets))
 
 
 def _items_where(first: Code, operator: str, second: Code) -> Code:
     (name,) = fresh_names("x", first, second)
     condition = compared(name, operator, f"{second:compare}")
-    return comprehension(Code(text=name), [Loop(names=(name,), values=f"{first:or}")], condition)
+    return comprehension(Code(text=name, type=first.type.contents), [Loop(names=(name,), values=f"{first:or}")], condition)
 
 
 def intersection(first: Code, *others: Code) -> Code:
@@ -160,18 +147,18 @@ def intersection(first: Code, *others: Code) -> Code:
     items = first
     for other in others:
         items = _items_where(items, "in", other)
-    return _sorted_set(items, first.type)
+    return sorted_set(items)
 
 
 def difference(first: Code, second: Code) -> Code:
     """Return the items of the first set that are not in the second, sorted."""
-    return _sorted_set(_items_where(first, "not in", second), first.type)
+    return sorted_set(_items_where(first, "not in", second))
 
 
 def symmetric_difference(first: Code, second: Code) -> Code:
     """Return the items that are in one of two sets only, sorted."""
     left, right = _items_where(first, "not in", second), _items_where(second, "not in", first)
-    return _sorted_set(Code(text=f"{left.text} + {right.text}", level=Level.ADD), first.type)
+    return sorted_set(concatenated_lists(left, right))
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

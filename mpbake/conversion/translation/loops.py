@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.translation.code import Code, Level
-from mpbake.conversion.translation.conversions import SORTED_SET, converted
+from mpbake.conversion.translation.conversions import converted
 from mpbake.conversion.translation.types import STRING, Kind, Type
 
 if TYPE_CHECKING:
@@ -34,10 +34,8 @@ def is_sorted(type_: Type) -> bool:
 def values_of(code: Code, name: str) -> Loop:
     """Return a loop over the values of a list or table. Raises ValueError if it is not known which of them it is."""
     match code.type.kind:
-        case Kind.LIST | Kind.TUPLE:
+        case Kind.LIST | Kind.TUPLE | Kind.SET:
             return Loop(names=(name,), values=code.iterable or code.at(Level.OR))
-        case Kind.SET:
-            return Loop(names=(name,), values=code.iterable or f"{code:filter}{SORTED_SET}")
         case Kind.OBJECT if is_sorted(code.type):
             return Loop(names=(name,), values=f"{code:primary}.values()")
         case Kind.OBJECT | Kind.MAP:

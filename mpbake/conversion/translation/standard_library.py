@@ -157,8 +157,8 @@ STANDARD_LIBRARY: Mapping[str, StandardFunction] = {
     "trimsuffix": _method("{0:primary}.removesuffix({1})"),
     "upper": _filter("{0:filter} | upper"),
     # encodings and digests
-    "base64decode": _absent(_NOT_FOUND),
-    "base64encode": _absent(_NOT_FOUND),
+    "base64decode": _filter("{0:filter} | from_base64"),
+    "base64encode": _filter("{0:filter} | base64"),
     "bcrypt": _absent("its result is random"),
     "csvdecode": _absent(_NOT_FOUND),
     "jsondecode": _filter("{0:filter} | from_json", ANY),

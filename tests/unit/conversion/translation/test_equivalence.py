@@ -1,0 +1,57 @@
+"""Every translated expression has the value that bake gives it, with two sets of values of the variables.
+
+values.json holds the values of buildx; collect_values.py made it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from mpbake.conversion.translation import Untranslatable
+from tests.unit.conversion.translation.collect_values import CHANGED, ERROR, expressions
+from tests.unit.conversion.translation.scopes import HERE, rendered, renderer, translated, values
+
+VALUES: Mapping[str, list[Any]] = json.loads((HERE / "values.json").read_text(encoding="utf-8"))
+LINES = expressions((HERE / "expressions.txt").read_text(encoding="utf-8"))
+CHANGED_VALUES = {**CHANGED, "FULL": False, "OFF": True, "N": 4}
+
+
+def test_the_values_belong_to_the_expressions() -> None:
+    """values.json is not older than expressions.txt."""
+    assert list(VALUES) == list(dict.fromkeys(LINES))
+
+
+@pytest.mark.parametrize("line", list(VALUES))
+def test_a_translated_expression_has_the_value_of_bake(line: str) -> None:
+    """mpbake's templates and bake give the same value, of the same type."""
+    try:
+        value = translated(line)
+    except Untranslatable as error:
+        assert line in _untranslatable(), f"{error.reason}"
+        return
+    assert line not in _untranslatable(), value
+    for changed, expected in zip(({}, CHANGED_VALUES), VALUES[line], strict=True):
+        if expected != ERROR:
+            assert _comparable(rendered(value, renderer(), values(changed))) == _comparable(expected), value
+
+
+def _untranslatable() -> set[str]:
+    text = (HERE / "expressions.txt").read_text(encoding="utf-8")
+    return set(expressions(text.partition("# without a form in a plan\n")[2]))
+
+
+def _comparable(value: Any) -> Any:
+    """Return a value that is equal only to values of the same type; all numbers have one type."""
+    match value:
+        case bool() | None:
+            return (type(value).__name__, value)
+        case dict():
+            return {key: _comparable(item) for key, item in value.items()}
+        case list() | tuple() | range() | Iterator():
+            return [_comparable(item) for item in value]
+        case _:
+            return value
