@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mpbake.conversion.translation.errors import Untranslatable
+from mpbake.conversion.translation.inference import inside, type_of, with_inferred_types
 from mpbake.conversion.translation.scope import Bound, BoundFunction, Scope, template_name
 from mpbake.conversion.translation.texts import translate_text, translate_value
 from mpbake.conversion.translation.types import Kind, Type, type_of_constraint, type_of_value
@@ -14,9 +15,12 @@ __all__ = [
     "Scope",
     "Type",
     "Untranslatable",
+    "inside",
     "template_name",
     "translate_text",
     "translate_value",
+    "type_of",
     "type_of_constraint",
     "type_of_value",
+    "with_inferred_types",
 ]

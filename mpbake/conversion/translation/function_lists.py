@@ -139,7 +139,9 @@ def union(*sets: Code) -> Code:
 def _items_where(first: Code, operator: str, second: Code) -> Code:
     (name,) = fresh_names("x", first, second)
     condition = compared(name, operator, f"{second:compare}")
-    return comprehension(Code(text=name, type=first.type.contents), [Loop(names=(name,), values=f"{first:or}")], condition)
+    return comprehension(
+        Code(text=name, type=first.type.contents), [Loop(names=(name,), values=f"{first:or}")], condition
+    )
 
 
 def intersection(first: Code, *others: Code) -> Code:

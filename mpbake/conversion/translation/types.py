@@ -206,6 +206,23 @@ def _unified_contents(first: Type, second: Type) -> Type:
     return first.contents if is_empty(second) else unified(first.contents, second.contents)
 
 
+def same_type(first: Type, second: Type) -> Type:
+    """Return the type of a name that has values of both types. Nothing is converted, unlike for `unified`."""
+    nullable = first.nullable or second.nullable
+    if first.kind is second.kind and first.is_primitive:
+        return replace(first, nullable=nullable)
+    if {first.kind, second.kind} <= {Kind.LIST, Kind.TUPLE} or first.kind is second.kind is Kind.SET:
+        kind = first.kind if first.kind is second.kind else Kind.LIST
+    elif {first.kind, second.kind} <= {Kind.MAP, Kind.OBJECT}:
+        kind = Kind.MAP if Kind.MAP in {first.kind, second.kind} else Kind.OBJECT
+    else:
+        return ANY
+    if first == second:
+        return first
+    members = [*first.members, *second.members]
+    return Type(kind=kind, nullable=nullable, element=reduce(same_type, members) if members else ANY)
+
+
 def is_empty(type_: Type) -> bool:
     """Whether a value of this type is certainly an empty tuple or object."""
     return type_.kind in {Kind.TUPLE, Kind.OBJECT} and not type_.members
