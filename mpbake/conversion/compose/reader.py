@@ -65,6 +65,7 @@ class _Reader:
 
     def read(self) -> BakeFile:
         table = Loader(self._files, self._comments, self._problems).load_all(self._texts)
+        self._problems.check()
         services = self._services(table)
         self._problems.check()
         secrets = table.get("secrets")

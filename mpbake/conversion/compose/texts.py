@@ -120,6 +120,8 @@ class Texts:
             case Mapping():
                 for key, entry in value.pairs:
                     yield key, (None if isinstance(entry, Scalar) and resolved(entry) is None else entry)
+            case Scalar() if resolved(value) is not None:
+                self.problems.add(value.place, f"{what} must be a table or a list, not {kind(value)}")
             case _:
                 for item in self.items(value, what):
                     key, part = split_pair(item, separators)

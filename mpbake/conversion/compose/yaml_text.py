@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
+from mpbake.conversion.compose.scalars import resolved
 from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value, size
 from mpbake.conversion.syntax import Place
 
@@ -166,6 +167,9 @@ class _Reader:
         key = self._value(event, level + 1)
         if not isinstance(key, Scalar):
             _fail(self._problems, key.place, "a key of a table must be text", "write `key: value`")
+        if not isinstance(resolved(key), str):
+            message = f"the key `{key.text}` is not text"
+            _fail(self._problems, key.place, message, "put the key in quotes", Code.COMPOSE_VALUES)
         return key
 
     def _merge(self, value: Value, place: Place) -> Iterator[tuple[str, tuple[Scalar, Value]]]:
