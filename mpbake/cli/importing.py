@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
-from mpbake.base.text import printable
+from mpbake.base.text import one_line, printable
 from mpbake.buildkit.bake.printing import BakePrinter, BakeRefused, NoBuildx, open_printer
 from mpbake.cli.imported_plan import cached_plans, read_imported
 from mpbake.cli.proving import Prover
@@ -38,6 +38,9 @@ def import_bake(
     converted, UsageError for expressions that cannot be evaluated, and Cancelled.
     """
     conversion = convert(source.content)
+    if not conversion.targets:
+        message = f"{', '.join(map(one_line, source.files))}: no target that bake could build"
+        raise UsageError(message, hint="name all files that bake gets, in the same order")
     try:
         with open_printer(world.environment, source.folder, world.redactor.redact, when_stopped) as printer:
             conversion = _with_values(source, conversion, printer)

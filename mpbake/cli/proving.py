@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
@@ -33,6 +35,9 @@ _AT_ONCE = 4
 _EPOCH = "SOURCE_DATE_EPOCH"
 _SECOND = 1.1
 """How many seconds lie between two prints that find values of the clock."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_NO_TARGET = re.compile(r"failed to find target (\S+)")
+_MOST_ABSENT = 50
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
@@ -54,7 +59,7 @@ class BakeInput:
         bake also takes a value as JSON, from the variable with `_JSON` at the end of its name.
         """
         names = [block.name for block in self.content.blocks if isinstance(block, Variable) and not block.constant]
-        wanted = {*names, *(f"{name}_JSON" for name in names)}
+        wanted = {*names, *self.content.required, *(f"{name}_JSON" for name in names)}
         return {name: value for name, value in world.environment.items() if name in wanted}
 
 
@@ -94,7 +99,7 @@ class Prover:
         plain = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
         base, needed = plain, tuple[Variation, ...]()
         first = self._compare(base)
-        if first.result.both_refuse:
+        if first.result.both_refuse or (first.result.bake_error and self.source.content.required):
             filled, changes = self._filled(plain)
             run = self._compare(filled)
             if not run.result.both_refuse:
@@ -158,8 +163,23 @@ class Prover:
         return _Run(result=Comparison(variation=variation, differences=found), original=theirs)
 
     def _original(self, values: _Values) -> Printed:
+        """Return what bake prints for the bake files, without members of groups that no file defines.
+
+        With such a member, bake refuses the group, and builds all other groups.
+        """
         names = dict.fromkeys([*self.conversion.groups, *self.conversion.targets])
-        return self.printer.printed(self.source.files, names, values.environment, values.targets)
+        absent: list[str] = []
+        while True:
+            targets = {**dict.fromkeys(absent, _NOTHING), **values.targets}
+            try:
+                printed = self.printer.printed(self.source.files, names, values.environment, targets)
+            except BakeRefused as error:
+                match = _NO_TARGET.search(error.message)
+                if match is None or match[1] in targets or len(absent) >= _MOST_ABSENT:
+                    raise
+                absent.append(match[1])
+            else:
+                return printed.without(absent)
 
     def _exported(self, values: _Values) -> Printed:
         # bake's timestamp() is the clock. A plan has the time of this variable.

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mpbake.base.json_text import parse_json
 from mpbake.base.platforms import parse_platform
-from mpbake.base.references import format_fields, is_local_context, parse_fields, parse_flag, split_fields
+from mpbake.base.references import (
+    format_fields,
+    is_local_context,
+    parse_fields,
+    parse_flag,
+    parse_reference,
+    split_fields,
+)
 from mpbake.model.bake_fields import enforced_policies, is_folder_output
 
 if TYPE_CHECKING:
@@ -27,6 +34,14 @@ class Printed:
 
     targets: Mapping[str, Mapping[str, Any]]
     groups: Mapping[str, tuple[str, ...]]
+
+    def without(self, names: Container[str]) -> Printed:
+        """Return the same without some targets."""
+        targets = {name: target for name, target in self.targets.items() if name not in names}
+        groups = {
+            group: tuple(member for member in members if member not in names) for group, members in self.groups.items()
+        }
+        return replace(self, targets=targets, groups=groups)
 
     def members(self, group: str) -> frozenset[str]:
         """Return the targets that a group selects, also through other groups. In its own group, a name is a target."""
@@ -248,9 +263,33 @@ def _unique(entries: list[Any]) -> list[Any]:
     return [entry for index, entry in enumerate(entries) if entry not in entries[:index]]
 
 
+def _tags(entries: list[str]) -> list[str]:
+    """Return each tag once, in one form: `web` is `docker.io/library/web:latest`."""
+    return _unique([_tag(entry) for entry in entries])
+
+
+def _tag(text: str) -> str:
+    try:
+        return parse_reference(text).canonical
+    except ValueError:
+        return text
+
+
 def _annotations(entries: list[str]) -> list[str]:
     """Return annotations without repeated entries: of several values for one key, buildx uses the last one."""
     return _unique(entries[::-1])[::-1]
+
+
+def _tags(tags: list[str]) -> list[str]:
+    """Return each image name once, with its tag: without one, it is `latest`."""
+    return _unique([_tag(tag) for tag in tags])
+
+
+def _tag(tag: str) -> str:
+    try:
+        return str(parse_reference(tag))
+    except ValueError:
+        return tag
 
 
 def _fields(entry: str | Mapping[str, Any]) -> dict[str, str]:
@@ -381,7 +420,7 @@ _NORMAL_FORMS: Mapping[str, Callable[[Any], Any]] = {
     "labels": _without_null,
     "extra-hosts": _without_null,
     "annotations": _annotations,
-    "tags": _unique,
+    "tags": _tags,
     "entitlements": _unique,
     "no-cache-filter": _unique,
     "context": _context,

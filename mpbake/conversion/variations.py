@@ -74,7 +74,7 @@ def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Varia
     The value is the first literal with which the file compares the variable, or any text.
     """
     compared = _compared_values(file)
-    values: dict[str, str] = {}
+    values = {name: "other" for name in file.required if not environment.get(name)}
     for variable in file.blocks:
         if not isinstance(variable, Variable) or variable.constant or environment.get(variable.name):
             continue

@@ -155,6 +155,7 @@ def test_old_and_new_buildx_print_the_same_target() -> None:
         ("platforms", ["linux/arm64", "linux/aarch64"], ["linux/arm64"]),
         # Repeated entries.
         ("tags", ["a", "b", "a"], ["a", "b"]),
+        ("tags", ["example.com/web"], ["example.com/web:latest"]),
         ("cache-from", ["type=gha", "type=gha"], ["type=gha"]),
         ("annotations", ["a=1", "b=2", "a=1"], ["b=2", "a=1"]),
         # What mpbake adds when it exports.
@@ -172,6 +173,8 @@ def test_two_forms_of_the_same_value_are_equal(attribute: str, first: Any, secon
     ("attribute", "first", "second"),
     [
         ("args", {"A": ""}, {}),
+        ("tags", ["example.com/web"], ["example.com/web:1"]),
+        ("tags", ["web/"], ["web"]),
         ("args", {"A": "./x"}, {"A": "x"}),
         ("labels", {"A": "1"}, {"A": "1 "}),
         ("context", "https://example.com/a.git#./b", "https://example.com/a.git#b"),
