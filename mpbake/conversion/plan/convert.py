@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mpbake.conversion.plan.conversion import Conversion, FrozenKey, Note, NoteKind
@@ -14,7 +15,7 @@ from mpbake.conversion.plan.targets import TargetConverter
 from mpbake.conversion.plan.values import Content, Position, Values
 from mpbake.conversion.plan.variables import VariableConverter
 from mpbake.conversion.plan.writer import document_text
-from mpbake.conversion.syntax import BakeFile, Comments, Function, Group, Literal, Target, Variable
+from mpbake.conversion.syntax import BakeFile, Comments, Expression, Function, Group, ListOf, Literal, Target, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -100,7 +101,8 @@ class _Converter:
 
     def _group(self, group: Group) -> KeyValue:
         members = self._names.members
-        targets = with_items(group.targets, lambda item: with_text(item, lambda name: members.get(name, name)))
+        known, unknown = self._known_members(group)
+        targets = with_items(known, lambda item: with_text(item, lambda name: members.get(name, name)))
         position = Position(
             key=FrozenKey(block="group", name=group.name, path=("targets",)), scope=self._scope, place=group.place
         )
@@ -111,12 +113,24 @@ class _Converter:
             value = Table(pairs=(KeyValue(key="targets", value=pair.value), description))
         elif not isinstance(value, Array):
             value = Table(pairs=(KeyValue(key="targets", value=value),))
-        before = (*group.comments.before, *pair.comments.before)
+        before = (*group.comments.before, *unknown, *pair.comments.before)
         return KeyValue(
             key=self._names.groups[group.name],
             value=value,
             comments=Comments(before=before, after=group.comments.after),
         )
+
+    def _known_members(self, group: Group) -> tuple[Expression, list[str]]:
+        """Return the members of a group that exist, and comments about the others."""
+        if not isinstance(group.targets, ListOf):
+            return group.targets, []
+        items = group.targets.items
+        unknown = [item for item in items if _is_unknown(item.value, self._names)]
+        lines = [f"bake: {item.value.text} is neither a target nor a group" for item in unknown]
+        for item, line in zip(unknown, lines, strict=True):
+            text = f'the group "{group.name}" lists {line.removeprefix("bake: ").replace(" is n", ", which is n", 1)}'
+            self.notes.append(Note(kind=NoteKind.LOST, text=text, place=item.value.place))
+        return replace(group.targets, items=tuple(item for item in items if item not in unknown)), lines
 
     def _targets(self) -> Iterator[Section]:
         for name in self._names.missing:
@@ -127,6 +141,10 @@ class _Converter:
         )
         for target in blocks_of(self._file, Target).values():
             yield converter.section(target)
+
+
+def _is_unknown(member: Expression, names: Names) -> bool:
+    return isinstance(member, Literal) and bool(member.value) and not names.is_known(str(member.value))
 
 
 def _ignored(file: BakeFile) -> Iterator[Note]:

@@ -50,6 +50,7 @@ class Names:
     """The names in the plan, by the names in the bake file. `functions` and `variables` are names in templates.
 
     `templates` are those `targets` that become templates. `missing` are parents that the bake file does not define.
+    `rows` are patterns for the names of all matrix rows.
     """
 
     variables: Mapping[str, str]
@@ -58,12 +59,17 @@ class Names:
     targets: Mapping[str, str]
     templates: frozenset[str]
     missing: tuple[str, ...]
+    rows: tuple[str, ...]
     notes: tuple[Note, ...]
 
     @property
     def members(self) -> Mapping[str, str]:
         """The names that a group can list."""
         return {**self.targets, **self.groups}
+
+    def is_known(self, name: str) -> bool:
+        """Whether a group can list `name`: a target, a group or a row of a matrix."""
+        return name in self.members or _matches(name, self.rows)
 
 
 def plan_names(file: BakeFile) -> Names:
@@ -85,6 +91,7 @@ def plan_names(file: BakeFile) -> Names:
         targets=targets.names,
         templates=targets.templates,
         missing=targets.missing,
+        rows=targets.rows,
         notes=tuple(notes),
     )
 
@@ -125,7 +132,8 @@ def matrix_lists(matrix: Expression, variables: Mapping[str, Variable]) -> dict[
 def _all_matrix_keys(file: BakeFile) -> set[str]:
     variables = blocks_of(file, Variable)
     matrices = [matrix_entry(target) for target in blocks_of(file, Target).values()]
-    return {key for matrix in matrices if matrix is not None for key in matrix_lists(matrix, variables)}
+    keys = {key for matrix in matrices if matrix is not None for key in matrix_lists(matrix, variables)}
+    return {template_name(key) for key in keys}
 
 
 def _function_names(file: BakeFile) -> dict[str, str]:
@@ -191,7 +199,7 @@ class _TargetNames:
         self._members = [pattern for group in groups.values() for pattern in possible_texts(group.targets)]
         self._links = [*_links(file)]
         self._parents = [pattern for target in self._targets.values() for pattern in _parents(target)]
-        self._rows = [pattern for target in self._targets.values() for pattern in _row_names(target)]
+        self.rows = tuple(pattern for target in self._targets.values() for pattern in _row_names(target))
         self.templates = frozenset(name for name in self._targets if self._is_template(name))
         self.names = self._names()
         self.missing = self._missing()
@@ -211,7 +219,7 @@ class _TargetNames:
         """Return the parents that no block defines, in order, such as the target that docker/metadata-action makes."""
         parents = [text for target in self._targets.values() for text in _literal_parents(target)]
         known = {*self._targets}
-        return tuple(name for name in dict.fromkeys(parents) if name not in known and not _matches(name, self._rows))
+        return tuple(name for name in dict.fromkeys(parents) if name not in known and not _matches(name, self.rows))
 
     def _is_template(self, name: str) -> bool:
         target = self._targets[name]

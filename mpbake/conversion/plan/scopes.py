@@ -23,7 +23,7 @@ from mpbake.conversion.translation import (
 from mpbake.conversion.translation.expressions import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from mpbake.conversion.plan.names import Names
 
@@ -60,8 +60,14 @@ def parameters(function: Function, scope: Scope) -> dict[str, Bound]:
     names = [*function.params, *([function.variadic] if function.variadic else [])]
     bound: dict[str, Bound] = {}
     for name in names:
-        bound[name] = Bound(name=template_name(name, [*taken, *(known.name for known in bound.values())]))
+        bound[name] = Bound(name=local_name(name, [*taken, *(known.name for known in bound.values())]))
     return bound
+
+
+def local_name(name: str, taken: Collection[str]) -> str:
+    """Return the name of a parameter or matrix variable: its own, if nothing else has it."""
+    word = template_name(name)
+    return word if word not in taken else template_name(f"{word}_value", taken)
 
 
 def _with_usable_functions(scope: Scope, functions: Mapping[str, Function]) -> Scope:
@@ -135,6 +141,6 @@ def row_names(matrix: Expression, variables: Mapping[str, Variable], scope: Scop
     taken = plan_words(scope)
     bound: dict[str, Bound] = {}
     for name, values in matrix_lists(matrix, variables).items():
-        word = template_name(name, [*taken, *(known.name for known in bound.values())])
+        word = local_name(name, [*taken, *(known.name for known in bound.values())])
         bound[name] = Bound(name=word, type=_type(values, scope).contents)
     return bound

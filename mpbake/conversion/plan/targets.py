@@ -34,6 +34,8 @@ _OF_MPBAKE = frozenset(
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
 _WORKING_FOLDER = "cwd://"
+_ARCHITECTURES = frozenset({"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"})
+"""Platforms without an operating system: bake adds that of the machine, which is Linux wherever BuildKit runs."""
 _LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"
 
 
@@ -196,5 +198,7 @@ def _platform(expression: Expression) -> Expression:
     match expression:
         case Name(name=name) if name == _LOCAL_PLATFORM:
             return Literal(value="local", place=expression.place, text=expression.text)
+        case Literal(value=str() as text) if text in _ARCHITECTURES:
+            return replace(expression, value=f"linux/{text}")
         case _:
             return expression

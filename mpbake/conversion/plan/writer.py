@@ -20,6 +20,7 @@ TABLE_WIDTH = 80
 """The length of a line with an inline table of several keys. A longer table gets a header and a line for each key."""
 _LISTS_OF_TABLES = (("variables",), ("groups",))
 """Tables with one entry a line, so that short tables in them look alike."""
+_DOTTED = frozenset({"matrix"})
 _INDENT = "  "
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
@@ -50,21 +51,29 @@ def is_short(pair: KeyValue, width: int = TABLE_WIDTH) -> bool:
     return not _has_comments(pair.value) and len(_line(pair)) <= width
 
 
-def _line(pair: KeyValue) -> str:
-    return f"{toml_key(pair.key)} = {value_text(pair.value)}{_after(pair.comments.after)}"
+def _line(pair: KeyValue, key: str = "") -> str:
+    return f"{key or toml_key(pair.key)} = {value_text(pair.value)}{_after(pair.comments.after)}"
 
 
 def _section(section: Section) -> Iterator[str]:
     """Yield the lines of a section, and of the tables in it that need a header of their own."""
     yield from _comments(section.comments.before)
-    if section.path:
+    below = _below(section)
+    has_lines = not section.pairs or len(below) < len(section.pairs) or section.trailing or section.comments.after
+    if section.path and has_lines:
         yield f"[{_dotted(section.path)}]{_after(section.comments.after)}"
-    yield from _body(section)
+    body = list(_body(section))
+    yield from body if has_lines else body[1:]
+
+
+def _below(section: Section) -> list[KeyValue]:
+    """Return the keys of a section whose values have a header of their own, below the others."""
+    width = WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
+    return [pair for pair in section.pairs if _needs_header(pair, width)]
 
 
 def _body(section: Section) -> Iterator[str]:
-    width = WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
-    below = [pair for pair in section.pairs if _needs_header(pair, width)]
+    below = _below(section)
     for pair in section.pairs:
         if pair not in below:
             yield from _pair(pair)
@@ -96,8 +105,8 @@ def _tables(path: tuple[str, ...], pair: KeyValue) -> Iterator[str]:
 def _needs_header(pair: KeyValue, width: int) -> bool:
     """Whether a value is written below a header: a table, or an array of tables, that is too long for one line."""
     match pair.value:
-        case Table() as table:
-            return not is_short(pair, WIDTH if len(table.pairs) == 1 else width)
+        case Table():
+            return not _is_inline(pair, width) and not _has_dotted_keys(pair)
         case Array() as array:
             tables = [item for item in array.items if isinstance(item.value, Table)]
             return bool(tables) and len(tables) == len(array.items) and not all(map(_fits_as_item, tables))
@@ -105,21 +114,50 @@ def _needs_header(pair: KeyValue, width: int) -> bool:
             return False
 
 
+def _is_inline(pair: KeyValue, width: int) -> bool:
+    return not isinstance(pair.value, Table) or is_short(pair, WIDTH if len(pair.value.pairs) == 1 else width)
+
+
+def _has_dotted_keys(pair: KeyValue) -> bool:
+    """Whether the values of a table are written as `matrix.php = […]`: it stays among the keys that use it."""
+    if pair.key not in _DOTTED or not isinstance(pair.value, Table):
+        return False
+    return not any(_needs_header(inner, TABLE_WIDTH) for inner in pair.value.pairs)
+
+
+def _dotted_pairs(pair: KeyValue) -> Iterator[KeyValue]:
+    """Yield the keys of a table with dotted keys. Its comments go to the first."""
+    assert isinstance(pair.value, Table)  # noqa: S101 - `_has_dotted_keys` decides
+    for index, inner in enumerate(pair.value.pairs):
+        before = (*(() if index else _own(pair)), *inner.comments.before)
+        comments = replace(inner.comments, before=before)
+        yield replace(inner, key=f"{toml_key(pair.key)}.{toml_key(inner.key)}", comments=comments)
+
+
 def _fits_as_item(item: ArrayItem) -> bool:
     length = len(_INDENT) + len(value_text(item.value)) + 1 + len(_after(item.comments.after))
     return length <= WIDTH and not _has_comments(item.value)
 
 
-def _pair(pair: KeyValue) -> Iterator[str]:
+def _pair(pair: KeyValue, width: int = TABLE_WIDTH) -> Iterator[str]:
+    if _has_dotted_keys(pair) and not _is_inline(pair, width):
+        for inner in _dotted_pairs(pair):
+            yield from _plain_pair(inner, inner.key)
+        yield from _comments(pair.value.trailing if isinstance(pair.value, Table) else ())
+    else:
+        yield from _plain_pair(pair, toml_key(pair.key))
+
+
+def _plain_pair(pair: KeyValue, key: str) -> Iterator[str]:
     yield from _comments(pair.comments.before)
     if isinstance(pair.value, str) and not is_short(pair, WIDTH):
         pair = replace(pair, value=folded_template(pair.value))
     if is_short(pair, WIDTH) or not isinstance(pair.value, Array) or not pair.value.items:
-        yield _line(pair)
+        yield _line(pair, key)
         if isinstance(pair.value, Array):
             yield from _comments(pair.value.trailing)
         return
-    yield f"{toml_key(pair.key)} = [{_after(pair.comments.after)}"
+    yield f"{key} = [{_after(pair.comments.after)}"
     yield from _items(pair.value, _INDENT)
     yield "]"
 
@@ -180,7 +218,7 @@ def _comment_text(lines: Iterable[str]) -> str:
 def _comments(lines: Iterable[str], indent: str = "") -> Iterator[str]:
     for line in lines:
         text = _CONTROL.sub("", line).strip()
-        yield f"{indent}# {text}" if text else ""
+        yield f"{indent}#{'' if text.startswith('#') else ' '}{text}" if text else ""
 
 
 def _after(comment: str) -> str:
