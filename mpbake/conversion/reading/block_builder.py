@@ -12,6 +12,7 @@ from mpbake.conversion.syntax import (
     Function,
     Group,
     Ignored,
+    Item,
     ListOf,
     Literal,
     Name,
@@ -145,20 +146,21 @@ class BlockBuilder:
         if missing:
             return None
         variadic = entries.get("variadic_params")
+        params = self._parameters(owner, entries["params"])
         return Function(
             name=name,
-            params=tuple(self._parameter(owner, value) for value in self._parameters(owner, entries["params"])),
+            params=tuple(self._parameter(owner, item.value) for item in params),
             variadic=self._parameter(owner, variadic) if variadic is not None else "",
             result=entries["result"],
             place=block.place,
-            comments=folded(block.comments, body),
+            comments=folded(block.comments, body, params),
         )
 
-    def _parameters(self, owner: str, value: Expression) -> Iterable[Expression]:
+    def _parameters(self, owner: str, value: Expression) -> tuple[Item, ...]:
         if isinstance(value, ListOf):
-            return [item.value for item in value.items]
+            return value.items
         self.add_problem(value.place, f"{owner}: `params` must be a list of names", "write params = [a, b]")
-        return []
+        return ()
 
     def _parameter(self, owner: str, value: Expression) -> str:
         match value:
@@ -203,8 +205,8 @@ class BlockBuilder:
         self.problems.append(self._source.problem_at(place, message, hint=hint))
 
 
-def folded(comments: Comments, body: Body) -> Comments:
-    """Return the comments of a block whose attributes have no comments of their own: theirs follow those of the block.
+def folded(comments: Comments, body: Body, items: Sequence[Item] = ()) -> Comments:
+    """Return the comments of a block whose attributes and `items` have no comments of their own: theirs are added.
 
     The only comment behind an attribute becomes the one behind the block.
     """
@@ -216,4 +218,6 @@ def folded(comments: Comments, body: Body) -> Comments:
         before.extend(part.before)
         if part.after and part.after is not after:
             before.append(part.after)
+    for item in items:
+        before.extend(line for line in (*item.comments.before, item.comments.after) if line)
     return Comments(before=(*before, *body.trailing), after=after)

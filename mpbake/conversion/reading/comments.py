@@ -12,7 +12,7 @@ from mpbake.conversion.syntax import Comments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.conversion.reading.scanner import Span
+    from mpbake.conversion.reading.scan import Span
     from mpbake.conversion.reading.source import Source
 
 
@@ -97,14 +97,17 @@ class CommentMap:
         comments = self.between(start, end)
         if index < 0 or not comments:
             return comments
-        comment, line = comments[0], self._source.line(entries[index][1] - 1)
-        next_in_line = index + 1 < len(entries) and self._source.line(end) == comment.last_line
-        if comment.first_line != line or next_in_line or len(comment.lines) != 1:
+        line = self._source.line(entries[index][1] - 1)
+        number = 0
+        while number < len(comments) and comments[number].first_line == comments[number].last_line == line:
+            number += 1
+        if not number or (index + 1 < len(entries) and self._source.line(end) == line):
             return comments
         entry = results[index]
         opening = (entry.after,) if entry.after else ()
-        results[index] = replace(entry, before=(*entry.before, *opening), after=self.take([comment])[0])
-        return comments[1:]
+        after = " ".join(self.take(comments[:number]))
+        results[index] = replace(entry, before=(*entry.before, *opening), after=after)
+        return comments[number:]
 
     def _without_opening(self, comments: list[Comment], start: int, line: int) -> list[Comment]:
         """Return the comments without one in the line of the opening bracket, unless `line` is the same line."""

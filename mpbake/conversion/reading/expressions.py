@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpbake.conversion.reading.grammar import Node
-    from mpbake.conversion.reading.scanner import Code, Scan, String
+    from mpbake.conversion.reading.scan import Code, Scan, String
     from mpbake.conversion.reading.source import Source
 
 _CONSTANTS = {"true": True, "false": False, "null": None}

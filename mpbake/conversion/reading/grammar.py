@@ -10,10 +10,9 @@ from mpbake.base.errors import UsageError
 from mpbake.conversion.reading.syntax_errors import syntax_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import ModuleType
+    from collections.abc import Callable
 
-    from mpbake.conversion.reading.scanner import Code
+    from mpbake.conversion.reading.scan import Code
     from mpbake.conversion.reading.source import Source
 
 MAX_LEVELS = 200
@@ -72,15 +71,20 @@ class _Parser:
         self._before = before
 
     def tree(self) -> Node:
-        hcl2 = _hcl2()
-        from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - python-hcl2 is optional
-
+        parse, unexpected_input = _python_hcl2()
         try:
-            tree = hcl2.parses_to_tree(self._text)
-        except UnexpectedInput as error:
-            position = error.pos_in_stream
-            end = len(self._text) if position is None or position < 0 else position
-            raise syntax_error(self._source, self._offset(end), _expected(error), inner=bool(self._before)) from None
+            tree = parse(self._text)
+        except unexpected_input as error:
+            position = getattr(error, "pos_in_stream", None)
+            end = position if isinstance(position, int) and position >= 0 else len(self._text)
+            before = len(self._text[:end].rstrip())
+            raise syntax_error(
+                self._source,
+                self._offset(end),
+                self._offset(before - 1) + 1 if before > self._before else self._code.start,
+                _expected(error),
+                inner=bool(self._before),
+            ) from None
         return self._node(tree)
 
     def _offset(self, position: int) -> int:
@@ -88,27 +92,29 @@ class _Parser:
         return min(max(self._code.offset(position - self._before), self._code.start), last)
 
     def _node(self, tree: Any) -> Node:
-        """Return the tree of lark as nodes, without newlines."""
+        """Return the tree of lark as nodes, without newlines. Tokens are a kind of text."""
         nodes: dict[int, Node] = {}
         levels: dict[int, int] = {}
         for subtree in tree.iter_subtrees():
-            parts = [self._part(child, nodes) for child in subtree.children if getattr(child, "data", "") != _NEWLINE]
-            level = 1 + max((levels.get(id(child), 0) for child in subtree.children), default=0)
-            start = parts[0].start if parts else -1
-            if level > MAX_LEVELS:
+            parts, level = [], 0
+            for child in subtree.children:
+                if isinstance(child, str):
+                    parts.append(self._token(child))
+                elif child.data != _NEWLINE:
+                    parts.append(nodes[id(child)])
+                    level = max(level, levels[id(child)])
+            start, end = (parts[0].start, parts[-1].end) if parts else (-1, -1)
+            if level >= MAX_LEVELS:
                 message = f"an expression has more than {MAX_LEVELS} levels"
                 hint = "divide it: give a part of it to a variable"
                 raise self._source.error(start, message, hint=hint, code=Problem.TOO_DEEP)
-            levels[id(subtree)] = level
-            end = parts[-1].end if parts else -1
+            levels[id(subtree)] = level + 1
             nodes[id(subtree)] = Node(kind=str(subtree.data), start=start, end=end, parts=tuple(parts))
         return nodes[id(tree)]
 
-    def _part(self, child: Any, nodes: Mapping[int, Node]) -> Node:
-        if hasattr(child, "data"):
-            return nodes[id(child)]
-        end = self._offset(child.end_pos - 1) + 1
-        return Node(kind=str(child.type), start=self._offset(child.start_pos), end=end)
+    def _token(self, token: Any) -> Node:
+        start, end = self._offset(token.start_pos), self._offset(token.end_pos - 1) + 1
+        return Node(kind=str(token.type), start=start, end=end)
 
 
 def _expected(error: Any) -> frozenset[str]:
@@ -119,10 +125,12 @@ def _expected(error: Any) -> frozenset[str]:
     return frozenset()
 
 
-def _hcl2() -> ModuleType:
+def _python_hcl2() -> tuple[Callable[[str], Any], type[Exception]]:
+    """Return the parser, and the error that it raises for wrong syntax. Raises UsageError without python-hcl2."""
     try:
-        import hcl2  # noqa: PLC0415 - python-hcl2 is optional
+        from hcl2 import parses_to_tree  # noqa: PLC0415 - python-hcl2 is optional
+        from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - a dependency of python-hcl2
     except ImportError:
-        msg = "reading a bake file in HCL needs the Python package python-hcl2"
+        msg = "reading a bake file in HCL needs the Python package python-hcl2, version 8.1.4 or newer"
         raise UsageError(msg, hint='run pip install "mpbake[import]"') from None
-    return hcl2
+    return parses_to_tree, UnexpectedInput

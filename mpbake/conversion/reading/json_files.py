@@ -10,7 +10,7 @@ from mpbake.conversion.reading.block_builder import BLOCK_KINDS, BlockBuilder, B
 from mpbake.conversion.reading.hcl import read_expression, read_template
 from mpbake.conversion.reading.json_values import JsonArray, JsonObject, JsonScalar, parse_json
 from mpbake.conversion.reading.numbers import number_literal
-from mpbake.conversion.reading.source import read_source
+from mpbake.conversion.reading.source import MAX_JSON, read_source
 from mpbake.conversion.syntax import (
     BakeFile,
     Comments,
@@ -39,7 +39,7 @@ _TABLE = "write a table: { … }"
 
 def read_bake_json(text: str, path: str) -> BakeFile:
     """Return a bake file in JSON that messages call `path`. Raises PlanError with all problems."""
-    source = read_source(text, path, Code.JSON_SYNTAX)
+    source = read_source(text, path, Code.JSON_SYNTAX, MAX_JSON)
     reader = _Reader(source)
     body, heading = reader.file(parse_json(source))
     builder = BlockBuilder(source)
@@ -60,13 +60,18 @@ class _Reader:
         """Return the content of the file, and its comments."""
         items: list[Entry | NestedBlock] = []
         comments: list[str] = []
+        names: set[str] = set()
         for key, content in self._pairs(value, "the file"):
-            if key.value == _COMMENT:
+            name = str(key.value)
+            if name == _COMMENT:
                 comments.extend(_comment(content))
-            elif key.value in BLOCK_KINDS:
-                items.extend(self._labelled(str(key.value), content))
+            elif name in BLOCK_KINDS:
+                items.extend(self._labelled(name, content))
+            elif name in names:
+                self._add_repeated(key)
             else:
                 items.append(self._entry(key, self._expression(content)))
+            names.add(name)
         return Body(items=tuple(items)), tuple(comments)
 
     def _labelled(self, kind: str, value: JsonValue) -> Iterator[NestedBlock]:
@@ -101,7 +106,7 @@ class _Reader:
             elif (kind, name) == ("variable", "validation"):
                 items.extend(self._blocks(name, (), key, content))
             elif name in names:
-                self._add(key, f"`{name[:40]}` is already set", "remove one of them", Code.DUPLICATE_KEY)
+                self._add_repeated(key)
             else:
                 items.append(self._entry(key, self._attribute(kind, name, content)))
             names.add(name)
@@ -171,13 +176,15 @@ class _Reader:
     def _check_keys(self, value: JsonObject) -> None:
         names: set[str] = set()
         for key, _ in value.pairs:
-            name = str(key.value)
-            if name in names:
-                self._add(key, f"the key `{name[:40]}` occurs twice", "remove one of them", Code.DUPLICATE_KEY)
-            names.add(name)
+            if str(key.value) in names:
+                self._add_repeated(key)
+            names.add(str(key.value))
 
     def _text(self, value: JsonValue) -> str:
         return self._source.text[value.start : value.end]
+
+    def _add_repeated(self, key: JsonScalar) -> None:
+        self._add(key, f"`{str(key.value)[:40]}` is already set", "remove one of them", Code.DUPLICATE_KEY)
 
     def _add(self, value: JsonValue, message: str, hint: str, code: Code | None = None) -> None:
         self.problems.append(self._source.problem(value.start, message, hint=hint, code=code))

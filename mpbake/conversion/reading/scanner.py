@@ -15,86 +15,15 @@ It also inserts a space between a minus and a number. `Code.offset` gives the po
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code as Problem
+from mpbake.conversion.reading.scan import Draft, Quoting, Scan, Sequence, Span, String
 from mpbake.conversion.reading.source import MAX_DEPTH
 
 if TYPE_CHECKING:
+    from mpbake.conversion.reading.scan import Code
     from mpbake.conversion.reading.source import Source
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Span:
-    """The characters from `start` up to `end` of the source."""
-
-    start: int
-    end: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Code:
-    """A part of the source without comments and content of strings. `inserted` are the positions of added spaces."""
-
-    text: str
-    start: int
-    inserted: tuple[int, ...]
-
-    def offset(self, position: int) -> int:
-        """Return the offset in the source of the character at `position` of the code."""
-        return self.start + position - bisect_left(self.inserted, position)
-
-    def rest(self, position: int) -> Code:
-        """Return the code from `position` on."""
-        inserted = tuple(index - position for index in self.inserted if index >= position)
-        return Code(text=self.text[position:], start=self.offset(position), inserted=inserted)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sequence:
-    """A template sequence `${…}` or, with `directive`, `%{…}`. `strips_…` say where it has the marker `~`."""
-
-    start: int
-    end: int
-    code: Code
-    directive: bool
-    strips_before: bool
-    strips_after: bool
-
-
-class Quoting(Enum):
-    """The form of a string. A bare template has neither quotes nor escapes, such as a string of a JSON file."""
-
-    QUOTED = auto()
-    HEREDOC = auto()
-    FLUSH_HEREDOC = auto()
-    BARE = auto()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class String:
-    """A string, a heredoc or a bare template: its parts in order. Spans are literal text."""
-
-    start: int
-    end: int
-    quoting: Quoting
-    parts: tuple[Span | Sequence, ...]
-
-
-@dataclass(kw_only=True, slots=True)
-class Scan:
-    """What the scanner finds besides the code: comments in order, and strings by the offset of their first character.
-
-    `prefixes` has the unary operators that are not in the code, by the offset of the operator that follows them.
-    """
-
-    comments: list[Span] = field(default_factory=list)
-    strings: dict[int, String] = field(default_factory=dict)
-    prefixes: dict[int, str] = field(default_factory=dict)
-
 
 _TOKEN = re.compile(
     r"""
@@ -113,7 +42,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_FOR = re.compile(r"(?:\s|\#[^\n]*|//[^\n]*|/\*.*?\*/)*for\s", re.DOTALL)
+_FOR = re.compile(r"(?:\s++|\#[^\n]*+|//[^\n]*+|/\*.*?\*/)*+for\s", re.DOTALL)
 _QUOTED_LITERAL = re.compile(r'(?:[^"\\$%\r\n]++|\\[^\r\n]|\$\$\{|%%\{|[$%](?!\{))+')
 _BARE_LITERAL = re.compile(r"(?:[^$%]++|\$\$\{|%%\{|[$%](?!\{))+")
 _HEREDOC_LITERAL = re.compile(r"(?:[^$%\n]++|\$\$\{|%%\{|[$%](?!\{))*\n?")
@@ -151,42 +80,6 @@ def scan_template(source: Source) -> tuple[String, Scan]:
     return scanner.bare(), scanner.scan
 
 
-@dataclass(kw_only=True, slots=True)
-class _Draft:
-    """Code in the making: `brackets` are the open ones with their offsets; `keeps` says whether newlines count."""
-
-    start: int
-    pieces: list[str] = field(default_factory=list)
-    length: int = 0
-    inserted: list[int] = field(default_factory=list)
-    prefixes: dict[int, str]
-    brackets: list[tuple[str, int]] = field(default_factory=list)
-    keeps: list[bool]
-    after_operand: bool = False
-    unary: tuple[int, int] | None = None
-    """The index in `pieces` and the offset of a unary operator that is the last token."""
-
-    def add(self, text: str) -> None:
-        self.pieces.append(text)
-        self.length += len(text)
-
-    def add_unary(self, operator: str, offset: int) -> None:
-        """Add a unary operator. If the last token is one, too, only the new one stays in the code."""
-        if self.unary is not None:
-            index, before = self.unary
-            self.prefixes[offset] = self.prefixes.pop(before, "") + self.pieces[index]
-            self.pieces[index] = " "
-        self.unary = (len(self.pieces), offset)
-        self.add(operator)
-
-    def insert_space(self) -> None:
-        self.inserted.append(self.length)
-        self.add(" ")
-
-    def finished(self) -> Code:
-        return Code(text="".join(self.pieces), start=self.start, inserted=tuple(self.inserted))
-
-
 class _Scanner:
     """Reads the source from the front to the end. `_end` is the offset behind the last token that was read."""
 
@@ -199,7 +92,7 @@ class _Scanner:
 
     def code(self, start: int, sequence: int | None, *, newlines: bool = True) -> Code:
         """Read code up to the end of the text; with `sequence`, up to the brace of the template sequence there."""
-        draft = _Draft(start=start, keeps=[newlines and sequence is None], prefixes=self.scan.prefixes)
+        draft = Draft(start=start, keeps=[newlines and sequence is None], prefixes=self.scan.prefixes)
         self._end = start
         while self._end < len(self._text):
             token = _TOKEN.match(self._text, self._end)
@@ -218,7 +111,7 @@ class _Scanner:
             )
         return draft.finished()
 
-    def _add(self, draft: _Draft, token: re.Match[str], sequence: int | None) -> None:
+    def _add(self, draft: Draft, token: re.Match[str], sequence: int | None) -> None:
         kind, text, start = str(token.lastgroup), token.group(), token.start()
         match kind:
             case "space" | "newline" | "comment":
@@ -248,13 +141,13 @@ class _Scanner:
         draft.after_operand = kind in {"name", "number", "quote", "heredoc", "close"}
         draft.unary = None
 
-    def _open(self, draft: _Draft, bracket: str, start: int) -> None:
+    def _open(self, draft: Draft, bracket: str, start: int) -> None:
         draft.add(bracket)
         draft.brackets.append((bracket, start))
         draft.keeps.append(bracket == "{" and not _FOR.match(self._text, self._end))
         self._check_depth(start, len(draft.brackets))
 
-    def _close(self, draft: _Draft, bracket: str, start: int, sequence: int | None) -> None:
+    def _close(self, draft: Draft, bracket: str, start: int, sequence: int | None) -> None:
         if bracket == "~}":
             raise self._source.error(start, "`~` is not expected here", hint="remove it: only templates have `~}`")
         opened, offset = draft.brackets.pop() if draft.brackets else ("", 0)
@@ -273,7 +166,7 @@ class _Scanner:
             hint=f"write `{_CLOSING[opened]}`, or close `{opened}` before",
         )
 
-    def _number(self, draft: _Draft, text: str, start: int) -> None:
+    def _number(self, draft: Draft, text: str, start: int) -> None:
         after = self._text[self._end : self._end + 1]
         if _NUMBER.fullmatch(text) and not (after.isalnum() or after == "_"):
             draft.add(text)
@@ -287,7 +180,7 @@ class _Scanner:
             hint='write a decimal number such as 10 or 0.5, or text in quotes: "…"',
         )
 
-    def _string(self, draft: _Draft, token: re.Match[str], sequence: int | None) -> None:
+    def _string(self, draft: Draft, token: re.Match[str], sequence: int | None) -> None:
         start = token.start()
         self._check_depth(start, len(draft.brackets) + 1)
         depth, self._depth = self._depth, self._depth + len(draft.brackets) + 1

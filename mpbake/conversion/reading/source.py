@@ -9,8 +9,10 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location, PlanError
 from mpbake.conversion.syntax import Place
 
-MAX_CHARACTERS = 4 * 1024 * 1024
-"""The maximum size of a bake file. The largest public ones have some 100,000 characters."""
+MAX_HCL = 500_000
+"""The maximum number of characters of a file in HCL, which take some ten seconds. Large public files have 30,000."""
+MAX_JSON = 8_000_000
+"""The maximum number of characters of a file in JSON. A program may have written it."""
 MAX_DEPTH = 50
 """The maximum number of brackets and strings around a value."""
 
@@ -66,10 +68,13 @@ class Source:
         return PlanError([self.problem(offset, message, length=length, hint=hint, code=code)])
 
 
-def read_source(text: str, path: str, code: Code = Code.HCL_SYNTAX) -> Source:
-    """Return the source of a whole file, whose errors have `code`. Raises PlanError if the file is too large."""
-    if len(text) > MAX_CHARACTERS:
-        message = f"the file has more than {MAX_CHARACTERS // 1024**2} million characters"
+def read_source(text: str, path: str, code: Code = Code.HCL_SYNTAX, most: int = MAX_HCL) -> Source:
+    """Return the source of a whole file, whose errors have `code`.
+
+    Raises PlanError if the file has more than `most` characters.
+    """
+    if len(text) > most:
+        message = f"the file has more than {most:,} characters"
         hint = "split the file, and import its parts one after another"
         problem = Diagnostic(code=Code.PLAN_TOO_LARGE, message=message, hint=hint, location=Location(file=path))
         raise PlanError([problem])

@@ -6,14 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.reading.scanner import Sequence
+from mpbake.conversion.reading.scan import Sequence
 from mpbake.conversion.reading.strings import normalized, string_parts
 from mpbake.conversion.syntax import Expression, Literal, Name, Template, TemplateFor, TemplateIf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.conversion.reading.scanner import Code, String
+    from mpbake.conversion.reading.scan import Code, String
     from mpbake.conversion.reading.source import Source
 
 _NAME = re.compile(r"\s*([A-Za-z_][\w-]*)\s*", re.ASCII)
