@@ -6,15 +6,40 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.conversion import Note, NoteKind
+from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.names import blocks_of
 from mpbake.conversion.plan.rewriting import replaced_names
-from mpbake.conversion.syntax import BakeFile, Block, Expression, Function, Group, ListOf, Literal, Target, Variable
+from mpbake.conversion.plan.walks import all_expressions, children, walk
+from mpbake.conversion.syntax import (
+    BakeFile,
+    Block,
+    Call,
+    Expression,
+    Function,
+    Group,
+    ListOf,
+    Literal,
+    Name,
+    ObjectOf,
+    Target,
+    Variable,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def prepared(file: BakeFile) -> tuple[BakeFile, list[Note]]:
+    """Return a file that can be converted block by block, and notes on what this changes."""
+    file = _with_field_texts(file)
+    file, notes = _with_inlined_lists(file)
+    return file, [*notes, *_timestamps(file)]
+
+
+# --- lists with empty texts -------------------------------------------------------------------------------------------
+
+
+def _with_inlined_lists(file: BakeFile) -> tuple[BakeFile, list[Note]]:
     """Return a file in which lists with empty texts are written where they are used, and notes on these lists.
 
     A list of a plan's variable has no empty texts, but a list in a matrix or in a template has.
@@ -55,3 +80,57 @@ def _changed(block: Block, change: Callable[[Expression], Expression]) -> Block:
             return replace(block, targets=change(targets))
         case Target(entries=entries):
             return replace(block, entries=tuple(replace(entry, value=change(entry.value)) for entry in entries))
+
+
+# --- lists of objects -------------------------------------------------------------------------------------------------
+
+
+def _with_field_texts(file: BakeFile) -> BakeFile:
+    """Return a file in which functions and variables whose objects are entries of `cache-from` and so on have texts."""
+    variables, functions = blocks_of(file, Variable), blocks_of(file, Function)
+    attributes: dict[str, str] = {}
+    for target in blocks_of(file, Target).values():
+        for entry in target.entries:
+            if entry.name in FIELD_LISTS:
+                attributes |= dict.fromkeys(_sources(entry.value), entry.name)
+    for name in list(attributes):
+        if name in functions:
+            attributes |= dict.fromkeys(_sources(functions[name].result), attributes[name])
+    if not any(name in variables or name in functions for name in attributes):
+        return file
+    return replace(file, blocks=tuple(_with_texts(block, attributes) for block in file.blocks))
+
+
+def _sources(expression: Expression) -> Iterator[str]:
+    """Yield the names of the functions and variables that give whole entries or lists of them."""
+    match expression:
+        case Name(name=name):
+            yield name
+        case Call(function=function):
+            yield function
+    if not isinstance(expression, ObjectOf):
+        for child in children(expression):
+            yield from _sources(child)
+
+
+def _with_texts(block: Block, attributes: dict[str, str]) -> Block:
+    match block:
+        case Function(name=name, result=result) if name in attributes:
+            return replace(block, result=with_field_texts(attributes[name], result))
+        case Variable(name=name, default=ListOf() as default) if name in attributes:
+            return replace(block, default=with_field_texts(attributes[name], default))
+        case _:
+            return block
+
+
+# --- the time ---------------------------------------------------------------------------------------------------------
+
+
+def _timestamps(file: BakeFile) -> Iterator[Note]:
+    """Yield a note if the file reads the clock, which a plan cannot do."""
+    for expression in all_expressions(file):
+        for part in walk(expression):
+            if isinstance(part, Call) and part.function == "timestamp":
+                text = "timestamp() is the time in SOURCE_DATE_EPOCH, not that of the clock: set it before you build"
+                yield Note(kind=NoteKind.LOST, text=text, place=part.place)
+                return

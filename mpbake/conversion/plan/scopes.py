@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.plan.names import blocks_of, matrix_lists
-from mpbake.conversion.plan.walks import names_in
+from mpbake.conversion.plan.names import blocks_of, matrix_entry, matrix_lists
+from mpbake.conversion.plan.walks import expressions_of, names_in
 from mpbake.conversion.syntax import BakeFile, Expression, Function, Literal, Target, Variable
 from mpbake.conversion.translation import (
     Bound,
@@ -17,22 +17,28 @@ from mpbake.conversion.translation import (
     Untranslatable,
     template_name,
     translate_value,
+    type_of,
     type_of_constraint,
     type_of_value,
+    with_inferred_types,
 )
-from mpbake.conversion.translation.expressions import code_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from mpbake.conversion.plan.names import Names
 
 ANY = Type(kind=Kind.ANY, nullable=True)
 _STRING = type_of_value("")
+_PASSES = 2
+"""The types of matrix variables and of functions depend on each other."""
 
 
 def plan_scope(file: BakeFile, names: Names) -> Scope:
-    """Return the scope of the whole file: its variables, its functions, and the attributes of its targets."""
+    """Return the scope of the whole file: its variables, its functions, and the attributes of its targets.
+
+    A function that the plan language cannot express is not in the scope.
+    """
     functions = blocks_of(file, Function)
     bound = {
         name: BoundFunction(
@@ -42,16 +48,34 @@ def plan_scope(file: BakeFile, names: Names) -> Scope:
         )
         for name, function in functions.items()
     }
-    targets = {
-        name: {entry.name: entry.value for entry in target.entries}
-        for name, target in blocks_of(file, Target).items()
-        if "matrix" not in {entry.name for entry in target.entries}
-    }
-    types = _VariableTypes(
-        variables=blocks_of(file, Variable), names=names, scope=Scope(functions=bound, targets=targets)
-    )
-    scope = Scope(names=types.bound(), functions=bound, targets=targets)
+    scope = Scope(functions=bound, targets=_referable(file))
+    types = _VariableTypes(variables=blocks_of(file, Variable), names=names, scope=scope)
+    scope = scope.bind(types.bound())
+    for _ in range(_PASSES):
+        scope = with_inferred_types(scope, functions, _outer_expressions(file, scope))
     return _with_usable_functions(scope, functions)
+
+
+def _referable(file: BakeFile) -> dict[str, dict[str, Expression]]:
+    """Return the attributes that other expressions can refer to, as `target.base.args`."""
+    targets = blocks_of(file, Target).items()
+    return {
+        name: {entry.name: entry.value for entry in target.entries}
+        for name, target in targets
+        if matrix_entry(target) is None
+    }
+
+
+def _outer_expressions(file: BakeFile, scope: Scope) -> Iterator[tuple[Expression, Scope]]:
+    """Yield the expressions outside of functions, each with its scope."""
+    variables = blocks_of(file, Variable)
+    for block in file.blocks:
+        if isinstance(block, Function):
+            continue
+        matrix = matrix_entry(block) if isinstance(block, Target) else None
+        inner = scope if matrix is None else scope.bind(row_names(matrix, variables, scope))
+        for expression in expressions_of(block):
+            yield expression, scope if expression is matrix else inner
 
 
 def parameters(function: Function, scope: Scope) -> dict[str, Bound]:
@@ -59,8 +83,8 @@ def parameters(function: Function, scope: Scope) -> dict[str, Bound]:
     taken = [known.name for known in scope.functions.values()]
     names = [*function.params, *([function.variadic] if function.variadic else [])]
     bound: dict[str, Bound] = {}
-    for name in names:
-        bound[name] = Bound(name=local_name(name, [*taken, *(known.name for known in bound.values())]))
+    for name, type_ in zip(names, scope.functions[function.name].params, strict=True):
+        bound[name] = Bound(name=local_name(name, [*taken, *(known.name for known in bound.values())]), type=type_)
     return bound
 
 
@@ -80,17 +104,10 @@ def _with_usable_functions(scope: Scope, functions: Mapping[str, Function]) -> S
                 translate_value(functions[name].result, inner)
             except Untranslatable:
                 continue
-            usable[name] = replace(scope.functions[name], result=_type(functions[name].result, inner))
+            usable[name] = scope.functions[name]
         if usable.keys() == scope.functions.keys():
             return replace(scope, functions=usable)
         scope = replace(scope, functions=usable)
-
-
-def _type(expression: Expression, scope: Scope) -> Type:
-    try:
-        return code_of(expression, scope).type
-    except Untranslatable:
-        return ANY
 
 
 @dataclass(kw_only=True)
@@ -124,7 +141,7 @@ class _VariableTypes:
         if _is_null(default):
             return _STRING.or_null()
         used = {name: Bound(name=name, type=self._type(name)) for name in names_in(default) & self.variables.keys()}
-        return _type(default, self.scope.bind(used))
+        return type_of(default, self.scope.bind(used))
 
 
 def _is_null(default: Expression | None) -> bool:
@@ -142,5 +159,5 @@ def row_names(matrix: Expression, variables: Mapping[str, Variable], scope: Scop
     bound: dict[str, Bound] = {}
     for name, values in matrix_lists(matrix, variables).items():
         word = local_name(name, [*taken, *(known.name for known in bound.values())])
-        bound[name] = Bound(name=word, type=_type(values, scope).contents)
+        bound[name] = Bound(name=word, type=type_of(values, scope).contents)
     return bound

@@ -238,6 +238,8 @@ def _string(text: str) -> str:
         return _lines_string(text)
     if ('"' in text or "\\" in text) and "'" not in text:
         return f"'{text}'"
+    if "\\" in text and "'''" not in text and not text.endswith("'"):
+        return f"'''{text}'''"
     return toml_value(text)
 
 
