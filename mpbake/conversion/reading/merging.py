@@ -88,8 +88,8 @@ def _key(block: Block) -> tuple[object, ...]:
     """Return what two blocks have in common if bake merges them."""
     match block:
         case Target(name=name, entries=entries):
-            matrix = [entry.value for entry in entries if entry.name in {"matrix", "name"}]
-            return (Target, name, *matrix)
+            values = {entry.name: entry.value for entry in entries}
+            return (Target, name, values.get("matrix"), values.get("name"))
         case _:
             return (type(block), block.name)
 
