@@ -35,7 +35,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
     """
     file, notes = prepared(file)
     names = plan_names(file)
-    converter = _Converter(file, names, Values(evaluated=frozen or {}))
+    converter = _Converter(file, names, Values(known=frozen or {}))
     text = document_text(converter.document())
     buildable = {name: plan_name for name, plan_name in names.targets.items() if name not in names.templates}
     return Conversion(

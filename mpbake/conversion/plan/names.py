@@ -123,9 +123,9 @@ def _unless_lower_case(names: Mapping[str, str]) -> dict[str, str]:
 
 def matrix_lists(matrix: Expression, variables: Mapping[str, Variable]) -> dict[str, Expression]:
     """Return the lists of a matrix by name, as far as they are known: an object, or a variable with an object."""
-    if isinstance(matrix, Name) and matrix.name in variables:
-        default = variables[matrix.name].default
-        return {} if default is None else literal_pairs(default) or {}
+    for _ in variables:
+        default = variables[matrix.name].default if isinstance(matrix, Name) and matrix.name in variables else None
+        matrix = default or matrix
     return literal_pairs(matrix) or {}
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.names import blocks_of
-from mpbake.conversion.plan.rewriting import replaced_names
-from mpbake.conversion.plan.walks import all_expressions, children, walk
+from mpbake.conversion.plan.rewriting import replaced_names, with_items
+from mpbake.conversion.plan.walks import all_expressions, children, expressions_of, names_in, walk
 from mpbake.conversion.syntax import (
     BakeFile,
     Block,
     Call,
+    Comments,
     Expression,
     Function,
     Group,
@@ -29,11 +30,53 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"
+_ARCHITECTURES = frozenset({"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"})
+"""Platforms without an operating system: bake adds that of the machine, which is Linux wherever BuildKit runs."""
+
+
 def prepared(file: BakeFile) -> tuple[BakeFile, list[Note]]:
     """Return a file that can be converted block by block, and notes on what this changes."""
-    file = _with_field_texts(file)
+    file = _with_local_platform(_with_field_texts(file))
     file, notes = _with_inlined_lists(file)
     return file, [*notes, *_timestamps(file)]
+
+
+# --- the variables of bake --------------------------------------------------------------------------------------------
+
+
+def _with_local_platform(file: BakeFile) -> BakeFile:
+    """Return a file that declares the variable of bake with the platform of this machine, if an expression uses it.
+
+    In `platforms` a plan writes `local` instead.
+    """
+    blocks = tuple(_changed_platforms(block) for block in file.blocks)
+    if not any(LOCAL_PLATFORM in names_in(expression) for block in blocks for expression in expressions_of(block)):
+        return replace(file, blocks=blocks)
+    comments = Comments(before=("The platform of the machine that imported the bake file.",))
+    variable = Variable(name=LOCAL_PLATFORM, default=Literal(value=""), constant=True, comments=comments)
+    return replace(file, blocks=(variable, *blocks))
+
+
+def _changed_platforms(block: Block) -> Block:
+    if not isinstance(block, Target):
+        return block
+    entries = (
+        replace(entry, value=with_items(entry.value, _platform)) if entry.name == "platforms" else entry
+        for entry in block.entries
+    )
+    return replace(block, entries=tuple(entries))
+
+
+def _platform(expression: Expression) -> Expression:
+    """Return a platform in the notation of a plan."""
+    match expression:
+        case Name(name=name) if name == LOCAL_PLATFORM:
+            return Literal(value="local", place=expression.place, text=expression.text)
+        case Literal(value=str() as text) if text in _ARCHITECTURES:
+            return replace(expression, value=f"linux/{text}")
+        case _:
+            return expression
 
 
 # --- lists with empty texts -------------------------------------------------------------------------------------------

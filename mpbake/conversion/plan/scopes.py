@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.plan.names import blocks_of, matrix_entry, matrix_lists
+from mpbake.conversion.plan.names import blocks_of, matrix_entry
 from mpbake.conversion.plan.walks import expressions_of, names_in
 from mpbake.conversion.syntax import BakeFile, Expression, Function, Literal, Target, Variable
 from mpbake.conversion.translation import (
@@ -68,12 +68,11 @@ def _referable(file: BakeFile) -> dict[str, dict[str, Expression]]:
 
 def _outer_expressions(file: BakeFile, scope: Scope) -> Iterator[tuple[Expression, Scope]]:
     """Yield the expressions outside of functions, each with its scope."""
-    variables = blocks_of(file, Variable)
     for block in file.blocks:
         if isinstance(block, Function):
             continue
         matrix = matrix_entry(block) if isinstance(block, Target) else None
-        inner = scope if matrix is None else scope.bind(row_names(matrix, variables, scope))
+        inner = scope if matrix is None else scope.bind(row_names(matrix, scope))
         for expression in expressions_of(block):
             yield expression, scope if expression is matrix else inner
 
@@ -153,11 +152,11 @@ def plan_words(scope: Scope) -> list[str]:
     return [*(known.name for known in scope.names.values()), *(known.name for known in scope.functions.values())]
 
 
-def row_names(matrix: Expression, variables: Mapping[str, Variable], scope: Scope) -> dict[str, Bound]:
+def row_names(matrix: Expression, scope: Scope) -> dict[str, Bound]:
     """Return the variables of a matrix, with their types."""
     taken = plan_words(scope)
     bound: dict[str, Bound] = {}
-    for name, values in matrix_lists(matrix, variables).items():
+    for name, values in type_of(matrix, scope).attributes.items():
         word = local_name(name, [*taken, *(known.name for known in bound.values())])
-        bound[name] = Bound(name=word, type=type_of(values, scope).contents)
+        bound[name] = Bound(name=word, type=values.contents)
     return bound

@@ -15,7 +15,7 @@ from mpbake.conversion.plan.rewriting import with_items, with_result, with_text
 from mpbake.conversion.plan.scopes import plan_words, row_names
 from mpbake.conversion.plan.values import ROW, Content, Position
 from mpbake.conversion.plan.walks import possible_texts
-from mpbake.conversion.syntax import BakeFile, Entry, Expression, Literal, Name, Target, Variable
+from mpbake.conversion.syntax import BakeFile, Entry, Expression, Literal, Name, Target
 from mpbake.conversion.translation import template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 
@@ -34,9 +34,6 @@ _OF_MPBAKE = frozenset(
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
 _WORKING_FOLDER = "cwd://"
-_ARCHITECTURES = frozenset({"386", "amd64", "arm", "arm64", "loong64", "mips64le", "ppc64le", "riscv64", "s390x"})
-"""Platforms without an operating system: bake adds that of the machine, which is Linux wherever BuildKit runs."""
-_LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +63,7 @@ class TargetConverter:
         matrix = matrix_entry(target)
         if matrix is None:
             return Position(key=key, scope=self.scope, place=target.place)
-        rows = row_names(matrix, blocks_of(self.file, Variable), self.scope)
+        rows = row_names(matrix, self.scope)
         plan_names = {name: bound.name for name, bound in rows.items()}
         scope = self.scope.bind(rows)
         return Position(key=key, scope=scope, place=target.place, target=target.name, rows=plan_names)
@@ -141,8 +138,6 @@ class TargetConverter:
                 return with_items(value, lambda item: with_text(item, self._context))
             case "context":
                 return with_result(value, lambda item: with_text(_command_context(item), _local_path))
-            case "platforms":
-                return with_items(value, _platform)
             case name if name in FIELD_LISTS:
                 return with_field_texts(name, value)
             case _:
@@ -192,13 +187,3 @@ def _command_context(expression: Expression) -> Expression:
 def _local_path(text: str) -> str:
     """Return a path without the marker of bake for the current folder, which is the plan's folder."""
     return (text.removeprefix(_WORKING_FOLDER) or ".") if text.startswith(_WORKING_FOLDER) else text
-
-
-def _platform(expression: Expression) -> Expression:
-    match expression:
-        case Name(name=name) if name == _LOCAL_PLATFORM:
-            return Literal(value="local", place=expression.place, text=expression.text)
-        case Literal(value=str() as text) if text in _ARCHITECTURES:
-            return replace(expression, value=f"linux/{text}")
-        case _:
-            return expression

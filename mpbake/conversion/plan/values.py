@@ -75,11 +75,11 @@ class _Translated:
 class Values:
     """Translates expressions, and collects those that must be evaluated.
 
-    `evaluated` are the values of frozen expressions, as bake gives them. `row_values` collects, for the target that is
+    `known` are the values of frozen expressions, as bake gives them. `row_values` collects, for the target that is
     being converted, the names in `let` for values that differ from row to row.
     """
 
-    evaluated: Mapping[FrozenKey, Any]
+    known: Mapping[FrozenKey, Any]
     frozen: list[Frozen] = field(default_factory=list)
     row_values: dict[str, Value] = field(default_factory=dict)
 
@@ -94,6 +94,10 @@ class Values:
         """Return a key with the value of an expression."""
         translated = self._translated(expression, position, content)
         return KeyValue(key=key, value=translated.value, comments=_with_lines(comments, translated.comments))
+
+    def evaluated(self, expression: Expression, position: Position) -> Value:
+        """Return a value that only bake knows."""
+        return self._frozen(expression, position, Untranslatable(expression, "only bake knows the value")).value
 
     def _translated(self, expression: Expression, position: Position, content: Content) -> _Translated:
         items = _ITEMS.get(content, content)
@@ -133,7 +137,7 @@ class Values:
     def _frozen(self, expression: Expression, position: Position, error: Untranslatable) -> _Translated:
         """Return the value of an expression as bake evaluates it, with a comment that contains the expression."""
         by_row = not names_in(expression).isdisjoint(position.rows)
-        written = position.key in self.evaluated
+        written = position.key in self.known
         self.frozen.append(
             Frozen(
                 key=position.key,
@@ -145,7 +149,7 @@ class Values:
                 written=written,
             )
         )
-        value = as_value(_without_none(as_literal(self.evaluated[position.key]))) if written else ""
+        value = as_value(_without_none(as_literal(self.known[position.key]))) if written else ""
         comments = tuple(f"bake: {line}".rstrip() for line in _lines(expression.text))
         if not by_row:
             return _Translated(value=value, comments=comments)

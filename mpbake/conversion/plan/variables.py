@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.document import KeyValue, Table, Value, as_value
+from mpbake.conversion.plan.preparation import LOCAL_PLATFORM
 from mpbake.conversion.plan.validations import Subject, constraints_of, merged_constraints
 from mpbake.conversion.plan.values import NONE, Content, Position
-from mpbake.conversion.syntax import Comments, Expression, ListOf, Literal, Variable
+from mpbake.conversion.syntax import Comments, Expression, ListOf, Literal, Name, Variable
 from mpbake.conversion.translation import Kind, Type, type_of_constraint
 
 if TYPE_CHECKING:
@@ -60,6 +61,9 @@ class VariableConverter:
         return KeyValue(key=bound.name, value=_short(table), comments=comments)
 
     def _default(self, variable: Variable, position: Position) -> KeyValue:
+        if variable.name == LOCAL_PLATFORM:
+            value = self.values.evaluated(Name(name=LOCAL_PLATFORM, text=LOCAL_PLATFORM), position)
+            return KeyValue(key="default", value=value)
         if variable.default is None:
             return KeyValue(key="default", value=NONE if variable.type is not None else "")
         declared = None if variable.type is None else type_of_constraint(variable.type)
@@ -129,14 +133,10 @@ def _as_set(items: ListOf) -> ListOf:
 def _type_name(variable: Variable, bound: Bound, default: Value) -> str:
     """Return the type that the plan must name, or an empty text if the default implies it."""
     kind = bound.type.kind
-    if kind not in _TYPE_NAMES or variable.constant:
+    if kind is Kind.STRING or kind not in _TYPE_NAMES or variable.constant or not isinstance(default, str):
         return ""
-    if not isinstance(default, str):
-        return ""
-    is_template = "{{" in default or "{%" in default
-    if kind is Kind.STRING:
-        return ""
-    return _TYPE_NAMES[kind] if is_template else ""
+    keeps_type = default != NONE and default.startswith("{{") and default.endswith("}}")
+    return "" if keeps_type else _TYPE_NAMES[kind]
 
 
 def _short(table: dict[str, Value]) -> Value:
