@@ -6,7 +6,6 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
@@ -35,7 +34,6 @@ _AT_ONCE = 4
 _EPOCH = "SOURCE_DATE_EPOCH"
 _SECOND = 1.1
 """How many seconds lie between two prints that find values of the clock."""
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _NO_TARGET = re.compile(r"failed to find target (\S+)")
 _MOST_ABSENT = 50
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
@@ -64,19 +62,20 @@ class BakeInput:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Run:
-    """A comparison, and what bake printed for the bake files if it accepted the values."""
-
-    result: Comparison
-    original: Printed | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Values:
     """The values of one comparison: of variables, and of targets that a further file sets, by their names."""
 
     environment: Mapping[str, str]
     targets: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Run:
+    """A comparison, its values, and what bake printed for the bake files if it accepted these values."""
+
+    values: _Values
+    result: Comparison
+    original: Printed | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +94,6 @@ class Prover:
 
     def proof(self) -> Proof:
         """Compare with the present values, and then with each variation. Raises PlanError for a plan with errors."""
-        start = time.monotonic()
         plain = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
         base, needed = plain, tuple[Variation, ...]()
         first = self._compare(base)
@@ -105,7 +103,7 @@ class Prover:
             if not run.result.both_refuse:
                 first, base, needed = run, filled, changes
         runs = [first, *self._changed(base)]
-        varying = self._varying(runs, base, start)
+        varying = self._varying(runs, time.monotonic())
         printed = next((run.original for run in runs if run.original), None)
         return Proof(
             comparisons=tuple(run.result.without(varying) for run in runs),
@@ -153,14 +151,16 @@ class Prover:
             if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
                 bake_error = bake_error or "it prints this, and its build refuses it"
         if theirs is None or ours is None:
-            return _Run(result=Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error))
+            return _Run(
+                values=values, result=Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error)
+            )
         names = Names(
             targets=self.conversion.targets,
             groups=self.conversion.groups,
             templates=frozenset(self.conversion.templates),
         )
         found = tuple(differences(theirs, ours, names, self.machine))
-        return _Run(result=Comparison(variation=variation, differences=found), original=theirs)
+        return _Run(values=values, result=Comparison(variation=variation, differences=found), original=theirs)
 
     def _original(self, values: _Values) -> Printed:
         """Return what bake prints for the bake files, without members of groups that no file defines.
@@ -170,7 +170,7 @@ class Prover:
         names = dict.fromkeys([*self.conversion.groups, *self.conversion.targets])
         absent: list[str] = []
         while True:
-            targets = {**dict.fromkeys(absent, _NOTHING), **values.targets}
+            targets = {**{key: {} for key in absent}, **values.targets}
             try:
                 printed = self.printer.printed(self.source.files, names, values.environment, targets)
             except BakeRefused as error:
@@ -189,17 +189,21 @@ class Prover:
         names = dict.fromkeys([*definition.get("group", {}), *definition.get("target", {})])
         return self.printer.printed_text(text, ".json", names, {})
 
-    def _varying(self, runs: Sequence[_Run], base: _Values, start: float) -> frozenset[Place]:
-        """Return the differences between two prints of the bake files: random values, and times of the clock.
+    def _varying(self, runs: Sequence[_Run], start: float) -> frozenset[Place]:
+        """Return the differences between two prints of the same bake files: random values, and times of the clock.
 
-        Only if the first comparison found a difference, the files are printed again, a second later.
+        The files are printed again for each comparison that found a difference, at least a second after the first time.
         """
-        first = runs[0]
-        if first.original is None or not first.result.differences:
+        doubtful = [run for run in runs if run.original and run.result.differences]
+        if not doubtful:
             return frozenset()
         self.printer.docker.pause(max(start + _SECOND - time.monotonic(), 0))
-        again, _ = _outcome(lambda: self._original(base))
-        found = differences(first.original, again, Names(), self.machine) if again else ()
+        with ThreadPoolExecutor(max_workers=affordable_threads(_AT_ONCE)) as pool:
+            return frozenset().union(*pool.map(self._varying_in, doubtful))
+
+    def _varying_in(self, run: _Run) -> frozenset[Place]:
+        again, _ = _outcome(lambda: self._original(run.values))
+        found = differences(run.original, again, Names(), self.machine) if run.original and again else ()
         return frozenset(difference.place for difference in found)
 
 

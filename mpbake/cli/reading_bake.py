@@ -9,6 +9,8 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, Location, PlanError, UsageError
 from mpbake.base.files import read_bounded
 from mpbake.base.text import one_line
+from mpbake.conversion.compose import read_compose_files
+from mpbake.conversion.reading import default_files, merged, read_bake_json, read_hcl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
     from mpbake.conversion.syntax import BakeFile
 
-_LIBRARIES = frozenset({"hcl2", "lark", "regex", "ruamel"})
 _LOCAL = "cwd://"
 _COMPOSE = (".yaml", ".yml")
 
@@ -26,8 +27,6 @@ def bake_files(names: Sequence[str], folder: Path) -> tuple[str, ...]:
 
     Raises UsageError.
     """
-    from mpbake.conversion.reading import default_files  # noqa: PLC0415 - needs a library that may be missing
-
     if not names:
         found = tuple(default_files(os.listdir(folder)))  # noqa: PTH208 - names, not paths
         if not found:
@@ -47,18 +46,6 @@ def read_bake_files(names: Sequence[str], folder: Path) -> BakeFile:
 
     Raises PlanError with the place in a file that cannot be read, UsageError if a library is missing.
     """
-    try:
-        return _merged(names, folder)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _LIBRARIES:
-            raise
-        hint = 'install it: pip install "mpbake[import]"'
-        raise UsageError(f"mpbake import needs the library {error.name}, which is missing", hint=hint) from None
-
-
-def _merged(names: Sequence[str], folder: Path) -> BakeFile:
-    from mpbake.conversion.reading import merged  # noqa: PLC0415 - needs a library that may be missing
-
     compose = tuple(name for name in names if name.lower().endswith(_COMPOSE))
     others = tuple((name,) for name in names if name not in compose)
     files: list[BakeFile] = []
@@ -75,9 +62,6 @@ def _merged(names: Sequence[str], folder: Path) -> BakeFile:
 
 def _read(names: Sequence[str], folder: Path) -> BakeFile:
     """Return the content of one file, or of Compose files, which bake merges before it reads their targets."""
-    from mpbake.conversion.compose import read_compose_files  # noqa: PLC0415 - needs a library that may be missing
-    from mpbake.conversion.reading import read_bake_json, read_hcl  # noqa: PLC0415 - as above
-
     texts = [(name, _text(folder / name, name)) for name in names]
     name, text = texts[0]
     if name.lower().endswith(_COMPOSE):

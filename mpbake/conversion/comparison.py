@@ -22,7 +22,7 @@ from mpbake.base.references import (
     parse_reference,
     split_fields,
 )
-from mpbake.model.bake_fields import enforced_policies, is_folder_output
+from mpbake.model.bake_fields import enforced_policies, is_folder_output, is_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -322,11 +322,16 @@ def _entries(convert: Callable[[Any], Iterable[dict[str, Any]]]) -> Callable[[li
 
 
 def _output(entry: str | Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield an output. A path alone is a local folder, and `-` alone is an archive on standard output."""
+    """Yield an output. A path alone is a local folder, and `-` alone is an archive on standard output.
+
+    `registry` is an `image` with `push=true`: the same image is pushed. Only with `image`, a node may also unpack it.
+    """
     if isinstance(entry, str) and is_folder_output(entry):
         yield {"type": "tar", "dest": "-"} if entry == "-" else {"type": "local", "dest": _path(entry)}
         return
     fields = _fields(entry)
+    if fields.get("type") == "registry" or (fields.get("type") == "image" and is_set(fields, "push", default=False)):
+        fields |= {"type": "image", "push": "true"}
     dest = fields.get("dest", "")
     yield fields if dest in ("", "-") else {**fields, "dest": _path(dest)}
 

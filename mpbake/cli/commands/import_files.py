@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,7 +84,9 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
     """Write or print the plan, and print the report: beside a printed plan, to standard error."""
     text = report.conversion.text
     if path is not None:
-        report = replace(report, plan=shown_path(path, world.folder))
+        where = [*(["-C", options.directory] if options.directory else [])]
+        where += [] if path.name == FILE_NAMES[0] else ["-f", path.name]
+        report = replace(report, plan=shown_path(path, world.folder), next=shlex.join(["mpbake", "plan", *where]))
         try:
             write_whole(path, text)
         except OSError as error:

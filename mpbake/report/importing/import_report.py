@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 class ImportReport:
     """A plan that was made from bake files, and the proof that both build the same.
 
-    `plan` is the name of the written file, empty with `--dry-run`. `problems` are the errors of the plan.
+    `plan` is the name of the written file, empty with `--dry-run`. `next` is the command that prints this plan.
+    `problems` are the errors of the plan.
     """
 
     conversion: Conversion
     proof: Proof
     plan: str = ""
+    next: str = "mpbake plan"
     problems: tuple[Diagnostic, ...] = ()
 
     @property

@@ -166,3 +166,5 @@ def _summary_lines(report: ImportReport) -> Iterator[str]:
     different = [name for name in proof.changed_variables if proof.variable(name) is Verdict.DIFFERENT]
     if different:
         yield from _wrapped(f"the plan does not follow every change of {abbreviated(different)}", "")
+    if report.plan:
+        yield f"next: {one_line(report.next)}"
