@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 Kind = TypeVar("Kind", Variable, Function, Group, Target)
-HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
-"""Names of targets that a file from CI replaces: docker/metadata-action, its predecessor, and Docker's own habit."""
+_HOOK = re.compile(r"metadata-action|docker-meta|meta-helper")
+"""A part of the names of targets that a file from CI replaces, such as the file of docker/metadata-action."""
 LINK = "target:"
 _MAKES_SOMETHING = frozenset({"tags", "target", "output", "call"})
 """A target without any of these attributes builds nothing that a user could want: it only gives values to others."""
@@ -229,14 +229,14 @@ class _TargetNames:
             return True
         if name == "default" or not _matches(name, self._parents):
             return False
-        return name in HOOKS or not target.entries or not self._makes_something(name, set())
+        return bool(_HOOK.search(name)) or not target.entries or not self._makes_something(name, set())
 
     def _makes_something(self, name: str, visited: set[str]) -> bool:
         """Whether a target makes an image with a name, a stage or a file, by its own attributes or inherited ones."""
         if name in visited:
             return False
         visited.add(name)
-        if name in HOOKS or name not in self._targets:
+        if _HOOK.search(name) or name not in self._targets:
             return True  # a file from CI gives tags
         target = self._targets[name]
         if not _MAKES_SOMETHING.isdisjoint(entry.name for entry in target.entries):
