@@ -131,7 +131,7 @@ def _comment(span: Span, source: Source) -> Comment:
 def _lines(text: str) -> tuple[str, ...]:
     """Return the text of a comment without markers, as lines."""
     if text.startswith("/*"):
-        lines = [line.strip() for line in text[2:-2].lstrip("*").split("\n")]
+        lines = [line.strip() for line in text[2:-2].strip("*").split("\n")]
         lines = [re.sub(r"^\*+ ?", "", line) for line in lines]
         while len(lines) > 1 and not lines[0]:
             del lines[0]

@@ -102,14 +102,14 @@ def _merged_pair(earlier: Block, later: Block) -> Block:
         case Variable(), Variable():
             return _merged_variables(earlier, later)
         case ((Function() | Group()), (Function() | Group())):
-            return replace(later, comments=_merged_comments(earlier.comments, later.comments))
+            return replace(later, comments=_joined_comments(earlier.comments, later.comments))
         case _:
             raise AssertionError
 
 
 def _merged_variables(earlier: Variable, later: Variable) -> Variable:
     """Return the later definition. An attribute at the top level sets the default of a variable in any order."""
-    comments = _merged_comments(earlier.comments, later.comments)
+    comments = _joined_comments(earlier.comments, later.comments)
     if earlier.constant == later.constant:
         return replace(later, comments=comments)
     constant, variable = (earlier, later) if earlier.constant else (later, earlier)
@@ -124,7 +124,7 @@ def _merged_targets(earlier: Target, later: Target) -> Target:
     return replace(
         earlier,
         entries=tuple(entries.values()),
-        comments=_merged_comments(earlier.comments, later.comments),
+        comments=_joined_comments(earlier.comments, later.comments),
         trailing=(*earlier.trailing, *later.trailing),
     )
 
@@ -141,17 +141,17 @@ def _merged_entries(earlier: Entry, later: Entry) -> Entry:
     if isinstance(value, ListOf | ObjectOf) and value is not later.value:
         comments = _joined_comments(earlier.comments, later.comments)
     else:
-        comments = _merged_comments(earlier.comments, later.comments)
+        comments = _later_comments(earlier.comments, later.comments)
     return replace(earlier, value=value, comments=comments)
 
 
-def _merged_comments(earlier: Comments, later: Comments) -> Comments:
-    """Return the comments of the later definition, or of the earlier one if the later has none."""
+def _later_comments(earlier: Comments, later: Comments) -> Comments:
+    """Return the comments of the value that stays: the later ones, or the earlier ones if the later value has none."""
     return later if later.before or later.after else earlier
 
 
 def _joined_comments(earlier: Comments, later: Comments) -> Comments:
-    """Return the comments of two definitions whose values are joined."""
+    """Return the comments of two blocks, or of two attributes whose values are joined."""
     if later == earlier:
         return earlier
     behind = (later.after,) if later.after and earlier.after else ()

@@ -24,10 +24,14 @@ _FOR = re.compile(r"([^\W\d][\w-]*)\s*(?:,\s*([^\W\d][\w-]*)\s*)?(?<=[\s,\w-])\b
 
 @dataclass(kw_only=True, slots=True)
 class _Block:
-    """The parts of a template, or of one branch of a directive. `opening` is the directive that opens the branch."""
+    """The parts of a template, or of one branch of a directive. `opening` is the directive that opens the branch.
+
+    The content begins at `begin`; the literal text that is not yet a part begins at `start`.
+    """
 
     opening: Sequence | None = None
     keyword: str = ""
+    begin: int
     start: int
     parts: list[Expression] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
@@ -45,7 +49,8 @@ class TemplateReader:
 
     def read(self, string: String) -> Expression:
         """Return a string as a literal or a template."""
-        stack = [_Block(start=string.start)]
+        begin = string.parts[0].start if string.parts else string.start
+        stack = [_Block(begin=begin, start=begin)]
         for part in string_parts(string, self._source):
             if isinstance(part, str):
                 stack[-1].text.append(part)
@@ -89,17 +94,15 @@ class TemplateReader:
         block.text.clear()
 
     def _branch(self, block: _Block, end: int) -> Expression:
-        """Return a branch of a directive."""
-        place, text = self._source.place(block.start), ""
+        """Return a branch of a directive, which is text in any case."""
+        place = self._source.place(block.begin)
         match block.parts:
             case []:
                 return Literal(value="", place=place)
             case [Literal() as literal]:
                 return literal
             case parts:
-                if block.opening is not None:
-                    text = self._source.text[block.opening.end : end]
-                return Template(parts=tuple(parts), place=place, text=text)
+                return Template(parts=tuple(parts), place=place, text=self._source.text[block.begin : end])
 
     def _interpolation(self, code: Code) -> Expression:
         if (match := _NAME.fullmatch(code.text)) and match.group(1) not in _KEYWORDS:
@@ -115,14 +118,13 @@ class TemplateReader:
         block = stack[-1]
         match keyword:
             case "if":
-                stack.append(
-                    _Block(opening=sequence, keyword="if", start=sequence.end, condition=self._interpolation(rest))
-                )
+                stack.append(self._opened(sequence, "if", self._interpolation(rest)))
             case "for":
                 stack.append(self._for(sequence, rest))
             case "else" if block.keyword == "if" and block.then is None:
                 block.then = self._branch(block, sequence.start)
-                block.parts, block.start, block.keyword = [], sequence.end, "else"
+                block.parts, block.keyword = [], "else"
+                block.begin = block.start = sequence.end
             case "endif" if block.keyword in {"if", "else"}:
                 stack.pop()
                 self._close(stack[-1], sequence, self._if(block, sequence))
@@ -160,13 +162,12 @@ class TemplateReader:
                 hint="write `%{ for item in list }` or `%{ for key, value in table }`",
             )
         names = [self._written(rest, match, group) for group in (1, 2) if match.group(group)]
-        return _Block(
-            opening=sequence,
-            keyword="for",
-            start=sequence.end,
-            condition=self._interpolation(rest.rest(match.end())),
-            names=(names[0], names[1]) if len(names) == 2 else ("", names[0]),
-        )
+        block = self._opened(sequence, "for", self._interpolation(rest.rest(match.end())))
+        block.names = (names[0], names[1]) if len(names) == 2 else ("", names[0])
+        return block
+
+    def _opened(self, sequence: Sequence, keyword: str, condition: Expression) -> _Block:
+        return _Block(opening=sequence, keyword=keyword, begin=sequence.end, start=sequence.end, condition=condition)
 
     def _written(self, code: Code, match: re.Match[str], group: int) -> str:
         return self._source.text[code.offset(match.start(group)) : code.offset(match.end(group))]
