@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -143,7 +144,7 @@ def _function_names(file: BakeFile) -> dict[str, str]:
     names: dict[str, str] = {}
     for name in blocks_of(file, Function):
         candidate = template_name(name)
-        if renderer.has_filter(candidate) or candidate in taken:
+        if renderer.has_filter(candidate) or candidate in taken or keyword.iskeyword(candidate):
             candidate = template_name(f"{candidate}_of", [*names.values(), *taken])
         names[name] = template_name(candidate, names.values())
     return names
@@ -152,17 +153,21 @@ def _function_names(file: BakeFile) -> dict[str, str]:
 def _variable_names(file: BakeFile, functions: Mapping[str, str]) -> dict[str, str]:
     """Return the names of the variables: in lower case if this hides nothing, and nothing hides it."""
     variables = blocks_of(file, Variable)
-    lower = Counter(template_name(_lower_case(name)) for name in variables)
+    lower = Counter(_word(_lower_case(name)) for name in variables)
     reserved = {*functions.values(), *_all_matrix_keys(file), *KEYWORDS, *GLOBALS}
     hidden = _hiding_names(file)
     names: dict[str, str] = {}
     for name in variables:
         taken = {*reserved, *hidden.get(name, ()), *names.values()}
-        plain = template_name(name)
-        lowered = template_name(_lower_case(name))
+        plain, lowered = _word(name), _word(_lower_case(name))
         candidates = [*([lowered] if lower[lowered] == 1 else []), plain, plain.upper()]
         names[name] = next((word for word in candidates if word not in taken), template_name(plain, taken))
     return names
+
+
+def _word(name: str) -> str:
+    """Return a name of HCL, which may contain hyphens, in the characters of a plan's names."""
+    return name.replace("-", "_")
 
 
 def _lower_case(name: str) -> str:

@@ -47,6 +47,14 @@ def outputs_of(target: Target, ancestors: Iterable[Target]) -> Outputs | None:
     return Outputs(flags=flags, texts=texts, notes=own.notes)
 
 
+def no_outputs(ancestors: Iterable[Target]) -> Outputs:
+    """Return the outputs that turn off what a target inherits."""
+    inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
+    flags = {flag: False for outputs in inherited for flag in outputs.flags}
+    has_texts = any(outputs.texts is not None for outputs in inherited)
+    return Outputs(flags=flags, texts=ListOf(items=()) if has_texts else None)
+
+
 def _own_outputs(target: Target) -> Outputs | None:
     entry = next((entry for entry in target.entries if entry.name == "output"), None)
     if entry is None or (isinstance(entry.value, Literal) and entry.value.value is None):

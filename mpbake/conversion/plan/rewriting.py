@@ -17,6 +17,7 @@ from mpbake.conversion.syntax import (
     Name,
     ObjectOf,
     Pair,
+    Template,
     TemplateFor,
 )
 
@@ -68,6 +69,9 @@ def with_text(expression: Expression, change: Callable[[str], str]) -> Expressio
     match expression:
         case Literal(value=str() as text):
             return replace(expression, value=change(text))
+        case Template(parts=parts) if all(isinstance(part, Literal) for part in parts):
+            text = "".join(str(part.value) for part in parts if isinstance(part, Literal))
+            return Literal(value=change(text), place=expression.place, text=expression.text)
         case _:
             return expression
 

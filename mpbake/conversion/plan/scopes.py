@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,8 @@ def parameters(function: Function, scope: Scope) -> dict[str, Bound]:
 def local_name(name: str, taken: Collection[str]) -> str:
     """Return the name of a parameter or matrix variable: its own, if nothing else has it."""
     word = template_name(name)
-    return word if word not in taken else template_name(f"{word}_value", taken)
+    is_free = word not in taken and not keyword.iskeyword(word)
+    return word if is_free else template_name(f"{word}_value", taken)
 
 
 def _with_usable_functions(scope: Scope, functions: Mapping[str, Function]) -> Scope:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
-from mpbake.conversion.plan.document import KeyValue, Section, Table, Value
+from mpbake.conversion.plan.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.names import LINK, blocks_of, matrix_entry
-from mpbake.conversion.plan.outputs import outputs_of
+from mpbake.conversion.plan.outputs import no_outputs, outputs_of
 from mpbake.conversion.plan.rewriting import with_items, with_result, with_text
 from mpbake.conversion.plan.scopes import plan_words, row_names
 from mpbake.conversion.plan.values import ROW, Content, Position
@@ -33,6 +33,7 @@ _OF_MPBAKE = frozenset(
 """Attributes that only mpbake has: bake ignores them in its files."""
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
+_BUILD = "build"
 _WORKING_FOLDER = "cwd://"
 
 
@@ -50,7 +51,9 @@ class TargetConverter:
         """Return the table of a target."""
         position = self._position(target)
         self.values.row_values.clear()
-        pairs = [pair for entry in target.entries for pair in self._entry(target, entry, position)]
+        entries, without_output = self._without_output(target)
+        pairs = [pair for entry in entries for pair in self._entry(target, entry, position)]
+        pairs += without_output
         return Section(
             path=("targets", self.names.targets[target.name]),
             pairs=tuple(self._with_row_values(pairs, position)),
@@ -102,6 +105,26 @@ class TargetConverter:
             else:
                 content = _CONTENTS.get(entry.name) or _CONTENTS_OF_KINDS.get(value_kind(entry.name), Content.VALUE)
                 yield self.values.pair(entry.name, expression, below, entry.comments, content)
+
+    def _without_output(self, target: Target) -> tuple[list[Entry], list[KeyValue]]:
+        """Return the entries of a target, and the keys that turn off all outputs if the target only makes a report.
+
+        bake then ignores `output`, but a plan must not have it.
+        """
+        ancestors = self._ancestors(target)
+        call = _call(target) or next(filter(None, map(_call, ancestors)), _BUILD)
+        if call == _BUILD:
+            return list(target.entries), []
+        for entry in target.entries:
+            if entry.name == "output":
+                text = f'the target "{target.name}": bake ignores `output` because of call = "{call}"'
+                self._note(NoteKind.IGNORED, text, entry)
+        entries = [entry for entry in target.entries if entry.name != "output"]
+        outputs = no_outputs(ancestors if _call(target) else ())
+        values: dict[str, Value] = (
+            dict(outputs.flags) if outputs.texts is None else {**outputs.flags, "output": Array()}
+        )
+        return entries, [KeyValue(key=key, value=value) for key, value in values.items()]
 
     def _matrix(self, expression: Expression, entry: Entry, position: Position) -> KeyValue:
         """Return a matrix. Its lists cannot use the values of a row."""
@@ -166,6 +189,12 @@ class TargetConverter:
 
     def _note(self, kind: NoteKind, text: str, entry: Entry) -> None:
         self.notes.append(Note(kind=kind, text=text, place=entry.place))
+
+
+def _call(target: Target) -> str:
+    """Return the literal `call` of a target, or an empty text."""
+    calls = (entry.value.value for entry in target.entries if entry.name == "call" and isinstance(entry.value, Literal))
+    return str(next(calls, None) or "").partition(",")[0]
 
 
 def _possible_parents(target: Target, targets: Mapping[str, Target]) -> Iterator[str]:
