@@ -43,7 +43,7 @@ def import_bake(
         raise UsageError(message, hint="name all files that bake gets, in the same order")
     try:
         with open_printer(world.environment, source.folder, world.redactor.redact, when_stopped) as printer:
-            conversion = _with_values(source, conversion, printer)
+            conversion = _with_values(source, conversion, printer, source.environment(world))
             return _proved(source, conversion, plan, printer, world)
     except NoBuildx as error:
         if any(not entry.written for entry in conversion.frozen):
@@ -56,28 +56,38 @@ def import_bake(
 # --- values of expressions --------------------------------------------------------------------------------------------
 
 
-def _with_values(source: BakeInput, conversion: Conversion, printer: BakePrinter) -> Conversion:
-    """Have bake evaluate the expressions that the plan language cannot express, and convert the files again."""
+def _with_values(
+    source: BakeInput, conversion: Conversion, printer: BakePrinter, environment: Mapping[str, str]
+) -> Conversion:
+    """Have bake evaluate the expressions that the plan language cannot express, and convert the files again.
+
+    A value must not depend on the user's environment, unless bake refuses the files without it.
+    """
     values: dict[FrozenKey, Any] = {}
     for _ in range(_ROUNDS):
         missing = [entry for entry in conversion.frozen if not entry.written and entry.key not in values]
         if not missing:
             break
-        values |= _evaluate(source, missing, printer)
+        try:
+            values |= _evaluate(source, missing, printer, {})
+        except UsageError:
+            values |= _evaluate(source, missing, printer, environment)
         conversion = convert(source.content, values)
     if any(not entry.written for entry in conversion.frozen):
         raise _not_evaluated(conversion.frozen)
     return conversion
 
 
-def _evaluate(source: BakeInput, frozen: Sequence[Frozen], printer: BakePrinter) -> dict[FrozenKey, Any]:
+def _evaluate(
+    source: BakeInput, frozen: Sequence[Frozen], printer: BakePrinter, environment: Mapping[str, str]
+) -> dict[FrozenKey, Any]:
     names = [evaluation_name(index) for index in range(len(frozen))]
     try:
-        printed = printer.printed_with(source.files, evaluation_text(frozen, source.content), names)
+        printed = printer.printed_with(source.files, evaluation_text(frozen, source.content), names, environment)
         return evaluated(frozen, printed.targets)
     except BakeRefused as error:
         if len(frozen) > 1:
-            parts = (_evaluate(source, [entry], printer) for entry in frozen)
+            parts = (_evaluate(source, [entry], printer, environment) for entry in frozen)
             return {key: value for part in parts for key, value in part.items()}
         raise _not_evaluated(frozen, error) from None
     except (ValueError, LookupError):
@@ -87,7 +97,8 @@ def _evaluate(source: BakeInput, frozen: Sequence[Frozen], printer: BakePrinter)
 def _not_evaluated(frozen: Sequence[Frozen], error: MpbakeError | None = None) -> MpbakeError:
     entry = next(entry for entry in frozen if not entry.written)
     line = f":{entry.place.line}" if entry.place.line else ""
-    message = f"{entry.place.file}{line}: a plan cannot express this ({entry.reason}), and bake cannot evaluate it"
+    where = f"{entry.place.file}{line}: " if entry.place.file else ""
+    message = f"{where}a plan cannot express this ({entry.reason}), and bake cannot evaluate it"
     reason = f"\n{error.message}" if error else ""
     hint = (error.hint if error else "") or f"replace the expression by its value: {entry.expression.text.strip()}"
     return UsageError(printable(f"{message}{reason}"), hint=hint)

@@ -6,6 +6,7 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
@@ -36,6 +37,8 @@ _SECOND = 1.1
 """How many seconds lie between two prints that find values of the clock."""
 _NO_TARGET = re.compile(r"failed to find target (\S+)")
 _MOST_ABSENT = 50
+_VALIDATION = "Validation failed"
+"""A part of bake's message about a value that a `validation` block forbids."""
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
@@ -63,10 +66,14 @@ class BakeInput:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Values:
-    """The values of one comparison: of variables, and of targets that a further file sets, by their names."""
+    """The values of one comparison: of variables, and of targets that a further file sets, by their names.
+
+    `absent` are members of groups that no file defines. With such a member, bake refuses only the group.
+    """
 
     environment: Mapping[str, str]
     targets: Mapping[str, Mapping[str, Any]]
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +102,11 @@ class Prover:
     def proof(self) -> Proof:
         """Compare with the present values, and then with each variation. Raises PlanError for a plan with errors."""
         plain = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
-        base, needed = plain, tuple[Variation, ...]()
+        base, needed = self._with_absent(plain), tuple[Variation, ...]()
         first = self._compare(base)
         if first.result.both_refuse or (first.result.bake_error and self.source.content.required):
-            filled, changes = self._filled(plain)
+            filled, changes = self._filled(base)
+            filled = self._with_absent(filled)
             run = self._compare(filled)
             if not run.result.both_refuse:
                 first, base, needed = run, filled, changes
@@ -128,7 +136,7 @@ class Prover:
         needed = needed_values(self.source.content, self.environment)
         hooks = self._hooks()
         environment = {**values.environment, **{change.variable: change.value for change in needed}}
-        filled = _Values(environment=environment, targets={**values.targets, **hooks})
+        filled = replace(values, environment=environment, targets={**values.targets, **hooks})
         return filled, (*needed, Variation()) if hooks else needed
 
     def _changed(self, base: _Values) -> list[_Run]:
@@ -143,17 +151,17 @@ class Prover:
 
     def _compare(self, values: _Values, variation: Variation | None = None) -> _Run:
         """Compare both with `values`, which have one `variation`."""
-        theirs, bake_error = _outcome(lambda: self._original(values))
+        theirs, bake_error = _outcome(partial(self._original, values))
         try:
-            ours, plan_error = _outcome(lambda: self._exported(values))
+            ours, plan_error = _outcome(partial(self._exported, values))
         except PlanError as error:
             ours, plan_error = None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
             if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
                 bake_error = bake_error or "it prints this, and its build refuses it"
         if theirs is None or ours is None:
-            return _Run(
-                values=values, result=Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error)
-            )
+            is_lenient = variation is not None and ours is not None and _VALIDATION not in bake_error
+            result = Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error, lenient=is_lenient)
+            return _Run(values=values, result=result)
         names = Names(
             targets=self.conversion.targets,
             groups=self.conversion.groups,
@@ -163,23 +171,19 @@ class Prover:
         return _Run(values=values, result=Comparison(variation=variation, differences=found), original=theirs)
 
     def _original(self, values: _Values) -> Printed:
-        """Return what bake prints for the bake files, without members of groups that no file defines.
-
-        With such a member, bake refuses the group, and builds all other groups.
-        """
         names = dict.fromkeys([*self.conversion.groups, *self.conversion.targets])
-        absent: list[str] = []
-        while True:
-            targets = {**{key: {} for key in absent}, **values.targets}
-            try:
-                printed = self.printer.printed(self.source.files, names, values.environment, targets)
-            except BakeRefused as error:
-                match = _NO_TARGET.search(error.message)
-                if match is None or match[1] in targets or len(absent) >= _MOST_ABSENT:
-                    raise
-                absent.append(match[1])
-            else:
-                return printed.without(absent)
+        targets = {**{name: {} for name in values.absent}, **values.targets}
+        return self.printer.printed(self.source.files, names, values.environment, targets).without(values.absent)
+
+    def _with_absent(self, values: _Values) -> _Values:
+        """Return `values` with the members of groups that no file defines."""
+        while len(values.absent) < _MOST_ABSENT:
+            _, error = _outcome(partial(self._original, values))
+            match = _NO_TARGET.search(error)
+            if match is None or match[1] in {*values.targets, *values.absent}:
+                break
+            values = replace(values, absent=values.absent | {match[1]})
+        return values
 
     def _exported(self, values: _Values) -> Printed:
         # bake's timestamp() is the clock. A plan has the time of this variable.
@@ -202,7 +206,7 @@ class Prover:
             return frozenset().union(*pool.map(self._varying_in, doubtful))
 
     def _varying_in(self, run: _Run) -> frozenset[Place]:
-        again, _ = _outcome(lambda: self._original(run.values))
+        again, _ = _outcome(partial(self._original, run.values))
         found = differences(run.original, again, Names(), self.machine) if run.original and again else ()
         return frozenset(difference.place for difference in found)
 

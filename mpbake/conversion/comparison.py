@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mpbake.base.json_text import parse_json
-from mpbake.base.platforms import parse_platform
+from mpbake.base.platforms import ARCHITECTURES, parse_platform
 from mpbake.base.references import (
     format_fields,
     is_local_context,
@@ -186,6 +186,8 @@ def _group_differences(original: Printed, imported: Printed, names: Names) -> It
     for name in original.groups:
         plan_name = names.groups.get(name, name)
         if plan_name not in imported.groups:
+            if not original.members(name):
+                continue  # bake refuses to build it: all of its members are missing
             yield _missing(Subject.GROUP, name, original=_shown(sorted(original.members(name))))
             continue
         theirs = {names.targets.get(member, member) for member in original.members(name)}
@@ -215,6 +217,8 @@ class Normaliser:
         converted = {name: self._attribute(name, value) for name, value in target.items()}
         if converted.get("dockerfile-inline"):
             converted.pop("dockerfile", None)  # buildx builds the inline Dockerfile, and reads no file
+        if converted.get("call") not in (None, "", "build"):
+            converted.pop("output", None)  # another method of the frontend makes no image
         return {name: value for name, value in converted.items() if value not in ("", [], {}, None, False)}
 
     def _attribute(self, name: str, value: Any) -> Any:
@@ -226,12 +230,15 @@ class Normaliser:
     def _platforms(self, platforms: list[str]) -> list[str]:
         """Return the platforms in containerd's form, each once, in their order.
 
-        An entry may list several platforms, and buildx replaces `local` by the platform of this machine.
+        An entry may list several platforms. buildx replaces `local` by the platform of this machine, and adds the
+        machine's operating system to an architecture alone.
         """
         names = [name.strip() for entry in platforms for name in entry.split(",")]
         return list(dict.fromkeys(self._platform(name) for name in names))
 
     def _platform(self, name: str) -> str:
+        if name in ARCHITECTURES and self.machine:
+            name = f"{self.machine.partition('/')[0]}/{name}"
         try:
             return self.machine if name == "local" and self.machine else str(parse_platform(name))
         except ValueError:

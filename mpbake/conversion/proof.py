@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 class Comparison:
     """One comparison of a bake file with its plan: with the present values, or with one `variation` of them.
 
-    `bake_error` says why bake refuses the values, `plan_error` why mpbake refuses them, or bake the export.
+    `bake_error` says why bake refuses the values, `plan_error` why mpbake refuses them, or bake the export. `lenient`:
+    bake cannot evaluate an expression with the values, and the plan has a result; no validation forbids the values.
     """
 
     variation: Variation | None = None
     differences: tuple[Difference, ...] = ()
     bake_error: str = ""
     plan_error: str = ""
+    lenient: bool = False
 
     @property
     def both_refuse(self) -> bool:
@@ -36,7 +38,12 @@ class Comparison:
     @property
     def is_equal(self) -> bool:
         """Whether both give the same images, or refuse the values."""
-        return not self.differences and bool(self.bake_error) == bool(self.plan_error)
+        return not self.differences and (self.lenient or bool(self.bake_error) == bool(self.plan_error))
+
+    @property
+    def is_informative(self) -> bool:
+        """Whether targets were compared, or one of both sides refused the values."""
+        return not self.both_refuse and not self.lenient
 
     def without(self, places: Container[Place]) -> Comparison:
         """Return this comparison without differences at `places`."""
@@ -72,7 +79,7 @@ class Proof:
     @property
     def is_complete(self) -> bool:
         """Whether the files were compared with the present values, and everything was equal each time."""
-        return self.first is not None and not self.first.both_refuse and not self.failed
+        return self.first is not None and self.first.is_informative and not self.failed
 
     @property
     def first(self) -> Comparison | None:
@@ -103,12 +110,12 @@ class Proof:
     def variable(self, name: str) -> Verdict:
         """Return the verdict about a variable: whether the plan follows its changes."""
         changes = [run for run in self.comparisons if run.variation and run.variation.variable == name]
-        if not changes or all(run.both_refuse for run in changes):
+        if not any(run.is_informative for run in changes):
             return Verdict.UNKNOWN
         return Verdict.EQUAL if all(run.is_equal for run in changes) else Verdict.DIFFERENT
 
     @cached_property
     def changed_variables(self) -> tuple[str, ...]:
         """The variables that were changed at least once with a value that bake accepts."""
-        variations = (run.variation for run in self.comparisons if run.variation and not run.both_refuse)
+        variations = (run.variation for run in self.comparisons if run.variation and run.is_informative)
         return tuple(dict.fromkeys(change.variable for change in variations if change.variable))

@@ -71,18 +71,22 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
 def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variation, ...]:
     """Return a value for each variable without one, such as a tag that every run must set.
 
-    The value is the first literal with which the file compares the variable, or any text.
+    A default with blanks or angle brackets is no value, but says what the value is. The value is the first literal with
+    which the file compares the variable, or any text.
     """
     compared = _compared_values(file)
     values = {name: "other" for name in file.required if not environment.get(name)}
     for variable in file.blocks:
         if not isinstance(variable, Variable) or variable.constant or environment.get(variable.name):
             continue
-        if _default_text(variable) == "" and _kind(variable) and variable.default in (None, _EMPTY, _NULL):
+        default = _default_text(variable)
+        is_unset = variable.default in (None, _EMPTY, _NULL) or (default and _PLACEHOLDER.search(default))
+        if is_unset and _kind(variable):
             values[variable.name] = next(iter(_other_values(variable, "", compared.get(variable.name, ()))))
     return tuple(Variation(variable=name, value=value) for name, value in values.items())
 
 
+_PLACEHOLDER = re.compile(r"[\s<>]")
 _EMPTY, _NULL = Literal(value=""), Literal(value=None)
 
 

@@ -86,10 +86,12 @@ class BakePrinter:
         with self._file(text, suffix) as path:
             return self.printed([path], names, environment)
 
-    def printed_with(self, files: Sequence[str], text: str, names: Iterable[str]) -> Printed:
-        """Return what `names` select in bake files and in further blocks in HCL. All variables have their defaults."""
+    def printed_with(
+        self, files: Sequence[str], text: str, names: Iterable[str], environment: Mapping[str, str]
+    ) -> Printed:
+        """Return what `names` select in bake files and in further blocks in HCL."""
         with self._file(text, ".hcl") as path:
-            return self.printed([*files, path], names, {})
+            return self.printed([*files, path], names, environment)
 
     @contextmanager
     def _file(self, text: str, suffix: str) -> Iterator[str]:

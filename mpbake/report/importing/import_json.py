@@ -81,6 +81,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "equal": comparison.is_equal,
         "bake_error": comparison.bake_error,
         "plan_error": comparison.plan_error,
+        "lenient": comparison.lenient,
         "differences": [
             {
                 "subject": difference.subject,

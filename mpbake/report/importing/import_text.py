@@ -39,6 +39,9 @@ def import_text(report: ImportReport) -> str:
     lines += _section("frozen: the plan has the present value, and the expression as a comment", _frozen_lines(report))
     lines += _section("errors of the plan", [f"{_INDENT}{line}" for line in _problem_lines(report)])
     lines += _section("different", [*_error_lines(report.proof), *_difference_lines(report)])
+    lines += _section(
+        "bake cannot evaluate the files with these values, and the plan can", _lenient_lines(report.proof)
+    )
     lines += _section("bake itself gives another value each time", _varying_lines(report.proof))
     lines += _not_compared_lines(report.proof)
     written = [f"wrote {one_line(report.plan)}"] if report.plan else []
@@ -122,6 +125,13 @@ def _one_difference(difference: Difference, comparisons: Sequence[Comparison]) -
         yield f"{_INDENT * 2}{side}  {shortened(one_line(value), _LONGEST_VALUE) or 'no value'}"
 
 
+def _lenient_lines(proof: Proof) -> Iterator[str]:
+    for comparison in proof.comparisons:
+        if comparison.lenient:
+            yield from _wrapped(_values([comparison]), _INDENT)
+            yield from _wrapped(shortened(comparison.bake_error, _LONGEST_VALUE), _INDENT * 2)
+
+
 def _varying_lines(proof: Proof) -> Iterator[str]:
     for subject, name, attribute in sorted(proof.varying):
         yield from _wrapped(f"{subject} {name}: {attribute}", _INDENT)
@@ -162,7 +172,7 @@ def _summary_lines(report: ImportReport) -> Iterator[str]:
     yield f"{count(len(report.targets), 'target')}{f': {numbers}' if numbers else ''}{checked}"
     if proof.needed:
         values = abbreviated([_variation(change) for change in proof.needed], most=4)
-        yield from _wrapped(f"compared with {values}, since bake refuses the file without", "")
+        yield from _wrapped(f"compared with {values}, since nothing can be built without", "")
     different = [name for name in proof.changed_variables if proof.variable(name) is Verdict.DIFFERENT]
     if different:
         yield from _wrapped(f"the plan does not follow every change of {abbreviated(different)}", "")
