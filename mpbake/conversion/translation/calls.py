@@ -8,12 +8,12 @@ from mpbake.conversion.syntax import Attribute, Binary, Call, Expression, Index,
 from mpbake.conversion.translation.code import Code, Level, literal_code
 from mpbake.conversion.translation.conversions import converted
 from mpbake.conversion.translation.errors import Untranslatable
-from mpbake.conversion.translation.function_texts import matches
+from mpbake.conversion.translation.function_texts import matches, searched_or
 from mpbake.conversion.translation.standard_library import STANDARD_LIBRARY
-from mpbake.conversion.translation.types import NUMBER, STRING, Kind, Type, list_of, type_of_constraint
+from mpbake.conversion.translation.types import ANY, NUMBER, STRING, Kind, Type, list_of, type_of_constraint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Translate: TypeAlias = Callable[[Expression], Code]
     """Translates an expression in the scope of the call. Raises Untranslatable."""
@@ -68,36 +68,52 @@ def _attempt(call: Call, translate: Translate) -> Code:
     """Return `can` or `try` of an expression whose failure a template can test."""
     match call:
         case Call(function="can", arguments=(Call(function="regex", arguments=(pattern, text)),)):
-            return matches(*(converted(translate(part), STRING) for part in (pattern, text)))
+            return matches(*_texts((pattern, text), translate))
         case Call(function="can", arguments=(Attribute(operand=operand, name=name),)):
             return _has_key(translate(operand), name)
+        case Call(
+            function="try",
+            arguments=(Attribute(operand=Call(function="regex", arguments=search), name=name), default),
+        ):
+            return searched_or(*_texts(search, translate), name, translate(default))
         case Call(function="try", arguments=(Attribute(operand=operand, name=name), default)):
             return STANDARD_LIBRARY["lookup"].code(
                 [_table(translate(operand)), literal_code(Literal(value=name)), translate(default)]
             )
+        case Call(function="try", arguments=(Call(function="regex", arguments=search), default)):
+            return searched_or(*_texts(search, translate), "", translate(default))
+        case Call(
+            function="try",
+            arguments=(
+                Index(operand=Call(function="regex", arguments=search), key=Literal(value=int() as group)),
+                default,
+            ),
+        ):
+            return searched_or(*_texts(search, translate), group, translate(default))
+        case Call(function="try", arguments=(Index(operand=operand, key=Literal(value=int() as index)), default)) if (
+            index >= 0 and translate(operand).type.is_sequence
+        ):
+            return _item_or(translate(operand), index, translate(default))
         case Call(function="try", arguments=(Index(operand=operand, key=key), default)) if translate(
             operand
         ).type.is_table:
             return STANDARD_LIBRARY["lookup"].code([translate(operand), translate(key), translate(default)])
-        case Call(function="try", arguments=(first, Literal(value=""))) if _is_search(first):
-            found = translate(first)
-            return Code(text=f"{found:or} or ''", level=Level.OR, type=STRING)
-        case Call(function="try", arguments=(first, default)) if _is_search(first):
-            found, other = translate(first), translate(default)
-            chosen_first = f"({found.text}) is not none"
-            return Code(text=f"{found.text} if {chosen_first} else {other.text}", level=Level.CONDITIONAL, type=STRING)
         case _:
             msg = f"{call.function}: a template cannot test whether this expression fails"
             raise ValueError(msg)
 
 
-def _is_search(expression: Expression) -> bool:
-    """Whether this is `regex` that gives one text: without groups, or one of the groups."""
-    match expression:
-        case Call(function="regex") | Index(operand=Call(function="regex")) | Attribute(operand=Call(function="regex")):
-            return True
-        case _:
-            return False
+def _texts(expressions: Sequence[Expression], translate: Translate) -> tuple[Code, Code]:
+    """Return the pattern and the text of a search."""
+    pattern, text = (converted(translate(expression), STRING) for expression in expressions)
+    return pattern, text
+
+
+def _item_or(values: Code, index: int, default: Code) -> Code:
+    """Return an item of a list, or `default` if the list is shorter."""
+    rest = values if index == 0 else Code(text=f"{values:primary}[{index}:]")
+    type_ = values.type.contents if values.type.contents.kind is default.type.kind else ANY
+    return Code(text=f"({rest:add} + [{default.text}])[0]", type=type_)
 
 
 def _table(code: Code) -> Code:

@@ -59,9 +59,9 @@ class Code:
     - `truth` is a shorter expression that is true in a condition exactly if this one is: `tag` for `tag != ''`.
     - `inverse` is the opposite of a boolean expression: `a != b` for `a == b`.
     - `short` is the text of a conditional without `else ''`, which the end of a template allows.
-    - `items` are the items of a list.
+    - `items` are the items of a list, and `parts` the parts of a text, which `~` joins.
     - `iterable` is a shorter text for a loop over the value: `range(3)` for `range(3) | list`.
-    - `counted` is a shorter text for a list of the same length.
+    - `counted` is a shorter text for a list of the same length, and `searched` for one with the same items.
     - `subject` is the value that a test for null or an empty text is about.
     """
 
@@ -73,8 +73,10 @@ class Code:
     inverse: Code | None = None
     short: str = ""
     items: tuple[Code, ...] | None = None
+    parts: tuple[Code, ...] = ()
     iterable: str = ""
     counted: str = ""
+    searched: str = ""
     subject: str = ""
 
     def __format__(self, position: str) -> str:

@@ -36,10 +36,11 @@ def converted(code: Code, wanted: Type) -> Code:
 
 def sorted_set(code: Code) -> Code:
     """Return a set of the items of a list. Bake iterates a set in the order of its items. Raises ValueError."""
-    if code.type.contents.kind not in {Kind.STRING, Kind.NUMBER}:
+    if code.type.contents.kind not in {Kind.STRING, Kind.NUMBER, Kind.ANY}:
         msg = "the order of the set is not known"
         raise ValueError(msg)
-    return Code(text=f"{code:filter}{_SORTED_SET}", level=Level.FILTER, type=set_of(code.type.contents))
+    type_ = set_of(code.type.contents)
+    return Code(text=f"{code:filter}{_SORTED_SET}", level=Level.FILTER, type=type_, searched=f"{code:compare}")
 
 
 def _converted_constant(code: Code, wanted: Type) -> Code:

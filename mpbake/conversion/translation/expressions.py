@@ -271,13 +271,15 @@ def _splat(operand: Code, each: Expression, scope: Scope) -> Code:
 
 def _for_list(expression: ForList, scope: Scope) -> Code:
     """Return a list comprehension."""
-    result, loop, condition = _clause(expression, scope)[1:]
+    collection = code_of(expression.collection, scope)
+    _, result, loop, condition = _clause(expression, collection, scope)
+    if condition is None and loop.names == (result.text,) and collection.type.kind in {Kind.LIST, Kind.TUPLE}:
+        return collection
     return loops.comprehension(result, [loop], condition)
 
 
-def _clause(expression: ForList, scope: Scope) -> tuple[Scope, Code, loops.Loop, Code | None]:
-    """Return the scope inside of a loop, and its result, clause and condition."""
-    collection = code_of(expression.collection, scope)
+def _clause(expression: ForList, collection: Code, scope: Scope) -> tuple[Scope, Code, loops.Loop, Code | None]:
+    """Return the scope inside of a loop over `collection`, and its result, clause and condition."""
     inner, loop = _loop(expression, collection, (expression.result, expression.condition), scope)
     condition = converted(code_of(expression.condition, inner), BOOL) if expression.condition else None
     return inner, code_of(expression.result, inner), loop, condition
@@ -324,9 +326,9 @@ def _is_plain(parts: Sequence[Expression | None], scope: Scope) -> bool:
 
 def _flat_loops(outer: ForList, inner: ForList, scope: Scope) -> Code:
     """Return a comprehension with two loops for `flatten([for …: [for …: text]])`."""
-    inner_scope, nested, loop, condition = _clause(outer, scope)
+    inner_scope, nested, loop, condition = _clause(outer, code_of(outer.collection, scope), scope)
     if condition or outer.key or not nested.type.contents.is_primitive:
         items = loops.comprehension(nested, [loop], condition)
         return STANDARD_LIBRARY["flatten"].code([items])
-    _, result, inner_loop, inner_condition = _clause(inner, inner_scope)
+    _, result, inner_loop, inner_condition = _clause(inner, code_of(inner.collection, inner_scope), inner_scope)
     return loops.comprehension(result, [loop, inner_loop], inner_condition)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.translation.code import Code, Level, quoted, text_code
 from mpbake.conversion.translation.conversions import converted
 from mpbake.conversion.translation.loops import Loop, comprehension
-from mpbake.conversion.translation.names import fresh_names, item_name
+from mpbake.conversion.translation.names import fresh_names, item_name, words_in
 from mpbake.conversion.translation.operators import compared, concatenated
 from mpbake.conversion.translation.types import NUMBER, STRING, Kind, Type, list_of, object_of, tuple_of
 
@@ -66,6 +66,17 @@ def indented(spaces: Code, text: Code) -> Code:
     return Code(text=f"{text:filter} | replace('\\n', {padding.text})", level=Level.FILTER, type=STRING)
 
 
+def titled(text: Code) -> Code:
+    """Return the text with capital letters at the beginning of words. Other letters stay, unlike in Jinja's `title`."""
+    if isinstance(text.constant, str) and text.constant.isascii():
+        words = re.findall(r"\w+|\W+", text.constant)
+        return text_code("".join(word[:1].upper() + word[1:] for word in words))
+    (word,) = ["word"] if "word" not in words_in(text) else fresh_names("w", text)
+    item = Code(text=f"{word}[:1] | upper ~ {word}[1:]", level=Level.CONCAT, type=STRING)
+    loop = Loop(names=(word,), values=f"{text:filter} | regex_findall('[\\pL\\pN_]+|[^\\pL\\pN_]')")
+    return Code(text=f"{comprehension(item, [loop]).text} | join", level=Level.FILTER, type=STRING)
+
+
 # --- formats ----------------------------------------------------------------------------------------------------------
 
 _VERB = re.compile(
@@ -74,13 +85,30 @@ _VERB = re.compile(
 
 
 def formatted(format_: Code, *arguments: Code) -> Code:
-    """Return the text that `format` makes."""
-    return concatenated(_format_parts(literal_of(format_, "the format"), arguments)).typed(STRING)
+    """Return the text that `format` makes.
 
-
-def _format_parts(format_: str, arguments: Sequence[Code]) -> list[Code]:
+    A template as format cannot insert verbs. Any other expression must have only verbs that Python has, too.
+    """
+    pieces = format_.parts or (format_,)
+    if not any(isinstance(piece.constant, str) for piece in pieces):
+        values = [converted(code, STRING) if code.type.kind is Kind.BOOL else code for code in arguments]
+        form = f"{format_:filter} | format({', '.join(code.text for code in values)})"
+        return Code(text=form, level=Level.FILTER, type=STRING)
     parts: list[Code] = []
-    end = position = 0
+    position = 0
+    for piece in pieces:
+        if isinstance(piece.constant, str):
+            codes, position = _format_parts(piece.constant, arguments, position)
+            parts += codes
+        else:
+            parts.append(piece)
+    return concatenated(_merged(parts)).typed(STRING)
+
+
+def _format_parts(format_: str, arguments: Sequence[Code], position: int) -> tuple[list[Code], int]:
+    """Return the parts of a format, and the position of the last argument in it."""
+    parts: list[Code] = []
+    end = 0
     for verb in _VERB.finditer(format_):
         parts.append(text_code(format_[end : verb.start()]))
         end = verb.end()
@@ -92,7 +120,7 @@ def _format_parts(format_: str, arguments: Sequence[Code]) -> list[Code]:
             msg = "the format has more verbs than arguments"
             raise ValueError(msg)
         parts.append(_verb_code(verb, arguments[position - 1]))
-    return _merged([*parts, text_code(format_[end:])])
+    return [*parts, text_code(format_[end:])], position
 
 
 def _merged(parts: Sequence[Code]) -> list[Code]:
@@ -199,8 +227,49 @@ def group_of(group: int | str, pattern: Code, text: Code) -> Code:
 
 def matches(pattern: Code, text: Code) -> Code:
     """Return whether a text matches a pattern."""
-    groups_of(pattern)
-    return compared(f"({_search(pattern, text).text})", "is not", "none")
+    search = _search(pattern, text)
+    truth = search if consumes_text(literal_of(pattern, "the pattern")) else None
+    return compared(f"({search.text})", "is not", "none", truth=truth)
+
+
+def searched_or(pattern: Code, text: Code, group: int | str, default: Code) -> Code:
+    """Return a match, or a group of it, or `default` if the text does not match."""
+    found = group_of(group, pattern, text) if group != "" else searched(pattern, text)
+    if found.type != STRING:
+        msg = "a template cannot test whether this expression fails"
+        raise ValueError(msg)
+    if default.constant == "" or _finds_text(literal_of(pattern, "the pattern"), group):
+        return Code(text=f"{found:or} or {default:or}", level=Level.OR, type=STRING)
+    known = f"({found.text}) is not none"
+    return Code(text=f"{found:or} if {known} else {default.text}", level=Level.CONDITIONAL, type=STRING)
+
+
+_ATOM = re.compile(
+    r"(?P<empty>\\[bBAzZ]|[\^$])|(?P<text>\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|[^\\()|\[])(?P<times>[*?]|\{0)?",
+    re.DOTALL,
+)
+
+
+_SIMPLE_GROUP = re.compile(r"\((?P<inside>(?:\\.|\[(?:\\.|[^\]])*\]|[^()])*)\)(?P<times>[*?]|\{0)?", re.DOTALL)
+"""A group without groups in it."""
+
+
+def _finds_text(pattern: str, group: int | str) -> bool:
+    """Whether a match, or a group of each match, certainly contains a character."""
+    if group == "":
+        return consumes_text(pattern)
+    groups = list(_SIMPLE_GROUP.finditer(pattern))
+    if "|" in pattern or "(?" in pattern or not isinstance(group, int) or len(groups) != pattern.count("("):
+        return False
+    return not groups[group]["times"] and consumes_text(groups[group]["inside"])
+
+
+def consumes_text(pattern: str) -> bool:
+    """Whether every match of a pattern certainly contains a character. False if this takes more than a look."""
+    if "|" in pattern or "(?" in pattern:
+        return False
+    outside = _SIMPLE_GROUP.sub("", pattern)
+    return any(atom["text"] and not atom["times"] for atom in _ATOM.finditer(outside) if atom.group() not in "*+?")
 
 
 def searched_all(pattern: Code, text: Code) -> Code:
@@ -274,14 +343,11 @@ def now() -> Code:
 
 
 def date(format_: Code, time: Code) -> Code:
-    """Return a time in a format of `formatdate`. The time is `timestamp()` or a number of seconds."""
+    """Return a time in a format of `formatdate`. The time is text in UTC, or a number of seconds."""
     codes = _date_format(literal_of(format_, "the format"))
     argument = "" if codes == _ISO_8601 else quoted(codes)
     if time.text == NOW:
         return Code(text=f"timestamp({argument})", type=STRING)
-    if time.type.kind is not Kind.NUMBER:
-        msg = "the plan language cannot read a time from text"
-        raise ValueError(msg)
     form = f"{time:filter} | timestamp" + (f"({argument})" if argument else "")
     return Code(text=form, level=Level.FILTER, type=STRING)
 

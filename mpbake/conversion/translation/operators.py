@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -98,7 +99,7 @@ def equal(left: Code, right: Code) -> Code:
         case "" if left.type.kind is Kind.STRING:
             return _about(left, compared(f"{left:compare}", "==", "''"))
         case _:
-            return compared(f"{left:compare}", "==", f"{right:compare}")
+            return _counted(left, "==", right) or compared(f"{left:compare}", "==", f"{right:compare}")
 
 
 def _is_null(code: Code) -> Code:
@@ -130,17 +131,25 @@ def _never_equal(left: Type, right: Type) -> bool:
 
 
 def ordered(operator: str, left: Code, right: Code) -> Code:
-    """Return a comparison of two numbers. Lists that are not empty are true in conditions."""
+    """Return a comparison of two numbers."""
     first, second = converted(left, NUMBER), converted(right, NUMBER)
+    return _counted(first, operator, second) or compared(f"{first:compare}", operator, f"{second:compare}")
+
+
+_FILLED = {(">", 0), ("!=", 0), (">=", 1)}
+_EMPTY = {("==", 0), ("<", 1), ("<=", 0)}
+
+
+def _counted(first: Code, operator: str, second: Code) -> Code | None:
+    """Return a comparison that tests whether a list or text is empty; else None. Lists with items are true."""
     counted = first.text.removesuffix(" | length")
-    code = compared(f"{first:compare}", operator, f"{second:compare}")
-    if counted != first.text and first.level is Level.FILTER:
-        operand = Code(text=counted, level=Level.FILTER)
-        if (operator, second.constant) in {(">", 0), ("!=", 0), (">=", 1)}:
-            return compared(f"{first:compare}", operator, f"{second:compare}", truth=operand)
-        if (operator, second.constant) in {("==", 0), ("<", 1), ("<=", 0)}:
-            return compared(f"{first:compare}", operator, f"{second:compare}", truth=_not(operand))
-    return code
+    test = (operator, second.constant)
+    if counted == first.text or first.level is not Level.FILTER or test not in _FILLED | _EMPTY:
+        return None
+    is_primary = re.fullmatch(r"[\w.]+|\([^()]*\)", counted)
+    operand = Code(text=counted, level=Level.PRIMARY if is_primary else Level.FILTER)
+    truth = operand if test in _FILLED else _not(operand)
+    return compared(f"{first:compare}", operator, f"{second:compare}", truth=truth)
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -190,12 +199,12 @@ def _is_simpler(inverse: Code, decided: Code, then: Code) -> bool:
 
 def concatenated(codes: Sequence[Code]) -> Code:
     """Return the text of all codes, one after the other."""
-    parts = [f"{code:concat}" for code in codes if code.constant != ""]
+    parts = tuple(part for code in codes for part in (code.parts or (code,)) if part.constant != "")
     if not parts:
         return constant_code("")
     if len(parts) == 1:
-        return next(converted(code, STRING) for code in codes if code.constant != "")
-    return Code(text=" ~ ".join(parts), level=Level.CONCAT, type=STRING)
+        return converted(parts[0], STRING)
+    return Code(text=" ~ ".join(f"{part:concat}" for part in parts), level=Level.CONCAT, type=STRING, parts=parts)
 
 
 def calculated(operator: str, left: Code, right: Code) -> Code:

@@ -72,7 +72,7 @@ def _absent(reason: str) -> StandardFunction:
 
 
 def _contained(values: Code, value: Code) -> Code:
-    return compared(f"{value:compare}", "in", f"{values:compare}")
+    return compared(f"{value:compare}", "in", values.searched or f"{values:compare}")
 
 
 def _length(values: Code) -> Code:
@@ -138,7 +138,7 @@ STANDARD_LIBRARY: Mapping[str, StandardFunction] = {
     "dirname": _filter("{0:filter} | dirname"),
     "format": _written(texts.formatted, STRING, rest=ANY),
     "indent": _written(texts.indented, NUMBER, STRING),
-    "join": _written(_joined, STRING, rest=_STRINGS),
+    "join": _written(_joined, STRING, rest=ANY),
     "lower": _filter("{0:filter} | lower"),
     "regex": _written(texts.searched, STRING, STRING),
     "regex_replace": _written(texts.replaced_pattern, STRING, STRING, STRING),
@@ -150,7 +150,7 @@ STANDARD_LIBRARY: Mapping[str, StandardFunction] = {
     "split": _written(texts.split_text, STRING, STRING),
     "strlen": _filter("{0:filter} | length", NUMBER),
     "substr": _written(texts.substring, STRING, NUMBER, NUMBER),
-    "title": _absent("title of templates also changes letters to lower case"),
+    "title": _written(texts.titled, STRING),
     "trim": _filter("{0:filter} | trim({1})", params=(STRING, STRING)),
     "trimprefix": _method("{0:primary}.removeprefix({1})"),
     "trimspace": _filter("{0:filter} | trim"),

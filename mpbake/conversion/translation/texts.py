@@ -56,8 +56,11 @@ def translate_value(expression: Expression, scope: Scope) -> Any:
             return [translate_value(item.value, scope) for item in items]
         case ObjectOf(pairs=pairs) if all(isinstance(pair.key, Literal) for pair in pairs):
             return {_key(pair.key): translate_value(pair.value, scope) for pair in pairs}
-        case _:
+        case Template():
             return translate_text(expression, scope)
+        case _:
+            code = code_of(expression, scope)
+            return code.constant if isinstance(code.constant, bool | int) else _in_braces(code)
 
 
 def _key(key: Expression) -> str:
@@ -89,9 +92,15 @@ def _choice(choice: TemplateIf, scope: Scope) -> str:
 
 
 def _in_braces(code: Code) -> str:
-    if isinstance(code.constant, str):
-        return _literal_text(code.constant)
-    return f"{{{{ {code.short or code.text} }}}}"
+    if code.parts:
+        return "".join(_in_braces(part) for part in code.parts)
+    match code.constant:
+        case None:
+            return f"{{{{ {code.short or code.text} }}}}"
+        case str() as text:
+            return _literal_text(text)
+        case _:
+            return code.text
 
 
 def _literal_text(text: str, *, alone: bool = False) -> str:

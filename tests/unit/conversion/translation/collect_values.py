@@ -1,8 +1,8 @@
 """Write values.json: what `docker buildx bake --print` gives for each line of expressions.txt.
 
 Run it as `python collect_values.py PATH-OF-BUILDX` after a change of expressions.txt or variables.hcl. The values in
-the repository are those of buildx 0.36. Each expression is evaluated twice: with the defaults of the variables, and with
-the environment in CHANGED. An expression that bake refuses has the value {"error": true}.
+the repository are those of buildx 0.36. Each expression is evaluated twice: with the defaults of the variables, and
+with the environment in CHANGED. An expression that bake refuses has the value {"error": true}.
 """
 
 from __future__ import annotations
