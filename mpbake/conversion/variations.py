@@ -18,6 +18,7 @@ from mpbake.conversion.syntax import (
     ListOf,
     Literal,
     Name,
+    ObjectOf,
     Template,
     Variable,
 )
@@ -39,7 +40,7 @@ _OPPOSITES = {
     "linux/arm64": "linux/amd64",
 }
 _COMPARISONS = frozenset({"==", "!="})
-_COMPARING = frozenset({"equal", "notequal", "contains", "index", "lookup", "try", "regex", "regexall"})
+_COMPARING = frozenset({"equal", "notequal", "contains", "index"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,8 +178,8 @@ def _compared_values(file: BakeFile) -> dict[str, tuple[str, ...]]:
                 operands: tuple[Expression, ...] = (left, right)
             case Call(function=function, arguments=arguments) if function in _COMPARING:
                 operands = arguments
-            case Index(operand=operand, key=key):
-                operands = (operand, key)
+            case Call(function="lookup", arguments=(table, key, *_)) | Index(operand=table, key=key):
+                operands = (table, key)
             case _:
                 continue
         literals = [text for operand in operands for text in _literals(operand)]
@@ -201,6 +202,9 @@ def _literals(expression: Expression) -> Iterator[str]:
         case ListOf(items=items):
             for item in items:
                 yield from _literals(item.value)
+        case ObjectOf(pairs=pairs):
+            for pair in pairs:
+                yield from _literals(pair.key)
         case _:
             return
 
