@@ -26,8 +26,8 @@ NOWHERE = Place(file="")
 class Comments:
     """The comments of an entry, without comment markers, one text for each line.
 
-    `before` are the lines above the entry; an empty text is an empty line between two comments. `after` is the comment
-    at the end of the entry's first or last line.
+    `before` are the lines above the entry; an empty text is an empty line between two comments, and a space is a
+    comment without text. `after` is the comment at the end of the entry's first or last line.
     """
 
     before: tuple[str, ...] = ()

@@ -216,9 +216,11 @@ def _comment_text(lines: Iterable[str]) -> str:
 
 
 def _comments(lines: Iterable[str], indent: str = "") -> Iterator[str]:
+    """Yield comments. An empty text is an empty line, and a space is a comment without text."""
     for line in lines:
-        text = _CONTROL.sub("", line).strip()
-        yield f"{indent}#{'' if text.startswith('#') else ' '}{text}" if text else ""
+        text = _CONTROL.sub("", line).rstrip()
+        marker = "#" if not text or text.startswith("#") else "# "
+        yield f"{indent}{marker}{text}" if line else ""
 
 
 def _after(comment: str) -> str:

@@ -129,7 +129,7 @@ def _comment(span: Span, source: Source) -> Comment:
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    """Return the text of a comment without markers, as lines."""
+    """Return the text of a comment without markers, as lines. A line without text is a space."""
     if text.startswith("/*"):
         lines = [line.strip() for line in text[2:-2].strip("*").split("\n")]
         lines = [re.sub(r"^\*+ ?", "", line) for line in lines]
@@ -137,5 +137,5 @@ def _lines(text: str) -> tuple[str, ...]:
             del lines[0]
         while len(lines) > 1 and not lines[-1]:
             del lines[-1]
-        return tuple(lines)
-    return (text[1 if text.startswith("#") else 2 :].removeprefix(" ").rstrip(),)
+        return tuple(line or " " for line in lines)
+    return (text[1 if text.startswith("#") else 2 :].removeprefix(" ").rstrip() or " ",)

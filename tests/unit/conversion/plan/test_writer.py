@@ -166,12 +166,15 @@ def test_comment_cannot_control_a_terminal_or_end_early() -> None:
 
 def test_document_keeps_its_heading_and_its_end() -> None:
     document = Document(
-        heading=("The shop.",),
+        heading=("The shop.", " ", "  By its owner.", "# Chapter"),
         sections=(Section(path=(), pairs=(pair("version", 1),)), Section(path=("targets", "a.b"))),
         trailing=("end",),
     )
     assert document_text(document) == toml("""
         # The shop.
+        #
+        #   By its owner.
+        ## Chapter
 
         version = 1
 
