@@ -104,11 +104,12 @@ class Prover:
         plain = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
         base, needed = self._with_absent(plain), tuple[Variation, ...]()
         first = self._compare(base)
-        if first.result.both_refuse or (first.result.bake_error and self.source.content.required):
+        if first.result.bake_error:
+            # bake may need values that the environment lacks.
             filled, changes = self._filled(base)
             filled = self._with_absent(filled)
             run = self._compare(filled)
-            if not run.result.both_refuse:
+            if not run.result.bake_error:
                 first, base, needed = run, filled, changes
         runs = [first, *self._changed(base)]
         varying = self._varying(runs, time.monotonic())

@@ -44,9 +44,8 @@ def import_text(report: ImportReport) -> str:
     )
     lines += _section("bake itself gives another value each time", _varying_lines(report.proof))
     lines += _not_compared_lines(report.proof)
-    written = [f"wrote {one_line(report.plan)}"] if report.plan else []
-    ends = _summary_lines(report) if lines else [*written, *_summary_lines(report)]
-    return "".join(f"{line}\n" for line in ([*written, "", *lines, *ends] if lines else ends))
+    written = [f"wrote {one_line(report.plan)}", *([""] if lines else [])] if report.plan else []
+    return "".join(f"{line}\n" for line in (*written, *lines, *_summary_lines(report)))
 
 
 def _section(heading: str, lines: Iterable[str]) -> list[str]:
@@ -62,12 +61,13 @@ def _entry(place: str, text: str) -> list[str]:
     return [line] if len(line) <= _WIDTH else [f"{_INDENT}{place}", *_wrapped(text, _INDENT * 2)]
 
 
-def _wrapped(text: str, indent: str) -> list[str]:
+def _wrapped(text: str, indent: str, following: str = "") -> list[str]:
+    """Return a text in lines that begin with `indent`, or after the first line with `following`."""
     return wrap(
         one_line(text),
         _WIDTH,
         initial_indent=indent,
-        subsequent_indent=indent,
+        subsequent_indent=following or indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
@@ -122,7 +122,8 @@ def _one_difference(difference: Difference, comparisons: Sequence[Comparison]) -
         yield f"{_INDENT * 2}{'only in the bake file' if difference.original else 'only in the plan'}"
         return
     for side, value in (("bake  ", difference.original), ("mpbake", difference.imported)):
-        yield f"{_INDENT * 2}{side}  {shortened(one_line(value), _LONGEST_VALUE) or 'no value'}"
+        shown = shortened(one_line(value), _LONGEST_VALUE) or "no value"
+        yield from _wrapped(shown, f"{_INDENT * 2}{side}  ", following=_INDENT * 6)
 
 
 def _lenient_lines(proof: Proof) -> Iterator[str]:
@@ -172,7 +173,7 @@ def _summary_lines(report: ImportReport) -> Iterator[str]:
     yield f"{count(len(report.targets), 'target')}{f': {numbers}' if numbers else ''}{checked}"
     if proof.needed:
         values = abbreviated([_variation(change) for change in proof.needed], most=4)
-        yield from _wrapped(f"compared with {values}, since nothing can be built without", "")
+        yield from _wrapped(f"compared with {values}, since nothing can be built without them", "")
     different = [name for name in proof.changed_variables if proof.variable(name) is Verdict.DIFFERENT]
     if different:
         yield from _wrapped(f"the plan does not follow every change of {abbreviated(different)}", "")
