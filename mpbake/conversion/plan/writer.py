@@ -18,6 +18,8 @@ WIDTH = 100
 """The length of a line, if its content can be divided."""
 TABLE_WIDTH = 80
 """The length of a line with an inline table of several keys. A longer table gets a header and a line for each key."""
+ENTRY_WIDTH = 120
+"""The same for tables that stand one below another, such as variables: a header would tear them apart."""
 _LISTS_OF_TABLES = (("variables",), ("groups",))
 """Tables with one entry a line, so that short tables in them look alike."""
 _DOTTED = frozenset({"matrix"})
@@ -68,7 +70,7 @@ def _section(section: Section) -> Iterator[str]:
 
 def _below(section: Section) -> list[KeyValue]:
     """Return the keys of a section whose values have a header of their own, below the others."""
-    width = WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
+    width = ENTRY_WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
     return [pair for pair in section.pairs if _needs_header(pair, width)]
 
 
@@ -115,7 +117,7 @@ def _needs_header(pair: KeyValue, width: int) -> bool:
 
 
 def _is_inline(pair: KeyValue, width: int) -> bool:
-    return not isinstance(pair.value, Table) or is_short(pair, WIDTH if len(pair.value.pairs) == 1 else width)
+    return not isinstance(pair.value, Table) or is_short(pair, max(width, WIDTH) if len(pair.value.pairs) == 1 else width)
 
 
 def _has_dotted_keys(pair: KeyValue) -> bool:
