@@ -59,6 +59,7 @@ class Code:
     - `truth` is a shorter expression that is true in a condition exactly if this one is: `tag` for `tag != ''`.
     - `inverse` is the opposite of a boolean expression: `a != b` for `a == b`.
     - `short` is the text of a conditional without `else ''`, which the end of a template allows.
+    - `guard` are the condition and the value of such a conditional.
     - `items` are the items of a list, and `parts` the parts of a text, which `~` joins.
     - `iterable` is a shorter text for a loop over the value: `range(3)` for `range(3) | list`.
     - `counted` is a shorter text for a list of the same length, and `searched` for one with the same items.
@@ -72,6 +73,7 @@ class Code:
     truth: Code | None = None
     inverse: Code | None = None
     short: str = ""
+    guard: tuple[Code, Code] | None = None
     items: tuple[Code, ...] | None = None
     parts: tuple[Code, ...] = ()
     iterable: str = ""

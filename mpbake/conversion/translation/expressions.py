@@ -327,7 +327,8 @@ def _is_plain(parts: Sequence[Expression | None], scope: Scope) -> bool:
 def _flat_loops(outer: ForList, inner: ForList, scope: Scope) -> Code:
     """Return a comprehension with two loops for `flatten([for …: [for …: text]])`."""
     inner_scope, nested, loop, condition = _clause(outer, code_of(outer.collection, scope), scope)
-    if condition or outer.key or not nested.type.contents.is_primitive:
+    element = nested.type.contents
+    if condition or outer.key or not (element.is_primitive or element.is_table):
         items = loops.comprehension(nested, [loop], condition)
         return STANDARD_LIBRARY["flatten"].code([items])
     _, result, inner_loop, inner_condition = _clause(inner, code_of(inner.collection, inner_scope), inner_scope)

@@ -138,7 +138,7 @@ def union(*sets: Code) -> Code:
 
 def _items_where(first: Code, operator: str, second: Code) -> Code:
     (name,) = fresh_names("x", first, second)
-    condition = compared(name, operator, f"{second:compare}")
+    condition = compared(name, operator, second.searched or f"{second:compare}")
     return comprehension(
         Code(text=name, type=first.type.contents), [Loop(names=(name,), values=f"{first:or}")], condition
     )

@@ -11,6 +11,7 @@ from mpbake.conversion.translation.conversions import converted
 from mpbake.conversion.translation.loops import Loop, comprehension
 from mpbake.conversion.translation.names import fresh_names, item_name, words_in
 from mpbake.conversion.translation.operators import compared, concatenated
+from mpbake.conversion.translation.patterns import consumes_text
 from mpbake.conversion.translation.types import NUMBER, STRING, Kind, Type, list_of, object_of, tuple_of
 
 if TYPE_CHECKING:
@@ -238,38 +239,10 @@ def searched_or(pattern: Code, text: Code, group: int | str, default: Code) -> C
     if found.type != STRING:
         msg = "a template cannot test whether this expression fails"
         raise ValueError(msg)
-    if default.constant == "" or _finds_text(literal_of(pattern, "the pattern"), group):
+    if default.constant == "" or consumes_text(literal_of(pattern, "the pattern"), group):
         return Code(text=f"{found:or} or {default:or}", level=Level.OR, type=STRING)
     known = f"({found.text}) is not none"
     return Code(text=f"{found:or} if {known} else {default.text}", level=Level.CONDITIONAL, type=STRING)
-
-
-_ATOM = re.compile(
-    r"(?P<empty>\\[bBAzZ]|[\^$])|(?P<text>\\.|\[\^?\]?(?:\\.|\[:\w+:\]|[^\]\\])*\]|[^\\()|\[])(?P<times>[*?]|\{0)?",
-    re.DOTALL,
-)
-
-
-_SIMPLE_GROUP = re.compile(r"\((?P<inside>(?:\\.|\[(?:\\.|[^\]])*\]|[^()])*)\)(?P<times>[*?]|\{0)?", re.DOTALL)
-"""A group without groups in it."""
-
-
-def _finds_text(pattern: str, group: int | str) -> bool:
-    """Whether a match, or a group of each match, certainly contains a character."""
-    if group == "":
-        return consumes_text(pattern)
-    groups = list(_SIMPLE_GROUP.finditer(pattern))
-    if "|" in pattern or "(?" in pattern or not isinstance(group, int) or len(groups) != pattern.count("("):
-        return False
-    return not groups[group]["times"] and consumes_text(groups[group]["inside"])
-
-
-def consumes_text(pattern: str) -> bool:
-    """Whether every match of a pattern certainly contains a character. False if this takes more than a look."""
-    if "|" in pattern or "(?" in pattern:
-        return False
-    outside = _SIMPLE_GROUP.sub("", pattern)
-    return any(atom["text"] and not atom["times"] for atom in _ATOM.finditer(outside) if atom.group() not in "*+?")
 
 
 def searched_all(pattern: Code, text: Code) -> Code:

@@ -62,11 +62,12 @@ def item_name(items: Code, *others: Code) -> str:
 
 
 def fresh_names(wanted: str, *codes: Code) -> list[str]:
-    """Return names for loops, made from the letters of `wanted`, that no code uses."""
+    """Return names for loops that no code uses: the letters in `wanted` or, if a code uses them, others."""
     taken = words_in(*codes)
-    names: list[str] = []
-    for letter in wanted:
-        names.append(template_name(letter, taken | {*names}))
+    free = [letter for letter in dict.fromkeys(f"{wanted}xyzuvwabcdefghijk") if letter not in taken]
+    names = free[: len(wanted)]
+    while len(names) < len(wanted):
+        names.append(template_name("item", taken | {*names}))
     return names
 
 

@@ -72,9 +72,25 @@ def _common_subject(codes: Sequence[Code]) -> str:
     return subjects.pop() if len(subjects) == 1 else ""
 
 
+_OTHER = {"and": ("or", Level.OR), "or": ("and", Level.AND)}
+
+
 def _joined(codes: Sequence[Code], word: str, level: Level) -> Code:
-    """Return operands with `and` or `or` between them."""
+    """Return operands with `and` or `or` between them, without operands that decide nothing."""
     values = [converted(code, BOOL) for code in codes]
+    neutral = word == "and"
+    if any(value.constant is (not neutral) for value in values):
+        return TRUE if word == "or" else FALSE
+    values = [value for value in values if value.constant is not neutral] or values[:1]
+    if len(values) == 1:
+        return values[0]
+    joined = _with_word(values, word, level)
+    if all(value.inverse is not None for value in values):
+        return replace(joined, inverse=_with_word([negated(value) for value in values], *_OTHER[word]))
+    return joined
+
+
+def _with_word(values: Sequence[Code], word: str, level: Level) -> Code:
     truths = [value.condition for value in values]
     truth = Code(text=f" {word} ".join(code.at(level) for code in truths), level=level, type=BOOL)
     text = f" {word} ".join(code.at(level) for code in values)
@@ -172,15 +188,17 @@ def chosen(condition: Code, then: Code, otherwise: Code) -> Code:
         decided, inverse, then, otherwise = inverse, decided, otherwise, then
     if decided.subject == then.text and decided.text.endswith("is not none") and otherwise.constant == "":
         return Code(text=f"{then:or} or ''", level=Level.OR, type=STRING)
-    if _is_simpler(inverse, decided, then):
+    if then.guard is not None and otherwise.constant == "":
+        return chosen(both(decided, then.guard[0]), then.guard[1], otherwise)
+    if _is_simpler(inverse, decided, then, otherwise):
         decided, inverse, then, otherwise = inverse, decided, otherwise, then
     if decided.condition.text == then.text:
         return Code(text=f"{then:or} or {otherwise:or}", level=Level.OR, type=result)
     if inverse.condition.text == otherwise.text:
         return Code(text=f"{otherwise:or} or {then:or}", level=Level.OR, type=result)
     short = f"{then.before_word()} if {decided.condition:or}"
-    text = f"{short} else {otherwise.text}"
-    return Code(text=text, level=Level.CONDITIONAL, type=result, short=short if otherwise.constant == "" else "")
+    code = Code(text=f"{short} else {otherwise.text}", level=Level.CONDITIONAL, type=result)
+    return replace(code, short=short, guard=(decided, then)) if otherwise.constant == "" else code
 
 
 def unified_type(then: Code, otherwise: Code) -> Type:
@@ -190,11 +208,11 @@ def unified_type(then: Code, otherwise: Code) -> Type:
     return then.type.or_null() if otherwise.is_null else unified(then.type, otherwise.type)
 
 
-def _is_simpler(inverse: Code, decided: Code, then: Code) -> bool:
+def _is_simpler(inverse: Code, decided: Code, then: Code, otherwise: Code) -> bool:
     """Whether a conditional reads better with the opposite condition."""
     if decided.condition.level is Level.NOT and inverse.condition.level is not Level.NOT:
         return True
-    return then.constant == "" and inverse.condition.level >= decided.condition.level
+    return then.constant == "" and otherwise.constant != ""
 
 
 def concatenated(codes: Sequence[Code]) -> Code:
