@@ -188,10 +188,10 @@ def chosen(condition: Code, then: Code, otherwise: Code) -> Code:
         decided, inverse, then, otherwise = inverse, decided, otherwise, then
     if decided.subject == then.text and decided.text.endswith("is not none") and otherwise.constant == "":
         return Code(text=f"{then:or} or ''", level=Level.OR, type=STRING)
-    if then.guard is not None and otherwise.constant == "":
-        return chosen(both(decided, then.guard[0]), then.guard[1], otherwise)
     if _is_simpler(inverse, decided, then, otherwise):
         decided, inverse, then, otherwise = inverse, decided, otherwise, then
+    if then.guard is not None and otherwise.constant == "":
+        return chosen(both(decided, then.guard[0]), then.guard[1], otherwise)
     if decided.condition.text == then.text:
         return Code(text=f"{then:or} or {otherwise:or}", level=Level.OR, type=result)
     if inverse.condition.text == otherwise.text:
@@ -210,9 +210,9 @@ def unified_type(then: Code, otherwise: Code) -> Type:
 
 def _is_simpler(inverse: Code, decided: Code, then: Code, otherwise: Code) -> bool:
     """Whether a conditional reads better with the opposite condition."""
-    if decided.condition.level is Level.NOT and inverse.condition.level is not Level.NOT:
-        return True
-    return then.constant == "" and otherwise.constant != ""
+    if "" in {then.constant, otherwise.constant}:
+        return then.constant == "" and otherwise.constant != ""
+    return decided.condition.level is Level.NOT and inverse.condition.level is not Level.NOT
 
 
 def concatenated(codes: Sequence[Code]) -> Code:
