@@ -17,7 +17,7 @@ from mpbake.buildkit.bake.printing import BakeRefused
 from mpbake.conversion.comparison import Names, differences
 from mpbake.conversion.proof import Comparison, Proof
 from mpbake.conversion.syntax import Target, Variable
-from mpbake.conversion.variations import Variation, needed_values, variations
+from mpbake.conversion.variations import Variation, is_settable, needed_values, variations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +59,7 @@ class BakeInput:
 
         bake also takes a value as JSON, from the variable with `_JSON` at the end of its name.
         """
-        names = [block.name for block in self.content.blocks if isinstance(block, Variable) and not block.constant]
+        names = [block.name for block in self.content.blocks if isinstance(block, Variable) and is_settable(block)]
         wanted = {*names, *self.content.required, *(f"{name}_JSON" for name in names)}
         return {name: value for name, value in world.environment.items() if name in wanted}
 

@@ -60,14 +60,18 @@ class Printed:
 
 
 def parse_printed(text: str, *, without: Container[str] = ()) -> Printed:
-    """Return the output of `bake --print`, without the groups in `without`. Raises ValueError if it is not JSON."""
+    """Return the output of `bake --print`, without the groups in `without`.
+
+    Raises ValueError, LookupError or TypeError if `text` is something else.
+    """
     data = parse_json(text)
+    targets = data["target"]
     groups = {
         name: tuple(member for member in group.get("targets") or () if member not in without)
         for name, group in (data.get("group") or {}).items()
         if name not in without
     }
-    return Printed(targets=data["target"], groups=groups)
+    return Printed(targets=targets, groups=groups)
 
 
 class Subject(StrEnum):

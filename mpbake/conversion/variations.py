@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _MOST_COMPARED = 2
 """The maximum number of values of one variable that come from comparisons in the file."""
+_BUILT_IN = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
 _OPPOSITES = {
     "true": "false",
@@ -64,9 +65,14 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
     return tuple(
         Variation(variable=variable.name, value=value)
         for variable in file.blocks
-        if isinstance(variable, Variable) and not variable.constant
+        if isinstance(variable, Variable) and is_settable(variable)
         for value in _other_values(variable, environment.get(variable.name), compared.get(variable.name, ()))
     )
+
+
+def is_settable(variable: Variable) -> bool:
+    """Whether the environment can set a variable: neither a constant nor a variable that bake itself sets."""
+    return not variable.constant and variable.name not in _BUILT_IN
 
 
 def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variation, ...]:
@@ -78,7 +84,7 @@ def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Varia
     compared = _compared_values(file)
     values = {name: "other" for name in file.required if not environment.get(name)}
     for variable in file.blocks:
-        if not isinstance(variable, Variable) or variable.constant or environment.get(variable.name):
+        if not isinstance(variable, Variable) or not is_settable(variable) or environment.get(variable.name):
             continue
         default = _default_text(variable)
         is_unset = variable.default in (None, _EMPTY, _NULL) or (default and _PLACEHOLDER.search(default))

@@ -35,6 +35,7 @@ def values(text: str, **environment: str) -> list[str]:
         ('variable "V" { default = ["a"] }', []),
         # The environment does not change it.
         ('V = "dev"', []),
+        ('variable "BAKE_LOCAL_PLATFORM" { default = "linux/amd64" }', []),
     ],
 )
 def test_the_type_decides(variable: str, expected: list[str]) -> None:
