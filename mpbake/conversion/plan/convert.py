@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Conversion, FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.document import Array, Document, KeyValue, Section, Table, Value, as_value
-from mpbake.conversion.plan.names import blocks_of, plan_names
+from mpbake.conversion.plan.names import plan_names
 from mpbake.conversion.plan.preparation import prepared
 from mpbake.conversion.plan.rewriting import with_items, with_text
 from mpbake.conversion.plan.scopes import parameters, plan_scope

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import keyword
-import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from mpbake.conversion.plan.blocks import blocks_of, matrix_entry
 from mpbake.conversion.plan.conversion import Note, NoteKind
+from mpbake.conversion.plan.target_names import TargetNames, matches, valid_name
 from mpbake.conversion.plan.walks import (
     all_expressions,
     literal_pairs,
     loop_names,
     names_in,
-    possible_texts,
     walk,
 )
 from mpbake.conversion.syntax import (
@@ -24,33 +24,24 @@ from mpbake.conversion.syntax import (
     ForObject,
     Function,
     Group,
-    Literal,
     Name,
     Target,
-    Template,
     TemplateFor,
     Variable,
 )
 from mpbake.conversion.translation.scope import GLOBALS, KEYWORDS, template_name
 from mpbake.resolve.template import Renderer
-from mpbake.spec.tables.value_types import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-Kind = TypeVar("Kind", Variable, Function, Group, Target)
-_HOOK = re.compile(r"metadata-action|docker-meta|meta-helper")
-"""A part of the names of targets that a file from CI replaces, such as the file of docker/metadata-action."""
-LINK = "target:"
-_MAKES_SOMETHING = frozenset({"tags", "target", "output", "call"})
-"""A target without any of these attributes builds nothing that a user could want: it only gives values to others."""
+    from collections.abc import Iterator, Mapping
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Names:
     """The names in the plan, by the names in the bake file. `functions` and `variables` are names in templates.
 
-    `templates` are those `targets` that become templates. `missing` are parents that the bake file does not define.
+    `templates` are those `targets` that become templates, and `untagged` the other targets without tags. `missing` are
+    parents that the bake file does not define.
     `rows` are patterns for the names of all matrix rows.
     """
 
@@ -59,6 +50,7 @@ class Names:
     groups: Mapping[str, str]
     targets: Mapping[str, str]
     templates: frozenset[str]
+    untagged: frozenset[str]
     missing: tuple[str, ...]
     rows: tuple[str, ...]
     notes: tuple[Note, ...]
@@ -70,15 +62,15 @@ class Names:
 
     def is_known(self, name: str) -> bool:
         """Whether a group can list `name`: a target, a group or a row of a matrix."""
-        return name in self.members or _matches(name, self.rows)
+        return name in self.members or matches(name, self.rows)
 
 
 def plan_names(file: BakeFile) -> Names:
     """Return the names of everything in a bake file."""
     functions = _function_names(file)
     variables = _variable_names(file, functions)
-    groups = {name: _valid(name) for name in blocks_of(file, Group)}
-    targets = _TargetNames(file)
+    groups = {name: valid_name(name) for name in blocks_of(file, Group)}
+    targets = TargetNames(file)
     notes = [
         *_renamed("function", blocks_of(file, Function), functions),
         *_renamed("variable", blocks_of(file, Variable), _unless_lower_case(variables)),
@@ -91,20 +83,11 @@ def plan_names(file: BakeFile) -> Names:
         groups=groups,
         targets=targets.names,
         templates=targets.templates,
+        untagged=targets.untagged,
         missing=targets.missing,
         rows=targets.rows,
         notes=tuple(notes),
     )
-
-
-def blocks_of(file: BakeFile, kind: type[Kind]) -> dict[str, Kind]:
-    """Return the blocks of a kind, by name."""
-    return {block.name: block for block in file.blocks if isinstance(block, kind)}
-
-
-def _valid(name: str) -> str:
-    """Return a name of a group or target that a plan accepts: bake also accepts names that begin with a hyphen."""
-    return name if NAME.fullmatch(name) else name.lstrip("-") or "_"
 
 
 def _renamed(kind: str, blocks: Mapping[str, Variable | Function | Group], names: Mapping[str, str]) -> Iterator[Note]:
@@ -190,122 +173,3 @@ def _hiding_names(file: BakeFile) -> dict[str, set[str]]:
                 for name in names_in(part):
                     hiding.setdefault(name, set()).update(loop_names(part))
     return hiding
-
-
-# --- targets ----------------------------------------------------------------------------------------------------------
-
-
-class _TargetNames:
-    """Decides which targets become templates, and how targets are called."""
-
-    def __init__(self, file: BakeFile) -> None:
-        self._targets = blocks_of(file, Target)
-        groups = blocks_of(file, Group)
-        self._members = [pattern for group in groups.values() for pattern in possible_texts(group.targets)]
-        self._links = [*_links(file)]
-        self._parents = [pattern for target in self._targets.values() for pattern in _parents(target)]
-        self.rows = tuple(pattern for target in self._targets.values() for pattern in _row_names(target))
-        self.templates = frozenset(name for name in self._targets if self._is_template(name))
-        self.names = self._names()
-        self.missing = self._missing()
-
-    def notes(self) -> Iterator[Note]:
-        """Yield a note for each target with another name, and for each parent that the file does not define."""
-        for name, plan_name in self.names.items():
-            if name == plan_name:
-                continue
-            place = self._targets[name].place
-            text = f'the target "{name}" is called "{plan_name}" in the plan'
-            if name in self.templates:
-                text = f'the target "{name}", which only gives values to others, becomes the template "{plan_name}"'
-            yield Note(kind=NoteKind.RENAMED, text=text, place=place)
-
-    def _missing(self) -> tuple[str, ...]:
-        """Return the parents that no block defines, in order, such as the target that docker/metadata-action makes."""
-        parents = [text for target in self._targets.values() for text in _literal_parents(target)]
-        known = {*self._targets}
-        return tuple(name for name in dict.fromkeys(parents) if name not in known and not _matches(name, self.rows))
-
-    def _is_template(self, name: str) -> bool:
-        target = self._targets[name]
-        if _matches(name, self._members) or _matches(name, self._links) or matrix_entry(target):
-            return False
-        if name.startswith("_"):
-            return True
-        if name == "default" or not _matches(name, self._parents):
-            return False
-        return bool(_HOOK.search(name)) or not target.entries or not self._makes_something(name, set())
-
-    def _makes_something(self, name: str, visited: set[str]) -> bool:
-        """Whether a target makes an image with a name, a stage or a file, by its own attributes or inherited ones."""
-        if name in visited:
-            return False
-        visited.add(name)
-        if _HOOK.search(name) or name not in self._targets:
-            return True  # a file from CI gives tags
-        target = self._targets[name]
-        if not _MAKES_SOMETHING.isdisjoint(entry.name for entry in target.entries):
-            return True
-        return any(self._makes_something(parent, visited) for parent in _literal_parents(target))
-
-    def _names(self) -> dict[str, str]:
-        computed = [pattern for pattern in self._parents if not _is_literal(pattern)]
-        names: dict[str, str] = {}
-        for name in self._targets:
-            wanted = _valid(name)
-            if name in self.templates:
-                is_free = f"_{name}" not in self._targets and not _matches(name, computed)
-                wanted = f"_{name}" if is_free and not name.startswith("_") else name
-            elif name.startswith("_"):
-                wanted = name.lstrip("_-") or "target"
-            while wanted != name and (wanted in self._targets or wanted in names.values()):
-                wanted += "-target"
-            names[name] = wanted
-        self.templates = frozenset(name for name in self.templates if names[name].startswith("_"))
-        return names
-
-
-def matrix_entry(target: Target) -> Expression | None:
-    """Return the matrix of a target."""
-    return next((entry.value for entry in target.entries if entry.name == "matrix"), None)
-
-
-def _parents(target: Target) -> Iterator[str]:
-    """Yield patterns for the parents of a target."""
-    for entry in target.entries:
-        if entry.name == "inherits":
-            yield from possible_texts(entry.value)
-
-
-def _literal_parents(target: Target) -> Iterator[str]:
-    """Yield the parents of a target that are written as literal names."""
-    for pattern in _parents(target):
-        if _is_literal(pattern):
-            name = re.sub(r"\\(.)", r"\1", pattern)
-            if name:
-                yield name
-
-
-def _row_names(target: Target) -> Iterator[str]:
-    for entry in target.entries:
-        if entry.name == "name":
-            yield from possible_texts(entry.value)
-
-
-def _links(file: BakeFile) -> Iterator[str]:
-    """Yield patterns for the targets that `target:NAME` refers to, wherever such a text is in the file."""
-    prefix = re.escape(LINK)
-    for expression in all_expressions(file):
-        for part in walk(expression):
-            if isinstance(part, Literal | Template):
-                for pattern in possible_texts(part):
-                    if pattern.startswith(prefix):
-                        yield pattern.removeprefix(prefix)
-
-
-def _is_literal(pattern: str) -> bool:
-    return re.fullmatch(r"(?:[\w-]|\\.)*", pattern) is not None
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(re.fullmatch(pattern, name, re.DOTALL) for pattern in patterns)

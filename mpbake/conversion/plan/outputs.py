@@ -12,7 +12,7 @@ from mpbake.conversion.syntax import Entry, Expression, Item, ListOf, Literal
 from mpbake.model.bake_fields import check_destination, is_folder_output, pushes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mpbake.conversion.syntax import Target
 
@@ -30,21 +30,34 @@ class Outputs:
     notes: tuple[Note, ...] = ()
 
 
-def outputs_of(target: Target, ancestors: Iterable[Target]) -> Outputs | None:
-    """Return the outputs of a target, or None if the target has no `output`.
+def outputs_of(target: Target, ancestors: Sequence[Target], *, untagged: bool = False) -> Outputs | None:
+    """Return the outputs of a target, or None if the target has no `output` of its own.
 
     In bake, `output` replaces all outputs of the `ancestors`. In a plan, `push`, `load` and `output` are inherited
-    separately. So the result also turns off what an ancestor turns on.
+    separately. So the result also turns off what an ancestor turns on. An `untagged` target must not push.
     """
-    own = _own_outputs(target)
+    own = _own_outputs(target, untagged=untagged)
     if own is None:
-        return None
+        return _without_push(target, ancestors) if untagged else None
     inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
     flags = {flag: False for outputs in inherited for flag in outputs.flags if flag not in own.flags} | dict(own.flags)
     texts = own.texts
     if texts is None and (any(outputs.texts is not None for outputs in inherited) or not flags):
         texts = ListOf(items=())
     return Outputs(flags=flags, texts=texts, notes=own.notes)
+
+
+def _without_push(target: Target, ancestors: Sequence[Target]) -> Outputs | None:
+    """Return the outputs that turn off an inherited push, or None if nothing is pushed."""
+    inherited = no_outputs(ancestors)
+    if "push" not in inherited.flags:
+        return None
+    note = Note(kind=NoteKind.LOST, text=_no_tags(target), place=target.place)
+    return Outputs(flags={"push": False}, texts=None, notes=(note,))
+
+
+def _no_tags(target: Target) -> str:
+    return f'the target "{target.name}" pushes, but has no tags: use `mpbake run --push` where it has some'
 
 
 def no_outputs(ancestors: Iterable[Target]) -> Outputs:
@@ -55,7 +68,7 @@ def no_outputs(ancestors: Iterable[Target]) -> Outputs:
     return Outputs(flags=flags, texts=ListOf(items=()) if has_texts else None)
 
 
-def _own_outputs(target: Target) -> Outputs | None:
+def _own_outputs(target: Target, *, untagged: bool = False) -> Outputs | None:
     entry = next((entry for entry in target.entries if entry.name == "output"), None)
     if entry is None or (isinstance(entry.value, Literal) and entry.value.value is None):
         return None
@@ -63,6 +76,10 @@ def _own_outputs(target: Target) -> Outputs | None:
     if not isinstance(expression, ListOf):
         return Outputs(flags={}, texts=expression)
     items, notes = _supported(expression.items, target, entry)
+    if untagged:
+        kept = [item for item in items if not _pushes(item)]
+        notes += [Note(kind=NoteKind.LOST, text=_no_tags(target), place=entry.place)] if len(kept) < len(items) else []
+        items = kept
     texts = [item.value.value if isinstance(item.value, Literal) else None for item in items]
     if texts and all(text in _FLAGS for text in texts) and texts == sorted(texts, key=str) and not expression.trailing:
         flags = {_FLAGS[str(text)]: True for text in texts}
@@ -92,6 +109,10 @@ def _supported(items: Iterable[Item], target: Target, entry: Entry) -> tuple[lis
             notes.append(Note(kind=NoteKind.LOST, text=problem, place=entry.place))
         kept.append(replace(item, value=Literal(value=plain, place=item.value.place, text=item.value.text)))
     return kept, notes
+
+
+def _pushes(item: Item) -> bool:
+    return isinstance(item.value, Literal) and isinstance(item.value.value, str) and pushes(item.value.value)
 
 
 def _writes_to_standard_output(text: str) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
-from mpbake.conversion.plan.names import blocks_of
 from mpbake.conversion.plan.rewriting import replaced_names, with_items
 from mpbake.conversion.plan.walks import all_expressions, children, expressions_of, names_in, walk
 from mpbake.conversion.syntax import (

@@ -6,7 +6,7 @@ import keyword
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.plan.names import blocks_of, matrix_entry
+from mpbake.conversion.plan.blocks import blocks_of, matrix_entry
 from mpbake.conversion.plan.walks import expressions_of, names_in
 from mpbake.conversion.syntax import BakeFile, Expression, Function, Literal, Target, Variable
 from mpbake.conversion.translation import (

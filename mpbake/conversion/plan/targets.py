@@ -6,16 +6,17 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
-from mpbake.conversion.plan.names import LINK, blocks_of, matrix_entry
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
 from mpbake.conversion.plan.rewriting import with_items, with_result, with_text
 from mpbake.conversion.plan.scopes import plan_words, row_names
+from mpbake.conversion.plan.target_names import LINK
 from mpbake.conversion.plan.values import ROW, Content, Position
 from mpbake.conversion.plan.walks import possible_texts
-from mpbake.conversion.syntax import BakeFile, Entry, Expression, Literal, Name, Target
+from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
 from mpbake.conversion.translation import template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 
@@ -114,7 +115,7 @@ class TargetConverter:
         ancestors = self._ancestors(target)
         call = _call(target) or next(filter(None, map(_call, ancestors)), _BUILD)
         if call == _BUILD:
-            return list(target.entries), []
+            return list(target.entries), self._without_push(target)
         for entry in target.entries:
             if entry.name == "output":
                 text = f'the target "{target.name}": bake ignores `output` because of call = "{call}"'
@@ -126,6 +127,17 @@ class TargetConverter:
         )
         return entries, [KeyValue(key=key, value=value) for key, value in values.items()]
 
+    def _without_push(self, target: Target) -> list[KeyValue]:
+        """Return the keys that turn off an inherited push of a target without tags: bake refuses to build it."""
+        if entry_of(target, "output") or target.name not in self.names.untagged:
+            return []
+        outputs = outputs_of(target, self._ancestors(target), untagged=True)
+        if outputs is None:
+            return []
+        self.notes.extend(outputs.notes)
+        before = tuple(f"bake: {note.text}" for note in outputs.notes)
+        return [KeyValue(key="push", value=False, comments=Comments(before=before))]
+
     def _matrix(self, expression: Expression, entry: Entry, position: Position) -> KeyValue:
         """Return a matrix. Its lists cannot use the values of a row."""
         pair = self.values.pair(entry.name, expression, replace(position, scope=self.scope, rows={}), entry.comments)
@@ -135,7 +147,8 @@ class TargetConverter:
         return replace(pair, value=replace(pair.value, pairs=tuple(renamed)))
 
     def _outputs(self, target: Target, entry: Entry, position: Position) -> Iterator[KeyValue]:
-        outputs = outputs_of(target, self._ancestors(target))
+        """Yield the keys for the output of a target, and those that turn off inherited outputs."""
+        outputs = outputs_of(target, self._ancestors(target), untagged=target.name in self.names.untagged)
         if outputs is None:
             return
         self.notes.extend(outputs.notes)

@@ -117,7 +117,9 @@ def _needs_header(pair: KeyValue, width: int) -> bool:
 
 
 def _is_inline(pair: KeyValue, width: int) -> bool:
-    return not isinstance(pair.value, Table) or is_short(pair, max(width, WIDTH) if len(pair.value.pairs) == 1 else width)
+    return not isinstance(pair.value, Table) or is_short(
+        pair, max(width, WIDTH) if len(pair.value.pairs) == 1 else width
+    )
 
 
 def _has_dotted_keys(pair: KeyValue) -> bool:

@@ -55,6 +55,7 @@ def test_target_that_only_gives_values_becomes_a_template() -> None:
     [
         ('target "base" {\n tags = ["base"]\n}', ""),
         ('target "base" {\n target = "stage"\n}', ""),
+        ('target "base" {\n tags = ["a"]\n output = ["type=registry"]\n}', ""),
         ('target "base" {\n output = ["out"]\n}', ""),
         ('target "base" {\n pull = true\n}', 'group "all" { targets = ["base"] }'),
         ('target "base" {\n pull = true\n}', 'group "all" { targets = [for x in ["se"]: "ba${x}"] }'),
@@ -281,7 +282,7 @@ def test_matrix_of_a_variable_gives_its_names() -> None:
     ],
 )
 def test_output_is_push_or_load_where_it_means_the_same(output: str, lines: str) -> None:
-    text = target_of(f"output = {output}")
+    text = target_of(f'output = {output}\ntags = ["web"]').removesuffix('tags = ["web"]').rstrip()
     assert "\n".join(line for line in text.splitlines() if not line.startswith("#")) == lines
 
 
@@ -329,14 +330,14 @@ def test_child_turns_off_the_outputs_of_its_parents() -> None:
 
 
 def test_output_to_standard_output_is_lost() -> None:
-    hcl = 'target "web" {\noutput = ["type=tar", "type=registry"]\n}'
+    hcl = 'target "web" {\ntags = ["web"]\noutput = ["type=tar", "type=registry"]\n}'
     note = 'the target "web": mpbake cannot write the output "type=tar" to standard output'
-    assert plan_of(hcl) == f"[targets.web]\n# bake: {note}\npush = true\n"
+    assert plan_of(hcl) == f'[targets.web]\ntags = ["web"]\n# bake: {note}\npush = true\n'
     assert notes_of(hcl) == [f"lost: {note}"]
 
 
 def test_name_in_an_output_that_pushes_is_lost() -> None:
-    hcl = 'target "web" {\noutput = ["type=image,name=a,push=true"]\n}'
+    hcl = 'target "web" {\ntags = ["a"]\noutput = ["type=image,name=a,push=true"]\n}'
     (note,) = notes_of(hcl)
     assert note.startswith(
         'lost: the target "web": mpbake names pushed images itself, so the output "type=image,name=a'
@@ -393,3 +394,56 @@ def test_target_that_builds_nothing_has_no_output() -> None:
         output = ["out"]
     """)
     assert notes_of(hcl) == ['ignored: the target "check": bake ignores `output` because of call = "check"']
+
+
+def test_target_that_pushes_without_tags_is_a_template_or_does_not_push() -> None:
+    hcl = """
+        target "base" {
+          target = "stage"
+          output = ["type=registry"]
+        }
+        target "web" {
+          inherits = ["base"]
+          tags = ["web"]
+        }
+        target "inherited" {
+          inherits = ["base"]
+        }
+        target "own" {
+          output = ["type=registry", "type=local,dest=out"]
+        }
+    """
+    no_tags = "pushes, but has no tags: use `mpbake run --push` where it has some"
+    assert plan_of(hcl) == toml(f"""
+        [targets._base]
+        target = "stage"
+        push = true
+
+        [targets.web]
+        inherits = ["_base"]
+        tags = ["web"]
+
+        [targets.inherited]
+        inherits = ["_base"]
+        # bake: the target "inherited" {no_tags}
+        push = false
+
+        [targets.own]
+        # bake: the target "own" {no_tags}
+        output = ["type=local,dest=out"]
+    """)
+    assert notes_of(hcl)[1:] == [f'lost: the target "{name}" {no_tags}' for name in ("inherited", "own")]
+
+
+def test_parent_that_an_expression_chooses_may_give_tags() -> None:
+    text = plan_of("""
+        x = "a"
+        target "a" {
+          tags = ["web"]
+        }
+        target "web" {
+          inherits = ["${x}"]
+          output = ["type=registry"]
+        }
+    """)
+    assert text.endswith('inherits = ["{{ x }}"]\npush = true\n')
