@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from dataclasses import dataclass, replace
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.syntax import Comments
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
     from mpbake.conversion.reading.scan import Span
     from mpbake.conversion.reading.source import Source
+
+_STAR = re.compile(r"^\s*\*+ ?")
+"""The star before a line of a block comment."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,8 +135,9 @@ def _comment(span: Span, source: Source) -> Comment:
 def _lines(text: str) -> tuple[str, ...]:
     """Return the text of a comment without markers, as lines. A line without text is a space."""
     if text.startswith("/*"):
-        lines = [line.strip() for line in text[2:-2].strip("*").split("\n")]
-        lines = [re.sub(r"^\*+ ?", "", line) for line in lines]
+        first, _, rest = text[2:-2].strip("*").partition("\n")
+        lines = [first.strip(), *dedent(rest).split("\n")]
+        lines = [_STAR.sub("", line).rstrip() for line in lines]
         while len(lines) > 1 and not lines[0]:
             del lines[0]
         while len(lines) > 1 and not lines[-1]:

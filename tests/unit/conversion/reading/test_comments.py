@@ -19,11 +19,15 @@ def test_the_three_kinds_of_comments_lose_their_markers() -> None:
          */
         /** seven
             eight **/
+        /* nine
+           ten
+             eleven
+        */
         a = 1
         """
     )
 
-    lines = ("one", "#  two", "three", "four", "five", "  six", "seven", "eight")
+    lines = ("one", "#  two", "three", "four", "five", "  six", "seven", "eight", "nine", "ten", "  eleven")
     assert file.blocks[0].comments.before == lines
 
 
