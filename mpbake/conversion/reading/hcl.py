@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.base.errors import PlanError
 from mpbake.conversion.reading.blocks import FileReader
 from mpbake.conversion.reading.expressions import ExpressionReader
 from mpbake.conversion.reading.grammar import parse_body
 from mpbake.conversion.reading.scanner import scan_expression, scan_file, scan_template
 from mpbake.conversion.reading.source import Source, read_source
+from mpbake.conversion.reading.syntax_errors import other_format
 from mpbake.conversion.syntax import NOWHERE
 
 if TYPE_CHECKING:
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 def read_hcl(text: str, path: str) -> BakeFile:
     """Return a bake file in HCL that messages call `path`. Raises PlanError, and UsageError without python-hcl2."""
     source = read_source(text, path)
-    code, scan = scan_file(source)
-    return FileReader(ExpressionReader(source, scan)).read(parse_body(code, source))
+    try:
+        code, scan = scan_file(source)
+        return FileReader(ExpressionReader(source, scan)).read(parse_body(code, source))
+    except PlanError as error:
+        raise other_format(source) or error from None
 
 
 def read_expression(text: str, place: Place = NOWHERE, excerpt: str = "") -> Expression:

@@ -35,13 +35,14 @@ _TOKEN = re.compile(
     | (?P<open>[(\[{])
     | (?P<close>~?[}]|[)\]])
     | (?P<name>[^\W\d][\w-]*)
-    | (?P<number>\d+(?:\.\d+)*(?:[eE][+-]?\d+)?)
+    | (?P<number>[0-9]+(?:\.[0-9]+)*(?:[eE][+-]?[0-9]+)?)
     | (?P<unary>(?:!(?!=)|-))
     | (?P<operator>=>|==|!=|<=|>=|&&|\|\||\.\.\.|::|[+*%<>?:=.,]|/(?!\*))
     """,
     re.VERBOSE | re.DOTALL,
 )
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_WORD = re.compile(r"[\w.]+")
 _FOR = re.compile(r"(?:\s++|\#[^\n]*+|//[^\n]*+|/\*.*?\*/)*+for\s", re.DOTALL)
 _QUOTED_LITERAL = re.compile(r'(?:[^"\\$%\r\n]++|\\[^\r\n]|\$\$\{|%%\{|[$%](?!\{))+')
 _BARE_LITERAL = re.compile(r"(?:[^$%]++|\$\$\{|%%\{|[$%](?!\{))+")
@@ -171,7 +172,7 @@ class _Scanner:
         if _NUMBER.fullmatch(text) and not (after.isalnum() or after == "_"):
             draft.add(text)
             return
-        written = re.compile(r"[\w.]+").match(self._text, start)
+        written = _WORD.match(self._text, start)
         word = written.group() if written else text
         raise self._source.error(
             start,

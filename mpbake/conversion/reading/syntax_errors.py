@@ -46,7 +46,7 @@ _UNEXPECTED = {
     ",": "remove the comma: a new line ends an attribute",
 }
 _WORD = re.compile(r"\w[\w.-]*|[-+*/=!<>:]=|=>|&&|\|\||\.\.\.|.")
-_CONFLICT = re.compile(r"^(?:<{7} |={7}$|>{7} )", re.MULTILINE)
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
 _DOCKERFILE = re.compile(r"(?:FROM|ARG)\s+[\w$]")
 _YAML = re.compile(r"(?:---|[\w-]+:(?:\s|$))")
 
@@ -56,8 +56,6 @@ def syntax_error(source: Source, offset: int, before: int, expected: frozenset[s
 
     If the code before it ends at `before` in an earlier line, something is missing there.
     """
-    if error := other_format(source):
-        return error
     while source.text[offset : offset + 1] in {" ", "\t"}:
         offset += 1
     if before and source.line(before - 1) < source.line(min(offset, len(source.text))):

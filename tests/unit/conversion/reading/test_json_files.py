@@ -208,7 +208,7 @@ def plain(value: JsonValue) -> Any:
             return {str(key.value): plain(item) for key, item in pairs}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(JSON, st.sampled_from([None, 1]))
 def test_json_is_parsed_as_python_parses_it(value: Any, indent: int | None) -> None:
     assert plain(parse_json(Source(json.dumps(value, indent=indent), "x.json"))) == value

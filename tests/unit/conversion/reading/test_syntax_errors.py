@@ -130,9 +130,14 @@ _BLOCK = 'write `name = value`, or a block: target "web" { … }'
          "name the bake file, in HCL or JSON"),
         ("# c\n\nservices:\n  web:\n    build: .\n", "3:1", "the file is YAML, not HCL",
          "give the file a name that ends with .yaml if it is a Compose file"),
+        ("FROM alpine\nRUN echo 'x' \\\n  {\n", "1:1", "the file is a Dockerfile, not a bake file",
+         "name the bake file, in HCL or JSON"),
+        ("name: 'x'\n", "1:1", "the file is YAML, not HCL",
+         "give the file a name that ends with .yaml if it is a Compose file"),
         ('{"target": {}}', "1:1", "the file is JSON, and its name says HCL",
          "give the file a name that ends with .json"),
-        ("a = 1\n<<<<<<< HEAD\nb = 2\n=======\n", "2:1", "the file has a merge conflict", "resolve the conflict first"),
+        ('target "a" {\n<<<<<<< HEAD\n  tags = [\n=======\n', "2:1", "the file has a merge conflict",
+         "resolve the conflict first"),
     ],
 )  # fmt: skip
 def test_a_wrong_file(text: str, place: str, message: str, hint: str) -> None:
