@@ -48,10 +48,6 @@ class CommentMap:
         self._starts = [comment.start for comment in self._comments]
         self._taken: set[int] = set()
 
-    def __bool__(self) -> bool:
-        """Whether the file has comments."""
-        return bool(self._comments)
-
     def between(self, start: int, end: int) -> list[Comment]:
         """Return the comments between two offsets that are not taken yet."""
         first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.base.codes import Code as Problem
 from mpbake.conversion.reading.comments import CommentMap
 from mpbake.conversion.reading.grammar import parse_expression
 from mpbake.conversion.reading.numbers import number_literal
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from mpbake.conversion.reading.scan import Code, Scan, String
     from mpbake.conversion.reading.source import Source
 
+MAX_LEVELS = 150
+"""The maximum depth of an expression. Lists in lists take two levels each, operators in a row one each."""
+
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -47,6 +51,7 @@ class ExpressionReader:
         self.comments = CommentMap(scan.comments, source)
         self._scan = scan
         self._templates = TemplateReader(source, self.parse)
+        self._levels = 0
 
     def parse(self, code: Code) -> Expression:
         """Return the expression that is the whole of `code`."""
@@ -64,8 +69,21 @@ class ExpressionReader:
         """Return the place of a node."""
         return self.source.place(node.start)
 
-    def read(self, node: Node) -> Expression:  # noqa: C901, PLR0911, PLR0912 - one case for each kind
-        """Return the expression of a node."""
+    def read(self, node: Node) -> Expression:
+        """Return the expression of a node. Raises PlanError if it is nested too deeply."""
+        self._enter(1, node)
+        expression = self._read(node)
+        self._levels -= 1
+        return expression
+
+    def _enter(self, levels: int, node: Node) -> None:
+        self._levels += levels
+        if self._levels > MAX_LEVELS:
+            message = f"an expression has more than {MAX_LEVELS} levels"
+            hint = "divide it: give a part of it to a variable"
+            raise self.source.error(node.start, message, hint=hint, code=Problem.TOO_DEEP)
+
+    def _read(self, node: Node) -> Expression:  # noqa: C901, PLR0911, PLR0912 - one case for each kind
         match node.kind:
             case "expr_term":
                 return self.read(_inside(node))
@@ -193,6 +211,7 @@ class ExpressionReader:
         while node.kind == "binary_op":
             chain.append(node)
             node = node.parts[0]
+        self._enter(len(chain), node)
         left = self.read(node)
         for operation in reversed(chain):
             operator, right = operation.parts[1].parts
@@ -203,13 +222,17 @@ class ExpressionReader:
                 place=self.place(operation),
                 text=self.text(operation),
             )
+        self._levels -= len(chain)
         return left
 
     def _unary(self, node: Node) -> Expression:
         operator, operand = node.parts
+        signs = self._scan.prefixes.get(operator.start, "") + self.text(operator)
+        self._enter(len(signs), node)
         result = self.read(operand)
-        for sign in reversed(self._scan.prefixes.get(operator.start, "") + self.text(operator)):
+        for sign in reversed(signs):
             result = self._signed(sign, result, node)
+        self._levels -= len(signs)
         return result
 
     def _signed(self, sign: str, operand: Expression, node: Node) -> Expression:
@@ -241,6 +264,9 @@ class ExpressionReader:
         return Splat(operand=operand, each=each, place=self.source.place(start), text=self.source.text[start:end])
 
     def _steps(self, operand: Expression, steps: Sequence[Node], start: int) -> Expression:
+        if steps:
+            self._enter(len(steps), steps[-1])
+            self._levels -= len(steps)
         for step in steps:
             place, text = self.source.place(start), self.source.text[start : step.end]
             if step.kind == "get_attr":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mpbake.base.codes import Code as Problem
 from mpbake.base.errors import UsageError
 from mpbake.conversion.reading.syntax_errors import syntax_error
 
@@ -14,9 +13,6 @@ if TYPE_CHECKING:
 
     from mpbake.conversion.reading.scan import Code
     from mpbake.conversion.reading.source import Source
-
-MAX_LEVELS = 200
-"""The maximum depth of a parse tree. A chain of 150 operators is below it."""
 
 _NEWLINE = "new_line_or_comment"
 _WRAPPER = "_=("
@@ -94,21 +90,14 @@ class _Parser:
     def _node(self, tree: Any) -> Node:
         """Return the tree of lark as nodes, without newlines. Tokens are a kind of text."""
         nodes: dict[int, Node] = {}
-        levels: dict[int, int] = {}
         for subtree in tree.iter_subtrees():
-            parts, level = [], 0
+            parts = []
             for child in subtree.children:
                 if isinstance(child, str):
                     parts.append(self._token(child))
                 elif child.data != _NEWLINE:
                     parts.append(nodes[id(child)])
-                    level = max(level, levels[id(child)])
             start, end = (parts[0].start, parts[-1].end) if parts else (-1, -1)
-            if level >= MAX_LEVELS:
-                message = f"an expression has more than {MAX_LEVELS} levels"
-                hint = "divide it: give a part of it to a variable"
-                raise self._source.error(start, message, hint=hint, code=Problem.TOO_DEEP)
-            levels[id(subtree)] = level + 1
             nodes[id(subtree)] = Node(kind=str(subtree.data), start=start, end=end, parts=tuple(parts))
         return nodes[id(tree)]
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mpbake.base.codes import Code as Problem
 from mpbake.conversion.reading.scan import Sequence
 from mpbake.conversion.reading.strings import normalized, string_parts
 from mpbake.conversion.syntax import Expression, Literal, Name, Template, TemplateFor, TemplateIf
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from mpbake.conversion.reading.scan import Code, String
     from mpbake.conversion.reading.source import Source
+
+MAX_DIRECTIVES = 10
+"""The maximum number of `%{ if … }` and `%{ for … }` around a text."""
 
 _NAME = re.compile(r"\s*([A-Za-z_][\w-]*)\s*", re.ASCII)
 _KEYWORDS = frozenset({"true", "false", "null"})
@@ -118,9 +122,9 @@ class TemplateReader:
         block = stack[-1]
         match keyword:
             case "if":
-                stack.append(self._opened(sequence, "if", self._interpolation(rest)))
+                self._open(stack, self._opened(sequence, "if", self._interpolation(rest)), sequence)
             case "for":
-                stack.append(self._for(sequence, rest))
+                self._open(stack, self._for(sequence, rest), sequence)
             case "else" if block.keyword == "if" and block.then is None:
                 block.then = self._branch(block, sequence.start)
                 block.parts, block.keyword = [], "else"
@@ -165,6 +169,12 @@ class TemplateReader:
         block = self._opened(sequence, "for", self._interpolation(rest.rest(match.end())))
         block.names = (names[0], names[1]) if len(names) == 2 else ("", names[0])
         return block
+
+    def _open(self, stack: list[_Block], block: _Block, sequence: Sequence) -> None:
+        if len(stack) > MAX_DIRECTIVES:
+            message = f"template directives are nested more than {MAX_DIRECTIVES} levels deep"
+            raise self._source.error(sequence.start, message, length=2, hint="use fewer levels", code=Problem.TOO_DEEP)
+        stack.append(block)
 
     def _opened(self, sequence: Sequence, keyword: str, condition: Expression) -> _Block:
         return _Block(opening=sequence, keyword=keyword, begin=sequence.end, start=sequence.end, condition=condition)

@@ -169,7 +169,20 @@ def test_a_chain_of_operators_may_be_long_but_not_endless() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 400 + "]" * 400, "(" * 400 + "a" + ")" * 400, '"${' * 400, "a ? b : " * 400 + "c"]
+    "text",
+    [
+        "[" * 400 + "]" * 400,
+        "(" * 400 + "a" + ")" * 400,
+        '"${' * 400,
+        "a ? b : " * 400 + "c",
+        "!" * 20_000 + "a",
+        "a" + ".b" * 1000,
+        "a[*]" + ".b" * 1000,
+        "a" + "[*]" * 1000,
+        # Each template and each chain of operators is small enough, but not all of them together.
+        '"${'.join("a + " * 30 for _ in range(20)) + "b" + '}"' * 19,
+        '"' + "%{ if a }" * 1000 + "%{ endif }" * 1000 + '"',
+    ],
 )
 def test_deep_nesting_is_refused(text: str) -> None:
     with pytest.raises(PlanError) as raised:
