@@ -62,6 +62,7 @@ class Code:
     - `guard` are the condition and the value of such a conditional.
     - `items` are the items of a list, and `parts` the parts of a text, which `~` joins.
     - `iterable` is a shorter text for a loop over the value: `range(3)` for `range(3) | list`.
+    - `merged` are the tables that `merge` makes one.
     - `counted` is a shorter text for a list of the same length, and `searched` for one with the same items.
     - `subject` is the value that a test for null or an empty text is about.
     """
@@ -77,6 +78,7 @@ class Code:
     items: tuple[Code, ...] | None = None
     parts: tuple[Code, ...] = ()
     iterable: str = ""
+    merged: tuple[Code, ...] = ()
     counted: str = ""
     searched: str = ""
     subject: str = ""

@@ -9,7 +9,7 @@ from mpbake.conversion.translation.code import Code, Level, list_code
 from mpbake.conversion.translation.conversions import converted, sorted_set
 from mpbake.conversion.translation.function_texts import number_of
 from mpbake.conversion.translation.loops import Loop, comprehension, is_sorted, values_of
-from mpbake.conversion.translation.names import fresh_names
+from mpbake.conversion.translation.names import fresh_names, words_in
 from mpbake.conversion.translation.operators import compared
 from mpbake.conversion.translation.types import (
     ANY,
@@ -137,11 +137,16 @@ def union(*sets: Code) -> Code:
 
 
 def _items_where(first: Code, operator: str, second: Code) -> Code:
+    """Return the items of a set that are in another set, or not. The other set is evaluated once."""
     (name,) = fresh_names("x", first, second)
-    condition = compared(name, operator, second.searched or f"{second:compare}")
-    return comprehension(
-        Code(text=name, type=first.type.contents), [Loop(names=(name,), values=f"{first:or}")], condition
-    )
+    item = Code(text=name, type=first.type.contents)
+    values = Loop(names=(name,), values=first.searched or f"{first:or}")
+    others = second.searched or f"{second:compare}"
+    if "(" not in others:
+        return comprehension(item, [values], compared(name, operator, others))
+    others_name = "others" if "others" not in words_in(first, second) else fresh_names("y", first, second, item)[0]
+    once = Loop(names=(others_name,), values=f"[{second.text}]")
+    return comprehension(item, [once, values], compared(name, operator, others_name))
 
 
 def intersection(first: Code, *others: Code) -> Code:
@@ -191,7 +196,12 @@ def values_of_table(table: Code) -> Code:
 
 
 def looked_up(table: Code, key: Code, default: Code) -> Code:
-    """Return the value of a key, or `default` if there is none."""
+    """Return the value of a key, or `default` if there is none. In merged tables, the last table with the key wins."""
+    if table.merged and table.type.kind is Kind.OBJECT:
+        result = default
+        for merged in table.merged:
+            result = looked_up(merged, key, result)
+        return result
     name = converted(key, STRING)
     if table.type.kind is Kind.OBJECT and isinstance(name.constant, str) and name.constant in table.type.attributes:
         type_ = table.type.attributes[name.constant]
@@ -216,7 +226,7 @@ def merged_tables(*tables: Code) -> Code:
         element = common_type([member for code in filled for member in code.type.members])
         type_ = map_of(element) if kinds == {Kind.MAP} else Type(kind=Kind.OBJECT, element=element)
     form = f"{first:filter} | merge({', '.join(code.text for code in others)})"
-    return Code(text=form, level=Level.FILTER, type=type_)
+    return Code(text=form, level=Level.FILTER, type=type_, merged=tuple(filled))
 
 
 def zipped_table(keys: Code, values: Code) -> Code:

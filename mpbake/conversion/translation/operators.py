@@ -237,9 +237,20 @@ def calculated(operator: str, left: Code, right: Code) -> Code:
     if operator in {"+", "-"}:
         right_operand = second.at(Level.CONCAT) if operator == "-" else f"{second:add}"
         return Code(text=f"{first:add} {operator} {right_operand}", level=Level.ADD, type=NUMBER)
-    right_operand = second.at(Level.UNARY) if operator == "%" else f"{second:multiply}"
-    left_operand = first.at(Level.MULTIPLY)
-    return Code(text=f"{left_operand} {operator} {right_operand}", level=Level.MULTIPLY, type=NUMBER)
+    if operator == "%":
+        return _remainder(first, second)
+    return Code(text=f"{first:multiply} * {second:multiply}", level=Level.MULTIPLY, type=NUMBER)
+
+
+_NEVER_NEGATIVE = re.compile(r"\d+|loop\.index0|[\w.]+ \| length")
+
+
+def _remainder(dividend: Code, divisor: Code) -> Code:
+    """Return a remainder. Bake's has the sign of the dividend, that of a template the sign of the divisor."""
+    if all(_NEVER_NEGATIVE.fullmatch(code.text) for code in (dividend, divisor)):
+        return Code(text=f"{dividend:multiply} % {divisor:unary}", level=Level.MULTIPLY, type=NUMBER)
+    quotient = f"(({dividend:multiply} / {divisor:unary}) | int)"
+    return Code(text=f"{dividend:add} - {divisor:multiply} * {quotient}", level=Level.ADD, type=NUMBER)
 
 
 def minus(operand: Code) -> Code:

@@ -56,7 +56,7 @@ def translate_value(expression: Expression, scope: Scope) -> Any:
             return [translate_value(item.value, scope) for item in items]
         case ObjectOf(pairs=pairs) if all(isinstance(pair.key, Literal) for pair in pairs):
             return {_key(pair.key): translate_value(pair.value, scope) for pair in pairs}
-        case Template():
+        case Template() | TemplateIf() | TemplateFor():
             return translate_text(expression, scope)
         case _:
             code = code_of(expression, scope)

@@ -15,7 +15,9 @@ def test_every_match_contains_a_character(pattern: str) -> None:
     assert consumes_text(pattern)
 
 
-@pytest.mark.parametrize("pattern", ["", "a*", "a|", "(a|b?)", "^$", "(?:a)*", r"\b", "a{0,2}", "(a?)", "(a)?|b", "a*?"])
+@pytest.mark.parametrize(
+    "pattern", ["", "a*", "a|", "(a|b?)", "^$", "(?:a)*", r"\b", "a{0,2}", "(a?)", "(a)?|b", "a*?"]
+)
 def test_a_match_can_be_empty(pattern: str) -> None:
     assert not consumes_text(pattern)
 
@@ -29,7 +31,16 @@ def test_a_group_always_contains_a_character(pattern: str, group: int | str) -> 
 
 @pytest.mark.parametrize(
     ("pattern", "group"),
-    [("(a)(b)?", 1), ("(a)|(b)", 0), ("(a)|(b)", 1), ("((a)|b)", 1), ("((a)b)?", 1), ("(a*)", 0), ("(a)", 1), ("a", "n")],
+    [
+        ("(a)(b)?", 1),
+        ("(a)|(b)", 0),
+        ("(a)|(b)", 1),
+        ("((a)|b)", 1),
+        ("((a)b)?", 1),
+        ("(a*)", 0),
+        ("(a)", 1),
+        ("a", "n"),
+    ],
 )
 def test_a_group_can_be_empty_or_absent(pattern: str, group: int | str) -> None:
     assert not consumes_text(pattern, group)
