@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
-from mpbake.conversion.plan.rewriting import replaced_names, with_items
+from mpbake.conversion.plan.hoisting import with_hoisted_tables
+from mpbake.conversion.plan.rewriting import changed_block, replaced_names, with_items
 from mpbake.conversion.plan.walks import all_expressions, children, expressions_of, names_in, walk
 from mpbake.conversion.syntax import (
     BakeFile,
@@ -17,7 +18,6 @@ from mpbake.conversion.syntax import (
     Comments,
     Expression,
     Function,
-    Group,
     ListOf,
     Literal,
     Name,
@@ -27,7 +27,7 @@ from mpbake.conversion.syntax import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 
 LOCAL_PLATFORM = "BAKE_LOCAL_PLATFORM"
@@ -38,8 +38,9 @@ _ARCHITECTURES = frozenset({"386", "amd64", "arm", "arm64", "loong64", "mips64le
 def prepared(file: BakeFile) -> tuple[BakeFile, list[Note]]:
     """Return a file that can be converted block by block, and notes on what this changes."""
     file = _with_local_platform(_with_field_texts(file))
-    file, notes = _with_inlined_lists(file)
-    return file, [*notes, *_timestamps(file)]
+    file, notes_on_tables = with_hoisted_tables(file)
+    file, notes_on_lists = _with_inlined_lists(file)
+    return file, [*notes_on_tables, *notes_on_lists, *_timestamps(file)]
 
 
 # --- the variables of bake --------------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ def _with_inlined_lists(file: BakeFile) -> tuple[BakeFile, list[Note]]:
     if not inlined:
         return file, []
     blocks = [block for block in file.blocks if not (isinstance(block, Variable) and block.name in inlined)]
-    changed = tuple(_changed(block, lambda value: replaced_names(value, inlined)) for block in blocks)
+    changed = tuple(changed_block(block, lambda value: replaced_names(value, inlined)) for block in blocks)
     notes = [
         Note(
             kind=NoteKind.LOST,
@@ -110,19 +111,6 @@ def _with_inlined_lists(file: BakeFile) -> tuple[BakeFile, list[Note]]:
 
 def _has_empty_text(items: ListOf) -> bool:
     return any(isinstance(item.value, Literal) and item.value.value == "" for item in items.items)
-
-
-def _changed(block: Block, change: Callable[[Expression], Expression]) -> Block:
-    """Return a block in which `change` is applied to each expression."""
-    match block:
-        case Variable(default=default):
-            return block if default is None else replace(block, default=change(default))
-        case Function(result=result):
-            return replace(block, result=change(result))
-        case Group(targets=targets):
-            return replace(block, targets=change(targets))
-        case Target(entries=entries):
-            return replace(block, entries=tuple(replace(entry, value=change(entry.value)) for entry in entries))
 
 
 # --- lists of objects -------------------------------------------------------------------------------------------------

@@ -6,19 +6,24 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 from mpbake.conversion.syntax import (
+    Block,
     Call,
     Conditional,
     Expression,
     ForList,
     ForObject,
+    Function,
+    Group,
     Item,
     ListOf,
     Literal,
     Name,
     ObjectOf,
     Pair,
+    Target,
     Template,
     TemplateFor,
+    Variable,
 )
 
 if TYPE_CHECKING:
@@ -107,3 +112,16 @@ def _mapped_entry(entry: Item | Pair, change: Callable[[Expression], Expression]
     if isinstance(entry, Pair):
         return replace(entry, key=change(entry.key), value=change(entry.value))
     return replace(entry, value=change(entry.value))
+
+
+def changed_block(block: Block, change: Callable[[Expression], Expression]) -> Block:
+    """Return a block in which `change` is applied to each expression."""
+    match block:
+        case Variable(default=default):
+            return block if default is None else replace(block, default=change(default))
+        case Function(result=result):
+            return replace(block, result=change(result))
+        case Group(targets=targets):
+            return replace(block, targets=change(targets))
+        case Target(entries=entries):
+            return replace(block, entries=tuple(replace(entry, value=change(entry.value)) for entry in entries))
