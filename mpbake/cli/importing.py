@@ -82,14 +82,17 @@ def _evaluate(
     source: BakeInput, frozen: Sequence[Frozen], printer: BakePrinter, environment: Mapping[str, str]
 ) -> dict[FrozenKey, Any]:
     names = [evaluation_name(index) for index in range(len(frozen))]
+    text = evaluation_text(frozen, source.content)
     try:
-        printed = printer.printed_with(source.files, evaluation_text(frozen, source.content), names, environment)
-        return evaluated(frozen, printed.targets)
+        return evaluated(frozen, printer.printed_with(source.files, text, names, environment).targets)
     except BakeRefused as error:
         if len(frozen) > 1:
             parts = (_evaluate(source, [entry], printer, environment) for entry in frozen)
             return {key: value for part in parts for key, value in part.items()}
-        raise _not_evaluated(frozen, error) from None
+        try:  # an expression that needs nothing from the files, such as the platform of the machine
+            return evaluated(frozen, printer.printed_with((), text, names, {}).targets)
+        except BakeRefused:
+            raise _not_evaluated(frozen, error) from None
     except (ValueError, LookupError):
         raise _not_evaluated(frozen) from None
 

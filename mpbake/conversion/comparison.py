@@ -357,6 +357,11 @@ def _cache(entry: str | Mapping[str, Any]) -> Iterator[dict[str, str]]:
     yield fields | {name: _path(fields[name]) for name in ("src", "dest") if fields.get(name)}
 
 
+def _caches(entries: list[Any]) -> list[Any]:
+    """Return caches in one order: a build looks into all of them. buildx changes the order if it drops an entry."""
+    return sorted(_entries(_cache)(entries), key=_shown)
+
+
 def _secrets(entries: list[Any]) -> Any:
     """Return the secrets by id: an id has one source, the last one, and the order of ids has no effect."""
     return _by_id(entries, _secret)
@@ -443,8 +448,8 @@ _NORMAL_FORMS: Mapping[str, Callable[[Any], Any]] = {
     "contexts": _contexts,
     "dockerfile": _path,
     "output": _entries(_output),
-    "cache-from": _entries(_cache),
-    "cache-to": _entries(_cache),
+    "cache-from": _caches,
+    "cache-to": _caches,
     "secret": _secrets,
     "ssh": _agents,
     "attest": _attestations,

@@ -108,7 +108,7 @@ def _template(part: Expression) -> str:
         case Literal(value=str() as text):
             return _quoted(text)
         case Template(parts=parts):
-            return "".join(map(_template, parts))
+            return _joined_parts(list(map(_template, parts)))
         case TemplateIf(condition=condition, then=then, otherwise=otherwise):
             return f"%{{ if {hcl(condition)} }}{_template(then)}%{{ else }}{_template(otherwise)}%{{ endif }}"
         case TemplateFor(key=key, value=value, collection=collection, body=body):
@@ -116,3 +116,13 @@ def _template(part: Expression) -> str:
             return f"%{{ for {names} in {hcl(collection)} }}{_template(body)}%{{ endfor }}"
         case _:
             return f"${{{hcl(part)}}}"
+
+
+def _joined_parts(parts: list[str]) -> str:
+    """Join parts of a template. `$` before `${` would escape it, so such characters become a template of their own."""
+    texts = []
+    for text, following in zip(parts, [*parts[1:], ""], strict=True):
+        start = len(text.rstrip("$%"))
+        escapes = start < len(text) and following[:2] in {"${", "%{"}
+        texts.append(f'{text[:start]}${{"{text[start:]}"}}' if escapes else text)
+    return "".join(texts)

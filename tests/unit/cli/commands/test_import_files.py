@@ -14,6 +14,7 @@ from mpbake.buildkit.bake.printing import NoBuildx
 from mpbake.cli import importing
 from mpbake.cli.commands import import_files
 from mpbake.conversion.comparison import parse_printed
+from mpbake.conversion.plan import convert
 from tests.unit.worlds import call, world, written
 
 if TYPE_CHECKING:
@@ -250,7 +251,6 @@ def test_secrets_of_the_environment_are_not_printed(project: Path) -> None:
 
 @pytest.mark.usefixtures("with_buildx")
 def test_a_plan_with_errors_shows_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    convert = importing.convert
 
     def wrong(*arguments: Any) -> Any:
         conversion = convert(*arguments)

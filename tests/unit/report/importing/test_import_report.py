@@ -26,7 +26,8 @@ EMPTY = Variation(variable="TAG", value="")
 
 def report(*comparisons: Comparison, conversion: Conversion = CONVERSION, **values: Any) -> ImportReport:
     proof = Proof(comparisons=comparisons or (Comparison(),), buildx="0.36.0", targets=("web", "api"))
-    return ImportReport(**{"conversion": conversion, "proof": proof, "plan": "build.toml"} | values)
+    fields: dict[str, Any] = {"conversion": conversion, "proof": proof, "plan": "build.toml"}
+    return ImportReport(**fields | values)
 
 
 def difference(
