@@ -10,10 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NAME = "[_a-zA-Z][_a-zA-Z0-9]*"
-_REFERENCE = re.compile(
-    rf"\$(?:(?P<dollar>\$)|(?P<bare>{_NAME})|\{{(?:(?P<braced>{_NAME}(?::?[-+?].*)?)\}}|(?P<wrong>)))"
-)
-_OPERATION = re.compile(rf"(?P<name>{_NAME})(?P<operator>:?[-+?])(?P<word>.*)")
+_START = re.compile(rf"\$(?:(?P<dollar>\$)|(?P<bare>{_NAME})|\{{(?:(?P<braced>{_NAME})(?P<operator>:?[-+?])?)?)")
 MOST_NESTED = 20
 """The maximum depth of references in the default of a reference."""
 
@@ -41,48 +38,50 @@ def parse(text: str, level: int = 0) -> Parts:
         raise BadReferenceError
     parts: list[str | Reference] = []
     position = 0
-    while match := _REFERENCE.search(text, position):
+    while match := _START.search(text, position):
         parts.append(text[position : match.start()])
-        part, length = _part(match, level)
+        part, position = _part(text, match, level)
         parts.append(part)
-        position = match.start() + length
     parts.append(text[position:])
     return _joined(parts)
 
 
-def _part(match: re.Match[str], level: int) -> tuple[str | Reference, int]:
-    """Return what a match stands for, and the number of its characters that belong to it."""
-    whole = match.group()
+def _part(text: str, match: re.Match[str], level: int) -> tuple[str | Reference, int]:
+    """Return what begins with a match, and the position behind it."""
     if match["dollar"]:
-        return "$", len(whole)
+        return "$", match.end()
     if match["bare"]:
-        return Reference(name=match["bare"]), len(whole)
-    if match["wrong"] is not None:
-        raise BadReferenceError
-    # The match reaches to the last brace of the line, but the reference ends at the brace that closes it.
-    closing = _closing_brace(whole)
-    inside, length = (whole[2:closing], closing + 1) if closing > 0 else (whole[2:-1], len(whole))
-    operation = _OPERATION.fullmatch(inside)
-    if operation is None:
-        return Reference(name=inside), length
-    word = parse(operation["word"], level + 1)
-    return Reference(name=operation["name"], operator=operation["operator"], word=word), length
+        return Reference(name=match["bare"]), match.end()
+    if match["operator"]:
+        end = _end(text, match.start(), match.end())
+        word = parse(text[match.end() : end], level + 1)
+        return Reference(name=match["braced"], operator=match["operator"], word=word), end + 1
+    if match["braced"] and text[match.end() : match.end() + 1] == "}":
+        return Reference(name=match["braced"]), match.end() + 1
+    raise BadReferenceError
 
 
-def _closing_brace(text: str) -> int:
-    """Return the position of the brace that closes the first brace, or -1. The character after `{` never counts."""
-    level, position = 0, 0
-    while position < len(text):
+def _end(text: str, start: int, word: int) -> int:
+    """Return the position of the brace that closes the reference at `start`, whose word starts at `word`.
+
+    If no brace in the line closes it, the last brace of the line does. The character after `{` never counts.
+    """
+    level, position, last = 0, start, -1
+    while position < len(text) and text[position] != "\n":
         match text[position]:
             case "}":
                 level -= 1
                 if level == 0:
                     return position
+                last = position
             case "{":
                 level += 1
                 position += 1
+                last = position if text[position : position + 1] == "}" else last
         position += 1
-    return -1
+    if last < word:
+        raise BadReferenceError
+    return last
 
 
 def _joined(parts: list[str | Reference]) -> Parts:

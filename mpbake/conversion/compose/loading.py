@@ -132,8 +132,8 @@ class Loader:
             return document
         pairs = []
         for key, service in services.pairs:
-            extended = self._service(key, services, path) if isinstance(service, Mapping) else service
-            pairs.append((key, extended))
+            extends = isinstance(service, Mapping) and service.get("extends") is not None
+            pairs.append((key, self._service(key, services, path) if extends else service))
         table = with_pairs(services, tuple(pairs))
         return with_pairs(document, tuple((k, table if k.text == "services" else v) for k, v in document.pairs))
 

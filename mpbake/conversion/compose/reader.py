@@ -74,6 +74,7 @@ class _Reader:
         self._ignored = []
         targets = self._targets(services, secrets)
         required = self._required(table)
+        self._problems.check()
         if services and not targets:
             message = "no service has `build`, so bake has nothing to build"
             self._problems.add(services[0].key.place, message, "name a file with `build`")

@@ -17,7 +17,7 @@ _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]{1,3})?")
 _CLOCK = r"(?:(?:[Tt]| )([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(\.[0-9]+)?(Z|[-+]\d\d:\d\d)?)?"
 _DATE = re.compile(rf"([0-9]{{4}})-([0-9]{{1,2}})-([0-9]{{1,2}}){_CLOCK}")
-_LARGEST = 2**64
+_LARGEST, _LOWEST = 2**64, 2**63 + 1
 
 Plain = str | int | float | bool | None
 """The value of a scalar. A date is text, as Compose prints it."""
@@ -63,7 +63,9 @@ def _number(text: str) -> int | float | None:
     if match := _INTEGER.fullmatch(digits):
         sign, *bases = match.groups()
         value = next(int(part, base) for part, base in zip(bases, (16, 2, 8, 10), strict=True) if part is not None)
-        if value < _LARGEST:
+        if text == "-0":
+            return -0.0
+        if value < (_LARGEST if sign != "-" else _LOWEST):
             return -value if sign == "-" else value
     if _FLOAT.fullmatch(digits):
         return float(digits)
@@ -71,12 +73,12 @@ def _number(text: str) -> int | float | None:
 
 
 def _printed_float(value: float) -> str:
-    """Return the shortest text of a number; with an exponent from 1e21 and below 1e-4, as Go prints it."""
+    """Return the shortest text of a number; with an exponent from 1e6 and below 1e-4, as Go prints it."""
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
     if not isinstance(exponent, int) or value == 0:
-        return "0"
+        return "-0" if sign else "0"
     power = len(digits) + exponent - 1
-    if -4 <= power < 21:
+    if -4 <= power < 6:
         return format(Decimal(repr(value)).normalize(), "f")
     mantissa = str(digits[0]) + ("." + "".join(map(str, digits[1:])) if len(digits) > 1 else "")
     return f"{'-' if sign else ''}{mantissa}e{'-' if power < 0 else '+'}{abs(power):02}"

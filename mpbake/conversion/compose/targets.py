@@ -151,7 +151,11 @@ class TargetMaker:
             self._put(name, key, value, items)
             return
         known = {item.value for item in before}
-        added = tuple(item for item in items if item.value not in known)
+        added = []
+        for item in items:
+            if item.value not in known:
+                known.add(item.value)
+                added.append(item)
         if not (before or added):
             return
         result = ListOf(items=(*before, *added), place=value.place)

@@ -32,7 +32,8 @@ class _Uses:
     """How a file uses one variable, and where first."""
 
     place: Place
-    references: list[Reference] = field(default_factory=list)
+    references: set[tuple[str, Parts]] = field(default_factory=set)
+    """The operators and words of all references."""
     optional: bool = False
     """Whether an entry is left out while the variable is not set."""
     required: dict[str, Reference] = field(default_factory=dict)
@@ -41,16 +42,14 @@ class _Uses:
     def tells_unset(self) -> bool:
         """Whether the file distinguishes an unset variable from an empty one."""
         return self.optional or any(
-            reference.operator in {"-", "+", "?"} and (reference.word or reference.operator == "?")
-            for reference in self.references
+            operator in {"-", "+", "?"} and (word or operator == "?") for operator, word in self.references
         )
 
     def only_default(self) -> str | None:
         """Return the text that replaces an unset variable, if all uses agree on it and it is not empty."""
-        words = {(reference.operator, reference.word) for reference in self.references}
-        if self.optional or len(words) != 1:
+        if self.optional or len(self.references) != 1:
             return None
-        operator, word = next(iter(words))
+        operator, word = next(iter(self.references))
         return word[0] if operator == "-" and len(word) == 1 and isinstance(word[0], str) else None
 
 
@@ -65,7 +64,7 @@ class Variables:
     def add(self, parts: Parts, place: Place) -> None:
         """Add the references of a text."""
         for reference in references(parts):
-            self._of(reference.name, place).references.append(reference)
+            self._of(reference.name, place).references.add((reference.operator, reference.word))
         for part in parts:
             if isinstance(part, Reference) and "?" in part.operator:
                 self.require(part)
@@ -176,7 +175,7 @@ def _compare(variable: Name, value: str | None) -> Expression:
 
 def _validation(name: str, reference: Reference, place: Place) -> Validation:
     """Return the condition of `${NAME:?message}` or `${NAME?message}`."""
-    message = "".join(map(_written, reference.word))
+    message = "".join(part if isinstance(part, str) else _written(part) for part in reference.word)
     return Validation(
         condition=_compare(Name(name=name, place=place, text=name), "" if reference.operator == ":?" else None),
         error_message=Literal(value=message, place=place) if message else None,

@@ -20,6 +20,9 @@ MOST_LEVELS = 50
 MOST_VALUES = 100_000
 """The maximum number of values of a document after aliases are replaced. Compose has the same limit."""
 
+MOST_CHARACTERS = 1_000_000
+"""The maximum length of a file."""
+
 _MERGE = "<<"
 _YAML_TAG = "tag:yaml.org,2002:"
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -29,6 +32,9 @@ def read_yaml(text: str, path: str) -> list[Value]:
     """Return the documents of a YAML text; empty documents are left out. Raises PlanError for the first problem."""
     problems = Problems()
     problems.add_file(path, text)
+    if len(text) > MOST_CHARACTERS:
+        message = f"the file has more than {MOST_CHARACTERS:,} characters"
+        _fail(problems, Place(file=path), message, "split the file", Code.PLAN_TOO_LARGE)
     if match := _UNPRINTABLE.search(text):
         line = text.count("\n", 0, match.start()) + 1
         column = match.start() - text.rfind("\n", 0, match.start())
@@ -67,7 +73,7 @@ _WORDS = (
     (r"expected ',' or '}'", "a table is not closed", "write `,` between its entries and `}` at its end"),
     (r"expected <block end>", "the indentation does not fit", "indent all entries of a list or table alike"),
     (r"character '(.)' that cannot start", r"no value begins with `\1`", "put the value in quotes"),
-    (r"unknown escape character '(.*)'", r"`\\\\\1` is no escape sequence", r"write `\\\\`, or use single quotes"),
+    (r"unknown escape character '(.*)'", r"`\\\1` is no escape sequence", r"write `\\\\`, or use single quotes"),
     (r"could not find expected ':'", "a `:` is missing after a key", "write `key: value`"),
     (r"incompatible YAML document", "only YAML 1 is supported", "remove the %YAML line"),
 )
