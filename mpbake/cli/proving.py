@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +89,7 @@ class _Run:
 class Prover:
     """Compares bake files with their plan. `environment` has the present values of variables.
 
-    `read` reads the plan, with further values of images.
+    `read` reads the plan, with further values of images. `exports` are the exported plans that buildx has printed.
     """
 
     source: BakeInput
@@ -98,6 +98,7 @@ class Prover:
     machine: str
     printer: BakePrinter
     environment: Mapping[str, str]
+    exports: dict[str, Printed] = field(default_factory=dict)
 
     def proof(self) -> Proof:
         """Compare with the present values, and then with each variation. Raises PlanError for a plan with errors."""
@@ -112,7 +113,7 @@ class Prover:
             if not run.result.bake_error:
                 first, base, needed = run, filled, changes
         runs = [first, *self._changed(base)]
-        varying = self._varying(runs, time.monotonic())
+        varying = self._varying(runs)
         printed = next((run.original for run in runs if run.original), None)
         return Proof(
             comparisons=tuple(run.result.without(varying) for run in runs),
@@ -192,19 +193,23 @@ class Prover:
         text = self.read({name: target for name, target in values.targets.items() if target}).exported(environment)
         definition = parse_json(text)
         names = dict.fromkeys([*definition.get("group", {}), *definition.get("target", {})])
-        return self.printer.printed_text(text, ".json", names, {})
+        if text not in self.exports:
+            self.exports[text] = self.printer.printed_text(text, ".json", names, {})
+        return self.exports[text]
 
-    def _varying(self, runs: Sequence[_Run], start: float) -> frozenset[Place]:
+    def _varying(self, runs: Sequence[_Run]) -> frozenset[Place]:
         """Return the differences between two prints of the same bake files: random values, and times of the clock.
 
-        The files are printed again for each comparison that found a difference, at least a second after the first time.
+        The files are printed again a second later, for each comparison whose differences are not explained yet.
         """
+        varying: frozenset[Place] = frozenset()
         doubtful = [run for run in runs if run.original and run.result.differences]
-        if not doubtful:
-            return frozenset()
-        self.printer.docker.pause(max(start + _SECOND - time.monotonic(), 0))
-        with ThreadPoolExecutor(max_workers=affordable_threads(_AT_ONCE)) as pool:
-            return frozenset().union(*pool.map(self._varying_in, doubtful))
+        if doubtful:
+            self.printer.docker.pause(_SECOND)
+        for run in doubtful:
+            if run.result.without(varying).differences:
+                varying |= self._varying_in(run)
+        return varying
 
     def _varying_in(self, run: _Run) -> frozenset[Place]:
         again, _ = _outcome(partial(self._original, run.values))

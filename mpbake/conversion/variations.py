@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MOST_COMPARED = 2
 """The maximum number of values of one variable that come from comparisons in the file."""
+_FEW = 20
+"""The number of variables that all get the empty text."""
 _BUILT_IN = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
 _OPPOSITES = {
@@ -59,20 +61,22 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
     """Return other values for each variable that the environment can set, in the order of the variables.
 
     The values follow the type of the variable: another text, also the empty one; the other flag; the next number.
-    Values with which the file compares a variable come first. `environment` has the present values.
+    Values with which the file compares a variable come first. Of a file with many variables, only those that it
+    compares with the empty text get the empty text. `environment` has the present values.
     """
     compared = _compared_values(file)
+    variables = [block for block in file.blocks if isinstance(block, Variable) and is_settable(block)]
     return tuple(
         Variation(variable=variable.name, value=value)
-        for variable in file.blocks
-        if isinstance(variable, Variable) and is_settable(variable)
+        for variable in variables
         for value in _other_values(variable, environment.get(variable.name), compared.get(variable.name, ()))
+        if value or len(variables) <= _FEW or "" in compared.get(variable.name, ())
     )
 
 
 def is_settable(variable: Variable) -> bool:
-    """Whether the environment can set a variable: neither a constant nor a variable that bake itself sets."""
-    return not variable.constant and variable.name not in _BUILT_IN
+    """Whether the environment can set a variable under its name: no constant, and none that bake itself sets."""
+    return not variable.constant and not variable.env and variable.name not in _BUILT_IN
 
 
 def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variation, ...]:

@@ -90,3 +90,11 @@ def test_a_variable_without_a_value_needs_one() -> None:
     )
     needed = {change.variable: change.value for change in needed_values(file, {"UNSET": "x"})}
     assert needed == {"EMPTY": "other", "NULL": "other", "TEXT": "other", "KIND": "release"}
+
+
+def test_many_variables_get_the_empty_text_only_if_the_file_compares_it() -> None:
+    declared = "".join(f'variable "V{number}" {{ default = "a" }}\n' for number in range(21))
+    used = 'target "web" {\n  tags = [V1 != "" ? "x" : "y"]\n}\n'
+    found = values(declared + used)
+    assert len(found) == 22
+    assert [value for value in found if value.endswith("=")] == ["V1="]
