@@ -263,7 +263,8 @@ class Validation:
 class Variable:
     """A `variable` block. A `constant` is an attribute at the top level: the environment cannot change its value.
 
-    `type` is a type expression, such as `list(string)`.
+    `type` is a type expression, such as `list(string)`. `env` is the environment variable that sets the value, if it is
+    not `name`: another variable has that name.
     """
 
     name: str
@@ -272,6 +273,7 @@ class Variable:
     description: Expression | None = None
     validations: tuple[Validation, ...] = ()
     constant: bool = False
+    env: str = ""
     place: Place = NOWHERE
     comments: Comments = NO_COMMENTS
 

@@ -51,7 +51,7 @@ class VariableConverter:
         if type_name:
             table = {"type": type_name, **table}
         if _comes_from_environment(variable, bound.type):
-            table["env"] = variable.name
+            table["env"] = variable.env or variable.name
         if isinstance(variable.description, Literal) and variable.description.value:
             table["description"] = str(variable.description.value)
         constraints, lines = self._constraints(variable, bound)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.reading.compose_variables import separated
 from mpbake.conversion.reading.merged_values import joined_lists, merged_tables, unless_null
 from mpbake.conversion.syntax import (
     Comments,
@@ -53,14 +54,16 @@ def merged(files: Sequence[BakeFile]) -> BakeFile:
     """
     ordered = sorted(files, key=lambda file: file.format is not Format.COMPOSE)
     first = ordered[0]
-    blocks: list[Block] = list(first.blocks)
-    for file in ordered[1:]:
-        blocks.extend(_with_heading(file))
+    compose: list[Block] = []
+    others: list[Block] = []
+    for file in ordered:
+        blocks = compose if file.format is Format.COMPOSE else others
+        blocks.extend(file.blocks if file is first else _with_heading(file))
     return replace(
         first,
         path=files[0].path,
         format=next((file.format for file in files if file.format is not Format.COMPOSE), Format.COMPOSE),
-        blocks=_merged_blocks(blocks),
+        blocks=_merged_blocks((*separated(compose, others), *others)),
         trailing=tuple(line for file in ordered for line in file.trailing),
         ignored=tuple(ignored for file in ordered for ignored in file.ignored),
     )

@@ -171,6 +171,32 @@ def test_compose_files_come_first() -> None:
     assert (file.path, file.format) == ("docker-bake.hcl", Format.HCL)
 
 
+@pytest.mark.parametrize(
+    ("default", "name"),
+    [
+        ('variable "TAG" {}', "TAG"),
+        ('variable "TAG" {\n  default = "1"\n}', "TAG_COMPOSE"),
+        ('TAG = ""', "TAG_COMPOSE"),
+    ],
+)
+def test_a_compose_file_does_not_see_the_variables_of_other_files(default: str, name: str) -> None:
+    # buildx 0.36: `${TAG}` in compose.yaml is empty if the environment has no TAG, whatever the HCL file says.
+    compose = BakeFile(
+        path="compose.yaml",
+        format=Format.COMPOSE,
+        blocks=hcl('variable "TAG" {\n  default = ""\n}\ntarget "a" {\n  tags = ["${TAG}-x", f(TAG)]\n}\n').blocks,
+    )
+
+    file = merged([compose, hcl(f'{default}\ntarget "b" {{\n  tags = [TAG]\n}}\n')])
+    variables = {block.name: block for block in file.blocks if isinstance(block, Variable)}
+    tags, other_tags = attribute(file, "tags"), attribute(file, "tags", target=1)
+
+    assert set(variables) == {"TAG", name}
+    assert variables[name].env == ("" if name == "TAG" else "TAG")
+    assert tags == read_expression(f'["${{{name}}}-x", f({name})]')
+    assert other_tags == read_expression("[TAG]")
+
+
 def test_targets_with_matrices_are_merged_if_the_matrices_are_equal() -> None:
     file = merged(
         [
