@@ -144,7 +144,7 @@ class TemplateReader:
         outer.start = sequence.end
 
     def _if(self, block: _Block, end: Sequence) -> TemplateIf:
-        assert block.opening is not None and block.condition is not None  # noqa: S101, PT018
+        assert block.opening is not None and block.condition is not None  # noqa: S101, PT018 - a directive opened it
         last = self._branch(block, end.start)
         then, otherwise = (last, Literal(value="")) if block.then is None else (block.then, last)
         start = block.opening.start
@@ -183,7 +183,7 @@ class TemplateReader:
         return self._source.text[code.offset(match.start(group)) : code.offset(match.end(group))]
 
     def _loop(self, block: _Block, end: Sequence) -> TemplateFor:
-        assert block.opening is not None and block.condition is not None  # noqa: S101, PT018
+        assert block.opening is not None and block.condition is not None  # noqa: S101, PT018 - a directive opened it
         start = block.opening.start
         key, value = block.names
         return TemplateFor(
