@@ -12,7 +12,8 @@ from mpbake.conversion.compose.interpolation import BadReferenceError, parse
 from mpbake.conversion.compose.loading import Loader
 from mpbake.conversion.compose.merging import as_table, long_build
 from mpbake.conversion.compose.scalars import is_null, resolved
-from mpbake.conversion.compose.targets import Service, TargetMaker
+from mpbake.conversion.compose.service import Service
+from mpbake.conversion.compose.targets import TargetMaker
 from mpbake.conversion.compose.texts import BAD_REFERENCE, Texts, kind
 from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, scalars
 from mpbake.conversion.compose.variables import Variables

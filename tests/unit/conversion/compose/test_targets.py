@@ -48,6 +48,7 @@ SECRETS = """
         ("extra_hosts: { a: '[::1]', b: [x, y] }", "extra-hosts", '{("a") = "::1", ("b") = "x,y"}'),
         ("x-bake: { tags: a  b }", "tags", '["a", "b"]'),
         ("x-bake: { tags: '${TAGS}' }", "tags", 'split(" ", TAGS)'),
+        ("tags: [a]\nx-bake: { tags: '${TAGS}' }", "tags", 'concat(["a"], split(" ", TAGS))'),
         ("x-bake: { tags: 'a:${TAG:-x y} b' }", "tags", '["a:${((TAG != "") ? TAG : "x y")}", "b"]'),
         ("x-bake: { output: type=docker }", "output", '["type=docker"]'),
         ("x-bake: { no-cache: false }", "no-cache", "false"),
