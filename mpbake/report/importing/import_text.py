@@ -23,6 +23,7 @@ _WIDTH = 80
 _INDENT = "  "
 _LONGEST_VALUE = 400
 _MOST_DIFFERENCES = 40
+_MISSING = ": no such file or directory"
 _HEADINGS = {
     NoteKind.RENAMED: "renamed",
     NoteKind.IGNORED: "bake ignores this, and the plan does not have it",
@@ -158,10 +159,13 @@ def _not_compared_lines(proof: Proof) -> list[str]:
         return [*_wrapped(f"nothing was compared: {proof.reason}", ""), *advice, ""]
     if not first.both_refuse:
         return []
-    lines = _wrapped(f"bake: {shortened(first.bake_error, _LONGEST_VALUE)}", _INDENT)
-    lines += _wrapped(f"mpbake: {shortened(first.plan_error, _LONGEST_VALUE)}", _INDENT)
-    hint = "= set the variables that the file needs in the environment, and import it again"
-    return ["neither bake nor mpbake accepts the present values", *lines, f"{_INDENT}{hint}", ""]
+    errors = [f"bake: {first.bake_error}", f"mpbake: {first.plan_error}"]
+    if first.bake_error == first.plan_error:  # buildx prints both
+        errors = [first.bake_error]
+    lines = [line for error in errors for line in _wrapped(shortened(error, _LONGEST_VALUE), _INDENT)]
+    advice = "create this file, which may be empty" if _MISSING in first.bake_error else "set the missing variables"
+    hint = f"{_INDENT}= {advice}, and import again"
+    return ["neither bake nor mpbake accepts the present values", *lines, hint, ""]
 
 
 def _summary_lines(report: ImportReport) -> Iterator[str]:

@@ -139,10 +139,18 @@ def test_values_that_neither_side_accepts_need_the_environment() -> None:
         "neither bake nor mpbake accepts the present values\n"
         "  bake: TAG is empty\n"
         "  mpbake: tag is empty\n"
-        "  = set the variables that the file needs in the environment, and import it again\n"
+        "  = set the missing variables, and import again\n"
         "\n"
         "2 targets: 2 not compared\n"
     )
+
+
+def test_a_missing_file_is_named_once() -> None:
+    error = "failed to stat /run/secrets/a: stat /run/secrets/a: no such file or directory"
+    proof = Proof(comparisons=(Comparison(bake_error=error, plan_error=error),), buildx="0.36.0")
+    text = import_text(report(proof=proof, plan=""))
+    assert text.count("failed to stat") == 1
+    assert "  = create this file, which may be empty, and import again\n" in text
 
 
 def test_errors_of_the_plan_have_their_lines() -> None:
