@@ -40,8 +40,7 @@ class TargetNames:
 
     def __init__(self, file: BakeFile) -> None:
         self._targets = blocks_of(file, Target)
-        groups = blocks_of(file, Group)
-        self._members = [pattern for group in groups.values() for pattern in possible_texts(group.targets)]
+        self._members = {name: possible_texts(group.targets) for name, group in blocks_of(file, Group).items()}
         self._links = [*_links(file)]
         self._parents = [pattern for target in self._targets.values() for pattern in _parents(target)]
         self.rows = tuple(pattern for target in self._targets.values() for pattern in _row_names(target))
@@ -69,13 +68,18 @@ class TargetNames:
 
     def _is_template(self, name: str) -> bool:
         target = self._targets[name]
-        if matches(name, self._members) or matches(name, self._links) or matrix_entry(target):
+        if self._is_member(name) or matches(name, self._links) or matrix_entry(target):
             return False
         if name.startswith("_"):
             return True
         if name == "default" or not matches(name, self._parents):
             return False
         return bool(_HOOK.search(name)) or not self._is_useful(name)
+
+    def _is_member(self, name: str) -> bool:
+        """Whether a group lists a target. A name that is also a group means the target only in this group."""
+        groups = [self._members[name]] if name in self._members else self._members.values()
+        return any(matches(name, patterns) for patterns in groups)
 
     def _is_useful(self, name: str) -> bool:
         """Whether `bake NAME` makes something: an image with a name, a stage or a file.

@@ -115,7 +115,7 @@ class TargetConverter:
         ancestors = self._ancestors(target)
         call = _call(target) or next(filter(None, map(_call, ancestors)), _BUILD)
         if call == _BUILD:
-            return list(target.entries), self._without_push(target)
+            return list(target.entries), self._inherited_output(target)
         for entry in target.entries:
             if entry.name == "output":
                 text = f'the target "{target.name}": bake ignores `output` because of call = "{call}"'
@@ -127,16 +127,43 @@ class TargetConverter:
         )
         return entries, [KeyValue(key=key, value=value) for key, value in values.items()]
 
-    def _without_push(self, target: Target) -> list[KeyValue]:
-        """Return the keys that turn off an inherited push of a target without tags: bake refuses to build it."""
-        if entry_of(target, "output") or target.name not in self.names.untagged:
+    def _inherited_output(self, target: Target) -> list[KeyValue]:
+        """Return the keys for a target without `output`, if its parents do not give it the outputs that bake gives it.
+
+        bake refuses to push an image without tags. So a target without tags does not push in the plan, and its children
+        with tags push by themselves.
+        """
+        if entry_of(target, "output"):
             return []
-        outputs = outputs_of(target, self._ancestors(target), untagged=True)
+        ancestors = self._ancestors(target)
+        if target.name in self.names.untagged:
+            outputs = outputs_of(target, ancestors, untagged=True)
+        else:
+            source = self._source_of_output(target)
+            if source is None or source.name not in self.names.untagged:
+                return []
+            entries = tuple(entry for entry in source.entries if entry.name == "output")
+            outputs = outputs_of(replace(target, entries=entries), ancestors)
+            if outputs is None or not outputs.flags.get("push"):
+                return []
         if outputs is None:
             return []
         self.notes.extend(outputs.notes)
         before = tuple(f"bake: {note.text}" for note in outputs.notes)
-        return [KeyValue(key="push", value=False, comments=Comments(before=before))]
+        push = outputs.flags["push"]
+        return [KeyValue(key="push", value=push, comments=Comments(before=before))]
+
+    def _source_of_output(self, target: Target, visited: frozenset[str] = frozenset()) -> Target | None:
+        """Return the target whose `output` a target has: itself, or a parent, as far as the parents are literal."""
+        if entry_of(target, "output"):
+            return target
+        targets = blocks_of(self.file, Target)
+        visited |= {target.name}
+        for name in reversed([*_possible_parents(target, targets)]):
+            source = None if name in visited else self._source_of_output(targets[name], visited)
+            if source:
+                return source
+        return None
 
     def _matrix(self, expression: Expression, entry: Entry, position: Position) -> KeyValue:
         """Return a matrix. Its lists cannot use the values of a row."""

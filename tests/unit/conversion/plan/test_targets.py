@@ -447,3 +447,63 @@ def test_parent_that_an_expression_chooses_may_give_tags() -> None:
         }
     """)
     assert text.endswith('inherits = ["{{ x }}"]\npush = true\n')
+
+
+def test_children_of_a_target_without_tags_push_by_themselves() -> None:
+    text = plan_of("""
+        group "all" { targets = ["base"] }
+        target "base" {
+          output = ["type=registry"]
+        }
+        target "web" {
+          inherits = ["base"]
+          tags = ["web"]
+        }
+    """)
+    assert text == toml("""
+        [groups]
+        all = ["base"]
+
+        [targets.base]
+        # bake: the target "base" pushes, but has no tags: use `mpbake run --push` where it has some
+        output = []
+
+        [targets.web]
+        inherits = ["base"]
+        tags = ["web"]
+        push = true
+    """)
+
+
+def test_group_of_the_same_name_does_not_make_a_template_a_target() -> None:
+    hcl = """
+        group "default" { targets = ["base"] }
+        group "base" { targets = ["web"] }
+        target "base" {
+          pull = true
+        }
+        target "web" {
+          inherits = ["base"]
+        }
+    """
+    assert converted(hcl).templates == {"base": "_base"}
+
+
+def test_cycle_of_parents_ends() -> None:
+    text = plan_of("""
+        target "a" {
+          inherits = ["b"]
+          tags = ["a"]
+        }
+        target "b" {
+          inherits = ["a"]
+        }
+    """)
+    assert text == toml("""
+        [targets.a]
+        inherits = ["b"]
+        tags = ["a"]
+
+        [targets.b]
+        inherits = ["a"]
+    """)
