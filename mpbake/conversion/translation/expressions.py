@@ -80,7 +80,7 @@ def code_of(expression: Expression, scope: Scope) -> Code:
 def condition_of(expression: Expression, scope: Scope) -> str:
     """Return an expression for `if`. Raises Untranslatable."""
     try:
-        return converted(code_of(expression, scope), BOOL).condition.text
+        return converted(code_of(expression, scope), BOOL).condition.at(Level.OR)
     except Untranslatable:
         raise
     except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -87,6 +88,9 @@ def _joined(separator: Code, *values: Code) -> Code:
 
 
 def _json(value: Code) -> Code:
+    if re.search("[<>&]", value.text):
+        msg = "bake writes <, > and & as escapes in JSON"
+        raise ValueError(msg)
     return Code(text=f"{value:filter} | json", level=Level.FILTER, type=STRING)
 
 

@@ -173,7 +173,9 @@ def unified(first: Type, second: Type) -> Type:
     kinds = {first.kind, second.kind}
     if kinds <= {Kind.STRING, Kind.NUMBER, Kind.BOOL} and Kind.STRING in kinds:
         return replace(STRING, nullable=nullable)
-    if kinds == {Kind.LIST, Kind.TUPLE}:
+    if kinds == {Kind.SET, Kind.TUPLE}:
+        return replace(set_of(_unified_contents(first, second)), nullable=nullable)
+    if kinds <= {Kind.LIST, Kind.TUPLE, Kind.SET}:
         return replace(list_of(_unified_contents(first, second)), nullable=nullable)
     if kinds == {Kind.MAP, Kind.OBJECT}:
         return replace(map_of(_unified_contents(first, second)), nullable=nullable)
