@@ -174,10 +174,13 @@ def _compare(variable: Name, value: str | None) -> Expression:
 
 
 def _validation(name: str, reference: Reference, place: Place) -> Validation:
-    """Return the condition of `${NAME:?message}` or `${NAME?message}`."""
+    """Return the condition of `${NAME:?message}` or `${NAME?message}`. Its text is that of the reference."""
     message = "".join(part if isinstance(part, str) else _written(part) for part in reference.word)
+    compared = Literal(value="" if reference.operator == ":?" else None, place=place)
+    variable = Name(name=name, place=place, text=name)
+    condition = Binary(operator="!=", left=variable, right=compared, place=place, text=_written(reference))
     return Validation(
-        condition=_compare(Name(name=name, place=place, text=name), "" if reference.operator == ":?" else None),
+        condition=condition,
         error_message=Literal(value=message, place=place) if message else None,
         place=place,
     )

@@ -102,6 +102,7 @@ def test_a_required_variable_is_validated_with_its_message() -> None:
     file = read("services: { web: { build: { target: '${V:?set $$V}', network: '${W:-${X:?}}' } } }")
     found = {block.name: block.validations for block in file.blocks if isinstance(block, Variable)}
     assert found["V"][0].error_message == Literal(value="set $V")
+    assert found["V"][0].condition.text == "${V:?set $$V}"
     assert (found["W"], found["X"]) == ((), ())
 
 
