@@ -53,7 +53,9 @@ class TargetConverter:
         position = self._position(target)
         self.values.row_values.clear()
         entries, without_output = self._without_output(target)
-        pairs = [pair for entry in entries for pair in self._entry(target, entry, position)]
+        frozen_rows = self._frozen_rows(target, position)
+        entries = [entry for entry in entries if not frozen_rows or entry.name not in ("matrix", "name")]
+        pairs = [*frozen_rows, *(pair for entry in entries for pair in self._entry(target, entry, position))]
         pairs += without_output
         return Section(
             path=("targets", self.names.targets[target.name]),
@@ -70,18 +72,32 @@ class TargetConverter:
         rows = row_names(matrix, self.scope)
         plan_names = {name: bound.name for name, bound in rows.items()}
         scope = self.scope.bind(rows)
-        return Position(key=key, scope=scope, place=target.place, target=target.name, rows=plan_names)
+        row = template_name(ROW, plan_words(scope))
+        return Position(key=key, scope=scope, place=target.place, target=target.name, rows=plan_names, row=row)
+
+    def _frozen_rows(self, target: Target, position: Position) -> list[KeyValue]:
+        """Return the matrix of a target and the names of its rows, if the plan cannot express the names."""
+        name = entry_of(target, "name")
+        if name is None or not position.rows:
+            return []
+        rows = self.values.rows(name, position.below("name", place=name.place))
+        if rows is None:
+            return []
+        matrix, comments = rows
+        return [
+            KeyValue(key="matrix", value=matrix, comments=Comments(before=comments)),
+            KeyValue(key="name", value=f"{{{{ {position.row} }}}}"),
+        ]
 
     def _with_row_values(self, pairs: list[KeyValue], position: Position) -> list[KeyValue]:
         """Add the values that are frozen for each row, and give the row's name to the expressions that select them."""
         if not self.values.row_values:
             return pairs
-        taken = plan_words(position.scope)
-        row = template_name(ROW, taken)
+        row = f"{{{{ {position.row} }}}}"
         name = next((pair.value for pair in pairs if pair.key == "name"), "")
-        local = {row: name, **self.values.row_values}
+        local = self.values.row_values if name == row else {position.row: name, **self.values.row_values}
         let = KeyValue(key="let", value=Table(pairs=tuple(KeyValue(key=key, value=local[key]) for key in local)))
-        named = [replace(pair, value=f"{{{{ {row} }}}}") if pair.key == "name" else pair for pair in pairs]
+        named = [replace(pair, value=row) if pair.key == "name" else pair for pair in pairs]
         index = next((index for index, pair in enumerate(named) if pair.key == "name"), 0)
         return [*named[:index], let, *named[index:]]
 

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.conversion.plan.conversion import Frozen, FrozenKey
 from mpbake.conversion.plan.document import Array, ArrayItem, KeyValue, Table, Value, as_value
+from mpbake.conversion.plan.scopes import plan_words
 from mpbake.conversion.plan.walks import literal_pairs, names_in
-from mpbake.conversion.syntax import NO_COMMENTS, Comments, Expression, ListOf, Literal, ObjectOf, Place
-from mpbake.conversion.translation import Untranslatable, translate_text, translate_value
+from mpbake.conversion.syntax import (
+    NO_COMMENTS,
+    Comments,
+    Expression,
+    ListOf,
+    Literal,
+    Name,
+    ObjectOf,
+    Pair,
+    Place,
+)
+from mpbake.conversion.translation import Untranslatable, template_name, translate_text, translate_value
 from mpbake.spec.tables.value_types import as_literal
 
 if TYPE_CHECKING:
@@ -48,7 +59,7 @@ class Position:
     """The position of an expression: its key, its place in the bake file, and the names that it can use.
 
     `target` is the bake target with a matrix that contains the expression, and `rows` the names of its matrix in the
-    plan, by their names in the bake file.
+    plan, by their names in the bake file. `row` is the name in `let` that holds the name of the matrix row.
     """
 
     key: FrozenKey
@@ -56,6 +67,7 @@ class Position:
     place: Place
     target: str = ""
     rows: Mapping[str, str] = field(default_factory=dict)
+    row: str = ROW
 
     def below(self, *path: str | int, place: Place | None = None) -> Position:
         """Return the position of an entry or item of the value at this position."""
@@ -136,26 +148,49 @@ class Values:
 
     def _frozen(self, expression: Expression, position: Position, error: Untranslatable) -> _Translated:
         """Return the value of an expression as bake evaluates it, with a comment that contains the expression."""
-        by_row = not names_in(expression).isdisjoint(position.rows)
-        written = position.key in self.known
+        comments = tuple(f"bake: {line}".rstrip() for line in _lines(expression.text))
+        if names_in(expression).isdisjoint(position.rows):
+            evaluated = self._evaluated(replace(position, target="", rows={}), expression, error.reason)
+            return _Translated(value="" if evaluated is None else as_value(_without_none(evaluated)), comments=comments)
+        evaluated = self._evaluated(position, expression, error.reason)
+        name = _name_of_row_values(position.key, [*self.row_values, *plan_words(position.scope)])
+        self.row_values[name] = "" if evaluated is None else as_value(_without_none(evaluated))
+        return _Translated(value=f"{{{{ {name}[{position.row}] }}}}", comments=comments)
+
+    def _evaluated(self, position: Position, expression: Expression, reason: str) -> Any:
+        """List an expression as frozen, and return its value in the notation of a plan, or None if it is not known."""
+        known = self.known.get(position.key)
+        place = expression.place if expression.place.line else position.place
         self.frozen.append(
             Frozen(
                 key=position.key,
                 expression=expression,
-                reason=error.reason,
-                place=expression.place if expression.place.line else position.place,
-                target=position.target if by_row else "",
-                names=position.rows if by_row else {},
-                written=written,
+                reason=reason,
+                place=place,
+                target=position.target,
+                names=position.rows,
+                written=position.key in self.known,
             )
         )
-        value = as_value(_without_none(as_literal(self.known[position.key]))) if written else ""
-        comments = tuple(f"bake: {line}".rstrip() for line in _lines(expression.text))
-        if not by_row:
-            return _Translated(value=value, comments=comments)
-        name = _name_of_row_values(position.key, [*self.row_values, *position.scope.names])
-        self.row_values[name] = value
-        return _Translated(value=f"{{{{ {name}[{ROW}] }}}}", comments=comments)
+        return as_literal(known)
+
+    def rows(self, name: Expression, position: Position) -> tuple[Array, tuple[str, ...]] | None:
+        """Return the rows of a matrix with their names, and comments, or None if the plan can express the names.
+
+        A row then has the name as one more value.
+        """
+        try:
+            translate_text(name, position.scope)
+        except Untranslatable as error:
+            keys = [Pair(key=Literal(value=key), value=Name(name=key, text=key)) for key in position.rows]
+            row = Pair(key=Literal(value=position.row), value=name)
+            table = ObjectOf(pairs=(*keys, row), place=name.place, text=name.text)
+            evaluated = self._evaluated(position, table, error.reason) or {}
+            renamed = [{position.rows.get(key, key): value for key, value in row.items()} for row in evaluated.values()]
+            array = as_value(_without_none(renamed))
+            comments = tuple(f"bake: {line}".rstrip() for line in _lines(name.text))
+            return (array, comments) if isinstance(array, Array) else None
+        return None
 
 
 def _lines(text: str) -> list[str]:
@@ -185,8 +220,8 @@ def _without_none(value: Any) -> Any:
 def _name_of_row_values(key: FrozenKey, taken: list[str]) -> str:
     """Return a name for the values of an attribute in each row, such as `tags_of_row`."""
     words = [part for part in key.path if isinstance(part, str)]
-    base = "_".join("".join(character if character.isalnum() else "_" for character in word) for word in words)
-    name = base.lower().strip("_") + "_of_row"
+    word = "".join(character if character.isalnum() else "_" for character in words[-1])
+    name = template_name(f"{word.lower()}_of_row")
     candidate, number = name, 2
     while candidate in taken:
         candidate, number = f"{name}_{number}", number + 1

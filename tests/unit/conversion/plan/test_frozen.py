@@ -106,3 +106,34 @@ def test_row_values_are_selected_by_the_name_of_the_row() -> None:
             ]
         """)
     )
+
+
+def test_names_of_rows_that_only_bake_knows_become_values_of_the_rows() -> None:
+    hcl = """
+        row = "x"
+        target "php" {
+          matrix = { v = ["8", "9"] }
+          name = "php-${bcrypt(v)}"
+          args = { V = v, H = bcrypt(v) }
+        }
+    """
+    file = read_hcl(dedent(hcl), "docker-bake.hcl")
+    name, hash_ = convert(file).frozen
+    assert (name.target, name.names, hash_.target) == ("php", {"v": "v"}, "php")
+    rows = {"php-a": {"v": "8", "row_2": "php-a"}, "php-b": {"v": "9", "row_2": "php-b"}}
+    text = convert(file, {name.key: rows, hash_.key: {"php-a": "a", "php-b": "b"}}).text
+    assert text.removeprefix("version = 1\n\n") == toml("""
+        [variables]
+        row = "x"
+
+        [targets.php]
+        # bake: "php-${bcrypt(v)}"
+        matrix = [{ v = "8", row_2 = "php-a" }, { v = "9", row_2 = "php-b" }]
+        let = { h_of_row = { php-a = "a", php-b = "b" } }
+        name = "{{ row_2 }}"
+
+        [targets.php.args]
+        V = "{{ v }}"
+        # bake: bcrypt(v)
+        H = "{{ h_of_row[row_2] }}"
+    """)
