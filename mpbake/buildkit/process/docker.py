@@ -30,6 +30,8 @@ In both ways, python-on-whales provides the docker command and its context or ho
 | whether an engine has a node's image | no, `run` | `image.exists` lacks `--`, and fails on an answer it cannot read |
 | container, volume, context inspect | no, `run` | the models drop or refuse fields of older and newer engines |
 | install emulators | no, `run` | users can run the same words by hand |
+| path of the buildx plugin | no, `run` | `docker info` without an engine |
+| print bake files for an import | no, `run_program` | buildx alone is twice as fast, and must get another environment |
 | version of the docker command | no, `run` | `version` fails if no engine answers |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
