@@ -186,7 +186,8 @@ class Values:
             row = Pair(key=Literal(value=position.row), value=name)
             table = ObjectOf(pairs=(*keys, row), place=name.place, text=name.text)
             evaluated = self._evaluated(position, table, error.reason) or {}
-            renamed = [{position.rows.get(key, key): value for key, value in row.items()} for row in evaluated.values()]
+            names = {**position.rows, position.row: position.row}
+            renamed = [{names[key]: row[key] for key in names if key in row} for row in evaluated.values()]
             array = as_value(_without_none(renamed))
             comments = tuple(f"bake: {line}".rstrip() for line in _lines(name.text))
             return (array, comments) if isinstance(array, Array) else None
