@@ -36,7 +36,7 @@ def converted(code: Code, wanted: Type) -> Code:
 
 def sorted_set(code: Code) -> Code:
     """Return a set of the items of a list. Bake iterates a set in the order of its items. Raises ValueError."""
-    if code.type.contents.kind not in {Kind.STRING, Kind.NUMBER, Kind.ANY}:
+    if code.type.converted_contents.kind not in {Kind.STRING, Kind.NUMBER, Kind.ANY}:
         msg = "the order of the set is not known"
         raise ValueError(msg)
     type_ = set_of(code.type.contents)

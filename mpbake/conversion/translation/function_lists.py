@@ -21,6 +21,7 @@ from mpbake.conversion.translation.types import (
     list_of,
     map_of,
     object_of,
+    same_type,
     tuple_of,
 )
 
@@ -58,8 +59,9 @@ def _concatenated_type(types: Sequence[Type]) -> Type:
 
 def distinct_items(values: Code) -> Code:
     """Return a list without duplicates."""
-    argument = "" if values.type.contents.kind is Kind.NUMBER else "(true)"
-    type_ = list_of(values.type.contents)
+    type_ = list_of(values.type.converted_contents)
+    values = converted(values, type_)
+    argument = "" if type_.contents.kind is Kind.NUMBER else "(true)"
     return Code(text=f"{values:filter} | unique{argument} | list", level=Level.FILTER, type=type_)
 
 
@@ -88,7 +90,7 @@ def product(*lists: Code) -> Code:
     if any(code.type.kind is Kind.SET for code in lists):
         msg = "the order of the set is not known"
         raise ValueError(msg)
-    values = [converted(code, list_of(code.type.contents)) if code.type.is_sequence else code for code in lists]
+    values = [converted(code, list_of(code.type.converted_contents)) for code in lists]
     names = fresh_names("xyzuvw"[: len(values)], *values)
     clauses = [values_of(code, name) for name, code in zip(names, values, strict=True)]
     item = tuple_of(code.type.contents for code in values)
@@ -133,15 +135,22 @@ def has_index(values: Code, key: Code) -> Code:
 
 def union(*sets: Code) -> Code:
     """Return the items of all sets, sorted."""
-    return sorted_set(concatenated_lists(*sets))
+    return sorted_set(concatenated_lists(*_of_one_type(sets)))
 
 
-def _items_where(first: Code, operator: str, second: Code) -> Code:
+def _of_one_type(sets: Sequence[Code]) -> list[Code]:
+    """Return sets whose items have one type, as lists in any order."""
+    element = common_type([member for code in sets for member in code.type.members])
+    unordered = [Code(text=code.searched, level=Level.ADD, type=code.type) if code.searched else code for code in sets]
+    return [converted(replace(code, type=list_of(code.type.contents)), list_of(element)) for code in unordered]
+
+
+def _items_where(first: Code, second: Code, *, operator: str) -> Code:
     """Return the items of a set that are in another set, or not. The other set is evaluated once."""
     (name,) = fresh_names("x", first, second)
     item = Code(text=name, type=first.type.contents)
-    values = Loop(names=(name,), values=first.searched or f"{first:or}")
-    others = second.searched or f"{second:compare}"
+    values = Loop(names=(name,), values=f"{first:or}")
+    others = f"{second:compare}"
     if "(" not in others:
         return comprehension(item, [values], compared(name, operator, others))
     others_name = "others" if "others" not in words_in(first, second) else fresh_names("y", first, second, item)[0]
@@ -151,20 +160,21 @@ def _items_where(first: Code, operator: str, second: Code) -> Code:
 
 def intersection(first: Code, *others: Code) -> Code:
     """Return the items that are in all sets, sorted."""
-    items = first
-    for other in others:
-        items = _items_where(items, "in", other)
+    items, *rest = _of_one_type((first, *others))
+    for other in rest:
+        items = _items_where(items, other, operator="in")
     return sorted_set(items)
 
 
 def difference(first: Code, second: Code) -> Code:
     """Return the items of the first set that are not in the second, sorted."""
-    return sorted_set(_items_where(first, "not in", second))
+    return sorted_set(_items_where(*_of_one_type((first, second)), operator="not in"))
 
 
 def symmetric_difference(first: Code, second: Code) -> Code:
     """Return the items that are in one of two sets only, sorted."""
-    left, right = _items_where(first, "not in", second), _items_where(second, "not in", first)
+    left, right = _of_one_type((first, second))
+    left, right = _items_where(left, right, operator="not in"), _items_where(right, left, operator="not in")
     return sorted_set(concatenated_lists(left, right))
 
 
@@ -206,7 +216,7 @@ def looked_up(table: Code, key: Code, default: Code) -> Code:
     if table.type.kind is Kind.OBJECT and isinstance(name.constant, str) and name.constant in table.type.attributes:
         type_ = table.type.attributes[name.constant]
         return Code(text=f"{table:primary}.get({name.text}, {default.text})", type=type_)
-    type_ = common_type([table.type.contents, default.type]) if table.type.members else default.type
+    type_ = same_type(table.type.contents, default.type) if table.type.members else default.type
     fallback = converted(default, table.type.contents) if table.type.kind is Kind.MAP else default
     return Code(text=f"{table:primary}.get({name.text}, {fallback.text})", type=type_)
 

@@ -70,7 +70,12 @@ class Type:
     @property
     def contents(self) -> Type:
         """The type of every element of a list, set, tuple, map or object."""
-        return reduce(unified, self.members) if self.members else ANY
+        return reduce(same_type, self.members) if self.members else ANY
+
+    @property
+    def converted_contents(self) -> Type:
+        """The type of every element after bake has converted them to one type, for a list, set or map."""
+        return common_type(self.members)
 
     def or_null(self) -> Type:
         """Return this type, with null as a possible value."""
@@ -203,9 +208,7 @@ def _unified_members(first: Type, second: Type) -> Type:
 
 
 def _unified_contents(first: Type, second: Type) -> Type:
-    if is_empty(first):
-        return second.contents
-    return first.contents if is_empty(second) else unified(first.contents, second.contents)
+    return common_type([*first.members, *second.members])
 
 
 def same_type(first: Type, second: Type) -> Type:

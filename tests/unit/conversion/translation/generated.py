@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_TEXTS = ['""', '"a"', '"v1.2"', "\"it's\"", '"x\\"y"', '"a{{b}}"', '"é-ü"', '"a-b_c"', '"web"', '"a,b,a"', '"{"', '"1"']
+_Choice = TypeVar("_Choice")
+_TEXTS = ['""', '"a"', '"v1.2"', '"it\'s"', '"x\\"y"', '"a{{b}}"', '"é-ü"', '"a-b_c"', '"web"', '"a,b,a"', '"{"', '"1"']
 _TEXTS += ["TAG", "EMPTY", "WORDS", "PATH_", "PUSH", "object.name", "MAP.zeta", 'MAP["items"]', "rows[0].name"]
 _PATTERNS = ['"[0-9]+"', '"^v"', '"a|b"', '"x*"', '"[^a-z]"', '"(?i)[A-C]"', '"\\\\d\\\\."', '"\\\\bw"']
+_SET_FUNCTIONS = ["setunion", "setsubtract", "setintersection"]
 _SEPARATORS = ['","', '"."']
 _REPLACEMENTS = ['"x"', '""', '"<$0>"']
 _MAX_DEPTH = 4
@@ -20,14 +22,15 @@ class Expressions:
     """Generates expressions for one seed."""
 
     def __init__(self, seed: int) -> None:
-        self._random = random.Random(seed)
+        self._random = random.Random(seed)  # noqa: S311 - not for cryptography
         self._loops: list[str] = []
 
     def any(self) -> str:
         """Return an expression of any type."""
-        return self._pick([self._text, self._number, self._truth, self._list, self._table])(_MAX_DEPTH)
+        kinds = [self._text, self._number, self._truth, self._list, self._table]
+        return self._pick(kinds)(_MAX_DEPTH)
 
-    def _pick(self, choices: Sequence[Any]) -> Any:
+    def _pick(self, choices: Sequence[_Choice]) -> _Choice:
         return self._random.choice(choices)
 
     def _one_of(self, depth: int, simple: Sequence[str], forms: Sequence[Callable[[int], str]]) -> str:
@@ -60,7 +63,7 @@ class Expressions:
             lambda depth: f"lookup(MAP, {text(depth)}, {text(depth)})",
             lambda depth: f"lookup({self._table(depth)}, {text(0)}, {text(depth)})",
             lambda depth: f"regex_replace({text(depth)}, {pattern}, {self._pick(_REPLACEMENTS)})",
-            lambda depth: f"try(regex({pattern}, {text(depth)}), {text(depth)})",
+            lambda depth: f"try(regex({pattern}, {text(0)}), {text(depth)})",
             lambda depth: f"coalesce(UNSET, {text(depth)})",
             lambda depth: f"(UNSET != null ? UNSET : {text(depth)})",
             lambda depth: f"element({strings(depth)}, {small})",
@@ -78,7 +81,8 @@ class Expressions:
     def _part(self, depth: int) -> str:
         match self._random.randrange(5):
             case 0:
-                return f'%{{ if {self._truth(depth)} }}{self._pick(["x", "", "y-"])}%{{ else }}${{{self._text(0)}}}%{{ endif }}'
+                text = self._pick(["x", "", "y-"])
+                return f"%{{ if {self._truth(depth)} }}{text}%{{ else }}${{{self._text(0)}}}%{{ endif }}"
             case 1:
                 return f"${{{self._pick([self._number, self._truth])(depth)}}}"
             case _:
@@ -110,7 +114,7 @@ class Expressions:
             lambda depth: f"{self._pick(['and', 'or', 'equal', 'notequal'])}({truth(depth)}, {truth(depth)})",
             lambda depth: f"not({truth(depth)})",
             lambda depth: f"contains({self._list(depth)}, {text(depth)})",
-            lambda depth: f"can(regex({self._pick(_PATTERNS)}, {text(depth)}))",
+            lambda _: f"can(regex({self._pick(_PATTERNS)}, {text(0)}))",
             lambda depth: f"(length({self._list(depth)}) {self._pick(['>', '==', '!='])} 0)",
             self._chosen(self._truth),
         ]
@@ -124,13 +128,13 @@ class Expressions:
             lambda depth: self._loop(depth, "[{clause}: {text}{condition}]"),
             lambda depth: f"concat({strings(depth)}, {strings(depth)})",
             lambda depth: f"{self._pick(['compact', 'distinct', 'sort', 'reverselist'])}({strings(depth)})",
-            lambda depth: f"{self._pick(['setunion', 'setsubtract', 'setintersection'])}({strings(depth)}, {strings(depth)})",
+            lambda depth: f"{self._pick(_SET_FUNCTIONS)}({strings(depth)}, {strings(depth)})",
             lambda depth: f'formatlist("x-%s", {strings(depth)})',
             lambda depth: f"flatten([{strings(depth)}, {text(depth)}, [{strings(depth)}]])",
             lambda depth: f"{self._pick(['keys', 'values'])}({self._table(depth)})",
             lambda depth: f"tags({text(depth)}, {text(depth)}, {text(depth)})",
             lambda depth: f"tags({text(depth)}, {strings(depth)}...)",
-            lambda _: "[for k, v in MAP: \"${k}=${v}\"]",
+            lambda _: '[for k, v in MAP: "${k}=${v}"]',
             lambda _: "rows[*].name",
             self._chosen(self._list),
         ]
@@ -143,7 +147,7 @@ class Expressions:
             lambda depth: f"{{ ({text(depth)}) = {text(depth)} }}",
             lambda depth: f"merge({self._table(depth)}, {self._table(depth)})",
             lambda depth: self._loop(depth, "{{{clause}: {name} => {text}{condition}}}"),
-            lambda depth: f"zipmap([{text(0)}, \"z\"], [{text(depth)}, {text(depth)}])",
+            lambda depth: f'zipmap([{text(0)}, "z"], [{text(depth)}, {text(depth)}])',
         ]
         return self._one_of(depth, ["MAP", "sorted_", '{ a = "1" }'], forms)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +20,13 @@ from mpbake.conversion.translation.expressions import code_of
 from mpbake.conversion.translation.types import STRING, list_of
 from mpbake.resolve.template import Function as PlanFunction
 from mpbake.resolve.template import Renderer
+from tests.unit.conversion.translation.collect_values import CHANGED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+CHANGED_VALUES = {**CHANGED, "FULL": False, "OFF": True, "N": 4}
+"""The values of the variables that the environment `CHANGED` gives."""
 HERE = Path(__file__).parent
 FILE = read_hcl((HERE / "variables.hcl").read_text(encoding="utf-8"), "variables.hcl")
 VARIABLES = {block.name: block for block in FILE.blocks if isinstance(block, Variable)}
@@ -87,3 +91,16 @@ def rendered(value: Any, renderer: Renderer, scope: Mapping[str, Any]) -> Any:
 def translated(line: str) -> Any:
     """Return the value of a plan for an expression in HCL."""
     return translate_value(read_expression(line), SCOPE)
+
+
+def comparable(value: Any) -> Any:
+    """Return a value that is equal only to values of the same type; all numbers have one type."""
+    match value:
+        case bool() | None:
+            return (type(value).__name__, value)
+        case dict():
+            return {key: comparable(item) for key, item in value.items()}
+        case list() | tuple() | range() | Iterator():
+            return [comparable(item) for item in value]
+        case _:
+            return value

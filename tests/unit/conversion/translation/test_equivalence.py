@@ -6,20 +6,29 @@ values.json holds the values of buildx; collect_values.py made it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mpbake.conversion.translation import Untranslatable
-from tests.unit.conversion.translation.collect_values import CHANGED, ERROR, expressions
-from tests.unit.conversion.translation.scopes import HERE, rendered, renderer, translated, values
+from tests.unit.conversion.translation.collect_values import ERROR, expressions
+from tests.unit.conversion.translation.scopes import (
+    CHANGED_VALUES,
+    HERE,
+    comparable,
+    rendered,
+    renderer,
+    translated,
+    values,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 VALUES: Mapping[str, list[Any]] = json.loads((HERE / "values.json").read_text(encoding="utf-8"))
 TEXT = (HERE / "expressions.txt").read_text(encoding="utf-8")
 LINES = expressions(TEXT)
 UNTRANSLATABLE = expressions(TEXT.partition("# without a form in a plan\n")[2])
-CHANGED_VALUES = {**CHANGED, "FULL": False, "OFF": True, "N": 4}
 
 
 def test_the_values_belong_to_the_expressions() -> None:
@@ -37,17 +46,4 @@ def test_a_translated_expression_has_the_value_of_bake(line: str) -> None:
     value = translated(line)
     for changed, expected in zip(({}, CHANGED_VALUES), VALUES[line], strict=True):
         if expected != ERROR:
-            assert _comparable(rendered(value, renderer(), values(changed))) == _comparable(expected), value
-
-
-def _comparable(value: Any) -> Any:
-    """Return a value that is equal only to values of the same type; all numbers have one type."""
-    match value:
-        case bool() | None:
-            return (type(value).__name__, value)
-        case dict():
-            return {key: _comparable(item) for key, item in value.items()}
-        case list() | tuple() | range() | Iterator():
-            return [_comparable(item) for item in value]
-        case _:
-            return value
+            assert comparable(rendered(value, renderer(), values(changed))) == comparable(expected), value
