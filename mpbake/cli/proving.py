@@ -26,17 +26,18 @@ if TYPE_CHECKING:
     from mpbake.buildkit.bake.printing import BakePrinter
     from mpbake.cli.imported_plan import ImportedPlan
     from mpbake.cli.world import World
-    from mpbake.conversion.comparison import Place, Printed
+    from mpbake.conversion.comparison import Difference, Place, Printed
     from mpbake.conversion.plan.conversion import Conversion
     from mpbake.conversion.syntax import BakeFile
 
 _AT_ONCE = 4
 """The number of comparisons at the same time."""
 _EPOCH = "SOURCE_DATE_EPOCH"
-_SECOND = 1.1
-"""How many seconds lie between two prints that find values of the clock."""
+_TRIES = 5
+"""How often mpbake tries to print bake files twice within one second."""
 _NO_TARGET = re.compile(r"failed to find target (\S+)")
 _MOST_ABSENT = 50
+_MOST_SECONDS = 10
 _VALIDATION = "Validation failed"
 """A part of bake's message about a value that a `validation` block forbids."""
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
@@ -112,8 +113,7 @@ class Prover:
             run = self._compare(filled)
             if not run.result.bake_error:
                 first, base, needed = run, filled, changes
-        runs = [first, *self._changed(base)]
-        varying = self._varying(runs)
+        runs, varying = self._settled([first, *self._changed(base)])
         printed = next((run.original for run in runs if run.original), None)
         return Proof(
             comparisons=tuple(run.result.without(varying) for run in runs),
@@ -153,9 +153,11 @@ class Prover:
 
     def _compare(self, values: _Values, variation: Variation | None = None) -> _Run:
         """Compare both with `values`, which have one `variation`."""
+        begin = int(time.time())
         theirs, bake_error = _outcome(partial(self._original, values))
+        end = int(time.time())
         try:
-            ours, plan_error = _outcome(partial(self._exported, values))
+            ours, plan_error = _outcome(partial(self._exported, values, begin))
         except PlanError as error:
             ours, plan_error = None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
             if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
@@ -164,13 +166,20 @@ class Prover:
             is_lenient = variation is not None and ours is not None and _VALIDATION not in bake_error
             result = Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error, lenient=is_lenient)
             return _Run(values=values, result=result)
+        found = self._differences(theirs, ours)
+        for second in range(begin + 1, min(end, begin + _MOST_SECONDS) + 1):
+            # bake may have read the clock in any of these seconds.
+            if found:
+                found = self._differences(theirs, self._exported(values, second))
+        return _Run(values=values, result=Comparison(variation=variation, differences=found), original=theirs)
+
+    def _differences(self, theirs: Printed, ours: Printed) -> tuple[Difference, ...]:
         names = Names(
             targets=self.conversion.targets,
             groups=self.conversion.groups,
             templates=frozenset(self.conversion.templates),
         )
-        found = tuple(differences(theirs, ours, names, self.machine))
-        return _Run(values=values, result=Comparison(variation=variation, differences=found), original=theirs)
+        return tuple(differences(theirs, ours, names, self.machine))
 
     def _original(self, values: _Values) -> Printed:
         names = dict.fromkeys([*self.conversion.groups, *self.conversion.targets])
@@ -187,9 +196,9 @@ class Prover:
             values = replace(values, absent=values.absent | {match[1]})
         return values
 
-    def _exported(self, values: _Values) -> Printed:
+    def _exported(self, values: _Values, now: int) -> Printed:
         # bake's timestamp() is the clock. A plan has the time of this variable.
-        environment = {_EPOCH: str(int(time.time())), **values.environment}
+        environment = {_EPOCH: str(now), **values.environment}
         text = self.read({name: target for name, target in values.targets.items() if target}).exported(environment)
         definition = parse_json(text)
         names = dict.fromkeys([*definition.get("group", {}), *definition.get("target", {})])
@@ -197,24 +206,39 @@ class Prover:
             self.exports[text] = self.printer.printed_text(text, ".json", names, {})
         return self.exports[text]
 
-    def _varying(self, runs: Sequence[_Run]) -> frozenset[Place]:
-        """Return the differences between two prints of the same bake files: random values, and times of the clock.
+    def _settled(self, runs: Sequence[_Run]) -> tuple[list[_Run], frozenset[Place]]:
+        """Return the runs without differences by chance, and the places where bake prints random values.
 
-        The files are printed again a second later, for each comparison whose differences are not explained yet.
+        A run with a difference at a new place is repeated, since the clock may have moved within a print.
         """
         varying: frozenset[Place] = frozenset()
-        doubtful = [run for run in runs if run.original and run.result.differences]
-        if doubtful:
-            self.printer.docker.pause(_SECOND)
-        for run in doubtful:
-            if run.result.without(varying).differences:
-                varying |= self._varying_in(run)
-        return varying
+        examined: set[Place] = set()
+        settled = []
+        for run in runs:
+            places = {difference.place for difference in run.result.differences} - varying
+            if places - examined:
+                varying |= self._random_places(run.values)
+                again = self._compare(run.values, run.result.variation)
+                is_better = len(again.result.differences) < len(run.result.differences)
+                settled.append(again if is_better else run)
+                examined |= places
+            else:
+                settled.append(run)
+        return settled, varying
 
-    def _varying_in(self, run: _Run) -> frozenset[Place]:
-        again, _ = _outcome(partial(self._original, run.values))
-        found = differences(run.original, again, Names(), self.machine) if run.original and again else ()
-        return frozenset(difference.place for difference in found)
+    def _random_places(self, values: _Values) -> frozenset[Place]:
+        """Return the differences between two prints of the bake files, if possible within one second of the clock."""
+        found: frozenset[Place] = frozenset()
+        for _ in range(_TRIES):
+            begin = int(time.time())
+            first, _ = _outcome(partial(self._original, values))
+            second, _ = _outcome(partial(self._original, values))
+            if first is None or second is None:
+                return frozenset()
+            found = frozenset(entry.place for entry in differences(first, second, Names(), self.machine))
+            if not found or int(time.time()) == begin:
+                break
+        return found
 
 
 def _outcome(call: Callable[[], Printed]) -> tuple[Printed | None, str]:

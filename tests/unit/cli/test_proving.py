@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+
+import pytest
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
@@ -34,19 +37,18 @@ target "web" { tags = ["example.com/web:${TAG}"] }
 """
 
 
+now = {"epoch": ""}
+"""The time that the plan got last."""
+
+
 class Printer:
-    """A buildx for which `original` defines the bake file. `pauses` counts the waits."""
+    """A buildx for which `original` defines the bake file. `prints` counts how often the bake file was printed."""
 
     version = "0.36.0"
 
     def __init__(self, original: Definition) -> None:
         self.original = original
-        self.pauses = 0
-        self.docker = SimpleNamespace(pause=self._pause)
-
-    def _pause(self, seconds: float) -> None:
-        assert seconds > 0
-        self.pauses += 1
+        self.prints = 0
 
     def printed(
         self,
@@ -57,6 +59,7 @@ class Printer:
     ) -> Printed:
         assert files == ("docker-bake.hcl",)
         assert [*names]
+        self.prints += 1
         return parse_printed(json.dumps(self.original(environment, targets)))
 
     def printed_text(self, text: str, suffix: str, names: Iterable[str], environment: Mapping[str, str]) -> Printed:
@@ -78,6 +81,7 @@ def proof(
 
     def read(targets: Mapping[str, Any]) -> ImportedPlan:
         def exported(environment: Mapping[str, str]) -> str:
+            now["epoch"] = environment["SOURCE_DATE_EPOCH"]
             values = {name: value for name, value in environment.items() if name != "SOURCE_DATE_EPOCH"}
             return json.dumps(plan(values, targets))
 
@@ -117,7 +121,7 @@ def test_a_plan_that_follows_its_variable_is_equal() -> None:
         Variation(variable="TAG", value="dev2"),
         Variation(variable="TAG", value=""),
     ]
-    assert printer.pauses == 0
+    assert printer.prints == 4, "once to find absent members, and once for each comparison"
 
 
 def test_a_plan_that_does_not_follow_its_variable_is_different() -> None:
@@ -125,7 +129,7 @@ def test_a_plan_that_does_not_follow_its_variable_is_different() -> None:
     assert not found.is_complete
     assert [run.is_equal for run in found.comparisons] == [True, False, False]
     assert found.different_targets == {"web"}
-    assert printer.pauses == 1
+    assert printer.prints == 7, "the first difference at a place is examined: two prints, and one more comparison"
 
 
 def test_both_sides_have_the_present_values() -> None:
@@ -162,6 +166,41 @@ def test_values_that_change_by_themselves_are_no_difference() -> None:
     other, _ = proof(random, lambda *_: web(args={"ID": "frozen", "A": "2"}))
     assert not other.is_complete
     assert {difference.attribute for run in other.comparisons for difference in run.differences} == {"args.A"}
+
+
+class Clock:
+    """A clock that moves a second after each `step` readings."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self.readings = 0
+
+    def __call__(self) -> float:
+        self.readings += 1
+        return 1000 + self.readings / self.step
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 5])
+def test_a_time_of_the_clock_is_compared_with_that_of_the_plan(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    clock = Clock(step)
+    monkeypatch.setattr(time, "time", clock)
+
+    def timed(*_: Any) -> dict[str, Any]:
+        return web(args={"TIME": str(int(clock()))})
+
+    found, _ = proof(timed, lambda *_: web(args={"TIME": now["epoch"]}))
+    assert found.is_complete
+    assert found.varying == frozenset()
+
+
+def test_another_form_of_a_time_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(1000)
+    monkeypatch.setattr(time, "time", clock)
+    found, _ = proof(
+        lambda *_: web(args={"TIME": str(int(clock()))}), lambda *_: web(args={"TIME": f"{now['epoch']}Z"})
+    )
+    assert not found.is_complete
+    assert found.varying == frozenset()
 
 
 def test_a_value_that_both_refuse_is_equal_and_one_that_only_mpbake_refuses_is_not() -> None:
