@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from mpbake.conversion.syntax import BakeFile, Function, Group, Target, Variable
+from mpbake.conversion.plan.walks import literal_pairs
+from mpbake.conversion.syntax import BakeFile, Function, Group, Name, Target, Variable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mpbake.conversion.syntax import Expression
 
 Kind = TypeVar("Kind", Variable, Function, Group, Target)
@@ -25,3 +28,11 @@ def entry_of(target: Target, name: str) -> Expression | None:
 def matrix_entry(target: Target) -> Expression | None:
     """Return the matrix of a target."""
     return entry_of(target, "matrix")
+
+
+def matrix_lists(matrix: Expression, variables: Mapping[str, Variable]) -> dict[str, Expression]:
+    """Return the lists of a matrix by name, as far as they are known: an object, or a variable with an object."""
+    for _ in variables:
+        default = variables[matrix.name].default if isinstance(matrix, Name) and matrix.name in variables else None
+        matrix = default or matrix
+    return literal_pairs(matrix) or {}

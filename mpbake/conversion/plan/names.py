@@ -7,24 +7,21 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.plan.blocks import blocks_of, matrix_entry
+from mpbake.conversion.plan.blocks import blocks_of, matrix_entry, matrix_lists
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.target_names import TargetNames, matches, valid_name
 from mpbake.conversion.plan.walks import (
     all_expressions,
-    literal_pairs,
     loop_names,
     names_in,
     walk,
 )
 from mpbake.conversion.syntax import (
     BakeFile,
-    Expression,
     ForList,
     ForObject,
     Function,
     Group,
-    Name,
     Target,
     TemplateFor,
     Variable,
@@ -103,14 +100,6 @@ def _unless_lower_case(names: Mapping[str, str]) -> dict[str, str]:
 
 
 # --- functions and variables ------------------------------------------------------------------------------------------
-
-
-def matrix_lists(matrix: Expression, variables: Mapping[str, Variable]) -> dict[str, Expression]:
-    """Return the lists of a matrix by name, as far as they are known: an object, or a variable with an object."""
-    for _ in variables:
-        default = variables[matrix.name].default if isinstance(matrix, Name) and matrix.name in variables else None
-        matrix = default or matrix
-    return literal_pairs(matrix) or {}
 
 
 def _all_matrix_keys(file: BakeFile) -> set[str]:

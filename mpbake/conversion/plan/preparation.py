@@ -51,7 +51,8 @@ def _with_local_platform(file: BakeFile) -> BakeFile:
 
     In `platforms` a plan writes `local` instead.
     """
-    blocks = tuple(_changed_platforms(block) for block in file.blocks)
+    declared = [block for block in file.blocks if isinstance(block, Variable) and block.name == LOCAL_PLATFORM]
+    blocks = tuple(_changed_platforms(block) for block in file.blocks if block not in declared)
     if not any(LOCAL_PLATFORM in names_in(expression) for block in blocks for expression in expressions_of(block)):
         return replace(file, blocks=blocks)
     comments = Comments(before=("The platform of the machine that imported the bake file.",))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import with_field_texts
+from mpbake.conversion.plan.row_names import row_patterns
 from mpbake.conversion.plan.walks import all_expressions, possible_texts, walk
-from mpbake.conversion.syntax import BakeFile, Group, Item, ListOf, Literal, Target, Template
+from mpbake.conversion.syntax import BakeFile, Group, Item, ListOf, Literal, Target, Template, Variable
 from mpbake.model.bake_fields import pushes
 from mpbake.spec.tables.value_types import NAME
 
@@ -43,7 +44,8 @@ class TargetNames:
         self._members = {name: possible_texts(group.targets) for name, group in blocks_of(file, Group).items()}
         self._links = [*_links(file)]
         self._parents = [pattern for target in self._targets.values() for pattern in _parents(target)]
-        self.rows = tuple(pattern for target in self._targets.values() for pattern in _row_names(target))
+        variables = blocks_of(file, Variable)
+        self.rows = tuple(pattern for target in self._targets.values() for pattern in row_patterns(target, variables))
         self.templates = frozenset(name for name in self._targets if self._is_template(name))
         self.names = self._names()
         self.missing = self._missing()
@@ -158,12 +160,6 @@ def _literal_parents(target: Target) -> Iterator[str]:
             name = re.sub(r"\\(.)", r"\1", pattern)
             if name:
                 yield name
-
-
-def _row_names(target: Target) -> Iterator[str]:
-    name = entry_of(target, "name")
-    if name is not None:
-        yield from possible_texts(name)
 
 
 def _links(file: BakeFile) -> Iterator[str]:

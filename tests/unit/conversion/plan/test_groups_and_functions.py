@@ -145,12 +145,43 @@ def test_group_lists_the_same_targets(group: str, line: str) -> None:
 
 
 def test_group_loses_members_that_do_not_exist() -> None:
-    hcl = 'group "all" { targets = ["web", "gone", "php-8-1"] }' + _TARGETS
+    hcl = 'group "all" { targets = ["web", "gone", "php-8-1", "php-9-0"] }' + _TARGETS
     assert plan_of(hcl).startswith(
         toml("""
             [groups]
             # bake: "gone" is neither a target nor a group
+            # bake: "php-9-0" is neither a target nor a group
             all = ["web", "php-8-1"]
         """)
     )
-    assert notes_of(hcl) == ['lost: the group "all" lists "gone", which is neither a target nor a group']
+    assert notes_of(hcl) == [
+        'lost: the group "all" lists "gone", which is neither a target nor a group',
+        'lost: the group "all" lists "php-9-0", which is neither a target nor a group',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "name"),
+    [
+        ("v = versions", "app-${v}"),
+        ('v = split(",", "1,2")', "app-${v}"),
+        ("v = [1, 2]", "app-${upper(v)}"),
+        ("v = [1, 2]", 'app-${replace(v, "/[0-9]/", "x")}'),
+        ("v = [{ a = 1 }]", "app-${v.a}"),
+        ("v = [1, 2]", "app-${v}${suffix}"),
+    ],
+)
+def test_member_that_may_be_the_row_of_a_matrix_stays(matrix: str, name: str) -> None:
+    hcl = f"""
+        variable "versions" {{
+          type = list(string)
+          default = ["1"]
+        }}
+        variable "suffix" {{}}
+        group "all" {{ targets = ["app-9"] }}
+        target "app" {{
+          matrix = {{ {matrix} }}
+          name = "{name}"
+        }}
+    """
+    assert 'all = ["app-9"]' in plan_of(hcl)
