@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.compose.interpolation import Parts, Reference, references
 from mpbake.conversion.syntax import (
     Binary,
+    Comments,
     Conditional,
     Expression,
     Literal,
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 PROJECT = "COMPOSE_PROJECT_NAME"
 """A variable that bake sets itself, unless the environment sets it."""
 _PROJECT_OF_BAKE = "bake"
+_SECRET = re.compile("TOKEN|PASSW|SECRET|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
+"""Parts of the names of variables whose values a plan, which others read, must not contain."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -87,18 +91,26 @@ class Variables:
         return tuple(self._declared(name, uses) for name, uses in self._uses.items())
 
     def _declared(self, name: str, uses: _Uses) -> Variable:
-        if name in self._dotenv:
-            default: str | None = self._dotenv[name]
+        required = list(uses.required.values())
+        comment = ""
+        if name in self._dotenv and _SECRET.search(name):
+            default: str | None = ""
+            comment = "the value in .env may be a secret, so it is not here"
+            required = [Reference(name=name, operator=":?")]
+        elif name in self._dotenv:
+            default, comment = self._dotenv[name], "from .env"
         elif (only := uses.only_default()) is not None:
             default = only
         else:
             default = None if self._can_be_null(name) else ""
-        validations = tuple(_validation(name, reference, uses.place) for reference in uses.required.values())
         return Variable(
             name=name,
             default=Literal(value=default, place=uses.place),
-            validations=() if name == PROJECT else validations,
+            validations=()
+            if name == PROJECT
+            else tuple(_validation(name, reference, uses.place) for reference in required),
             place=uses.place,
+            comments=Comments(after=comment),
         )
 
     def _can_be_null(self, name: str) -> bool:

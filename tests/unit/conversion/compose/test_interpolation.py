@@ -98,6 +98,15 @@ def test_a_variable_of_the_dotenv_file_is_set() -> None:
     assert attributes(file, "web") == {"target": "V", "network": '"a"', "args": '{("V") = V}', "tags": "[W]"}
 
 
+def test_a_secret_of_the_dotenv_file_stays_there() -> None:
+    file = read("services: { web: { build: { args: ['A=$NPM_TOKEN', 'B=$V'] } } }", dotenv="NPM_TOKEN=hidden\nV=1\n")
+    token, plain = (block for block in file.blocks if isinstance(block, Variable))
+    assert (token.default, len(token.validations)) == (Literal(value=""), 1)
+    assert token.comments.after == "the value in .env may be a secret, so it is not here"
+    assert (plain.default, plain.comments.after) == (Literal(value="1"), "from .env")
+    assert "hidden" not in repr(file)
+
+
 def test_a_required_variable_is_validated_with_its_message() -> None:
     file = read("services: { web: { build: { target: '${V:?set $$V}', network: '${W:-${X:?}}' } } }")
     found = {block.name: block.validations for block in file.blocks if isinstance(block, Variable)}
