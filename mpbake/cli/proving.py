@@ -168,9 +168,10 @@ class Prover:
             return _Run(values=values, result=result)
         found = self._differences(theirs, ours)
         for second in range(begin + 1, min(end, begin + _MOST_SECONDS) + 1):
-            # bake may have read the clock in any of these seconds.
+            # bake may have read the clock in any of these seconds, also in several of them.
             if found:
-                found = self._differences(theirs, self._exported(values, second))
+                places = {entry.place for entry in self._differences(theirs, self._exported(values, second))}
+                found = tuple(entry for entry in found if entry.place in places)
         return _Run(values=values, result=Comparison(variation=variation, differences=found), original=theirs)
 
     def _differences(self, theirs: Printed, ours: Printed) -> tuple[Difference, ...]:

@@ -186,9 +186,9 @@ def test_a_time_of_the_clock_is_compared_with_that_of_the_plan(monkeypatch: pyte
     monkeypatch.setattr(time, "time", clock)
 
     def timed(*_: Any) -> dict[str, Any]:
-        return web(args={"TIME": str(int(clock()))})
+        return web(args={"TIME": str(int(clock())), "LATER": str(int(clock()))})
 
-    found, _ = proof(timed, lambda *_: web(args={"TIME": now["epoch"]}))
+    found, _ = proof(timed, lambda *_: web(args={"TIME": now["epoch"], "LATER": now["epoch"]}))
     assert found.is_complete
     assert found.varying == frozenset()
 
