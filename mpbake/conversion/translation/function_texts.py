@@ -11,7 +11,7 @@ from mpbake.conversion.translation.conversions import converted
 from mpbake.conversion.translation.loops import Loop, comprehension
 from mpbake.conversion.translation.names import fresh_names, item_name, words_in
 from mpbake.conversion.translation.operators import compared, concatenated
-from mpbake.conversion.translation.patterns import consumes_text
+from mpbake.conversion.translation.patterns import can_be_absent, consumes_text, uncertain_groups
 from mpbake.conversion.translation.types import NUMBER, STRING, Kind, Type, list_of, object_of, tuple_of
 
 if TYPE_CHECKING:
@@ -197,9 +197,12 @@ def groups_of(pattern: Code) -> tuple[str, ...]:
 
 
 def _search(pattern: Code, text: Code, group: int | str = 0) -> Code:
-    argument = "" if group == 0 else f", {group if isinstance(group, int) else quoted(group)}"
-    form = f"{text:filter} | regex_search({pattern.text}{argument})"
-    return Code(text=form, level=Level.FILTER, type=STRING)
+    if group == 0:
+        return Code(text=f"{text:filter} | regex_search({pattern.text})", level=Level.FILTER, type=STRING)
+    position = group - 1 if isinstance(group, int) else group
+    type_ = STRING.or_null() if can_be_absent(literal_of(pattern, "the pattern"), position) else STRING
+    argument = group if isinstance(group, int) else quoted(group)
+    return Code(text=f"{text:filter} | regex_search({pattern.text}, {argument})", level=Level.FILTER, type=type_)
 
 
 def searched(pattern: Code, text: Code) -> Code:
@@ -208,11 +211,12 @@ def searched(pattern: Code, text: Code) -> Code:
     if not groups:
         return _search(pattern, text)
     if groups[0]:
-        entries = ", ".join(f"{quoted(group)}: {_search(pattern, text, group).text}" for group in groups)
-        return Code(text=f"{{{entries}}}", type=object_of(dict.fromkeys(groups, STRING)))
+        found = {group: _search(pattern, text, group) for group in groups}
+        entries = ", ".join(f"{quoted(group)}: {code.text}" for group, code in found.items())
+        return Code(text=f"{{{entries}}}", type=object_of({group: code.type for group, code in found.items()}))
     codes = tuple(_search(pattern, text, number) for number in range(1, len(groups) + 1))
     text_of_list = f"[{', '.join(code.text for code in codes)}]"
-    return Code(text=text_of_list, type=tuple_of([STRING] * len(groups)), items=codes)
+    return Code(text=text_of_list, type=tuple_of(code.type for code in codes), items=codes)
 
 
 def group_of(group: int | str, pattern: Code, text: Code) -> Code:
@@ -236,7 +240,7 @@ def matches(pattern: Code, text: Code) -> Code:
 def searched_or(pattern: Code, text: Code, group: int | str, default: Code) -> Code:
     """Return a match, or a group of it, or `default` if the text does not match."""
     found = group_of(group, pattern, text) if group != "" else searched(pattern, text)
-    if found.type != STRING:
+    if found.type.kind is not Kind.STRING:
         msg = "a template cannot test whether this expression fails"
         raise ValueError(msg)
     if default.constant == "" or consumes_text(literal_of(pattern, "the pattern"), group):
@@ -251,15 +255,18 @@ def searched_all(pattern: Code, text: Code) -> Code:
     found = Code(text=f"{text:filter} | regex_findall({pattern.text})", level=Level.FILTER, type=list_of(STRING))
     if not groups:
         return found
-    if not groups[0] and len(groups) > 1:
-        return found.typed(list_of(tuple_of([STRING] * len(groups))))
+    absent = uncertain_groups(literal_of(pattern, "the pattern"))
+    types = [STRING.or_null() if is_absent else STRING for is_absent in absent]
+    if not groups[0] and len(groups) > 1 and not any(absent):
+        return found.typed(list_of(tuple_of(types)))
     (match,) = fresh_names("m", found)
     values = [match] if len(groups) == 1 else [f"{match}[{index}]" for index in range(len(groups))]
+    values = [f"{value} or none" if is_absent else value for value, is_absent in zip(values, absent, strict=True)]
     if groups[0]:
         item = f"{{{', '.join(f'{quoted(name)}: {value}' for name, value in zip(groups, values, strict=True))}}}"
-        type_: Type = object_of(dict.fromkeys(groups, STRING))
+        type_: Type = object_of(dict(zip(groups, types, strict=True)))
     else:
-        item, type_ = f"[{match}]", tuple_of([STRING])
+        item, type_ = f"[{', '.join(values)}]", tuple_of(types)
     code = comprehension(Code(text=item, type=type_), [Loop(names=(match,), values=found.text)])
     return replace(code, type=list_of(type_), counted=found.text)
 

@@ -45,6 +45,22 @@ def consumes_text(pattern: str, group: int | str = "") -> bool:
     return bool(selected) and selected[0].consumes and selected[0].is_certain
 
 
+def can_be_absent(pattern: str, group: int | str) -> bool:
+    """Whether a group, by position from 0 or by name, may be absent from a match."""
+    captured = _groups(pattern)[1]
+    selected = [known for known in captured if known.name == group] if isinstance(group, str) else captured[group:][:1]
+    return not selected or not selected[0].is_certain
+
+
+def uncertain_groups(pattern: str) -> tuple[bool, ...]:
+    """Return of each group whether it may be absent from a match. Raises ValueError if it can be empty as well."""
+    groups = _groups(pattern)[1]
+    if any(not group.is_certain and not group.consumes for group in groups):
+        msg = "a group of the pattern can be absent or empty"
+        raise ValueError(msg)
+    return tuple(not group.is_certain for group in groups)
+
+
 def _groups(pattern: str) -> tuple[_Group, list[_Group]]:
     """Return the whole pattern as a group, and its capturing groups."""
     stack = [_Group()]

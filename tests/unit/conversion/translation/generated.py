@@ -66,7 +66,7 @@ class Expressions:
             lambda depth: f"try(regex({pattern}, {text(0)}), {text(depth)})",
             lambda depth: f"coalesce(UNSET, {text(depth)})",
             lambda depth: f"(UNSET != null ? UNSET : {text(depth)})",
-            lambda depth: f"element({strings(depth)}, {small})",
+            lambda _: f"element({self._pick(['names', 'LIST'])}, {small})",
             lambda depth: f"tag({text(depth)})",
             lambda depth: f"jsonencode({self._table(depth)})",
         ]
