@@ -94,18 +94,6 @@ def _unique(entries: list[Any]) -> list[Any]:
     return [entry for index, entry in enumerate(entries) if entry not in entries[:index]]
 
 
-def _tags(entries: list[str]) -> list[str]:
-    """Return each tag once, in one form: `web` is `docker.io/library/web:latest`."""
-    return _unique([_tag(entry) for entry in entries])
-
-
-def _tag(text: str) -> str:
-    try:
-        return parse_reference(text).canonical
-    except ValueError:
-        return text
-
-
 def _annotations(entries: list[str]) -> list[str]:
     """Return annotations without repeated entries: of several values for one key, buildx uses the last one."""
     return _unique(entries[::-1])[::-1]
