@@ -115,8 +115,8 @@ class BakePrinter:
         folder = self._placeholders() if self._absent else self.folder
         options = [word for file in files for word in ("-f", str(self.folder / file) if self._absent else file)]
         command = [*self.command, "bake", "--print", *options, _ALL]
-        return self.docker.run_program(
-            command, timeout=_SECONDS, environment={**environment, **self._fixed()}, cwd=folder
+        return self.docker.run_program_in(
+            folder, command, timeout=_SECONDS, environment={**environment, **self._fixed()}
         )
 
     def _add_absent(self, stderr: str, known: set[str]) -> bool:

@@ -31,7 +31,7 @@ In both ways, python-on-whales provides the docker command and its context or ho
 | container, volume, context inspect | no, `run` | the models drop or refuse fields of older and newer engines |
 | install emulators | no, `run` | users can run the same words by hand |
 | path of the buildx plugin | no, `run` | `docker info` without an engine |
-| print bake files for an import | no, `run_program` | buildx alone is twice as fast, and must get another environment |
+| print bake files for an import | no, `run_program_in` | buildx alone is faster, and gets another environment |
 | version of the docker command | no, `run` | `version` fails if no engine answers |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
@@ -261,22 +261,24 @@ class Docker:
         completed = run()
         return run() if _is_unsent(completed.stderr) else completed
 
-    def run_program(
-        self,
-        command: Sequence[str],
-        *,
-        timeout: float,
-        given: str = "",
-        environment: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
-    ) -> Completed:
+    def run_program(self, command: Sequence[str], *, timeout: float, given: str = "") -> Completed:
         """Run another program in the same way as `run`.
 
         Raises Cancelled, and Unreachable if the program does not exist.
         """
-        if shutil.which(command[0], path=self._environment.get("PATH")) is None:
-            raise Unreachable(f"the {command[0]} command was not found")
-        return self._run(command, timeout=timeout, given=given.encode(), environment=environment, cwd=cwd)
+        self._check_program(command[0])
+        return self._run(command, timeout=timeout, given=given.encode())
+
+    def run_program_in(
+        self, folder: Path, command: Sequence[str], *, timeout: float, environment: Mapping[str, str]
+    ) -> Completed:
+        """Run another program in `folder`, with further variables. Raises as `run_program` does."""
+        self._check_program(command[0])
+        return self._run(command, timeout=timeout, environment=environment, cwd=folder)
+
+    def _check_program(self, name: str) -> None:
+        if shutil.which(name, path=self._environment.get("PATH")) is None:
+            raise Unreachable(f"the {name} command was not found")
 
     def _run(  # noqa: PLR0913 - as `run`
         self,

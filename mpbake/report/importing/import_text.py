@@ -155,8 +155,8 @@ def _not_compared_lines(proof: Proof) -> list[str]:
     """Return why nothing was compared, if that is so."""
     first = proof.first
     if first is None:
-        advice = _wrapped(f"= {proof.hint}", _INDENT) if proof.hint else []
-        return [*_wrapped(f"nothing was compared: {proof.reason}", ""), *advice, ""]
+        remedy = _wrapped(f"= {proof.hint}", _INDENT) if proof.hint else []
+        return [*_wrapped(f"nothing was compared: {proof.reason}", ""), *remedy, ""]
     if not first.both_refuse:
         return []
     errors = [f"bake: {first.bake_error}", f"mpbake: {first.plan_error}"]

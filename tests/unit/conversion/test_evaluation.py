@@ -73,7 +73,7 @@ def answer(value: object) -> str:
 
 def test_each_expression_is_an_argument_of_a_target_of_its_own() -> None:
     text = evaluation_text([frozen("upper(a)"), frozen("v", "web")], FILE)
-    targets = {block.name: block for block in read_hcl(text, "x.hcl").blocks}  # type: ignore[union-attr]
+    targets = {block.name: block for block in read_hcl(text, "x.hcl").blocks}
     assert list(targets) == ["mpbake-import-0", "mpbake-import-1"]
     assert "value = base64encode(jsonencode(upper(a)))" in text
     assert 'name = "mpbake-import-1-web-${v}"' in text

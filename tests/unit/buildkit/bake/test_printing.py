@@ -28,20 +28,20 @@ class Buildx:
         self.answers = list(answers)
         self.calls: list[dict[str, Any]] = []
 
-    def run_program(
-        self,
-        command: Sequence[str],
-        *,
-        timeout: float,
-        given: str = "",
-        environment: Mapping[str, str] | None = None,
-        cwd: Path | None = None,
+    def run_program(self, command: Sequence[str], *, timeout: float) -> Completed:
+        assert timeout
+        self.calls.append({"command": list(command)})
+        return self.answers.pop(0)
+
+    def run_program_in(
+        self, folder: Path, command: Sequence[str], *, timeout: float, environment: Mapping[str, str]
     ) -> Completed:
+        assert timeout
         files = [word for before, word in pairwise(command) if before == "-f"]
         contents = {Path(file).suffix: Path(file).read_text() for file in files if Path(file).is_file()}
-        present = sorted(path.name for path in cwd.iterdir()) if cwd else []
-        call = {"command": list(command), "environment": environment or {}, "cwd": cwd, "present": present}
-        self.calls.append({**call, "contents": contents, "timeout": timeout, "given": given})
+        present = sorted(path.name for path in folder.iterdir())
+        call = {"command": list(command), "environment": environment, "cwd": folder, "present": present}
+        self.calls.append({**call, "contents": contents})
         return self.answers.pop(0)
 
 
