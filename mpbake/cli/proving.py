@@ -198,8 +198,9 @@ class Prover:
         return values
 
     def _exported(self, values: _Values, now: int) -> Printed:
-        # bake's timestamp() is the clock. A plan has the time of this variable.
-        environment = {_EPOCH: str(now), **values.environment}
+        # bake's timestamp() is the clock. A plan has the time of this variable, unless the bake files declare it.
+        is_declared = any(isinstance(block, Variable) and block.name == _EPOCH for block in self.source.content.blocks)
+        environment = {**({} if is_declared else {_EPOCH: str(now)}), **values.environment}
         text = self.read({name: target for name, target in values.targets.items() if target}).exported(environment)
         definition = parse_json(text)
         names = dict.fromkeys([*definition.get("group", {}), *definition.get("target", {})])

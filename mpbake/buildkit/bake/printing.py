@@ -12,7 +12,7 @@ import os
 import re
 import socket
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -48,7 +48,7 @@ class NoBuildx(Unreachable):
 
 @dataclass(kw_only=True)
 class BakePrinter:
-    """A buildx that prints bake files in `folder`. Thread-safe after the first call.
+    """A buildx that prints bake files in `folder`. Thread-safe.
 
     `command` starts buildx. `version` is its version, such as `0.36.0`. `scratch` is a private folder.
     """
@@ -131,11 +131,12 @@ class BakePrinter:
     def _placeholders(self) -> Path:
         """Return a folder with an empty file for each missing file, and with the file of variables for Compose."""
         folder = self.scratch / "placeholders"
-        for path in self._absent:
+        for path in tuple(self._absent):  # other threads may add paths
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
-        if (self.folder / ".env").is_file() and not (folder / ".env").exists():
-            (folder / ".env").symlink_to(self.folder / ".env")
+        if (self.folder / ".env").is_file():
+            with suppress(FileExistsError):
+                (folder / ".env").symlink_to(self.folder / ".env")
         return folder
 
     def _fixed(self) -> dict[str, str]:

@@ -81,7 +81,7 @@ def proof(
 
     def read(targets: Mapping[str, Any]) -> ImportedPlan:
         def exported(environment: Mapping[str, str]) -> str:
-            now["epoch"] = environment["SOURCE_DATE_EPOCH"]
+            now["epoch"] = environment.get("SOURCE_DATE_EPOCH", "")
             values = {name: value for name, value in environment.items() if name != "SOURCE_DATE_EPOCH"}
             return json.dumps(plan(values, targets))
 
@@ -191,6 +191,18 @@ def test_a_time_of_the_clock_is_compared_with_that_of_the_plan(monkeypatch: pyte
     found, _ = proof(timed, lambda *_: web(args={"TIME": now["epoch"], "LATER": now["epoch"]}))
     assert found.is_complete
     assert found.varying == frozenset()
+
+
+def test_a_declared_variable_for_the_time_has_only_its_own_values() -> None:
+    text = 'variable "SOURCE_DATE_EPOCH" { default = "0" }\ntarget "web" {}\n'
+    seen = []
+
+    def plan(*_: Any) -> dict[str, Any]:
+        seen.append(now["epoch"])
+        return web()
+
+    assert proof(lambda *_: web(), plan, text)[0].is_complete
+    assert seen == ["", "1", ""]
 
 
 def test_another_form_of_a_time_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
