@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from mpbake.cli.world import World
     from mpbake.conversion.plan.conversion import Conversion, Frozen, FrozenKey
 
-_AT_ONCE = 4
-"""The number of comparisons at the same time."""
 _ROUNDS = 3
 """How often expressions are evaluated: a value may reveal another expression."""
 
