@@ -171,6 +171,8 @@ def _not_compared_lines(proof: Proof) -> list[str]:
 def _summary_lines(report: ImportReport) -> Iterator[str]:
     verdicts = {verdict: report.number(verdict) for verdict in Verdict}
     numbers = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.items() if number)
+    if frozen := len(report.conversion.frozen):
+        numbers += f", {count(frozen, 'expression')} frozen"
     proof = report.proof
     changed = f", {count(len(proof.changed_variables), 'variable')} changed" if proof.changed_variables else ""
     checked = f" (checked with buildx {proof.buildx}{changed})" if proof.targets else ""

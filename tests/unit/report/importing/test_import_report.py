@@ -72,7 +72,7 @@ def test_every_part_has_a_heading_and_a_place() -> None:
         "  docker-bake.hcl:12  target web.args.ID[0]: its result is random\n"
         "    uuidv4()\n"
         "\n"
-        "2 targets: 2 equal (checked with buildx 0.36.0)\n"
+        "2 targets: 2 equal, 1 expression frozen (checked with buildx 0.36.0)\n"
     )
 
 
