@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _WIDTH = 80
 _INDENT = "  "
 _LONGEST_VALUE = 400
 _MOST_DIFFERENCES = 40
+_MOST_NAMES = 6
 _MISSING = ": no such file or directory"
 _HEADINGS = {
     NoteKind.RENAMED: "renamed",
@@ -108,17 +110,22 @@ def _error_lines(proof: Proof) -> Iterator[str]:
 
 
 def _difference_lines(report: ImportReport) -> Iterator[str]:
-    differences = report.differences()
-    for difference, comparisons in [*differences.items()][:_MOST_DIFFERENCES]:
-        yield from _one_difference(difference, comparisons)
-    if len(differences) > _MOST_DIFFERENCES:
-        yield f"{_INDENT}and {len(differences) - _MOST_DIFFERENCES} more: --format json prints all of them"
+    """Yield the differences. Targets with the same difference share an entry."""
+    entries: dict[tuple[Difference, str], list[str]] = {}
+    for difference, comparisons in report.differences().items():
+        key = (replace(difference, name=""), _values(comparisons))
+        entries.setdefault(key, []).append(difference.name)
+    for (difference, values), names in [*entries.items()][:_MOST_DIFFERENCES]:
+        yield from _one_difference(difference, names, values)
+    if len(entries) > _MOST_DIFFERENCES:
+        yield f"{_INDENT}and {len(entries) - _MOST_DIFFERENCES} more: --format json prints all of them"
 
 
-def _one_difference(difference: Difference, comparisons: Sequence[Comparison]) -> Iterator[str]:
-    values = _values(comparisons)
-    subject = f"{difference.subject} {difference.name}{f': {difference.attribute}' if difference.attribute else ''}"
-    yield from _wrapped(f"{subject}{f' with {values}' if values else ''}", _INDENT)
+def _one_difference(difference: Difference, names: Sequence[str], values: str) -> Iterator[str]:
+    """Yield a difference of the targets or groups `names`. `values` are the variations that show it, as text."""
+    attribute = f": {difference.attribute}" if difference.attribute else ""
+    shown_names = abbreviated(names, most=_MOST_NAMES)
+    yield from _wrapped(f"{difference.subject} {shown_names}{attribute}{f' with {values}' if values else ''}", _INDENT)
     if not difference.attribute:
         yield f"{_INDENT * 2}{'only in the bake file' if difference.original else 'only in the plan'}"
         return

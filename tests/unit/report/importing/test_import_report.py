@@ -188,11 +188,23 @@ def test_no_line_is_wider_than_80_columns_or_controls_a_terminal() -> None:
 
 
 def test_many_differences_are_cut() -> None:
-    differences = tuple(difference(f"web-{number}") for number in range(60))
+    differences = tuple(difference(f"web-{number}", imported=str(number)) for number in range(60))
     text = import_text(report(Comparison(differences=differences)))
     assert "  and 20 more: --format json prints all of them\n" in text
     assert "web-39:" in text
     assert "web-40:" not in text
+
+
+def test_targets_with_the_same_difference_share_an_entry() -> None:
+    rows = tuple(difference(f"web-{number}") for number in range(8))
+    text = import_text(report(Comparison(), Comparison(variation=TAG, differences=(*rows, difference("api")))))
+    assert (
+        "different\n"
+        "  target web-0, web-1, web-2, web-3, web-4, web-5 and 3 more: tags with TAG=2\n"
+        '    bake    ["a"]\n'
+        '    mpbake  ["b"]\n'
+        "\n"
+    ) in text
 
 
 def test_json_has_every_field() -> None:
