@@ -35,6 +35,7 @@ _ALL = "mpbake-import-all"
 """The name of the group that mpbake adds to a bake file, to print everything at once and leave "default" as it is."""
 _ABSENT_FILE = re.compile(r"\bstat (?P<path>[^:\n]+): no such file or directory")
 _MOST_ABSENT = 100
+_SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)")
 
 
@@ -114,7 +115,7 @@ class BakePrinter:
     def _run(self, files: Sequence[str], environment: Mapping[str, str]) -> Completed:
         folder = self._placeholders() if self._absent else self.folder
         options = [word for file in files for word in ("-f", str(self.folder / file) if self._absent else file)]
-        command = [*self.command, "bake", "--print", *options, _ALL]
+        command = [*_settings(environment), *self.command, "bake", "--print", *options, _ALL]
         return self.docker.run_program_in(
             folder, command, timeout=_SECONDS, environment={**environment, **self._fixed()}
         )
@@ -153,6 +154,15 @@ class BakePrinter:
     def _message(self, completed: Completed) -> str:
         """Return bake's reason, without the paths of temporary files."""
         return completed.error.replace(f"{self.folder}{os.sep}", "").replace(f"{self.scratch}{os.sep}", "")
+
+
+def _settings(environment: Mapping[str, str]) -> list[str]:
+    """Return a command that sets the variables whose names a shell drops, such as `base-image`.
+
+    mpbake starts programs by a shell.
+    """
+    words = [f"{name}={value}" for name, value in environment.items() if not _SHELL_NAME.fullmatch(name)]
+    return ["env", "--", *words] if words else []
 
 
 @contextmanager

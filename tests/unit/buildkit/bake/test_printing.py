@@ -87,6 +87,13 @@ def test_a_bake_file_cannot_change_where_buildx_looks_for_credentials(tmp_path: 
     assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
 
 
+def test_a_variable_that_a_shell_would_drop_is_set_by_env(tmp_path: Path) -> None:
+    printer, buildx = printer_of(tmp_path, done(PRINTED))
+    printer.printed(["docker-bake.hcl"], ["web"], {"base-image": "debian", "TAG": "1"})
+    command = buildx.calls[0]["command"]
+    assert command[: command.index("bake")] == ["env", "--", "base-image=debian", "/x/docker-buildx"]
+
+
 def test_a_missing_file_gets_a_placeholder_in_another_folder(tmp_path: Path) -> None:
     missing = failed("ERROR: failed to stat secrets/npmrc: stat secrets/npmrc: no such file or directory")
     other = failed("ERROR: stat token: no such file or directory")
