@@ -4,7 +4,7 @@ PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest
 
 # The pure core, whose line coverage must not fall.
-COVERED := spec certs model resolve graph run.schedule
+COVERED := spec certs model resolve conversion graph run.schedule
 # Two processes, each with a testbed of its own; a process that has finished its tests takes over some of the other's.
 SIDE_BY_SIDE := -n 2 --dist worksteal
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95

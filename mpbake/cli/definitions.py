@@ -30,6 +30,7 @@ from mpbake.report.formats import (
     DIFF_FORMATS,
     DOCTOR_FORMATS,
     EXPORT_FORMATS,
+    IMPORT_FORMATS,
     SCHEMA_FORMATS,
     format_help,
 )
@@ -122,10 +123,15 @@ def _choose_plan(context: click.Context, values: Values) -> tuple[Command, Value
 
 
 def _choose_import(context: click.Context, values: Values) -> tuple[Command, Values]:
-    """Return the import of builders."""
+    """Return the import of bake files, or with `--builder` the import of builders."""
     if not values["builders"]:
-        raise click.UsageError("name a builder: --builder NAME", context)
-    return IMPORT_BUILDERS, values
+        return IMPORT, {name: value for name, value in values.items() if name != "builders"}
+    if values["paths"] or values["files"]:
+        raise click.UsageError("--builder cannot be combined with bake files", context)
+    if is_typed(context, "format"):
+        raise click.UsageError("--builder cannot be combined with --format", context)
+    names = importlib.import_module("mpbake.cli.options").option_names(IMPORT_BUILDERS.options_class)
+    return IMPORT_BUILDERS, {name: value for name, value in values.items() if name in names}
 
 
 RUN = Command(
@@ -185,38 +191,60 @@ PLAN = Command(
     ),
     choose=_choose_plan,
 )
-BUILDERS_TO_IMPORT = click.option(
-    "--builder",
-    "builders",
-    multiple=True,
-    metavar="NAME",
-    help="Import a builder that `docker buildx ls` lists; may be repeated.",
-    shell_complete=complete_buildx_builders,
-)
-IMPORT_BUILDERS = Command(
+IMPORT = Command(
     name="import",
-    module="import_builders",
-    options="ImportBuildersOptions",
-    help="""Write the tables of builders that were made with docker buildx create.
+    module="import_files",
+    options="ImportOptions",
+    help="""Write a plan that builds the same as bake files, and prove it.
 
-    Reads buildx's store and asks the engines of the nodes; changes no builder. Without -o, prints the tables.
+    Run it in the folder in which you run bake, with the same files. Without FILE it reads the files that bake would
+    read: docker-bake.hcl, docker-bake.json, their overrides and compose.yaml. Several files are merged as by bake.
+
+    Then buildx prints the bake files and the plan (bake --print), also with each variable changed, and mpbake
+    compares them. Builds nothing. Exits with 0 if all targets are equal, and with 1 if one differs.
     """,
-    summary="Write the tables of builders that were made by hand.",
+    summary="Write a plan that builds the same as bake files.",
     parameters=(
-        BUILDERS_TO_IMPORT,
+        click.argument("paths", nargs=-1, metavar="[FILE]...", shell_complete=complete_paths("file")),
+        click.option(
+            "-f",
+            "--file",
+            "files",
+            multiple=True,
+            metavar="FILE",
+            help="Read this bake file; the same as FILE.",
+            shell_complete=complete_paths("file"),
+        ),
+        DIRECTORY,
         click.option(
             "-o",
             "--output",
             default="",
             metavar="FILE",
-            help="Write the tables to FILE, which a plan can include.",
+            help="Write FILE, in the folder where you run bake; - prints it. Default: build.toml; with --builder, -.",
             shell_complete=complete_paths("file"),
         ),
         click.option("--force", is_flag=True, help="Overwrite FILE if it exists."),
-        click.option("--dry-run", is_flag=True, help="Print the tables instead of writing them."),
+        option("--dry-run", is_flag=True, help="Print the plan instead of writing it."),
+        _other_format(IMPORT_FORMATS, "text"),
+        click.option(
+            "--builder",
+            "builders",
+            multiple=True,
+            metavar="NAME",
+            help="Write the tables of a builder that `docker buildx ls` lists, instead of bake files; may be repeated.",
+            shell_complete=complete_buildx_builders,
+        ),
     ),
     choose=_choose_import,
 )
+IMPORT_BUILDERS = Command(
+    name="import",
+    module="import_builders",
+    options="ImportBuildersOptions",
+    help="Write the tables of builders that were made with docker buildx create: `mpbake import --builder NAME`.",
+)
+"""What `mpbake import --builder` runs."""
 COMMANDS = (
     RUN,
     PLAN,
@@ -303,7 +331,7 @@ COMMANDS = (
         """,
         parameters=(DIRECTORY, option("--dry-run", is_flag=True, help="Print the plan instead of writing it.")),
     ),
-    IMPORT_BUILDERS,
+    IMPORT,
     Command(
         name="show",
         module="show",

@@ -17,6 +17,9 @@ CommandOptions = TypeVar("CommandOptions")
 SAVED_SUFFIX = ".json"
 """The end of the name of a saved plan. No target, group or pattern of a plan ends like this."""
 
+STANDARD_OUTPUT = "-"
+"""The file name that means standard output."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SourceOptions:
@@ -182,9 +185,23 @@ class ImportBuildersOptions:
     """The options of `mpbake import --builder`. `builders` are the names of builders in buildx."""
 
     builders: tuple[str, ...] = ()
+    directory: str = ""
     output: str = ""
     force: bool = False
     dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImportOptions:
+    """The options of `mpbake import`. `paths` and `files` are the bake files, without and with `-f`."""
+
+    paths: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    directory: str = ""
+    output: str = ""
+    dry_run: bool = False
+    force: bool = False
+    format: str = "text"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mpbake.model.plan import Plan, Target
     from mpbake.report.diagnostics.check_report import CheckReport
     from mpbake.report.doctor.doctor_report import DoctorReport
+    from mpbake.report.importing.import_report import ImportReport
     from mpbake.review.diff.plan_diff import PlanDiff
     from mpbake.review.plan_review import PlanReview
     from mpbake.run.events import Reporter
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     """Converts the result of `mpbake check` to text."""
     DoctorFormat = Callable[[DoctorReport], str]
     """Converts the result of `mpbake doctor` to text."""
+    ImportFormat = Callable[[ImportReport], str]
+    """Converts the result of `mpbake import` to text."""
     SchemaFormat = Callable[[], str]
     """Returns a description of plan files or of plans."""
     CertificateFormat = Callable[[CertificateInventory, Callable[[Path], str]], str]
@@ -146,6 +149,14 @@ DOCTOR_FORMATS: Mapping[str, Implementation[DoctorFormat]] = _by_name(
     Implementation(name="text", about="for people", module="mpbake.report.doctor.doctor_text", function="doctor_text"),
     Implementation(
         name="json", about="for programs", module="mpbake.report.doctor.doctor_json", function="doctor_json"
+    ),
+)
+IMPORT_FORMATS: Mapping[str, Implementation[ImportFormat]] = _by_name(
+    Implementation(
+        name="text", about="for people", module="mpbake.report.importing.import_text", function="import_text"
+    ),
+    Implementation(
+        name="json", about="for programs", module="mpbake.report.importing.import_json", function="import_json"
     ),
 )
 SCHEMA_FORMATS: Mapping[str, Implementation[SchemaFormat]] = _by_name(

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpbake.cli.definitions import COMMANDS, GROUPS
+from mpbake.cli.definitions import COMMANDS, GROUPS, IMPORT_BUILDERS
 from mpbake.cli.options import make_options
 from mpbake.cli.world import World
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pytest
 
 NOON = datetime(2026, 8, 1, 12, 0, 0, tzinfo=UTC)
-_OPTIONS = {command.module: command.options_class for command in (*COMMANDS, *(group.command for group in GROUPS))}
+_COMMANDS = (*COMMANDS, IMPORT_BUILDERS, *(group.command for group in GROUPS))
+_OPTIONS = {command.module: command.options_class for command in _COMMANDS}
 
 
 _GRANTED = {"run": {"allow": ("all",)}, "builders": {"allow": ("all",)}}

@@ -30,6 +30,8 @@ In both ways, python-on-whales provides the docker command and its context or ho
 | whether an engine has a node's image | no, `run` | `image.exists` lacks `--`, and fails on an answer it cannot read |
 | container, volume, context inspect | no, `run` | the models drop or refuse fields of older and newer engines |
 | install emulators | no, `run` | users can run the same words by hand |
+| path of the buildx plugin | no, `run` | `docker info` without an engine |
+| print bake files for an import | no, `run_program_in` | buildx alone is faster, and gets another environment |
 | version of the docker command | no, `run` | `version` fails if no engine answers |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
@@ -264,9 +266,19 @@ class Docker:
 
         Raises Cancelled, and Unreachable if the program does not exist.
         """
-        if shutil.which(command[0], path=self._environment.get("PATH")) is None:
-            raise Unreachable(f"the {command[0]} command was not found")
+        self._check_program(command[0])
         return self._run(command, timeout=timeout, given=given.encode())
+
+    def run_program_in(
+        self, folder: Path, command: Sequence[str], *, timeout: float, environment: Mapping[str, str]
+    ) -> Completed:
+        """Run another program in `folder`, with further variables. Raises as `run_program` does."""
+        self._check_program(command[0])
+        return self._run(command, timeout=timeout, environment=environment, cwd=folder)
+
+    def _check_program(self, name: str) -> None:
+        if shutil.which(name, path=self._environment.get("PATH")) is None:
+            raise Unreachable(f"the {name} command was not found")
 
     def _run(  # noqa: PLR0913 - as `run`
         self,

@@ -17,8 +17,9 @@ from mpbake.buildkit.builders.existing import find_builder, is_engine_in_use, is
 from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.nodes.ownership import adopt_command
 from mpbake.buildkit.nodes.services import open_services
+from mpbake.cli.folder import folder_of
 from mpbake.cli.loading import load_plan
-from mpbake.cli.options import SourceOptions
+from mpbake.cli.options import STANDARD_OUTPUT, SourceOptions
 from mpbake.model.grants import EVERYTHING
 from mpbake.model.node_state import Action
 from mpbake.run.signals import stoppable, stopped_by_signals
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mpbake.run.executor import StopRequest
     from mpbake.spec.imported_builders import ImportedBuilder
 
-_PLAN = "build.toml"
 _PLAN_MODE = 0o644
 
 
@@ -74,8 +74,8 @@ def main(options: ImportBuildersOptions, world: World) -> int:
 
 def _checked_output(options: ImportBuildersOptions, world: World) -> _Output:
     """Return the file to write. Raises UsageError if mpbake must not write it."""
-    name = "" if options.dry_run else options.output
-    path = world.folder / (name or _PLAN)
+    name = "" if options.dry_run or options.output == STANDARD_OUTPUT else options.output
+    path = folder_of(options.directory, world) / (name or FILE_NAMES[0])
     if name and not path.parent.is_dir():
         raise UsageError(f"-o {one_line(name)}: its folder does not exist", hint="name a file in a folder that exists")
     if name and path.is_symlink():
@@ -114,7 +114,7 @@ def _differences(services: NodeServices, world: World, existing: Sequence[Existi
         place = ImportPlace(is_in_use=partial(is_engine_in_use, services), path=str)
         builders = [imported_builder(builder, place) for builder in existing]
         _write_files(Path(folder), builders)
-        plan_path = Path(folder, _PLAN)
+        plan_path = Path(folder, FILE_NAMES[0])
         plan_path.write_text(builders_text(builders), encoding="utf-8")
         try:
             _, plan = load_plan(SourceOptions(files=(str(plan_path),), allow=(EVERYTHING,)), world, quiet=True)

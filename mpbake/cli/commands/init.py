@@ -27,12 +27,14 @@ DEPTH = 6
 MOST_FOLDERS = 20_000
 MOST_DOCKERFILES = 500
 _ELSEWHERE = "mpbake init -C DIR"
+_BAKE_FILES = ("docker-bake.hcl", "docker-bake.json")
 _DRY_RUN = "run `mpbake init --dry-run` to print the plan instead"
 
 
 def main(options: InitOptions, world: World) -> int:
     """Write a plan for the Dockerfiles in the folder, and next to the plan the schema for editors."""
     folder = folder_of(options.directory, world)
+    _mention_bake_files(folder, world.stderr)
     name = "" if options.dry_run else _free_name(folder)
     project = folder.name
     targets = target_names(project, find_dockerfiles(folder, world.stderr))
@@ -45,6 +47,13 @@ def main(options: InitOptions, world: World) -> int:
     for line in _report(options.directory, name, targets, schema):
         world.stdout.write(f"{one_line(line)}\n")
     return 0
+
+
+def _mention_bake_files(folder: Path, stderr: TextIO) -> None:
+    """Say that there is a better start if the folder has files of bake."""
+    files = [name for name in _BAKE_FILES if is_file(folder / name)]
+    if files:
+        stderr.write(f"note: {' and '.join(files)}: run `mpbake import` instead for a plan that builds the same\n")
 
 
 def find_dockerfiles(root: Path, stderr: TextIO) -> list[PurePosixPath]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import itertools
 import json
@@ -62,13 +63,29 @@ def split(value: object, separator: object = None) -> list[str]:
 
 
 def basename(value: object) -> str:
-    """Return the last part of a path. Raises FilterError."""
-    return posixpath.basename(input_text("basename", value).rstrip("/"))
+    """Return the last part of a path: `.` for an empty path. Raises FilterError."""
+    path = input_text("basename", value)
+    return posixpath.basename(path.rstrip("/")) or ("/" if path else ".")
 
 
 def dirname(value: object) -> str:
-    """Return a path without its last part. Raises FilterError."""
-    return posixpath.dirname(input_text("dirname", value).rstrip("/"))
+    """Return a path without its last part: `.` for a path without folders. Raises FilterError."""
+    path = posixpath.normpath(posixpath.dirname(input_text("dirname", value)))
+    return path.replace("//", "/")
+
+
+def to_base64(value: object) -> str:
+    """Return a text in UTF-8 as Base64. Raises FilterError."""
+    return base64.b64encode(input_text("base64", value).encode()).decode("ascii")
+
+
+def from_base64(value: object) -> str:
+    """Return the text that Base64 contains. Raises FilterError."""
+    try:
+        return base64.b64decode(input_text("from_base64", value), validate=True).decode()
+    except ValueError:
+        message = "from_base64 cannot decode the text"
+        raise FilterError(message, "check the value with `base64 --decode`: it must contain text in UTF-8") from None
 
 
 def to_json(value: Any) -> str:
@@ -130,9 +147,11 @@ def zipped(value: Iterable[Any], *others: Iterable[Any]) -> list[list[Any]]:
 
 
 DATA_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "base64": to_base64,
     "basename": basename,
     "dirname": dirname,
     "flatten": flatten,
+    "from_base64": from_base64,
     "from_json": from_json,
     "json": to_json,
     "md5": md5,
@@ -143,5 +162,5 @@ DATA_FILTERS: Mapping[str, Callable[..., Any]] = {
     "uuid5": uuid5,
     "zip": zipped,
 }
-LINEAR_FILTERS = frozenset({"flatten", "from_json", "json", "merge", "zip"})
+LINEAR_FILTERS = frozenset({"flatten", "from_base64", "from_json", "json", "merge", "zip"})
 """Filters whose result is at most as large as all their arguments together."""

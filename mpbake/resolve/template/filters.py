@@ -148,7 +148,10 @@ def sha256(value: object) -> str:
 
 
 def timestamp(value: object, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter
-    """Format the time `value`, in seconds since 1970, in UTC and independently of any locale. Raises FilterError."""
+    """Format the time `value` in UTC and independently of any locale. Raises FilterError.
+
+    `value` is a number of seconds since 1970, or a text such as `2026-01-02T00:00:00Z`, the result of `timestamp()`.
+    """
     return _formatted(_parse_time(input_text("timestamp", value), '"{}" is not a time'), format)
 
 
@@ -166,7 +169,16 @@ def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as a
 
 
 def _parse_time(text: str, message: str) -> datetime:
-    """Parse seconds since 1970. Raises FilterError with `message`, in which `{}` becomes the text."""
+    """Parse seconds since 1970, or a time in the format `ISO_8601`.
+
+    Raises FilterError with `message`, in which `{}` becomes the text.
+    """
+    if re.fullmatch("[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}Z", text):
+        try:
+            return datetime.strptime(text, ISO_8601).replace(tzinfo=UTC)
+        except ValueError:
+            hint = "write a valid date and time, such as 2026-01-02T00:00:00Z"
+            raise FilterError(message.format(short_name(text, EXCERPT)), hint) from None
     if not re.fullmatch("[0-9]{1,12}", text) or int(text) > _LAST_SECOND:
         raise FilterError(message.format(short_name(text, EXCERPT)), "use whole seconds since 1970, such as 1767225600")
     return datetime.fromtimestamp(int(text), UTC)

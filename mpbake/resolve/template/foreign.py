@@ -26,6 +26,8 @@ FUNCTIONS: Mapping[str, str] = MappingProxyType(
         "absolute": "{{ x | abs }}",
         "add": "{{ a + b }}",
         "and": "{{ a and b }}",
+        "base64decode": "{{ x | from_base64 }}",
+        "base64encode": "{{ x | base64 }}",
         "basename": "{{ path | basename }}",
         "can": "{{ x is defined }}",
         "ceil": "{{ x | round(0, 'ceil') | int }}",
@@ -113,6 +115,8 @@ FUNCTIONS: Mapping[str, str] = MappingProxyType(
 
 FILTERS: Mapping[str, str] = MappingProxyType(
     {
+        "b64decode": "{{ x | from_base64 }}",
+        "b64encode": "{{ x | base64 }}",
         "bool": "{{ x in ['1', 'true', 'yes'] }}",
         "combine": "{{ a | merge(b) }}",
         "dict2items": "{{ table.items() | list }}",

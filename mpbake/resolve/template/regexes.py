@@ -99,12 +99,18 @@ class RegexFilters:
         return compiled
 
     def _matches(self, compiled: Any, text: str) -> Iterator[Any]:
-        """Yield the matches, and count the search for each of them."""
+        """Yield the matches, and count the search for each of them.
+
+        As in Go, an empty match directly after another match does not count.
+        """
         size = 1 + compiled.programsize // 2
         self._spend(len(text) * size)
+        end = -1
         for match in compiled.finditer(text):
             self._spend((len(text) - match.start()) * size)
-            yield match
+            if match.end() > end:
+                yield match
+            end = match.end()
 
 
 def _searched(name: str, value: object) -> str:

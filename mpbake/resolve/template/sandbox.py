@@ -210,6 +210,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self._budget.spend_arguments(len(args) + len(kwargs))
         elif isinstance(function, CallableFunction) or owner is self:
             return super().call(context, function, *args, **kwargs)
+        elif name == "get" and isinstance(owner, dict):
+            self._budget.spend_arguments(len(args))
+            self._budget.read(args[:1])  # the table and the default are not read
         else:
             if name in {"format", "format_map"} and isinstance(owner, str):
                 self._budget.spend(ITEM_WEIGHT * owner.count("{"))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ATTRIBUTES = ("tags", "labels", "annotations", "args")
 """The attributes that a bake file can give to targets: none of them decides what a build reads, writes or runs."""
-_MOVE = "write the rest of a bake file in the plan (docs/bake.md)"
+_MOVE = "to make a plan of a bake file: mpbake import FILE"
 
 
 def first_file_problem(shown: str) -> Diagnostic:

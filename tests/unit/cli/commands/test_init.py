@@ -53,6 +53,15 @@ def output_of(folder: Path, **options: Any) -> str:
     return written(here.stdout)
 
 
+def test_a_project_with_a_bake_file_has_a_better_start(shop: Path) -> None:
+    (shop / "docker-bake.hcl").touch()
+    here = world(shop)
+    assert call(init.main, here, dry_run=True) == 0
+    assert written(here.stderr) == (
+        "note: docker-bake.hcl: run `mpbake import` instead for a plan that builds the same\n"
+    )
+
+
 def refused(folder: Path, **options: Any) -> str:
     """Return the error of `mpbake init` in `folder`."""
     with pytest.raises(UsageError) as caught:

@@ -216,6 +216,31 @@ def test_times(value: object, format_: str | None, result: str) -> None:
     assert source_date(str(value), *options) == result
 
 
+@pytest.mark.parametrize(
+    ("value", "format_", "result"),
+    [
+        ("2026-01-02T03:04:05Z", "%Y%m%d-%H%M%S", "20260102-030405"),
+        ("2026-01-02T03:04:05Z", "%s", "1767323045"),
+        ("2024-02-29T00:00:00Z", "%j", "060"),
+    ],
+)
+def test_times_from_text(value: str, format_: str, result: str) -> None:
+    assert timestamp(value, format_) == result
+    assert timestamp(value) == value
+
+
+@pytest.mark.parametrize("value", ["2026-02-30T00:00:00Z", "2026-01-02T24:00:00Z"])
+def test_a_date_that_does_not_exist(value: str) -> None:
+    assert refusal(timestamp, value) == (
+        f'"{value}" is not a time\nwrite a valid date and time, such as 2026-01-02T00:00:00Z'
+    )
+
+
+@pytest.mark.parametrize("value", ["2026-01-02", "2026-01-02T00:00:00+01:00", "2026-01-02T00:00:00Z\n"])
+def test_other_formats_of_times_are_refused(value: str) -> None:
+    assert refusal(timestamp, value).endswith("is not a time\nuse whole seconds since 1970, such as 1767225600")
+
+
 @given(st.integers(0, 253_402_300_799))
 def test_times_are_those_of_the_library(epoch: int) -> None:
     directives = "%Y %y %m %d %j %H %M %S %G %V %u %%"

@@ -30,6 +30,8 @@ def test_the_forms_of_hints_work(form: str) -> None:
         scope |= {"a": {"k": 1}, "b": {"k": 2}}
     if "{{ x in table" in form or "abs" in form or "round" in form or "-x" in form:
         scope |= {"x": 1.5}
+    if "from_base64" in form:
+        scope |= {"x": "YQ=="}
     assert Renderer().render(form, scope) is not None
 
 

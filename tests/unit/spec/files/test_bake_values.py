@@ -142,7 +142,7 @@ def test_a_bake_file_needs_a_plan_before_it(tmp_path: Path) -> None:
     files = {"meta.json": meta(tags=["web:1"]), "build.toml": PLAN}
     assert problems_of_files(tmp_path, files, *files) == text("""
         meta.json: is JSON: the first -f must be a plan in TOML
-          = name the plan first: -f build.toml -f meta.json; write the rest of a bake file in the plan (docs/bake.md)
+          = name the plan first: -f build.toml -f meta.json; to make a plan of a bake file: mpbake import FILE
     """)
 
 

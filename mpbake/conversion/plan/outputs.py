@@ -1,0 +1,134 @@
+"""The outputs of a target: `push` and `load` where they mean the same, and else texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mpbake.base.references import format_fields, parse_fields
+from mpbake.conversion.plan.conversion import Note, NoteKind
+from mpbake.conversion.plan.fields import with_field_texts
+from mpbake.conversion.syntax import Entry, Expression, Item, ListOf, Literal
+from mpbake.model.bake_fields import check_destination, is_folder_output, pushes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from mpbake.conversion.syntax import Target
+
+_FLAGS = {"type=registry": "push", "type=image,push=true": "push", "type=docker": "load"}
+_BY_DIGEST = frozenset({"name", "push-by-digest", "name-canonical", "dangling-name-prefix"})
+"""Fields that mpbake writes itself when it pushes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outputs:
+    """The outputs of one target. `flags` are `push` and `load`; `texts` is the rest, or None if nothing is written."""
+
+    flags: Mapping[str, bool]
+    texts: Expression | None
+    notes: tuple[Note, ...] = ()
+
+
+def outputs_of(target: Target, ancestors: Sequence[Target], *, untagged: bool = False) -> Outputs | None:
+    """Return the outputs of a target, or None if the target has no `output` of its own.
+
+    In bake, `output` replaces all outputs of the `ancestors`. In a plan, `push`, `load` and `output` are inherited
+    separately. So the result also turns off what an ancestor turns on. An `untagged` target must not push.
+    """
+    own = _own_outputs(target, untagged=untagged)
+    if own is None:
+        return _without_push(target, ancestors) if untagged else None
+    inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
+    flags = {flag: False for outputs in inherited for flag in outputs.flags if flag not in own.flags} | dict(own.flags)
+    texts = own.texts
+    if texts is None and (any(outputs.texts is not None for outputs in inherited) or not flags):
+        texts = ListOf(items=())
+    return Outputs(flags=flags, texts=texts, notes=own.notes)
+
+
+def _without_push(target: Target, ancestors: Sequence[Target]) -> Outputs | None:
+    """Return the outputs that turn off an inherited push, or None if nothing is pushed."""
+    inherited = no_outputs(ancestors)
+    if "push" not in inherited.flags:
+        return None
+    note = Note(kind=NoteKind.LOST, text=_no_tags(target), place=target.place)
+    return Outputs(flags={"push": False}, texts=None, notes=(note,))
+
+
+def _no_tags(target: Target) -> str:
+    return f'the target "{target.name}" pushes, but has no tags: use `mpbake run --push` where it has some'
+
+
+def no_outputs(ancestors: Iterable[Target]) -> Outputs:
+    """Return the outputs that turn off what a target inherits."""
+    inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
+    flags = {flag: False for outputs in inherited for flag in outputs.flags}
+    has_texts = any(outputs.texts is not None for outputs in inherited)
+    return Outputs(flags=flags, texts=ListOf(items=()) if has_texts else None)
+
+
+def _own_outputs(target: Target, *, untagged: bool = False) -> Outputs | None:
+    entry = next((entry for entry in target.entries if entry.name == "output"), None)
+    if entry is None or (isinstance(entry.value, Literal) and entry.value.value is None):
+        return None
+    expression = with_field_texts("output", entry.value)
+    if not isinstance(expression, ListOf):
+        return Outputs(flags={}, texts=expression)
+    items, notes = _supported(expression.items, target, entry)
+    if untagged:
+        kept = [item for item in items if not _pushes(item)]
+        notes += [Note(kind=NoteKind.LOST, text=_no_tags(target), place=entry.place)] if len(kept) < len(items) else []
+        items = kept
+    texts = [item.value.value if isinstance(item.value, Literal) else None for item in items]
+    if texts and all(text in _FLAGS for text in texts) and texts == sorted(texts, key=str) and not expression.trailing:
+        flags = {_FLAGS[str(text)]: True for text in texts}
+        return Outputs(flags=flags, texts=None, notes=tuple(notes))
+    if not items and expression.items and notes:
+        return Outputs(flags={}, texts=None, notes=tuple(notes))
+    return Outputs(flags={}, texts=replace(expression, items=tuple(items)), notes=tuple(notes))
+
+
+def _supported(items: Iterable[Item], target: Target, entry: Entry) -> tuple[list[Item], list[Note]]:
+    """Return the outputs that a plan can have, and notes on all others."""
+    kept, notes = [], []
+    for item in items:
+        text = item.value.value if isinstance(item.value, Literal) else None
+        if not isinstance(text, str) or (is_folder_output(text) and text != "-"):
+            kept.append(item)
+            continue
+        if _writes_to_standard_output(text):
+            problem = f'the target "{target.name}": mpbake cannot write the output "{text}" to standard output'
+            notes.append(Note(kind=NoteKind.LOST, text=problem, place=entry.place))
+            continue
+        plain = _without_names(text)
+        if plain != text:
+            problem = (
+                f'the target "{target.name}": mpbake names pushed images itself, so the output "{text}" is "{plain}"'
+            )
+            notes.append(Note(kind=NoteKind.LOST, text=problem, place=entry.place))
+        kept.append(replace(item, value=Literal(value=plain, place=item.value.place, text=item.value.text)))
+    return kept, notes
+
+
+def _pushes(item: Item) -> bool:
+    return isinstance(item.value, Literal) and isinstance(item.value.value, str) and pushes(item.value.value)
+
+
+def _writes_to_standard_output(text: str) -> bool:
+    try:
+        check_destination(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _without_names(text: str) -> str:
+    """Return an output that pushes without the fields that mpbake sets itself."""
+    if not pushes(text):
+        return text
+    fields = parse_fields(text)
+    kept = {key: value for key, value in fields.items() if key not in _BY_DIGEST}
+    if kept == fields:
+        return text
+    return "type=registry" if kept in ({"type": "image", "push": "true"}, {"type": "registry"}) else format_fields(kept)

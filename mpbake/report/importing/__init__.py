@@ -1,0 +1,1 @@
+"""The result of `mpbake import` as text and as JSON."""

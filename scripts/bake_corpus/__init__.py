@@ -1,0 +1,1 @@
+"""Import many bake files, and compare each with its plan, independently of `mpbake import`."""

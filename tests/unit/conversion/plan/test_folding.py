@@ -1,0 +1,36 @@
+"""Long templates."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpbake.conversion.plan.folding import folded_template
+
+
+@pytest.mark.parametrize(
+    ("template", "folded"),
+    [
+        ("{{ ['a,b', \"c]\"] if x else [] }}", "{{ [\n  'a,b',\n  \"c]\"\n] if x else [] }}"),
+        ("{{ ['a' ~ b, c] + ['d', e(f, g)[0]] }}", "{{ [\n  'a' ~ b,\n  c\n] + [\n  'd',\n  e(f, g)[0]\n] }}"),
+        ("{{ {'a': [1, 2], 'b': 3} | merge(c) }}", "{{ {\n  'a': [1, 2],\n  'b': 3\n} | merge(c) }}"),
+        ("{{ ['it\\'s', 'b'] }}", "{{ [\n  'it\\'s',\n  'b'\n] }}"),
+    ],
+)
+def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) -> None:
+    assert folded_template(template) == folded
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ a }} and {{ b }}",
+        "registry/{{ ['a', 'b'] }}",
+        "{{ ['a'] }}",
+        "{{ f(a, b)[1] }}",
+        "{{ [x ~ 'a' for x in [1, 2]] }}",
+        "{{ [a, b] in '}}' }} {{ x }}",
+        "plain, text",
+    ],
+)
+def test_other_texts_stay_as_they_are(text: str) -> None:
+    assert folded_template(text) == text

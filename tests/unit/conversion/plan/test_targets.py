@@ -1,0 +1,509 @@
+"""Targets: their names, templates, attributes and outputs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.conversion.plan.conversions import converted, notes_of, plan_of, toml
+
+
+def target_of(attributes: str) -> str:
+    """Return the attributes of a target in the plan."""
+    return plan_of(f'target "web" {{\n{attributes}\n}}').removeprefix("[targets.web]\n").rstrip()
+
+
+# --- templates --------------------------------------------------------------------------------------------------------
+
+
+def test_target_that_only_gives_values_becomes_a_template() -> None:
+    hcl = """
+        group "default" { targets = ["web"] }
+        target "base" {
+          dockerfile = "Dockerfile.base"
+        }
+        target "_labels" {
+          labels = { team = "shop" }
+        }
+        target "web" {
+          inherits = ["base", "_labels"]
+        }
+    """
+    assert plan_of(hcl) == toml("""
+        [groups]
+        default = ["web"]
+
+        [targets._base]
+        dockerfile = "Dockerfile.base"
+
+        [targets._labels]
+        labels = { team = "shop" }
+
+        [targets.web]
+        inherits = ["_base", "_labels"]
+    """)
+    assert notes_of(hcl) == [
+        'renamed: the target "base", which only gives values to others, becomes the template "_base"'
+    ]
+    conversion = converted(hcl)
+    assert conversion.targets == {"web": "web"}
+    assert conversion.templates == {"base": "_base", "_labels": "_labels"}
+    assert conversion.groups == {"default": "default"}
+
+
+@pytest.mark.parametrize(
+    ("base", "rest"),
+    [
+        ('target "base" {\n tags = ["base"]\n}', ""),
+        ('target "base" {\n target = "stage"\n}', ""),
+        ('target "base" {\n tags = ["a"]\n output = ["type=registry"]\n}', ""),
+        ('target "base" {\n output = ["out"]\n}', ""),
+        ('target "base" {\n pull = true\n}', 'group "all" { targets = ["base"] }'),
+        ('target "base" {\n pull = true\n}', 'group "all" { targets = [for x in ["se"]: "ba${x}"] }'),
+        ('target "base" {\n pull = true\n}', 'target "user" {\n contexts = { x = "target:base" }\n}'),
+        ('target "base" {\n pull = true\n}', 'target "user" {\n contexts = { x = "target:${"base"}" }\n}'),
+        ('target "base" {\n inherits = ["docker-metadata-action"]\n}', 'target "docker-metadata-action" {}'),
+        ('target "base" {\n pull = true\n}', 'x = "se"\ntarget "user" {\n inherits = ["ba${x}"]\n}'),
+    ],
+)
+def test_target_that_can_be_built_stays_a_target(base: str, rest: str) -> None:
+    hcl = f'{base}\n{rest}\ntarget "web" {{\n inherits = ["base"]\n}}'
+    assert converted(hcl).targets["base"] == "base"
+
+
+@pytest.mark.parametrize("name", ["docker-metadata-action", "meta-helper", "ghaction-docker-meta"])
+def test_hook_of_ci_becomes_a_template_with_its_name(name: str) -> None:
+    text = plan_of(f"""
+        target "{name}" {{
+          tags = ["shop:local"]
+        }}
+        target "web" {{
+          inherits = ["{name}"]
+        }}
+    """)
+    assert text == toml(f"""
+        [targets._{name}]
+        tags = ["shop:local"]
+
+        [targets.web]
+        inherits = ["_{name}"]
+    """)
+
+
+def test_parent_of_another_file_becomes_an_empty_template() -> None:
+    text = plan_of("""
+        target "web" {
+          inherits = ["docker-metadata-action"]
+        }
+    """)
+    assert text == toml("""
+        # Its values come from another file, such as -f meta.json of docker/metadata-action.
+        [targets._docker-metadata-action]
+
+        [targets.web]
+        inherits = ["_docker-metadata-action"]
+    """)
+
+
+def test_target_with_an_underscore_that_is_built_loses_the_underscore() -> None:
+    hcl = """
+        group "default" { targets = ["_web"] }
+        target "_web" {}
+        target "user" {
+          contexts = { web = "target:_web" }
+        }
+    """
+    assert plan_of(hcl) == toml("""
+        [groups]
+        default = ["web"]
+
+        [targets.web]
+
+        [targets.user]
+        contexts = { web = "target:web" }
+    """)
+    assert notes_of(hcl) == ['renamed: the target "_web" is called "web" in the plan']
+
+
+def test_row_of_a_matrix_can_be_a_parent() -> None:
+    text = plan_of("""
+        target "php" {
+          matrix = { v = ["8", "9"] }
+          name = "php-${v}"
+        }
+        target "web" {
+          inherits = ["php-8"]
+        }
+    """)
+    assert text == toml("""
+        [targets.php]
+        matrix = { v = ["8", "9"] }
+        name = "php-{{ v }}"
+
+        [targets.web]
+        inherits = ["php-8"]
+    """)
+
+
+# --- attributes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("hcl", "toml_line"),
+    [
+        ('context = "web"', 'context = "web"'),
+        ("context = BAKE_CMD_CONTEXT", 'context = "."'),
+        ('context = "cwd://sub"', 'context = "sub"'),
+        ('contexts = { a = "cwd://sub", b = "https://x.com" }', 'contexts = { a = "sub", b = "https://x.com" }'),
+        ("args = { A = 1, B = true, C = null, D = 1.5 }", 'args = { A = 1, B = true, C = "{{ none }}", D = "1.5" }'),
+        ("labels = { n = null }", 'labels = { n = "{{ none }}" }'),
+        ("tags = []", "tags = []"),
+        ("platforms = null", ""),
+        ('description = ""', ""),
+        ("no-cache = true", "no-cache = true"),
+        ('shm-size = "1g"', 'shm-size = "1g"'),
+        ('ulimits = ["nofile=1:2"]', 'ulimits = ["nofile=1:2"]'),
+        ('extra-hosts = { a = "1.2.3.4" }', 'extra-hosts = { a = "1.2.3.4" }'),
+        ('network = "host"', 'network = "host"'),
+        ('resources = { memory = "1g", cpu-shares = 2 }', 'resources = { memory = "1g", cpu-shares = 2 }'),
+        ('tags = ["a:${"{"}{x}}"]', "tags = [\"a:{{ '{' }}{x}}\"]"),
+        ("dockerfile-inline = <<EOT\nFROM a\nRUN b\nEOT", 'dockerfile-inline = """\nFROM a\nRUN b\n"""'),
+        ('cache-from = [{ type = "gha", scope = "web" }]', 'cache-from = ["type=gha,scope=web"]'),
+        ('cache-from = ["user/app:cache"]', 'cache-from = ["user/app:cache"]'),
+        ('secret = [{ id = "a", src = "x,y" }]', "secret = ['id=a,\"src=x,y\"']"),
+        ('secret = [{ type = "env", id = "A", env = "B" }]', 'secret = ["type=env,id=A,env=B"]'),
+        ('ssh = [{ id = "default" }, { id = "k", paths = ["a", "b"] }]', 'ssh = ["default", "k=a,b"]'),
+        ('attest = [{ type = "sbom", disabled = true }]', 'attest = ["type=sbom,disabled=true"]'),
+        ('cache-to = ""', "cache-to = []"),
+    ],
+)
+def test_attribute_means_the_same(hcl: str, toml_line: str) -> None:
+    assert target_of(hcl) == toml_line
+
+
+def test_objects_of_functions_and_variables_become_fields() -> None:
+    text = plan_of("""
+        caches = [{ type = "gha" }]
+        inline = true
+        function "cache" {
+          params = [name]
+          result = [{ type = "registry", ref = "shop/${name}" }]
+        }
+        target "web" {
+          cache-from = concat(cache("web"), caches)
+          cache-to = inline ? [{ type = "inline" }] : []
+        }
+    """)
+    assert text == toml("""
+        [variables]
+        caches = ["type=gha"]
+        inline = true
+
+        [functions.cache]
+        params = ["name"]
+        result = ["type=registry,ref=shop/{{ name }}"]
+
+        [targets.web]
+        cache-from = "{{ cache('web') + caches }}"
+        cache-to = "{{ ['type=inline'] if inline else [] }}"
+    """)
+
+
+def test_attributes_that_bake_ignores_are_noted() -> None:
+    assert target_of("contekst = 1\npush = true\nplatforms = null") == ""
+    assert notes_of('target "web" {\ncontekst = 1\npush = true\nplatforms = null\n}') == [
+        'ignored: the target "web": bake ignores the attribute "contekst"',
+        'ignored: the target "web": bake ignores the attribute "push"',
+        'ignored: the target "web": null means that "platforms" is not written',
+    ]
+
+
+# --- matrix -----------------------------------------------------------------------------------------------------------
+
+
+def test_matrix_keeps_its_values_and_its_comments() -> None:
+    text = plan_of("""
+        variable "VERSIONS" { default = ["8.1", "8.2"] }
+        target "php" {
+          name = "php-${replace(version, ".", "-")}-${item.tgt}"
+          matrix = {
+            version = VERSIONS
+            # the stages
+            item = [{ tgt = "cli", port = 80 }, { tgt = "fpm", port = 81 }]
+          }
+          target = item.tgt
+          args = { PORT = item.port }
+        }
+    """)
+    assert text == toml("""
+        [variables]
+        versions = ["8.1", "8.2"]
+
+        [targets.php]
+        name = "php-{{ version | replace('.', '-') }}-{{ item.tgt }}"
+        matrix.version = "{{ versions }}"
+        # the stages
+        matrix.item = [{ tgt = "cli", port = 80 }, { tgt = "fpm", port = 81 }]
+        target = "{{ item.tgt }}"
+        args = { PORT = "{{ item.port }}" }
+    """)
+
+
+def test_matrix_of_a_variable_gives_its_names() -> None:
+    text = plan_of("""
+        variable "ROWS" { default = { git = ["a"] } }
+        variable "ALIAS" { default = ROWS }
+        target "app" {
+          matrix = ALIAS
+          name = "app-${git}"
+        }
+    """)
+    assert 'name = "app-{{ git' in text
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("output", "lines"),
+    [
+        ('["type=registry"]', "push = true"),
+        ('[{ type = "registry" }]', "push = true"),
+        ('["type=image,push=true"]', "push = true"),
+        ('["type=docker"]', "load = true"),
+        ('["type=docker", "type=registry"]', "load = true\npush = true"),
+        ('["type=registry", "type=docker"]', 'output = ["type=registry", "type=docker"]'),
+        ('["type=local,dest=out"]', 'output = ["type=local,dest=out"]'),
+        ('["out"]', 'output = ["out"]'),
+        ("[]", "output = []"),
+        ('["type=image,name=a,push=true"]', "push = true"),
+        ('["type=image,push-by-digest=true,name-canonical=true,push=true"]', "push = true"),
+        ('["type=registry,compression=zstd"]', 'output = ["type=registry,compression=zstd"]'),
+        ("null", ""),
+    ],
+)
+def test_output_is_push_or_load_where_it_means_the_same(output: str, lines: str) -> None:
+    text = target_of(f'output = {output}\ntags = ["web"]').removesuffix('tags = ["web"]').rstrip()
+    assert "\n".join(line for line in text.splitlines() if not line.startswith("#")) == lines
+
+
+def test_child_turns_off_the_outputs_of_its_parents() -> None:
+    text = plan_of("""
+        target "web" {
+          tags = ["web"]
+          output = ["type=registry"]
+        }
+        target "local" {
+          inherits = ["web"]
+          output = ["type=docker"]
+        }
+        target "files" {
+          inherits = ["local"]
+          output = ["out"]
+        }
+        target "again" {
+          inherits = ["files"]
+          output = ["type=registry"]
+        }
+    """)
+    assert text == toml("""
+        [targets.web]
+        tags = ["web"]
+        push = true
+
+        [targets.local]
+        inherits = ["web"]
+        push = false
+        load = true
+
+        [targets.files]
+        inherits = ["local"]
+        load = false
+        push = false
+        output = ["out"]
+
+        [targets.again]
+        inherits = ["files"]
+        load = false
+        push = true
+        output = []
+    """)
+
+
+def test_output_to_standard_output_is_lost() -> None:
+    hcl = 'target "web" {\ntags = ["web"]\noutput = ["type=tar", "type=registry"]\n}'
+    note = 'the target "web": mpbake cannot write the output "type=tar" to standard output'
+    assert plan_of(hcl) == f'[targets.web]\ntags = ["web"]\n# bake: {note}\npush = true\n'
+    assert notes_of(hcl) == [f"lost: {note}"]
+
+
+def test_name_in_an_output_that_pushes_is_lost() -> None:
+    hcl = 'target "web" {\ntags = ["a"]\noutput = ["type=image,name=a,push=true"]\n}'
+    (note,) = notes_of(hcl)
+    assert note.startswith(
+        'lost: the target "web": mpbake names pushed images itself, so the output "type=image,name=a'
+    )
+    assert note.endswith('" is "type=registry"')
+
+
+def test_target_that_builds_nothing_has_no_output() -> None:
+    hcl = """
+        target "web" {
+          tags = ["web"]
+          output = ["type=registry"]
+        }
+        target "check" {
+          inherits = ["web"]
+          call = "check"
+          output = ["type=cacheonly"]
+        }
+        target "outline" {
+          inherits = ["web"]
+          call = "outline"
+        }
+        target "lint" {
+          call = "check"
+        }
+        target "built" {
+          inherits = ["check"]
+          call = "build"
+          output = ["out"]
+        }
+    """
+    assert plan_of(hcl) == toml("""
+        [targets.web]
+        tags = ["web"]
+        push = true
+
+        [targets.check]
+        inherits = ["web"]
+        call = "check"
+        push = false
+
+        [targets.outline]
+        inherits = ["web"]
+        call = "outline"
+        push = false
+
+        [targets.lint]
+        call = "check"
+
+        [targets.built]
+        inherits = ["check"]
+        call = "build"
+        push = false
+        output = ["out"]
+    """)
+    assert notes_of(hcl) == ['ignored: the target "check": bake ignores `output` because of call = "check"']
+
+
+def test_target_that_pushes_without_tags_is_a_template_or_does_not_push() -> None:
+    hcl = """
+        target "base" {
+          target = "stage"
+          output = ["type=registry"]
+        }
+        target "web" {
+          inherits = ["base"]
+          tags = ["web"]
+        }
+        target "inherited" {
+          inherits = ["base"]
+        }
+        target "own" {
+          output = ["type=registry", "type=local,dest=out"]
+        }
+    """
+    no_tags = "pushes, but has no tags: use `mpbake run --push` where it has some"
+    assert plan_of(hcl) == toml(f"""
+        [targets._base]
+        target = "stage"
+        push = true
+
+        [targets.web]
+        inherits = ["_base"]
+        tags = ["web"]
+
+        [targets.inherited]
+        inherits = ["_base"]
+        # bake: the target "inherited" {no_tags}
+        push = false
+
+        [targets.own]
+        # bake: the target "own" {no_tags}
+        output = ["type=local,dest=out"]
+    """)
+    assert notes_of(hcl)[1:] == [f'lost: the target "{name}" {no_tags}' for name in ("inherited", "own")]
+
+
+def test_parent_that_an_expression_chooses_may_give_tags() -> None:
+    text = plan_of("""
+        x = "a"
+        target "a" {
+          tags = ["web"]
+        }
+        target "web" {
+          inherits = ["${x}"]
+          output = ["type=registry"]
+        }
+    """)
+    assert text.endswith('inherits = ["{{ x }}"]\npush = true\n')
+
+
+def test_children_of_a_target_without_tags_push_by_themselves() -> None:
+    text = plan_of("""
+        group "all" { targets = ["base"] }
+        target "base" {
+          output = ["type=registry"]
+        }
+        target "web" {
+          inherits = ["base"]
+          tags = ["web"]
+        }
+    """)
+    assert text == toml("""
+        [groups]
+        all = ["base"]
+
+        [targets.base]
+        # bake: the target "base" pushes, but has no tags: use `mpbake run --push` where it has some
+        output = []
+
+        [targets.web]
+        inherits = ["base"]
+        tags = ["web"]
+        push = true
+    """)
+
+
+def test_group_of_the_same_name_does_not_make_a_template_a_target() -> None:
+    hcl = """
+        group "default" { targets = ["base"] }
+        group "base" { targets = ["web"] }
+        target "base" {
+          pull = true
+        }
+        target "web" {
+          inherits = ["base"]
+        }
+    """
+    assert converted(hcl).templates == {"base": "_base"}
+
+
+def test_cycle_of_parents_ends() -> None:
+    text = plan_of("""
+        target "a" {
+          inherits = ["b"]
+          tags = ["a"]
+        }
+        target "b" {
+          inherits = ["a"]
+        }
+    """)
+    assert text == toml("""
+        [targets.a]
+        inherits = ["b"]
+        tags = ["a"]
+
+        [targets.b]
+        inherits = ["a"]
+    """)
