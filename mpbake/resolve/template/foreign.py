@@ -33,7 +33,7 @@ FUNCTIONS: Mapping[str, str] = MappingProxyType(
         "ceil": "{{ x | round(0, 'ceil') | int }}",
         "chomp": "{{ x | trim }}",
         "chunklist": "{{ items | batch(2) | list }}",
-        "coalesce": "{{ a or b }}",
+        "coalesce": "{{ b if a is none else a }}",
         "coalescelist": "{{ a or b }}",
         "compact": "{{ items | select | list }}",
         "concat": "{{ a + b }}",

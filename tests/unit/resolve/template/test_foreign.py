@@ -41,7 +41,7 @@ def test_the_forms_of_hints_work(form: str) -> None:
         ("{{ split(',', x) }}", "unknown variable \"split\"\nwrite {{ x | split(',') }}"),
         ("{{ split }}", 'unknown variable "split"\nuse split as a filter: {{ value | split }}'),
         ("{{ formatlist('v%s', x) }}", "unknown variable \"formatlist\"\nwrite {{ ['v' ~ x for x in items] }}"),
-        ("{{ coalesce(x, 'a') }}", 'unknown variable "coalesce"\nwrite {{ a or b }}'),
+        ("{{ coalesce(x, 'a') }}", 'unknown variable "coalesce"\nwrite {{ b if a is none else a }}'),
         ("{{ equal(x, 'a') }}", 'unknown variable "equal"\nwrite {{ a == b }}'),
         ("{{ notequal(x, 'a') }}", 'unknown variable "notequal"\nwrite {{ a != b }}'),
         ("{{ and(x, x) }}", 'unknown variable "and"\nwrite {{ a and b }}'),
