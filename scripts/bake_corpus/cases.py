@@ -104,7 +104,7 @@ class Importer:
             return Outcome(result="different", problems=(completed.stderr.strip(),))
         report = json.loads(completed.stdout)
         problems = [*report["problems"], *_reported(report)]
-        if not problems and not report["equal"]:
+        if not problems and not report["equal"] and not (report["frozen"] and report["comparisons"]):
             problems.append(report["reason"] or "not compared")
         if not problems:
             problems += self._independent(case, folder, report, environment)
