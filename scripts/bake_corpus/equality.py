@@ -9,11 +9,13 @@ from __future__ import annotations
 import csv
 import json
 import platform
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_TIME = re.compile(r"(\d{4}-\d{2}-\d{2}T\d{2}):\d{2}:\d{2}")
 _EMPTY: tuple[Any, ...] = ("", [], {}, None, False)
 _TABLES_OF_TEXT = frozenset({"args", "labels", "contexts", "extra-hosts"})
 _WITHOUT_ORDER = frozenset({"attest", "cache-from", "output", "secret", "ssh", "ulimits"})
@@ -27,8 +29,8 @@ def differences(original: Mapping[str, Any], imported: Mapping[str, Any], names:
     """Return one line for each attribute that differs. `names` has the name in the plan for each target."""
     lines = []
     for name, plan_name in names.items():
-        theirs = simplified(original["target"][name])
-        ours = simplified(imported["target"].get(plan_name, {"missing": True}))
+        theirs = simplified(_without_clock(original["target"][name]))
+        ours = simplified(_without_clock(imported["target"].get(plan_name, {"missing": True})))
         links = {f"target:{other}": f"target:{plan}" for other, plan in names.items()}
         theirs["contexts"] = {key: links.get(value, value) for key, value in theirs.get("contexts", {}).items()}
         ours.setdefault("contexts", {})
@@ -38,6 +40,12 @@ def differences(original: Mapping[str, Any], imported: Mapping[str, Any], names:
             if theirs.get(key) != ours.get(key)
         ]
     return lines
+
+
+def _without_clock(target: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a target without the minutes and seconds of times: bake prints the two files one after the other."""
+    shown: dict[str, Any] = json.loads(_TIME.sub(r"\1", json.dumps(target)))
+    return shown
 
 
 def simplified(target: Mapping[str, Any]) -> dict[str, Any]:

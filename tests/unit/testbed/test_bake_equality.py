@@ -50,6 +50,13 @@ def test_a_target_that_the_plan_lacks_is_a_difference() -> None:
     assert differences({"target": {"web": {}}}, {"target": {}}, {"web": "web"})
 
 
+def test_seconds_of_the_clock_are_not_compared() -> None:
+    printed = [{"target": {"web": {"labels": {"created": f"2026-01-02T{time}Z"}}}} for time in ("03:04:05", "03:05:06")]
+    assert differences(printed[0], printed[1], {"web": "web"}) == []
+    printed[1]["target"]["web"]["labels"]["created"] = "2026-01-03T03:04:05Z"
+    assert len(differences(printed[0], printed[1], {"web": "web"})) == 1
+
+
 def test_links_follow_the_names_of_the_plan() -> None:
     theirs = {"target": {"Base": {}, "web": {"contexts": {"base": "target:Base"}}}}
     ours = {"target": {"base": {}, "web": {"contexts": {"base": "target:base"}}}}
