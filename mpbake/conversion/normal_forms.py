@@ -167,7 +167,16 @@ def _cache(entry: str | Mapping[str, Any]) -> Iterator[dict[str, str]]:
 
 def _caches(entries: list[Any]) -> list[Any]:
     """Return caches in one order: a build looks into all of them. buildx changes the order if it drops an entry."""
-    return sorted(_entries(_cache)(entries), key=json.dumps)
+    return _sorted(_entries(_cache)(entries))
+
+
+def _outputs(entries: list[Any]) -> list[Any]:
+    """Return outputs in one order: a build writes all of them, each to a place of its own."""
+    return _sorted(_entries(_output)(entries))
+
+
+def _sorted(entries: list[Any]) -> list[Any]:
+    return sorted(entries, key=lambda entry: json.dumps(entry, sort_keys=True))
 
 
 def _secrets(entries: list[Any]) -> Any:
@@ -255,7 +264,7 @@ _NORMAL_FORMS: Mapping[str, Callable[[Any], Any]] = {
     "context": _context,
     "contexts": _contexts,
     "dockerfile": _path,
-    "output": _entries(_output),
+    "output": _outputs,
     "cache-from": _caches,
     "cache-to": _caches,
     "secret": _secrets,

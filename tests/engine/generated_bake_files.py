@@ -169,8 +169,8 @@ class _Generator:
 
     def _target(self, number: int) -> str:
         name = f"t-{self._seed}-{number}"
-        attributes, outer = [], self._names
-        rows = [""]
+        attributes: list[str] = []
+        rows, outer = [""], self._names
         if self._chance(0.35):
             attributes, rows = self._matrix(name)
         attributes += [*self._inherits(), *self._attributes(), f'context = "dir/{number}"']
@@ -323,7 +323,8 @@ class _Generator:
             return self._random.choice(names) if names and self._chance(0.6) else str(self._random.randint(0, 12))
         return self._random.choice(
             [
-                f"{self._number(depth - 1)} {self._random.choice('+-*')} {self._number(depth - 1)}",
+                f"{self._number(depth - 1)} {self._random.choice('+-')} {self._number(depth - 1)}",
+                f"{self._random.randint(0, 12)} * {self._random.choice([*names, '3'])}",
                 f"({self._number(depth - 1)} + 1) % {self._random.randint(1, 5)}",
                 f"length({self._list(depth - 1)})",
                 f"strlen({self._text(depth - 1)})",

@@ -1,9 +1,9 @@
 """Bake files from seeds are imported, and bake prints the same for them and for the export of their plans.
 
-    pytest tests/engine/test_import_fuzz.py -k 'test_seeds[17]'        one seed of CI
-    MPBAKE_FUZZ_SEEDS=1000-1999 pytest -m long tests/engine/test_import_fuzz.py
+    pytest -m long tests/engine/test_import_fuzz.py                                thousands of seeds
+    MPBAKE_FUZZ_SEEDS=17-17 pytest -m long tests/engine/test_import_fuzz.py        one seed
 
-The files of one batch have no name in common: bake prints all of them at once.
+The files of one batch have no name in common, so bake prints all of them at once. These tests need no engine.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ class _Fuzz:
 
 @pytest.fixture
 def fuzz(tmp_path: Path) -> Iterator[_Fuzz]:
-    """Yield a fuzz with the buildx under test. It needs no engine."""
+    """Yield a fuzz with the buildx under test."""
     buildx = tool_path("docker-buildx", os.environ)
     assert buildx is not None
     plugins = tmp_path / "docker" / "cli-plugins"

@@ -33,8 +33,13 @@ _PASSED = ("HOME", "LANG", "LOGNAME", "PATH", "TMPDIR", "USER")
 """The variables of the user that buildx gets. `homedir()` of bake needs HOME."""
 _ALL = "mpbake-import-all"
 """The name of the group that mpbake adds to a bake file, to print everything at once and leave "default" as it is."""
-_ABSENT_FILE = re.compile(r"\bstat (?P<path>[^:\n]+): no such file or directory")
+_ABSENT_FILE = re.compile(r"\b(?:stat|open) (?P<path>(?!open )[^:\n]+): no such file or directory")
 _MOST_ABSENT = 100
+_LEAVES_OUTPUTS = (0, 36)
+"""The first version of buildx known to leave the files of outputs alone. 0.13 empties them, even for `--print`.
+
+In another folder, it creates empty files there.
+"""
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)")
 
@@ -113,8 +118,9 @@ class BakePrinter:
                 raise BakeRefused(self._message(completed))
 
     def _run(self, files: Sequence[str], environment: Mapping[str, str]) -> Completed:
-        folder = self._placeholders() if self._absent else self.folder
-        options = [word for file in files for word in ("-f", str(self.folder / file) if self._absent else file)]
+        is_elsewhere = bool(self._absent) or _numbers(self.version) < _LEAVES_OUTPUTS
+        folder = self._placeholders() if is_elsewhere else self.folder
+        options = [word for file in files for word in ("-f", str(self.folder / file) if is_elsewhere else file)]
         command = [*_settings(environment), *self.command, "bake", "--print", *options, _ALL]
         return self.docker.run_program_in(
             folder, command, timeout=_SECONDS, environment={**environment, **self._fixed()}
@@ -132,6 +138,7 @@ class BakePrinter:
     def _placeholders(self) -> Path:
         """Return a folder with an empty file for each missing file, and with the file of variables for Compose."""
         folder = self.scratch / "placeholders"
+        folder.mkdir(exist_ok=True)
         for path in tuple(self._absent):  # other threads may add paths
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).touch()
@@ -154,6 +161,10 @@ class BakePrinter:
     def _message(self, completed: Completed) -> str:
         """Return bake's reason, without the paths of temporary files."""
         return completed.error.replace(f"{self.folder}{os.sep}", "").replace(f"{self.scratch}{os.sep}", "")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _settings(environment: Mapping[str, str]) -> list[str]:

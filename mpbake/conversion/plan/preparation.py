@@ -23,6 +23,7 @@ from mpbake.conversion.syntax import (
     Name,
     ObjectOf,
     Target,
+    Template,
     Variable,
 )
 
@@ -73,7 +74,7 @@ def _changed_platforms(block: Block) -> Block:
 def _platform(expression: Expression) -> Expression:
     """Return a platform in the notation of a plan."""
     match expression:
-        case Name(name=name) if name == LOCAL_PLATFORM:
+        case Name(name=name) | Template(parts=(Name(name=name),)) if name == LOCAL_PLATFORM:
             return Literal(value="local", place=expression.place, text=expression.text)
         case Literal(value=str() as text) if text in _ARCHITECTURES:
             return replace(expression, value=f"linux/{text}")

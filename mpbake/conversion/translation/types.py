@@ -216,6 +216,9 @@ def same_type(first: Type, second: Type) -> Type:
     nullable = first.nullable or second.nullable
     if first.kind is second.kind and first.is_primitive:
         return replace(first, nullable=nullable)
+    if first.kind is second.kind is Kind.OBJECT and first.attributes.keys() == second.attributes.keys() != set():
+        pairs = {name: same_type(type_, second.attributes[name]) for name, type_ in first.attributes.items()}
+        return replace(object_of(pairs), nullable=nullable)
     if {first.kind, second.kind} <= {Kind.LIST, Kind.TUPLE} or first.kind is second.kind is Kind.SET:
         kind = first.kind if first.kind is second.kind else Kind.LIST
     elif {first.kind, second.kind} <= {Kind.MAP, Kind.OBJECT}:

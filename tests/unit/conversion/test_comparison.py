@@ -106,7 +106,6 @@ def test_a_missing_attribute_is_found(attribute: str) -> None:
     [
         ("tags", ["example.com/web", "example.com/web:1"]),
         ("platforms", ["linux/arm64", "linux/amd64"]),
-        ("output", [{"type": "local", "dest": "out"}, {"type": "registry"}]),
         ("annotations", ["b=2", "index:a=1"]),
     ],
 )
@@ -136,6 +135,8 @@ def test_old_and_new_buildx_print_the_same_target() -> None:
         ("contexts", {"a": "./x/../y"}, {"a": "y"}),
         ("dockerfile", "./docker/Dockerfile", "docker/Dockerfile"),
         ("output", ["./out"], [{"type": "local", "dest": "out"}]),
+        ("output", ["type=docker", "out"], ["out", {"type": "docker"}]),
+        ("cache-from", ["type=gha", "type=registry,ref=a"], [{"ref": "a", "type": "registry"}, {"type": "gha"}]),
         ("output", ["type=registry"], ["type=image,push=true"]),
         ("output", ["type=registry,compression=zstd"], [{"type": "image", "push": "1", "compression": "zstd"}]),
         ("output", ["-"], [{"type": "tar", "dest": "-"}]),

@@ -87,6 +87,22 @@ def test_a_bake_file_cannot_change_where_buildx_looks_for_credentials(tmp_path: 
     assert environment["AWS_EC2_METADATA_DISABLED"] == "true"
 
 
+def test_an_old_buildx_runs_in_another_folder_since_it_empties_the_files_of_outputs(tmp_path: Path) -> None:
+    printer, buildx = printer_of(tmp_path, done(PRINTED))
+    printer.version = "0.13.1+ds1"
+    printer.printed(["docker-bake.hcl"], ["web"], {})
+    assert buildx.calls[0]["cwd"] == tmp_path / "scratch/placeholders"
+    assert str(tmp_path / "project/docker-bake.hcl") in buildx.calls[0]["command"]
+
+
+def test_an_old_buildx_finds_the_folder_of_an_output(tmp_path: Path) -> None:
+    refusal = failed("ERROR: failed to open open ./out/site.tar: no such file or directory")
+    printer, buildx = printer_of(tmp_path, refusal, done(PRINTED))
+    printer.version = "0.13.1"
+    printer.printed(["docker-bake.hcl"], ["web"], {})
+    assert buildx.calls[1]["present"] == ["out"]
+
+
 def test_a_variable_that_a_shell_would_drop_is_set_by_env(tmp_path: Path) -> None:
     printer, buildx = printer_of(tmp_path, done(PRINTED))
     printer.printed(["docker-bake.hcl"], ["web"], {"base-image": "debian", "TAG": "1"})

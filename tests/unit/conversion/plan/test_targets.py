@@ -507,3 +507,14 @@ def test_cycle_of_parents_ends() -> None:
         [targets.b]
         inherits = ["a"]
     """)
+
+
+def test_rows_of_a_matrix_may_have_lists_of_different_lengths() -> None:
+    hcl = """
+        target "db" {
+          name = "db-${pg.major}"
+          matrix = { pg = [{ major = "17", extras = ["a", "b"] }, { major = "16", extras = ["a"] }] }
+          tags = [for extra in pg.extras : "db-${extra}:${pg.major}"]
+        }
+    """
+    assert "tags = \"{{ ['db-' ~ extra ~ ':' ~ pg.major for extra in pg.extras] }}\"" in plan_of(hcl)

@@ -231,7 +231,7 @@ def test_platform_of_the_machine_is_local_in_platforms_and_else_a_variable() -> 
           tags = ["app:${replace(BAKE_LOCAL_PLATFORM, "/", "-")}"]
         }
         target "arm" {
-          platforms = ["arm64"]
+          platforms = ["arm64", "${BAKE_LOCAL_PLATFORM}"]
         }
     """
     assert plan_of(hcl) == toml("""
@@ -244,7 +244,7 @@ def test_platform_of_the_machine_is_local_in_platforms_and_else_a_variable() -> 
         tags = ["app:{{ bake_local_platform | replace('/', '-') }}"]
 
         [targets.arm]
-        platforms = ["linux/arm64"]
+        platforms = ["linux/arm64", "local"]
     """)
     (frozen,) = converted(hcl).frozen
     assert (frozen.key.block, frozen.key.name, frozen.expression.text) == ("variable", *["BAKE_LOCAL_PLATFORM"] * 2)
