@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.syntax import Call, Entry, Expression, Item, ListOf, Literal, ObjectOf, Pair
 
 if TYPE_CHECKING:
-    from mpbake.conversion.compose.comments import CommentLines
     from mpbake.conversion.compose.values import Scalar, Value
+    from mpbake.conversion.compose.yaml.comments import CommentLines
 
 
 class Entries:

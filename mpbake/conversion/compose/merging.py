@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from mpbake.conversion.compose.scalars import is_null
 from mpbake.conversion.compose.texts import split_pair
 from mpbake.conversion.compose.values import List, Mapping, Scalar, Value, size
+from mpbake.conversion.compose.yaml.scalars import is_null
 
 _TABLES = {"args": "=", "additional_contexts": "=", "labels": "=", "environment": "=", "extra_hosts": "=:"}
 """Keys whose lists of `KEY=VALUE` merge by key, and the separators of these entries."""

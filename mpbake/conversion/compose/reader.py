@@ -6,24 +6,24 @@ import re
 from typing import TYPE_CHECKING
 
 from mpbake.base.text import one_line
-from mpbake.conversion.compose.comments import CommentLines
-from mpbake.conversion.compose.dotenv import read_dotenv
 from mpbake.conversion.compose.interpolation import BadReferenceError, parse
-from mpbake.conversion.compose.loading import Loader
 from mpbake.conversion.compose.merging import as_table, long_build
-from mpbake.conversion.compose.scalars import is_null, resolved
 from mpbake.conversion.compose.service import Service
 from mpbake.conversion.compose.targets import TargetMaker
 from mpbake.conversion.compose.texts import BAD_REFERENCE, Texts, kind
 from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, scalars
 from mpbake.conversion.compose.variables import Variables
+from mpbake.conversion.compose.yaml.comments import CommentLines
+from mpbake.conversion.compose.yaml.dotenv import read_dotenv
+from mpbake.conversion.compose.yaml.loading import Loader
+from mpbake.conversion.compose.yaml.scalars import is_null, resolved
 from mpbake.conversion.syntax import BakeFile, Format, Group, Ignored, Item, ListOf, Literal, Place, Target
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.conversion.compose.loading import Files
     from mpbake.conversion.compose.values import Value
+    from mpbake.conversion.compose.yaml.loading import Files
 
 _SERVICE_NAME = re.compile(r"[a-zA-Z0-9._-]+")
 _READ = frozenset({"build", "image", "extends", "profiles"})

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.conversion.compose.entries import Entries
-from mpbake.conversion.compose.scalars import is_null, printed, resolved
 from mpbake.conversion.compose.service import Service, target_name
-from mpbake.conversion.compose.sizes import parse_size, printed_size
 from mpbake.conversion.compose.texts import Texts, kind
 from mpbake.conversion.compose.values import List, Mapping, Scalar, Value
+from mpbake.conversion.compose.yaml.scalars import is_null, printed, resolved
+from mpbake.conversion.compose.yaml.sizes import parse_size, printed_size
 from mpbake.conversion.syntax import (
     Binary,
     Call,

@@ -7,15 +7,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.compose.interpolation import BadReferenceError, Parts, Reference, parse
-from mpbake.conversion.compose.scalars import printed, resolved
 from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value
+from mpbake.conversion.compose.yaml.scalars import printed, resolved
 from mpbake.conversion.syntax import Call, Expression, Item, ListOf, Literal, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mpbake.conversion.compose.comments import CommentLines
     from mpbake.conversion.compose.variables import Variables
+    from mpbake.conversion.compose.yaml.comments import CommentLines
     from mpbake.conversion.syntax import Place
 
 BAD_REFERENCE = ("`${` must begin the name of a variable", "write `$${` for a literal `${`")

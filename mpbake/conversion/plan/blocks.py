@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from mpbake.conversion.plan.walks import literal_pairs
+from mpbake.conversion.plan.rewriting.walks import literal_pairs
 from mpbake.conversion.syntax import BakeFile, Function, Group, Name, Target, Variable
 
 if TYPE_CHECKING:

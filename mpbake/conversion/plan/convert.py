@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Conversion, FrozenKey, Note, NoteKind
-from mpbake.conversion.plan.document import Array, Document, KeyValue, Section, Table, Value, as_value
-from mpbake.conversion.plan.names import plan_names
-from mpbake.conversion.plan.preparation import prepared
-from mpbake.conversion.plan.rewriting import with_items, with_text
-from mpbake.conversion.plan.scopes import parameters, plan_scope
+from mpbake.conversion.plan.naming.names import plan_names
+from mpbake.conversion.plan.naming.scopes import parameters, plan_scope
+from mpbake.conversion.plan.rewriting.preparation import prepared
+from mpbake.conversion.plan.rewriting.references import with_items, with_text
 from mpbake.conversion.plan.targets import TargetConverter
+from mpbake.conversion.plan.text.document import Array, Document, KeyValue, Section, Table, Value, as_value
+from mpbake.conversion.plan.text.writer import document_text
 from mpbake.conversion.plan.values import Content, Position, Values
 from mpbake.conversion.plan.variables import VariableConverter
-from mpbake.conversion.plan.writer import document_text
 from mpbake.conversion.syntax import BakeFile, Comments, Expression, Function, Group, ListOf, Literal, Target, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mpbake.conversion.plan.names import Names
+    from mpbake.conversion.plan.naming.names import Names
     from mpbake.conversion.translation import Scope
 
 _VERSION = Section(path=(), pairs=(KeyValue(key="version", value=1),))

@@ -6,8 +6,8 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.plan.rewriting import with_items
-from mpbake.conversion.plan.walks import literal_pairs
+from mpbake.conversion.plan.rewriting.references import with_items
+from mpbake.conversion.plan.rewriting.walks import literal_pairs
 from mpbake.conversion.syntax import Expression, ListOf, Literal, ObjectOf, Template
 from mpbake.conversion.translation.code import number_text
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
-from mpbake.conversion.plan.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
+from mpbake.conversion.plan.naming.scopes import plan_words, row_names
+from mpbake.conversion.plan.naming.target_names import LINK
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
-from mpbake.conversion.plan.rewriting import with_items, with_result, with_text
-from mpbake.conversion.plan.scopes import plan_words, row_names
-from mpbake.conversion.plan.target_names import LINK
+from mpbake.conversion.plan.rewriting.references import with_items, with_result, with_text
+from mpbake.conversion.plan.rewriting.walks import possible_texts
+from mpbake.conversion.plan.text.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.values import ROW, Content, Position
-from mpbake.conversion.plan.walks import possible_texts
 from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
 from mpbake.conversion.translation import template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
@@ -23,7 +23,7 @@ from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from mpbake.conversion.plan.names import Names
+    from mpbake.conversion.plan.naming.names import Names
     from mpbake.conversion.plan.values import Values
     from mpbake.conversion.translation import Scope
 

@@ -7,9 +7,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mpbake.conversion.plan.conversion import Frozen, FrozenKey
-from mpbake.conversion.plan.document import Array, ArrayItem, KeyValue, Table, Value, as_value
-from mpbake.conversion.plan.scopes import plan_words
-from mpbake.conversion.plan.walks import literal_pairs, names_in
+from mpbake.conversion.plan.naming.scopes import plan_words
+from mpbake.conversion.plan.rewriting.walks import literal_pairs, names_in
+from mpbake.conversion.plan.text.document import Array, ArrayItem, KeyValue, Table, Value, as_value
 from mpbake.conversion.syntax import (
     NO_COMMENTS,
     Comments,

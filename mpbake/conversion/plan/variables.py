@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
-from mpbake.conversion.plan.document import KeyValue, Table, Value, as_value
-from mpbake.conversion.plan.preparation import LOCAL_PLATFORM
+from mpbake.conversion.plan.rewriting.preparation import LOCAL_PLATFORM
+from mpbake.conversion.plan.text.document import KeyValue, Table, Value, as_value
 from mpbake.conversion.plan.validations import Subject, constraints_of, merged_constraints
 from mpbake.conversion.plan.values import NONE, Content, Position
 from mpbake.conversion.syntax import Comments, Expression, ListOf, Literal, Name, Variable

@@ -5,7 +5,7 @@ which `grammar` parses with python-hcl2. `expressions`, `templates` and `blocks`
 parse tree; `comments` puts every comment next to what it comments on. `json_files` reads the JSON syntax of HCL.
 """
 
-from mpbake.conversion.reading.hcl import read_expression, read_hcl, read_template
+from mpbake.conversion.reading.hcl.files import read_expression, read_hcl, read_template
 from mpbake.conversion.reading.json_files import read_bake_json
 from mpbake.conversion.reading.merging import default_files, merged
 

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
-from mpbake.conversion.reading.block_builder import BLOCK_KINDS, BlockBuilder, Body, NestedBlock
-from mpbake.conversion.reading.hcl import read_expression, read_template
+from mpbake.conversion.reading.hcl.block_builder import BLOCK_KINDS, BlockBuilder, Body, NestedBlock
+from mpbake.conversion.reading.hcl.files import read_expression, read_template
+from mpbake.conversion.reading.hcl.numbers import number_literal
+from mpbake.conversion.reading.hcl.source import MAX_JSON, read_source
 from mpbake.conversion.reading.json_values import JsonArray, JsonObject, JsonScalar, parse_json
-from mpbake.conversion.reading.numbers import number_literal
-from mpbake.conversion.reading.source import MAX_JSON, read_source
 from mpbake.conversion.syntax import (
     BakeFile,
     Comments,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mpbake.base.errors import Diagnostic
+    from mpbake.conversion.reading.hcl.source import Source
     from mpbake.conversion.reading.json_values import JsonValue
-    from mpbake.conversion.reading.source import Source
     from mpbake.conversion.syntax import Expression
 
 _COMMENT = "//"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from mpbake.base.codes import Code
-from mpbake.conversion.reading.source import MAX_DEPTH
+from mpbake.conversion.reading.hcl.source import MAX_DEPTH
 
 if TYPE_CHECKING:
     from mpbake.base.errors import PlanError
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.source import Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,11 +27,12 @@ from mpbake.conversion.syntax import (
     Unary,
 )
 from mpbake.conversion.translation import loops
-from mpbake.conversion.translation.calls import standard_call
 from mpbake.conversion.translation.code import Code, Level, list_code, literal_code, quoted
-from mpbake.conversion.translation.conversions import converted, sorted_set
 from mpbake.conversion.translation.errors import Untranslatable
-from mpbake.conversion.translation.function_texts import group_of, time_field
+from mpbake.conversion.translation.functions.calls import standard_call
+from mpbake.conversion.translation.functions.conversions import converted, sorted_set
+from mpbake.conversion.translation.functions.standard_library import STANDARD_LIBRARY
+from mpbake.conversion.translation.functions.texts import group_of, time_field
 from mpbake.conversion.translation.names import item_name, plan_names_in
 from mpbake.conversion.translation.operators import (
     both,
@@ -46,7 +47,6 @@ from mpbake.conversion.translation.operators import (
 )
 from mpbake.conversion.translation.references import dereferenced
 from mpbake.conversion.translation.scope import Bound, template_name
-from mpbake.conversion.translation.standard_library import STANDARD_LIBRARY
 from mpbake.conversion.translation.types import (
     ANY,
     BOOL,

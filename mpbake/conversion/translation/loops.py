@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.translation.code import Code, Level
-from mpbake.conversion.translation.conversions import converted
+from mpbake.conversion.translation.functions.conversions import converted
 from mpbake.conversion.translation.types import STRING, Kind, Type
 
 if TYPE_CHECKING:

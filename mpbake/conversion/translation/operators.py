@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.translation.code import FALSE, TRUE, Code, Level, constant_code
-from mpbake.conversion.translation.conversions import converted
+from mpbake.conversion.translation.functions.conversions import converted
 from mpbake.conversion.translation.types import BOOL, NUMBER, STRING, Kind, Type, unified
 
 if TYPE_CHECKING:

@@ -147,11 +147,11 @@ def test_the_size_of_the_corpus() -> None:
 def cases() -> Iterator[Any]:
     """Yield each checkout with the commands that run in it.
 
-    In a large checkout, a command takes up to two seconds, most of it to read the plan, which all commands do. So most
-    commands run there only in the long tests.
+    With a large plan or costly templates, a command takes up to two seconds, most of it to resolve the plan, which all
+    commands do. So most commands run there only in the long tests.
     """
     for name in CHECKOUTS:
-        if name.startswith("sizes-"):
+        if name.startswith(("sizes-", "templates-")):
             yield pytest.param(name, READERS_OF_LARGE_PLANS, id=name)
             rest = [command for command in COMMANDS if command not in READERS_OF_LARGE_PLANS]
             yield pytest.param(name, rest, id=f"{name}-rest", marks=pytest.mark.long)

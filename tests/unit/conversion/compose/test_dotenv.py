@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.conversion.compose.dotenv import read_dotenv
+from mpbake.conversion.compose.yaml.dotenv import read_dotenv
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from textwrap import dedent
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan import convert
-from mpbake.conversion.reading.hcl import read_hcl
+from mpbake.conversion.reading.hcl.files import read_hcl
 from mpbake.spec.files.toml_values import parse_toml
 
 if TYPE_CHECKING:

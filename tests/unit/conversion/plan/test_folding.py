@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.conversion.plan.folding import folded_template
+from mpbake.conversion.plan.text.folding import folded_template
 
 
 @pytest.mark.parametrize(

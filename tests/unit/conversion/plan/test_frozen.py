@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 
 from mpbake.conversion.plan import Frozen, FrozenKey, convert
-from mpbake.conversion.reading.hcl import read_hcl
+from mpbake.conversion.reading.hcl.files import read_hcl
 from tests.unit.conversion.plan.conversions import toml
 
 _HCL = dedent("""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import tomli
 
-from mpbake.conversion.plan.document import Array, ArrayItem, Document, KeyValue, Section, Table, as_value
-from mpbake.conversion.plan.writer import document_text, value_text
+from mpbake.conversion.plan.text.document import Array, ArrayItem, Document, KeyValue, Section, Table, as_value
+from mpbake.conversion.plan.text.writer import document_text, value_text
 from mpbake.conversion.syntax import Comments
 from tests.unit.conversion.plan.conversions import toml
 

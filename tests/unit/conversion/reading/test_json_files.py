@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError
 from mpbake.conversion.reading import read_bake_json
+from mpbake.conversion.reading.hcl.source import Source
 from mpbake.conversion.reading.json_values import JsonArray, JsonObject, JsonScalar, JsonValue, parse_json
-from mpbake.conversion.reading.source import Source
 from mpbake.conversion.syntax import (
     Binary,
     Call,

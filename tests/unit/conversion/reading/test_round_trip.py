@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mpbake.conversion.hcl_text import hcl
 from mpbake.conversion.reading import read_expression, read_hcl
-from mpbake.conversion.reading.strings import normalized
+from mpbake.conversion.reading.hcl.strings import normalized
 from mpbake.conversion.syntax import (
     Attribute,
     Binary,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
 from mpbake.conversion.reading import read_hcl
-from mpbake.conversion.reading.source import MAX_HCL
+from mpbake.conversion.reading.hcl.source import MAX_HCL
 from tests.unit.conversion.reading.bakefiles import error
 
 if TYPE_CHECKING:

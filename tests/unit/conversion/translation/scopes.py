@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpbake.conversion.reading.hcl import read_expression, read_hcl
+from mpbake.conversion.reading.hcl.files import read_expression, read_hcl
 from mpbake.conversion.syntax import Function, Literal, Variable
 from mpbake.conversion.translation import (
     Bound,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mpbake.conversion.translation.patterns import consumes_text
+from mpbake.conversion.translation.functions.patterns import consumes_text
 
 
 @pytest.mark.parametrize(

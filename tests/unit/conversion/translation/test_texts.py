@@ -19,7 +19,7 @@ from mpbake.conversion.translation import (
     translate_text,
     translate_value,
 )
-from mpbake.conversion.translation.standard_library import STANDARD_LIBRARY
+from mpbake.conversion.translation.functions.standard_library import STANDARD_LIBRARY
 from mpbake.conversion.translation.types import STRING
 from mpbake.resolve.template import RESERVED
 from mpbake.resolve.template.foreign import FUNCTIONS

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.toml_text import toml_key, toml_value
-from mpbake.conversion.plan.document import Array, ArrayItem, Document, KeyValue, Section, Table, Value
-from mpbake.conversion.plan.folding import folded_template
+from mpbake.conversion.plan.text.document import Array, ArrayItem, Document, KeyValue, Section, Table, Value
+from mpbake.conversion.plan.text.folding import folded_template
 from mpbake.conversion.syntax import NO_COMMENTS
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError
-from mpbake.conversion.compose.scalars import resolved
 from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value, size
+from mpbake.conversion.compose.yaml.scalars import resolved
 from mpbake.conversion.syntax import Place
 
 if TYPE_CHECKING:

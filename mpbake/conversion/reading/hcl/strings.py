@@ -6,11 +6,11 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.reading.scan import Quoting, Sequence, Span
+from mpbake.conversion.reading.hcl.scan import Quoting, Sequence, Span
 
 if TYPE_CHECKING:
-    from mpbake.conversion.reading.scan import String
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.scan import String
+    from mpbake.conversion.reading.hcl.source import Source
 
 _ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|.)|\$\$\{|%%\{", re.DOTALL)
 _TEMPLATE_ESCAPE = re.compile(r"\$\$\{|%%\{")

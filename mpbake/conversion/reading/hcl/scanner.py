@@ -18,12 +18,12 @@ import re
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code as Problem
-from mpbake.conversion.reading.scan import Draft, Quoting, Scan, Sequence, Span, String
-from mpbake.conversion.reading.source import MAX_DEPTH
+from mpbake.conversion.reading.hcl.scan import Draft, Quoting, Scan, Sequence, Span, String
+from mpbake.conversion.reading.hcl.source import MAX_DEPTH
 
 if TYPE_CHECKING:
-    from mpbake.conversion.reading.scan import Code
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.scan import Code
+    from mpbake.conversion.reading.hcl.source import Source
 
 _TOKEN = re.compile(
     r"""

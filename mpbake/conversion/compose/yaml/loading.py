@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from mpbake.base.text import did_you_mean, one_line
 from mpbake.conversion.compose.merging import merged, with_pairs, without_reset
 from mpbake.conversion.compose.paths import rebased
-from mpbake.conversion.compose.scalars import is_null
 from mpbake.conversion.compose.texts import kind
 from mpbake.conversion.compose.values import List, Mapping, Problems, Scalar, Value
-from mpbake.conversion.compose.yaml_text import read_yaml
+from mpbake.conversion.compose.yaml.scalars import is_null
+from mpbake.conversion.compose.yaml.yaml_text import read_yaml
 from mpbake.conversion.syntax import Place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.conversion.compose.comments import CommentLines
+    from mpbake.conversion.compose.yaml.comments import CommentLines
 
 Files: TypeAlias = Callable[[str], str | None]
 """Returns the text of a file, given its path relative to the folder where bake runs. None if there is no such file."""

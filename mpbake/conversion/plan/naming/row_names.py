@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import entry_of, matrix_entry, matrix_lists
-from mpbake.conversion.plan.walks import names_in, possible_texts
+from mpbake.conversion.plan.rewriting.walks import names_in, possible_texts
 from mpbake.conversion.syntax import Call, Expression, ListOf, Literal, Name, Target, Template, Variable
 from mpbake.conversion.translation.code import number_text
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.errors import PlanError
-from mpbake.conversion.reading.blocks import FileReader
-from mpbake.conversion.reading.expressions import ExpressionReader
-from mpbake.conversion.reading.grammar import parse_body
-from mpbake.conversion.reading.scanner import scan_expression, scan_file, scan_template
-from mpbake.conversion.reading.source import Source, read_source
-from mpbake.conversion.reading.syntax_errors import other_format
+from mpbake.conversion.reading.hcl.blocks import FileReader
+from mpbake.conversion.reading.hcl.expressions import ExpressionReader
+from mpbake.conversion.reading.hcl.grammar import parse_body
+from mpbake.conversion.reading.hcl.scanner import scan_expression, scan_file, scan_template
+from mpbake.conversion.reading.hcl.source import Source, read_source
+from mpbake.conversion.reading.hcl.syntax_errors import other_format
 from mpbake.conversion.syntax import NOWHERE
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code as Problem
-from mpbake.conversion.reading.scan import Sequence
-from mpbake.conversion.reading.strings import normalized, string_parts
+from mpbake.conversion.reading.hcl.scan import Sequence
+from mpbake.conversion.reading.hcl.strings import normalized, string_parts
 from mpbake.conversion.syntax import Expression, Literal, Name, Template, TemplateFor, TemplateIf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.conversion.reading.scan import Code, String
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.scan import Code, String
+    from mpbake.conversion.reading.hcl.source import Source
 
 MAX_DIRECTIVES = 10
 """The maximum number of `%{ if … }` and `%{ for … }` around a text."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from mpbake.base.errors import Diagnostic
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.source import Source
     from mpbake.conversion.syntax import Block, Expression, Place
 
 BLOCK_KINDS = ("variable", "function", "group", "target")

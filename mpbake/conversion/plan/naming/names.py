@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import blocks_of, matrix_entry, matrix_lists
 from mpbake.conversion.plan.conversion import Note, NoteKind
-from mpbake.conversion.plan.target_names import TargetNames, matches, valid_name
-from mpbake.conversion.plan.walks import (
+from mpbake.conversion.plan.naming.target_names import TargetNames, matches, valid_name
+from mpbake.conversion.plan.rewriting.walks import (
     all_expressions,
     loop_names,
     names_in,

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.translation.code import Code, Level, quoted, text_code
-from mpbake.conversion.translation.conversions import converted
+from mpbake.conversion.translation.functions.conversions import converted
+from mpbake.conversion.translation.functions.patterns import can_be_absent, consumes_text, uncertain_groups
 from mpbake.conversion.translation.loops import Loop, comprehension
 from mpbake.conversion.translation.names import fresh_names, item_name, words_in
 from mpbake.conversion.translation.operators import compared, concatenated
-from mpbake.conversion.translation.patterns import can_be_absent, consumes_text, uncertain_groups
 from mpbake.conversion.translation.types import NUMBER, STRING, Kind, Type, list_of, object_of, tuple_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from mpbake.base.codes import Code
 from mpbake.conversion.syntax import Literal
 
 if TYPE_CHECKING:
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.source import Source
 
 _MOST_DIGITS = 300
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mpbake.conversion.syntax import Attribute, Binary, Call, Expression, Index, Literal
 from mpbake.conversion.translation.code import Code, Level, literal_code
-from mpbake.conversion.translation.conversions import converted
 from mpbake.conversion.translation.errors import Untranslatable
-from mpbake.conversion.translation.function_texts import matches, searched_or
-from mpbake.conversion.translation.standard_library import STANDARD_LIBRARY
+from mpbake.conversion.translation.functions.conversions import converted
+from mpbake.conversion.translation.functions.standard_library import STANDARD_LIBRARY
+from mpbake.conversion.translation.functions.texts import matches, searched_or
 from mpbake.conversion.translation.types import ANY, NUMBER, STRING, Kind, Type, list_of, type_of_constraint
 
 if TYPE_CHECKING:

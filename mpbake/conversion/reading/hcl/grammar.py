@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import UsageError
-from mpbake.conversion.reading.syntax_errors import syntax_error
+from mpbake.conversion.reading.hcl.syntax_errors import syntax_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mpbake.conversion.reading.scan import Code
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.scan import Code
+    from mpbake.conversion.reading.hcl.source import Source
 
 _NEWLINE = "new_line_or_comment"
 _WRAPPER = "_=("

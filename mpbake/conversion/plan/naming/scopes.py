@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import blocks_of, matrix_entry
-from mpbake.conversion.plan.walks import expressions_of, names_in
+from mpbake.conversion.plan.rewriting.walks import expressions_of, names_in
 from mpbake.conversion.syntax import BakeFile, Expression, Function, Literal, Target, Variable
 from mpbake.conversion.translation import (
     Bound,
@@ -27,7 +27,7 @@ from mpbake.conversion.translation import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from mpbake.conversion.plan.names import Names
+    from mpbake.conversion.plan.naming.names import Names
 
 ANY = Type(kind=Kind.ANY, nullable=True)
 _STRING = type_of_value("")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.conversion import Note, NoteKind
-from mpbake.conversion.plan.rewriting import changed_block, mapped
-from mpbake.conversion.plan.walks import all_expressions, loop_names, names_in
+from mpbake.conversion.plan.rewriting.references import changed_block, mapped
+from mpbake.conversion.plan.rewriting.walks import all_expressions, loop_names, names_in
 from mpbake.conversion.syntax import (
     BakeFile,
     Block,

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code as Problem
 from mpbake.base.errors import PlanError
-from mpbake.conversion.reading.block_builder import BlockBuilder, Body, NestedBlock
+from mpbake.conversion.reading.hcl.block_builder import BlockBuilder, Body, NestedBlock
 from mpbake.conversion.syntax import BakeFile, Entry, Format, Literal
 
 if TYPE_CHECKING:
     from mpbake.base.errors import Diagnostic
-    from mpbake.conversion.reading.expressions import ExpressionReader
-    from mpbake.conversion.reading.grammar import Node
+    from mpbake.conversion.reading.hcl.expressions import ExpressionReader
+    from mpbake.conversion.reading.hcl.grammar import Node
     from mpbake.conversion.syntax import Comments, Expression
 
 

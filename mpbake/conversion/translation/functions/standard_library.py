@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mpbake.conversion.translation import function_lists as lists
-from mpbake.conversion.translation import function_texts as texts
 from mpbake.conversion.translation.code import Code, Level
-from mpbake.conversion.translation.conversions import converted
+from mpbake.conversion.translation.functions import lists, texts
+from mpbake.conversion.translation.functions.conversions import converted
 from mpbake.conversion.translation.operators import both, calculated, compared, either, equal, minus, negated, ordered
 from mpbake.conversion.translation.types import ANY, BOOL, NUMBER, STRING, Type, list_of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code as Problem
-from mpbake.conversion.reading.comments import CommentMap
-from mpbake.conversion.reading.grammar import parse_expression
-from mpbake.conversion.reading.numbers import number_literal
-from mpbake.conversion.reading.templates import TemplateReader
+from mpbake.conversion.reading.hcl.comments import CommentMap
+from mpbake.conversion.reading.hcl.grammar import parse_expression
+from mpbake.conversion.reading.hcl.numbers import number_literal
+from mpbake.conversion.reading.hcl.templates import TemplateReader
 from mpbake.conversion.syntax import (
     SPLAT_ITEM,
     Attribute,
@@ -33,9 +33,9 @@ from mpbake.conversion.syntax import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.conversion.reading.grammar import Node
-    from mpbake.conversion.reading.scan import Code, Scan, String
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.grammar import Node
+    from mpbake.conversion.reading.hcl.scan import Code, Scan, String
+    from mpbake.conversion.reading.hcl.source import Source
 
 MAX_LEVELS = 150
 """The maximum depth of an expression. Lists in lists take two levels each, operators in a row one each."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mpbake.base.errors import PlanError
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.source import Source
 
 _NAME_VALUE = "write `{name} = value`"
 _EXPECTATIONS = (

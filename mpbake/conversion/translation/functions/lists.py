@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.translation.code import Code, Level, list_code
-from mpbake.conversion.translation.conversions import converted, sorted_set
-from mpbake.conversion.translation.function_texts import number_of
+from mpbake.conversion.translation.functions.conversions import converted, sorted_set
+from mpbake.conversion.translation.functions.texts import number_of
 from mpbake.conversion.translation.loops import Loop, comprehension, is_sorted, values_of
 from mpbake.conversion.translation.names import fresh_names, words_in
 from mpbake.conversion.translation.operators import compared

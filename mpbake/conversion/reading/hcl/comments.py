@@ -13,8 +13,8 @@ from mpbake.conversion.syntax import Comments
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.conversion.reading.scan import Span
-    from mpbake.conversion.reading.source import Source
+    from mpbake.conversion.reading.hcl.scan import Span
+    from mpbake.conversion.reading.hcl.source import Source
 
 _STAR = re.compile(r"^\s*\*+ ?")
 """The star before a line of a block comment."""

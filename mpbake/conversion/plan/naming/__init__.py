@@ -1,0 +1,1 @@
+"""The names of the plan, and the types of names in templates."""

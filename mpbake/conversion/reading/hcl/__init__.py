@@ -1,0 +1,1 @@
+"""HCL: from text to the syntax of bake files."""
