@@ -5,8 +5,9 @@ PYTEST := $(PYTHON) -m pytest
 
 # The pure core, whose line coverage must not fall.
 COVERED := spec certs model resolve conversion graph run.schedule
-# Two processes, each with a testbed of its own; a process that has finished its tests takes over some of the other's.
-SIDE_BY_SIDE := -n 2 --dist worksteal
+# Three processes, each with a testbed of its own: tests of the engine often wait. A process that has finished its tests
+# takes over some of the others'.
+SIDE_BY_SIDE := -n 3 --dist worksteal
 COVERAGE := $(foreach module,$(COVERED),--cov=mpbake.$(module)) --cov-report=term --cov-fail-under=95
 
 export PATH := $(abspath $(VENV)/bin):$(PATH)
