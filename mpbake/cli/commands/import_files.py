@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from mpbake.cli.importing import import_bake
 from mpbake.cli.loading import shown_path
 from mpbake.cli.proving import BakeInput
 from mpbake.cli.reading_bake import bake_files, read_bake_files
+from mpbake.conversion.secret_names import looks_secret
 from mpbake.report.formats import IMPORT_FORMATS
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.spec.files.discovery import FILE_NAMES
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 _STANDARD_OUTPUT = "-"
 _DIFFERENT = 1
-_SECRET = re.compile(r"TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)|CREDENTIAL|(?:_|API)KEY", re.IGNORECASE)
-"""A pattern for names of variables whose values are probably secret."""
 
 
 def main(options: ImportOptions, world: World) -> int:
@@ -45,6 +43,8 @@ def main(options: ImportOptions, world: World) -> int:
     is_printed = options.dry_run or options.output == _STANDARD_OUTPUT
     path = folder / FILE_NAMES[0] if is_printed else _plan_path(options, folder)
     names = bake_files(options.paths or options.files, folder)
+    if not is_printed and any(_is_same(path, folder / name) for name in names):
+        raise UsageError(f"-o {one_line(options.output)} is one of the bake files", hint="choose another name")
     source = BakeInput(folder=folder, files=names, content=read_bake_files(names, folder))
     world.redactor.add(_secrets(source, world))
 
@@ -57,9 +57,14 @@ def main(options: ImportOptions, world: World) -> int:
     return stoppable(work)
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two paths name the same file, also through a link."""
+    return path.exists() and other.exists() and path.samefile(other)
+
+
 def _secrets(source: BakeInput, world: World) -> set[str]:
     """Return the values in the environment of variables whose names look secret: the report must not print them."""
-    return {value for name, value in source.environment(world).items() if _SECRET.search(name)}
+    return {value for name, value in source.environment(world).items() if looks_secret(name)}
 
 
 def _plan_path(options: ImportOptions, folder: Path) -> Path:
