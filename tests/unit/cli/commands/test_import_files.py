@@ -279,3 +279,10 @@ def test_a_plan_cannot_be_written_everywhere(project: Path, monkeypatch: pytest.
         call(import_files.main, world(project))
     assert caught.value.exit_code == 1
     assert not isinstance(caught.value, UsageError)
+
+
+def test_the_plan_never_replaces_a_bake_file(project: Path) -> None:
+    message = refused(project, output="docker-bake.hcl", force=True)
+
+    assert "is one of the bake files" in message
+    assert (project / "docker-bake.hcl").read_text() == BAKE
