@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _STANDARD_OUTPUT = "-"
 _DIFFERENT = 1
+_PLAN_MODE = 0o666
+"""The permissions of a new file before the umask: a plan is shared, as other files of a checkout."""
 
 
 def main(options: ImportOptions, world: World) -> int:
@@ -94,6 +96,7 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
         report = replace(report, plan=shown_path(path, world.folder), next=shlex.join(["mpbake", "plan", *where]))
         try:
             write_whole(path, text)
+            path.chmod(_PLAN_MODE & ~_umask())
         except OSError as error:
             raise system_error(error, f"-o {path}") from error
     is_text = options.format == "text"
@@ -102,6 +105,13 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
         world.stdout.flush()
     print_report = IMPORT_FORMATS[options.format].load()
     (world.stderr if path is None and is_text else world.stdout).write(print_report(report))
+
+
+def _umask() -> int:
+    """Return the umask of this process, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _exit_code(report: ImportReport) -> int:

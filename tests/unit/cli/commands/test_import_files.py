@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -286,3 +287,14 @@ def test_the_plan_never_replaces_a_bake_file(project: Path) -> None:
 
     assert "is one of the bake files" in message
     assert (project / "docker-bake.hcl").read_text() == BAKE
+
+
+@pytest.mark.usefixtures("with_buildx")
+def test_other_users_can_read_the_plan(project: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert call(import_files.main, world(project)) == 0
+    finally:
+        os.umask(before)
+
+    assert (project / "build.toml").stat().st_mode & 0o777 == 0o644
