@@ -12,6 +12,7 @@ from mpbake.cli.proving import Prover
 from mpbake.conversion.evaluation import evaluated, evaluation_name, evaluation_text
 from mpbake.conversion.plan import convert
 from mpbake.conversion.proof import Proof
+from mpbake.conversion.secret_names import without_secrets
 from mpbake.report.importing.import_report import ImportReport
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def _with_values(
 ) -> Conversion:
     """Have bake evaluate the expressions that the plan language cannot express, and convert the files again.
 
-    A value must not depend on the user's environment, unless bake refuses the files without it.
+    A value must not depend on the user's environment, unless bake refuses the files without it. It never has a
+    secret of the environment, since the plan is committed.
     """
     values: dict[FrozenKey, Any] = {}
     for _ in range(_ROUNDS):
@@ -69,7 +71,7 @@ def _with_values(
         try:
             values |= _evaluate(source, missing, printer, {})
         except UsageError:
-            values |= _evaluate(source, missing, printer, environment)
+            values |= _evaluate(source, missing, printer, without_secrets(environment))
         conversion = convert(source.content, values)
     if any(not entry.written for entry in conversion.frozen):
         raise _not_evaluated(conversion.frozen)

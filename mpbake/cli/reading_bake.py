@@ -90,6 +90,10 @@ def _text(path: Path, shown: str) -> str:
         raise _unreadable(
             shown, Code.FILE_UNREADABLE, "there is no such file", "check the name, or use -C DIR"
         ) from None
+    except IsADirectoryError:
+        raise _unreadable(
+            shown, Code.FILE_UNREADABLE, "is a folder", "name a bake file, or run in the folder with -C DIR"
+        ) from None
     except OSError as error:
         raise _unreadable(shown, Code.FILE_UNREADABLE, f"cannot be read: {error.strerror}", "") from None
     except UnicodeDecodeError:

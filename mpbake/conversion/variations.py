@@ -7,6 +7,7 @@ from collections import deque
 from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from mpbake.conversion.secret_names import looks_secret
 from mpbake.conversion.syntax import (
     Attribute,
     BakeFile,
@@ -31,6 +32,8 @@ _MOST_COMPARED = 2
 _FEW = 20
 """The number of variables that all get the empty text."""
 _BUILT_IN = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
+_UNRELATED = "another"
+"""The other text for a secret: the report prints values, so no value may be made from a secret."""
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
 _OPPOSITES = {
     "true": "false",
@@ -112,7 +115,8 @@ def _other_values(variable: Variable, present: str | None, compared: Iterable[st
             values = [*_likely(compared, current), _next_number(current)]
         case "string":
             likely = _likely(compared, current)
-            values = [*(likely or [_other_text(current)]), "" if current else _other_text(current)]
+            other = _UNRELATED if current and looks_secret(variable.name) else _other_text(current)
+            values = [*(likely or [other]), "" if current else other]
         case "list":
             values = ["first", "first,second"]
         case _:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from mpbake.cli.loading import shown_path
 from mpbake.cli.options import STANDARD_OUTPUT
 from mpbake.cli.proving import BakeInput
 from mpbake.cli.reading_bake import bake_files, read_bake_files
+from mpbake.conversion.secret_names import looks_secret
 from mpbake.report.formats import IMPORT_FORMATS
 from mpbake.run.signals import stoppable, stopped_by_signals
 from mpbake.spec.files.discovery import FILE_NAMES
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mpbake.run.executor import StopRequest
 
 _DIFFERENT = 1
-_SECRET = re.compile(r"TOKEN|SECRET|PASS(?:WORD|WD|PHRASE)|CREDENTIAL|(?:_|API)KEY", re.IGNORECASE)
-"""A pattern for names of variables whose values are probably secret."""
+_PLAN_MODE = 0o666
+"""The permissions of a new file before the umask: a plan is shared, as other files of a checkout."""
 
 
 def main(options: ImportOptions, world: World) -> int:
@@ -45,6 +45,8 @@ def main(options: ImportOptions, world: World) -> int:
     is_printed = options.dry_run or options.output == STANDARD_OUTPUT
     path = folder / FILE_NAMES[0] if is_printed else _plan_path(options, folder)
     names = bake_files(options.paths or options.files, folder)
+    if not is_printed and any(_is_same(path, folder / name) for name in names):
+        raise UsageError(f"-o {one_line(options.output)} is one of the bake files", hint="choose another name")
     source = BakeInput(folder=folder, files=names, content=read_bake_files(names, folder))
     world.redactor.add(_secrets(source, world))
 
@@ -57,9 +59,14 @@ def main(options: ImportOptions, world: World) -> int:
     return stoppable(work)
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    """Whether two paths name the same file, also through a link."""
+    return path.exists() and other.exists() and path.samefile(other)
+
+
 def _secrets(source: BakeInput, world: World) -> set[str]:
     """Return the values in the environment of variables whose names look secret: the report must not print them."""
-    return {value for name, value in source.environment(world).items() if _SECRET.search(name)}
+    return {value for name, value in source.environment(world).items() if looks_secret(name)}
 
 
 def _plan_path(options: ImportOptions, folder: Path) -> Path:
@@ -90,6 +97,7 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
         report = replace(report, plan=shown_path(path, world.folder), next=shlex.join(["mpbake", "plan", *where]))
         try:
             write_whole(path, text)
+            path.chmod(_PLAN_MODE & ~_umask())
         except OSError as error:
             raise system_error(error, f"-o {path}") from error
     is_text = options.format == "text"
@@ -98,6 +106,13 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
         world.stdout.flush()
     print_report = IMPORT_FORMATS[options.format].load()
     (world.stderr if path is None and is_text else world.stdout).write(print_report(report))
+
+
+def _umask() -> int:
+    """Return the umask of this process, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _exit_code(report: ImportReport) -> int:

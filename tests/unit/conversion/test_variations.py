@@ -98,3 +98,14 @@ def test_many_variables_get_the_empty_text_only_if_the_file_compares_it() -> Non
     found = values(declared + used)
     assert len(found) == 22
     assert [value for value in found if value.endswith("=")] == ["V1="]
+
+
+def test_no_value_is_made_from_a_secret_of_the_environment() -> None:
+    text = 'variable "NPM_TOKEN" { default = "" }\nvariable "DB_PASS" {}'
+
+    assert values(text, NPM_TOKEN="hunter1", DB_PASS="hunter2") == [
+        "NPM_TOKEN=another",
+        "NPM_TOKEN=",
+        "DB_PASS=another",
+        "DB_PASS=",
+    ]

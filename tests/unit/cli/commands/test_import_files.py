@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -197,7 +198,7 @@ def test_a_folder_without_bake_files_has_another_start(tmp_path: Path) -> None:
         ("-", "-: a bake file cannot be read from standard input\n  = write it to a file"),
         ("https://example.com/a.hcl", "https://example.com/a.hcl: a bake file must be a local file\n  = download it"),
         ("missing.hcl", "missing.hcl: there is no such file [file-unreadable]\n  = check the name, or use -C DIR"),
-        (".", ".: cannot be read: Is a directory [file-unreadable]"),
+        (".", ".: is a folder [file-unreadable]"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(project: Path, name: str, expected: str) -> None:
@@ -279,3 +280,29 @@ def test_a_plan_cannot_be_written_everywhere(project: Path, monkeypatch: pytest.
         call(import_files.main, world(project))
     assert caught.value.exit_code == 1
     assert not isinstance(caught.value, UsageError)
+
+
+def test_the_plan_never_replaces_a_bake_file(project: Path) -> None:
+    message = refused(project, output="docker-bake.hcl", force=True)
+
+    assert "is one of the bake files" in message
+    assert (project / "docker-bake.hcl").read_text() == BAKE
+
+
+@pytest.mark.usefixtures("with_buildx")
+def test_other_users_can_read_the_plan(project: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert call(import_files.main, world(project)) == 0
+    finally:
+        os.umask(before)
+
+    assert (project / "build.toml").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_instead_of_a_bake_file(project: Path) -> None:
+    with pytest.raises(PlanError) as caught:
+        call(import_files.main, world(project), paths=(".",))
+
+    (problem,) = caught.value.diagnostics
+    assert (problem.message, problem.hint) == ("is a folder", "name a bake file, or run in the folder with -C DIR")
