@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.compose.interpolation import Parts, Reference, references
+from mpbake.conversion.secret_names import looks_secret
 from mpbake.conversion.syntax import (
     Binary,
     Comments,
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 PROJECT = "COMPOSE_PROJECT_NAME"
 """A variable that bake sets itself, unless the environment sets it."""
 _PROJECT_OF_BAKE = "bake"
-_SECRET = re.compile("TOKEN|PASSW|SECRET|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY", re.IGNORECASE)
-"""Parts of the names of variables whose values a plan, which others read, must not contain."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -93,7 +91,7 @@ class Variables:
     def _declared(self, name: str, uses: _Uses) -> Variable:
         required = list(uses.required.values())
         comment = ""
-        if name in self._dotenv and _SECRET.search(name):
+        if name in self._dotenv and looks_secret(name):
             default: str | None = ""
             comment = "the value in .env may be a secret, so it is not here"
             required = [Reference(name=name, operator=":?")]
