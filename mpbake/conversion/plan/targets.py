@@ -10,6 +10,7 @@ from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
+from mpbake.conversion.plan.flags import as_flag
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
 from mpbake.conversion.plan.rewriting import with_items, with_result, with_text
 from mpbake.conversion.plan.scopes import plan_words, row_names
@@ -116,7 +117,7 @@ class TargetConverter:
         elif entry.name == "output":
             yield from self._outputs(target, entry, below)
         elif not (entry.name == "description" and isinstance(entry.value, Literal) and entry.value.value == ""):
-            expression = self._rewritten(entry)
+            expression = self._rewritten(entry, below.scope)
             if entry.name == "matrix":
                 yield self._matrix(expression, entry, below)
             else:
@@ -207,7 +208,7 @@ class TargetConverter:
             pairs[0] = replace(pairs[0], comments=replace(comments, before=before))
         yield from pairs
 
-    def _rewritten(self, entry: Entry) -> Expression:
+    def _rewritten(self, entry: Entry, scope: Scope) -> Expression:
         """Return the value of an entry, in the terms of a plan."""
         value = entry.value
         match entry.name:
@@ -219,6 +220,8 @@ class TargetConverter:
                 return with_result(value, lambda item: with_text(_command_context(item), _local_path))
             case name if name in FIELD_LISTS:
                 return with_field_texts(name, value)
+            case name if name in ATTRIBUTES and value_kind(name) is ValueKind.FLAG:
+                return as_flag(value, scope)
             case _:
                 return value
 

@@ -518,3 +518,33 @@ def test_rows_of_a_matrix_may_have_lists_of_different_lengths() -> None:
         }
     """
     assert "tags = \"{{ ['db-' ~ extra ~ ':' ~ pg.major for extra in pg.extras] }}\"" in plan_of(hcl)
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ('"true"', "true"),
+        ('"0"', "false"),
+        ("true", "true"),
+        ("FRESH", "\"{{ fresh in ['true', '1'] }}\""),
+        ('"${FRESH}"', "\"{{ fresh in ['true', '1'] }}\""),
+        ("UNSET", "\"{{ unset in ['true', '1'] }}\""),
+        ('FRESH == "" ? "false" : FRESH', "\"{{ fresh in ['true', '1'] if fresh else false }}\""),
+        ('"${FRESH != "" ? "1" : "0"}"', "\"{{ fresh != '' }}\""),
+        ("SLOW", '"{{ slow }}"'),
+        ("!SLOW", '"{{ not slow }}"'),
+    ],
+)
+def test_text_that_bake_takes_for_a_flag_becomes_one(flag: str, expected: str) -> None:
+    hcl = f"""
+        variable "FRESH" {{ default = "false" }}
+        variable "SLOW" {{ default = true }}
+        variable "UNSET" {{}}
+        target "web" {{
+          no-cache = {flag}
+        }}
+    """
+    assert plan_of(hcl).split("no-cache = ")[1].rstrip() == expected
