@@ -43,7 +43,9 @@ _VALIDATION = "Validation failed"
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
-_REFUSED_BY_BUILDS = frozenset({Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.PUSH_WITHOUT_TAGS})
+_REFUSED_BY_BUILDS = frozenset(
+    {Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.BAD_SIZE, Code.BAD_VALUE, Code.PUSH_WITHOUT_TAGS}
+)
 """Errors of a plan about values that bake prints, and that its builds refuse."""
 
 

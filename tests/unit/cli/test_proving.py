@@ -108,7 +108,7 @@ def tagged(environment: Mapping[str, str], _: Mapping[str, Any]) -> dict[str, An
     return web(tags=[f"example.com/web:{environment.get('TAG', 'dev')}"])
 
 
-def refused(message: str, code: Code = Code.BAD_VALUE) -> PlanError:
+def refused(message: str, code: Code = Code.WRONG_TYPE) -> PlanError:
     return PlanError([Diagnostic(code=code, message=message)])
 
 
@@ -244,10 +244,18 @@ def test_a_value_with_which_a_function_of_bake_fails_is_no_difference() -> None:
     assert [run.lenient for run in found.comparisons] == [False, False, True]
 
 
-def test_a_name_that_every_build_refuses_is_no_difference() -> None:
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME),
+        ('unknown network "other"', Code.BAD_VALUE),
+        ('"other" is not a size', Code.BAD_SIZE),
+    ],
+)
+def test_a_value_that_every_build_refuses_is_no_difference(message: str, code: Code) -> None:
     def checked(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
         if environment.get("TAG") == "":
-            raise refused('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME)
+            raise refused(message, code)
         return tagged(environment, targets)
 
     found, _ = proof(tagged, checked)
