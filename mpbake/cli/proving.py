@@ -58,12 +58,12 @@ class BakeInput:
     content: BakeFile
 
     def environment(self, world: World) -> dict[str, str]:
-        """Return the values that the user's environment has for variables of the bake files.
+        """Return the values that the user's environment has for variables of the bake files, also those of containers.
 
         bake also takes a value as JSON, from the variable with `_JSON` at the end of its name.
         """
         names = [block.name for block in self.content.blocks if isinstance(block, Variable) and is_settable(block)]
-        wanted = {*names, *self.content.required, *(f"{name}_JSON" for name in names)}
+        wanted = {*names, *self.content.required, *self.content.mentioned, *(f"{name}_JSON" for name in names)}
         return {name: value for name, value in world.environment.items() if name in wanted}
 
 

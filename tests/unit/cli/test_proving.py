@@ -15,8 +15,9 @@ from mpbake.base.errors import Diagnostic, PlanError
 from mpbake.buildkit.bake.printing import BakeRefused
 from mpbake.cli.proving import BakeInput, Prover
 from mpbake.conversion.comparison import Subject, parse_printed
+from mpbake.conversion.compose import read_compose
 from mpbake.conversion.plan.conversion import Conversion
-from mpbake.conversion.reading import read_hcl
+from mpbake.conversion.reading import merged, read_hcl
 from mpbake.conversion.variations import Variation
 from tests.unit.worlds import world
 
@@ -150,6 +151,17 @@ def test_only_variables_of_the_bake_file_come_from_the_environment(tmp_path: Pat
     source = BakeInput(folder=tmp_path, files=(), content=content)
     here = world(tmp_path, {"TAG": "1", "TAG_JSON": '"2"', "TOKEN": "s", "FIXED": "y", "PATH": "/bin"})
     assert source.environment(here) == {"TAG": "1", "TAG_JSON": '"2"'}
+
+
+def test_variables_of_containers_come_from_the_environment(tmp_path: Path) -> None:
+    services = """
+        services:
+          web: { build: ".", volumes: ["$DATA:/data", "${CACHE:-${OLD_CACHE}}:/cache"] }
+    """
+    content = merged([read_compose(services, "compose.yaml"), read_hcl(FILE, "docker-bake.hcl")])
+    source = BakeInput(folder=tmp_path, files=(), content=content)
+    here = world(tmp_path, {"DATA": "/data", "OLD_CACHE": "/old", "CACHE": "/new", "TOKEN": "s"})
+    assert source.environment(here) == {"DATA": "/data", "OLD_CACHE": "/old", "CACHE": "/new"}
 
 
 def test_values_that_change_by_themselves_are_no_difference() -> None:
