@@ -548,3 +548,24 @@ def test_text_that_bake_takes_for_a_flag_becomes_one(flag: str, expected: str) -
         }}
     """
     assert plan_of(hcl).split("no-cache = ")[1].rstrip() == expected
+
+
+# --- lists with optional items ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attribute", "expected"),
+    [
+        ('tags = compact(["a:1", TAG != "" ? "a:${TAG}" : ""])', """tags = ["a:1", "{{ 'a:' ~ tag if tag }}"]"""),
+        ('tags = concat(["a:1"], TAG == "" ? [] : ["b:1"])', """tags = ["a:1", "{{ 'b:1' if tag }}"]"""),
+        ("cache-from = compact([TAG])", 'cache-from = ["{{ tag }}"]'),
+        (
+            'tags = concat(["a:1"], TAG == "" ? [] : ["b:1", "c:1", "d:1"])',
+            """tags = "{{ ['a:1'] + (['b:1', 'c:1', 'd:1'] if tag else []) }}\"""",
+        ),
+        ('tags = TAG == "" ? [] : ["b:1"]', """tags = "{{ ['b:1'] if tag else [] }}\""""),
+    ],
+)
+def test_list_with_optional_items_stays_a_list(attribute: str, expected: str) -> None:
+    hcl = f'variable "TAG" {{ default = "" }}\ntarget "web" {{\n {attribute}\n}}'
+    assert plan_of(hcl).split("[targets.web]\n")[1].rstrip() == expected
