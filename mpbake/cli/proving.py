@@ -43,7 +43,9 @@ _VALIDATION = "Validation failed"
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
-_REFUSED_BY_BUILDS = frozenset({Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.PUSH_WITHOUT_TAGS})
+_REFUSED_BY_BUILDS = frozenset(
+    {Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.BAD_SIZE, Code.BAD_VALUE, Code.PUSH_WITHOUT_TAGS}
+)
 """Errors of a plan about values that bake prints, and that its builds refuse."""
 
 
@@ -56,12 +58,12 @@ class BakeInput:
     content: BakeFile
 
     def environment(self, world: World) -> dict[str, str]:
-        """Return the values that the user's environment has for variables of the bake files.
+        """Return the values that the user's environment has for variables of the bake files, also those of containers.
 
         bake also takes a value as JSON, from the variable with `_JSON` at the end of its name.
         """
         names = [block.name for block in self.content.blocks if isinstance(block, Variable) and is_settable(block)]
-        wanted = {*names, *self.content.required, *(f"{name}_JSON" for name in names)}
+        wanted = {*names, *self.content.required, *self.content.mentioned, *(f"{name}_JSON" for name in names)}
         return {name: value for name, value in world.environment.items() if name in wanted}
 
 

@@ -332,6 +332,7 @@ class BakeFile:
 
     Comments at the top that are separated from the first block by an empty line are `heading`. `required` are the
     environment variables that bake requires although no block uses them: a Compose file can demand some for containers.
+    `mentioned` are those that it only inserts there, such as the folder of a volume: bake refuses some empty values.
     """
 
     path: str
@@ -341,3 +342,4 @@ class BakeFile:
     trailing: tuple[str, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     required: tuple[str, ...] = ()
+    mentioned: tuple[str, ...] = ()

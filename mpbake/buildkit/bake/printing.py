@@ -41,6 +41,7 @@ _LEAVES_OUTPUTS = (0, 36)
 In another folder, it creates empty files there.
 """
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SET_BY_SHELL = frozenset({"OLDPWD", "PWD", "SHLVL"})
 _VERSION = re.compile(r"\bv?(\d+\.\d+\.\d+\S*)")
 
 
@@ -168,11 +169,15 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _settings(environment: Mapping[str, str]) -> list[str]:
-    """Return a command that sets the variables whose names a shell drops, such as `base-image`.
+    """Return a command that sets the variables that a shell drops, such as `base-image`, or sets itself: `PWD`.
 
     mpbake starts programs by a shell.
     """
-    words = [f"{name}={value}" for name, value in environment.items() if not _SHELL_NAME.fullmatch(name)]
+    words = [
+        f"{name}={value}"
+        for name, value in environment.items()
+        if name in _SET_BY_SHELL or not _SHELL_NAME.fullmatch(name)
+    ]
     return ["env", "--", *words] if words else []
 
 

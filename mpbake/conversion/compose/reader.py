@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from mpbake.base.text import one_line
-from mpbake.conversion.compose.interpolation import BadReferenceError, parse
+from mpbake.conversion.compose.interpolation import BadReferenceError, parse, references
 from mpbake.conversion.compose.merging import as_table, long_build
 from mpbake.conversion.compose.service import Service
 from mpbake.conversion.compose.targets import TargetMaker
@@ -87,6 +87,7 @@ class _Reader:
             heading=self._comments.heading(self._path),
             ignored=tuple(self._ignored),
             required=required,
+            mentioned=self._mentioned(table),
         )
 
     def _services(self, table: Mapping) -> list[Service]:
@@ -195,6 +196,16 @@ class _Reader:
             what = f"the requirement that `{name}` is set, in a setting that only concerns containers"
             self._ignored.append(Ignored(what=what, place=place))
         return tuple(required)
+
+    def _mentioned(self, table: Mapping) -> tuple[str, ...]:
+        """Return all variables of the file that no target uses, and that bake inserts into settings of containers."""
+        names = dict.fromkeys(
+            reference.name
+            for scalar in scalars(table)
+            if "$" in scalar.text
+            for reference in references(parse(scalar.text))
+        )
+        return tuple(name for name in names if not self._variables.knows(name))
 
 
 def _env_files(value: Value | None) -> list[Scalar]:

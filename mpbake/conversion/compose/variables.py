@@ -77,6 +77,10 @@ class Variables:
             self._uses[reference.name].required.setdefault(reference.operator, reference)
         return reference.name in self._uses or reference.name in self._dotenv or reference.name == PROJECT
 
+    def knows(self, name: str) -> bool:
+        """Return whether a target uses a variable."""
+        return name in self._uses
+
     def add_optional(self, name: str, place: Place) -> None:
         """Add an entry that has the value of a variable, and is left out while the variable is not set."""
         self._of(name, place).optional = True

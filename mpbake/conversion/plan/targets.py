@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
+from mpbake.conversion.plan.flags import as_flag
 from mpbake.conversion.plan.naming.scopes import plan_words, row_names
 from mpbake.conversion.plan.naming.target_names import LINK
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
@@ -16,8 +18,19 @@ from mpbake.conversion.plan.rewriting.references import with_items, with_result,
 from mpbake.conversion.plan.rewriting.walks import possible_texts
 from mpbake.conversion.plan.text.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.values import ROW, Content, Position
-from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
-from mpbake.conversion.translation import template_name
+from mpbake.conversion.syntax import (
+    BakeFile,
+    Call,
+    Comments,
+    Conditional,
+    Entry,
+    Expression,
+    ListOf,
+    Literal,
+    Name,
+    Target,
+)
+from mpbake.conversion.translation import sparse_list, template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 
 if TYPE_CHECKING:
@@ -34,6 +47,9 @@ _OF_MPBAKE = frozenset(
 """Attributes that only mpbake has: bake ignores them in its files."""
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
+_SPARSE = frozenset({"annotations", "no-cache-filter", "platforms", "tags"})
+"""Lists in which a plan leaves empty texts out, as in those of `FIELD_LISTS`."""
+_MOST_REPEATED = 2
 _BUILD = "build"
 _WORKING_FOLDER = "cwd://"
 
@@ -116,7 +132,7 @@ class TargetConverter:
         elif entry.name == "output":
             yield from self._outputs(target, entry, below)
         elif not (entry.name == "description" and isinstance(entry.value, Literal) and entry.value.value == ""):
-            expression = self._rewritten(entry)
+            expression = self._rewritten(entry, below.scope)
             if entry.name == "matrix":
                 yield self._matrix(expression, entry, below)
             else:
@@ -207,7 +223,7 @@ class TargetConverter:
             pairs[0] = replace(pairs[0], comments=replace(comments, before=before))
         yield from pairs
 
-    def _rewritten(self, entry: Entry) -> Expression:
+    def _rewritten(self, entry: Entry, scope: Scope) -> Expression:
         """Return the value of an entry, in the terms of a plan."""
         value = entry.value
         match entry.name:
@@ -218,7 +234,11 @@ class TargetConverter:
             case "context":
                 return with_result(value, lambda item: with_text(_command_context(item), _local_path))
             case name if name in FIELD_LISTS:
-                return with_field_texts(name, value)
+                return _sparse(with_field_texts(name, value), scope)
+            case name if name in ATTRIBUTES and value_kind(name) is ValueKind.FLAG:
+                return as_flag(value, scope)
+            case name if name in _SPARSE:
+                return _sparse(value, scope)
             case _:
                 return value
 
@@ -272,3 +292,11 @@ def _command_context(expression: Expression) -> Expression:
 def _local_path(text: str) -> str:
     """Return a path without the marker of bake for the current folder, which is the plan's folder."""
     return (text.removeprefix(_WORKING_FOLDER) or ".") if text.startswith(_WORKING_FOLDER) else text
+
+
+def _sparse(expression: Expression, scope: Scope) -> Expression:
+    """Return `concat(["a"], b ? ["c"] : [])` as `["a", b ? "c" : ""]`, unless this repeats a condition too often."""
+    sparse = sparse_list(expression, scope) if isinstance(expression, Call) else expression
+    values = [item.value for item in sparse.items] if isinstance(sparse, ListOf) else []
+    conditions = Counter(value.condition for value in values if isinstance(value, Conditional))
+    return expression if any(count > _MOST_REPEATED for count in conditions.values()) else sparse

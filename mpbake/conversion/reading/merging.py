@@ -66,6 +66,8 @@ def merged(files: Sequence[BakeFile]) -> BakeFile:
         blocks=_merged_blocks((*separated(compose, others), *others)),
         trailing=tuple(line for file in ordered for line in file.trailing),
         ignored=tuple(ignored for file in ordered for ignored in file.ignored),
+        required=tuple(dict.fromkeys(name for file in ordered for name in file.required)),
+        mentioned=tuple(dict.fromkeys(name for file in ordered for name in file.mentioned)),
     )
 
 

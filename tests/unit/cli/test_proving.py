@@ -15,8 +15,9 @@ from mpbake.base.errors import Diagnostic, PlanError
 from mpbake.buildkit.bake.printing import BakeRefused
 from mpbake.cli.proving import BakeInput, Prover
 from mpbake.conversion.comparison import Subject, parse_printed
+from mpbake.conversion.compose import read_compose
 from mpbake.conversion.plan.conversion import Conversion
-from mpbake.conversion.reading import read_hcl
+from mpbake.conversion.reading import merged, read_hcl
 from mpbake.conversion.variations import Variation
 from tests.unit.worlds import world
 
@@ -108,7 +109,7 @@ def tagged(environment: Mapping[str, str], _: Mapping[str, Any]) -> dict[str, An
     return web(tags=[f"example.com/web:{environment.get('TAG', 'dev')}"])
 
 
-def refused(message: str, code: Code = Code.BAD_VALUE) -> PlanError:
+def refused(message: str, code: Code = Code.WRONG_TYPE) -> PlanError:
     return PlanError([Diagnostic(code=code, message=message)])
 
 
@@ -150,6 +151,17 @@ def test_only_variables_of_the_bake_file_come_from_the_environment(tmp_path: Pat
     source = BakeInput(folder=tmp_path, files=(), content=content)
     here = world(tmp_path, {"TAG": "1", "TAG_JSON": '"2"', "TOKEN": "s", "FIXED": "y", "PATH": "/bin"})
     assert source.environment(here) == {"TAG": "1", "TAG_JSON": '"2"'}
+
+
+def test_variables_of_containers_come_from_the_environment(tmp_path: Path) -> None:
+    services = """
+        services:
+          web: { build: ".", volumes: ["$DATA:/data", "${CACHE:-${OLD_CACHE}}:/cache"] }
+    """
+    content = merged([read_compose(services, "compose.yaml"), read_hcl(FILE, "docker-bake.hcl")])
+    source = BakeInput(folder=tmp_path, files=(), content=content)
+    here = world(tmp_path, {"DATA": "/data", "OLD_CACHE": "/old", "CACHE": "/new", "TOKEN": "s"})
+    assert source.environment(here) == {"DATA": "/data", "OLD_CACHE": "/old", "CACHE": "/new"}
 
 
 def test_values_that_change_by_themselves_are_no_difference() -> None:
@@ -244,10 +256,18 @@ def test_a_value_with_which_a_function_of_bake_fails_is_no_difference() -> None:
     assert [run.lenient for run in found.comparisons] == [False, False, True]
 
 
-def test_a_name_that_every_build_refuses_is_no_difference() -> None:
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME),
+        ('unknown network "other"', Code.BAD_VALUE),
+        ('"other" is not a size', Code.BAD_SIZE),
+    ],
+)
+def test_a_value_that_every_build_refuses_is_no_difference(message: str, code: Code) -> None:
     def checked(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
         if environment.get("TAG") == "":
-            raise refused('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME)
+            raise refused(message, code)
         return tagged(environment, targets)
 
     found, _ = proof(tagged, checked)

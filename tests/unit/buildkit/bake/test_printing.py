@@ -103,11 +103,11 @@ def test_an_old_buildx_finds_the_folder_of_an_output(tmp_path: Path) -> None:
     assert buildx.calls[1]["present"] == ["out"]
 
 
-def test_a_variable_that_a_shell_would_drop_is_set_by_env(tmp_path: Path) -> None:
+def test_a_variable_that_a_shell_would_drop_or_replace_is_set_by_env(tmp_path: Path) -> None:
     printer, buildx = printer_of(tmp_path, done(PRINTED))
-    printer.printed(["docker-bake.hcl"], ["web"], {"base-image": "debian", "TAG": "1"})
+    printer.printed(["docker-bake.hcl"], ["web"], {"base-image": "debian", "TAG": "1", "PWD": "/src"})
     command = buildx.calls[0]["command"]
-    assert command[: command.index("bake")] == ["env", "--", "base-image=debian", "/x/docker-buildx"]
+    assert command[: command.index("bake")] == ["env", "--", "base-image=debian", "PWD=/src", "/x/docker-buildx"]
 
 
 def test_a_missing_file_gets_a_placeholder_in_another_folder(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_variables_that_only_containers_require_are_named() -> None:
         """,
         dotenv="HOST=db",
     )
-    assert file.required == ("PASSWORD",)
+    assert (file.required, file.mentioned) == (("PASSWORD",), ("PASSWORD", "HOST"))
     assert "the requirement that `PASSWORD` is set, in a setting that only concerns containers" in {
         ignored.what for ignored in file.ignored
     }

@@ -518,3 +518,54 @@ def test_rows_of_a_matrix_may_have_lists_of_different_lengths() -> None:
         }
     """
     assert "tags = \"{{ ['db-' ~ extra ~ ':' ~ pg.major for extra in pg.extras] }}\"" in plan_of(hcl)
+
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [
+        ('"true"', "true"),
+        ('"0"', "false"),
+        ("true", "true"),
+        ("FRESH", "\"{{ fresh in ['true', '1'] }}\""),
+        ('"${FRESH}"', "\"{{ fresh in ['true', '1'] }}\""),
+        ("UNSET", "\"{{ unset in ['true', '1'] }}\""),
+        ('FRESH == "" ? "false" : FRESH', "\"{{ fresh in ['true', '1'] if fresh else false }}\""),
+        ('"${FRESH != "" ? "1" : "0"}"', "\"{{ fresh != '' }}\""),
+        ("SLOW", '"{{ slow }}"'),
+        ("!SLOW", '"{{ not slow }}"'),
+    ],
+)
+def test_text_that_bake_takes_for_a_flag_becomes_one(flag: str, expected: str) -> None:
+    hcl = f"""
+        variable "FRESH" {{ default = "false" }}
+        variable "SLOW" {{ default = true }}
+        variable "UNSET" {{}}
+        target "web" {{
+          no-cache = {flag}
+        }}
+    """
+    assert plan_of(hcl).split("no-cache = ")[1].rstrip() == expected
+
+
+# --- lists with optional items ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attribute", "expected"),
+    [
+        ('tags = compact(["a:1", TAG != "" ? "a:${TAG}" : ""])', """tags = ["a:1", "{{ 'a:' ~ tag if tag }}"]"""),
+        ('tags = concat(["a:1"], TAG == "" ? [] : ["b:1"])', """tags = ["a:1", "{{ 'b:1' if tag }}"]"""),
+        ("cache-from = compact([TAG])", 'cache-from = ["{{ tag }}"]'),
+        (
+            'tags = concat(["a:1"], TAG == "" ? [] : ["b:1", "c:1", "d:1"])',
+            """tags = "{{ ['a:1'] + (['b:1', 'c:1', 'd:1'] if tag else []) }}\"""",
+        ),
+        ('tags = TAG == "" ? [] : ["b:1"]', """tags = "{{ ['b:1'] if tag else [] }}\""""),
+    ],
+)
+def test_list_with_optional_items_stays_a_list(attribute: str, expected: str) -> None:
+    hcl = f'variable "TAG" {{ default = "" }}\ntarget "web" {{\n {attribute}\n}}'
+    assert plan_of(hcl).split("[targets.web]\n")[1].rstrip() == expected
