@@ -111,7 +111,10 @@ class BakePrinter:
             known = set(self._absent)
             completed = self._run(files, environment)
             if completed.timed_out:
-                raise NoBuildx(f"buildx {self.version} did not print the bake file within {_SECONDS:.0f} s")
+                message = (
+                    f"buildx {self.version} did not print the bake file within {_SECONDS:.0f} s, so mpbake ended it"
+                )
+                raise NoBuildx(message, hint="run `docker buildx bake --print`, and make smaller what it prints")
             if completed.returncode == 0:
                 return completed
             if not self._add_absent(completed.stderr, known):

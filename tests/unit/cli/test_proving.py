@@ -74,6 +74,7 @@ def proof(
     plan: Definition,
     text: str = FILE,
     conversion: Conversion | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
     **environment: str,
 ) -> tuple[Proof, Printer]:
     """Return the proof for a bake file and a plan, which are simulated: only `text` names the variables."""
@@ -97,7 +98,7 @@ def proof(
         printer=cast("BakePrinter", printer),
         environment=environment,
     )
-    return prover.proof(), printer
+    return prover.proof(progress), printer
 
 
 def web(**attributes: Any) -> dict[str, Any]:
@@ -275,6 +276,25 @@ def test_a_file_that_needs_values_is_compared_with_some() -> None:
     assert found.targets == ("web",)
 
 
+def test_only_the_values_that_bake_needs_are_invented() -> None:
+    text = 'variable "A" {}\nvariable "TAG" {}\nvariable "B" {}\ntarget "web" { tags = [A, TAG, B] }\n'
+
+    def needy(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if not environment.get("TAG"):
+            raise BakeRefused("Validation failed; set TAG")
+        return tagged(environment, targets)
+
+    found, _ = proof(needy, tagged, text)
+    assert found.needed == (Variation(variable="TAG", value="other"),)
+
+
+def test_progress_counts_every_comparison() -> None:
+    shown: list[tuple[int, int]] = []
+    proof(tagged, tagged, progress=lambda done, total: shown.append((done, total)))
+    assert sorted(shown) == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert shown[0] == (0, 3)
+
+
 def test_a_file_that_no_value_helps_is_not_compared() -> None:
     def never(*_: Any) -> dict[str, Any]:
         raise BakeRefused("no")
@@ -285,6 +305,7 @@ def test_a_file_that_no_value_helps_is_not_compared() -> None:
     found, _ = proof(never, plan, NEEDS_TAG)
     assert not found.is_complete
     assert found.needed == ()
+    assert found.unset == ("TAG",)
     assert found.comparisons[0].both_refuse
     assert found.targets == ()
 

@@ -149,7 +149,7 @@ def test_the_reason_of_bake_names_no_temporary_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (failed("", timed_out=True), "did not print the bake file within 60 s"),
+        (failed("", timed_out=True), "did not print the bake file within 60 s, so mpbake ended it"),
         (done("not JSON"), "the answer of buildx 0.36.0 cannot be read"),
         (done("[]"), "the answer of buildx 0.36.0 cannot be read"),
         (done("{}"), "the answer of buildx 0.36.0 cannot be read"),

@@ -224,6 +224,45 @@ def test_a_file_without_targets_needs_the_others(tmp_path: Path) -> None:
     )
 
 
+def test_targets_that_inherit_each_other_are_named(tmp_path: Path) -> None:
+    (tmp_path / "docker-bake.hcl").write_text('target "a" { inherits = ["b"] }\ntarget "b" { inherits = ["a"] }\n')
+    assert refused(tmp_path) == (
+        "docker-bake.hcl:1: the targets inherit each other: a -> b -> a\n  = remove one of these references"
+    )
+
+
+MATRIX = """target "a" {
+  name = "a-${a}-${b}-${c}"
+  matrix = { a = range(100), b = range(100), c = range(100) }
+  args = { ID = VALUE }
+}
+"""
+
+
+def test_files_that_exceed_a_limit_never_reach_buildx(project: Path) -> None:
+    (project / "docker-bake.hcl").write_text(MATRIX.replace("VALUE", '"x"'))
+    here = world(project)
+    assert call(import_files.main, here, dry_run=True) == 1, "without buildx, the exit code would be 5"
+    assert "makes 1000000 targets; at most 20000 are allowed [matrix-too-large]\n" in written(here.stderr)
+    assert "  = make this value or matrix smaller in the bake files\n" in written(here.stderr)
+
+
+def test_no_expression_of_files_that_exceed_a_limit_is_evaluated(project: Path) -> None:
+    (project / "docker-bake.hcl").write_text(MATRIX.replace("VALUE", "uuidv4()"))
+    assert refused(project) == (
+        "docker-bake.hcl: the plan would exceed a limit: targets.a.matrix: makes 1000000 targets; "
+        "at most 20000 are allowed\n  = make this value or matrix smaller in the bake files"
+    )
+
+
+@pytest.mark.usefixtures("with_buildx")
+def test_a_person_sees_the_progress(project: Path) -> None:
+    here = world(project, live=True)
+    assert call(import_files.main, here) == 0
+    assert written(here.stderr).startswith("\r\x1b[Kcomparing: 0 of 3\r\x1b[Kcomparing: 1 of 3")
+    assert written(here.stderr).endswith("\r\x1b[K")
+
+
 def test_several_files_are_merged(project: Path, with_buildx: SimpleNamespace) -> None:
     (project / "more.json").write_text('{"target": {"web": {"context": "merged"}}}')
     with_buildx.context = "merged"
