@@ -208,7 +208,7 @@ def open_printer(
 def _buildx(docker: Docker, environment: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     """Return the path of the buildx that docker would start: without docker, each print is twice as fast.
 
-    Raises NoBuildx if docker has no buildx.
+    Raises NoBuildx if docker has no buildx, or if its answer cannot be read.
     """
     config = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
     settings = {"DOCKER_CONFIG": config, "DOCKER_HOST": f"unix://{scratch}/no-engine"}
@@ -218,10 +218,16 @@ def _buildx(docker: Docker, environment: Mapping[str, str], scratch: Path) -> tu
         )
     except Unreachable as error:
         raise NoBuildx(error.message, hint=error.hint) from None
+    answer = completed.stdout.partition("\n")[0]
     try:
-        plugins = json.loads(completed.stdout.partition("\n")[0]) or ()
+        plugins = (json.loads(answer) if answer else None) or []
+    except ValueError:
+        plugins = None
+    if not isinstance(plugins, list):
+        raise NoBuildx("the answer of docker cannot be read", hint="check that `docker version` shows a Docker client")
+    try:
         return (next(plugin["Path"] for plugin in plugins if plugin["Name"] == "buildx" and not plugin.get("Err")),)
-    except (ValueError, LookupError, TypeError, StopIteration):
+    except (LookupError, TypeError, StopIteration):
         hint = "install buildx: https://docs.docker.com/go/buildx/"
         raise NoBuildx("docker has no buildx", hint=hint) from None
 

@@ -236,6 +236,13 @@ def test_a_docker_without_buildx_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert caught.value.exit_code == 5
 
 
+@pytest.mark.parametrize("answer", ["hello", "5", '{"a": 1}'])
+def test_another_program_called_docker_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str) -> None:
+    with pytest.raises(NoBuildx, match="the answer of docker cannot be read") as caught:
+        opened(monkeypatch, DockerWithPlugins(done(answer)), tmp_path)
+    assert caught.value.hint == "check that `docker version` shows a Docker client"
+
+
 def test_a_buildx_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     docker = DockerWithPlugins(done(json.dumps([PLUGIN])), failed("exec format error"))
     with pytest.raises(NoBuildx, match="buildx does not tell its version: exec format error"):

@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.buildkit.bake.printing import NoBuildx
-from mpbake.cli import importing
+from mpbake.cli import importing, reading_bake
 from mpbake.cli.commands import import_files
 from mpbake.conversion.comparison import parse_printed
 from mpbake.conversion.plan import convert
@@ -199,11 +199,26 @@ def test_a_folder_without_bake_files_has_another_start(tmp_path: Path) -> None:
         ("https://example.com/a.hcl", "https://example.com/a.hcl: a bake file must be a local file\n  = download it"),
         ("missing.hcl", "missing.hcl: there is no such file [file-unreadable]\n  = check the name, or use -C DIR"),
         (".", ".: is a folder [file-unreadable]"),
+        (
+            "a.hcl,b.hcl",
+            "a.hcl,b.hcl: there is no such file [file-unreadable]\n  = name each file separately, as in -f a.hcl",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(project: Path, name: str, expected: str) -> None:
     assert refused(project, paths=(name,)).startswith(expected)
     assert refused(project, files=(name,)).startswith(expected)
+
+
+def test_a_file_without_permission_has_a_hint(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reading_bake, "read_bounded", denied)
+    assert refused(project) == (
+        "docker-bake.hcl: cannot be read: Permission denied [file-unreadable]\n"
+        "  = change its permissions, or run mpbake as its owner"
+    )
 
 
 def test_all_files_that_cannot_be_read_are_named_at_once(project: Path) -> None:
