@@ -266,7 +266,8 @@ def test_targets_with_the_same_difference_share_an_entry() -> None:
 
 def test_json_has_every_field() -> None:
     comparison = Comparison(variation=TAG, differences=(difference(),))
-    data = json.loads(import_json(report(Comparison(), comparison)))
+    data = json.loads(import_json(report(Comparison(), comparison, invented=("NPM_TOKEN",))))
+    assert data["invented"] == ["NPM_TOKEN"]
     assert data["equal"] is False
     assert data["targets"] == [
         {"name": "web", "plan": "web", "verdict": "different"},
