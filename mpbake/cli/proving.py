@@ -110,12 +110,10 @@ class Prover:
         """
         base = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
         progress(0, 1 + len(self._changes(base)))
-        base, _ = self._with_absent(base)
-        first, needed = self._compare(base), tuple[Variation, ...]()
-        if first.result.bake_error and (accepted := self._filled(base)):
-            base, needed = accepted
-            first = self._compare(base)
-        runs, varying = self._settled([first, *self._changed(base, progress)])
+        first, needed = self._compare(self._with_absent(base)), tuple[Variation, ...]()
+        if first.result.bake_error and (accepted := self._filled(first.values)):
+            first, needed = accepted
+        runs, varying = self._settled([first, *self._changed(first.values, progress)])
         printed = next((run.original for run in runs if run.original), None)
         return Proof(
             comparisons=tuple(run.result.without(varying) for run in runs),
@@ -136,8 +134,8 @@ class Prover:
         names = [name for name in self.conversion.templates if name in _HOOKS or name in self._undefined()]
         return {name: {"tags": [_TAG], "labels": {_LABEL: "1.2.3"}} for name in names}
 
-    def _filled(self, base: _Values) -> tuple[_Values, tuple[Variation, ...]] | None:
-        """Return values with which bake accepts the files, and those among them that it needs; None without success.
+    def _filled(self, base: _Values) -> tuple[_Run, tuple[Variation, ...]] | None:
+        """Return a comparison with values that bake accepts, and those among them that it needs; None without success.
 
         bake may need values that the environment lacks.
         """
@@ -147,26 +145,26 @@ class Prover:
         for changes in (required, (*needed, *hooks)):
             accepted = self._accepted(base, changes) if changes else None
             if accepted:
-                return self._fewest(replace(base, absent=accepted.absent), accepted, changes)
+                return self._fewest(replace(base, absent=accepted.values.absent), accepted, changes)
         return None
 
     def _fewest(
-        self, base: _Values, accepted: _Values, changes: tuple[Variation, ...]
-    ) -> tuple[_Values, tuple[Variation, ...]]:
-        """Return values that bake accepts without the `changes` that it does not need, and the other changes."""
+        self, base: _Values, accepted: _Run, changes: tuple[Variation, ...]
+    ) -> tuple[_Run, tuple[Variation, ...]]:
+        """Return a comparison without the `changes` that bake does not need, and the other changes."""
         for change in changes if len(changes) <= _MOST_LEFT_OUT else ():
             fewer = tuple(kept for kept in changes if kept != change)
-            values = self._accepted(base, fewer) if fewer else None
-            if values:
-                accepted, changes = values, fewer
+            run = self._accepted(base, fewer) if fewer else None
+            if run:
+                accepted, changes = run, fewer
         return accepted, changes
 
-    def _accepted(self, base: _Values, changes: Sequence[Variation]) -> _Values | None:
-        """Return the values in `base` with `changes`, or None if bake refuses them."""
+    def _accepted(self, base: _Values, changes: Sequence[Variation]) -> _Run | None:
+        """Return the comparison with the values in `base` and with `changes`, or None if bake refuses them."""
         for change in changes:
             base = self._with(base, change)
-        values, error = self._with_absent(base)
-        return None if error else values
+        run = self._compare(self._with_absent(base))
+        return None if run.result.bake_error else run
 
     def _with(self, values: _Values, change: Variation) -> _Values:
         """Return `values` with another value of a variable, or with values of the targets that CI fills."""
@@ -232,14 +230,14 @@ class Prover:
         targets = {**{name: {} for name in values.absent}, **values.targets}
         return self.printer.printed(self.source.files, names, values.environment, targets).without(values.absent)
 
-    def _with_absent(self, values: _Values) -> tuple[_Values, str]:
-        """Return `values` with the members of groups that no file defines, and why bake refuses the result."""
+    def _with_absent(self, values: _Values) -> _Values:
+        """Return `values` with the members of groups that no file defines."""
         while True:
             _, error = _outcome(partial(self._original, values))
             match = _NO_TARGET.search(error)
             is_known = match is None or match[1] in {*values.targets, *values.absent}
             if match is None or is_known or len(values.absent) >= _MOST_ABSENT:
-                return values, error
+                return values
             values = replace(values, absent=values.absent | {match[1]})
 
     def _exported(self, values: _Values, now: int) -> Printed:

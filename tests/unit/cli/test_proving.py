@@ -288,6 +288,19 @@ def test_only_the_values_that_bake_needs_are_invented() -> None:
     assert found.needed == (Variation(variable="TAG", value="other"),)
 
 
+def test_values_that_only_builds_of_bake_refuse_are_replaced() -> None:
+    text = 'variable "A" {}\nvariable "TAG" {}\nvariable "B" {}\ntarget "web" { tags = [A, TAG, B] }\n'
+
+    def checked(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if not environment.get("TAG"):
+            raise refused('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME)
+        return tagged(environment, targets)
+
+    found, _ = proof(tagged, checked, text)
+    assert found.is_complete
+    assert found.needed == (Variation(variable="TAG", value="other"),)
+
+
 def test_progress_counts_every_comparison() -> None:
     shown: list[tuple[int, int]] = []
     proof(tagged, tagged, progress=lambda done, total: shown.append((done, total)))
