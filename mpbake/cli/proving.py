@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.errors import PlanError, UsageError
+from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.base.json_text import parse_json
 from mpbake.base.limits import affordable_threads
-from mpbake.buildkit.bake.printing import BakeRefused
+from mpbake.buildkit.bake.printing import BakeRefused, BakeTimedOut
 from mpbake.conversion.bake_errors import VALIDATION
 from mpbake.conversion.comparison import Names, differences
 from mpbake.conversion.proof import Comparison, Proof
@@ -45,6 +45,7 @@ _MOST_LEFT_OUT = 20
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
+_REFUSALS: tuple[type[MpbakeError], ...] = (BakeRefused, UsageError)
 _REFUSED_BY_BUILDS = frozenset({Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.PUSH_WITHOUT_TAGS})
 """Errors of a plan about values that bake prints, and that its builds refuse."""
 
@@ -197,10 +198,12 @@ class Prover:
     def _compare(self, values: _Values, variation: Variation | None = None) -> _Run:
         """Compare both with `values`, which have one `variation`."""
         begin = int(time.time())
-        theirs, bake_error = _outcome(partial(self._original, values))
+        # Without the present values nothing can be compared. One variation can be left out.
+        refusals = (*_REFUSALS, BakeTimedOut) if variation else _REFUSALS
+        theirs, bake_error = _outcome(partial(self._original, values), refusals)
         end = int(time.time())
         try:
-            ours, plan_error = _outcome(partial(self._exported, values, begin))
+            ours, plan_error = _outcome(partial(self._exported, values, begin), refusals)
         except PlanError as error:
             ours, plan_error = None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
             if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
@@ -286,9 +289,11 @@ class Prover:
         return found
 
 
-def _outcome(call: Callable[[], Printed]) -> tuple[Printed | None, str]:
+def _outcome(
+    call: Callable[[], Printed], refusals: tuple[type[MpbakeError], ...] = _REFUSALS
+) -> tuple[Printed | None, str]:
     """Return what was printed, or None and the reason why it was refused. Raises PlanError."""
     try:
         return call(), ""
-    except (BakeRefused, UsageError) as error:
+    except refusals as error:
         return None, error.message

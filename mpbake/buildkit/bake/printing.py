@@ -52,6 +52,10 @@ class NoBuildx(Unreachable):
     """There is no buildx that could print a bake file."""
 
 
+class BakeTimedOut(NoBuildx):
+    """buildx did not print a bake file in time."""
+
+
 @dataclass(kw_only=True)
 class BakePrinter:
     """A buildx that prints bake files in `folder`. Thread-safe.
@@ -114,7 +118,7 @@ class BakePrinter:
                 message = (
                     f"buildx {self.version} did not print the bake file within {_SECONDS:.0f} s, so mpbake ended it"
                 )
-                raise NoBuildx(message, hint="run `docker buildx bake --print`, and make smaller what it prints")
+                raise BakeTimedOut(message, hint="run `docker buildx bake --print`, and make smaller what it prints")
             if completed.returncode == 0:
                 return completed
             if not self._add_absent(completed.stderr, known):

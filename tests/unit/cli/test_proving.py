@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
-from mpbake.buildkit.bake.printing import BakeRefused
+from mpbake.buildkit.bake.printing import BakeRefused, BakeTimedOut, NoBuildx
 from mpbake.cli.proving import BakeInput, Prover
 from mpbake.conversion.comparison import Subject, parse_printed
 from mpbake.conversion.plan.conversion import Conversion
@@ -299,6 +299,18 @@ def test_values_that_only_builds_of_bake_refuse_are_replaced() -> None:
     found, _ = proof(tagged, checked, text)
     assert found.is_complete
     assert found.needed == (Variation(variable="TAG", value="other"),)
+
+
+def test_only_the_present_values_must_be_printed_in_time() -> None:
+    def slow(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if environment.get("TAG", "dev") == "":
+            raise BakeTimedOut("buildx did not print the bake file within 60 s")
+        return tagged(environment, targets)
+
+    found, _ = proof(slow, tagged)
+    assert [run.lenient for run in found.comparisons] == [False, False, True]
+    with pytest.raises(NoBuildx):
+        proof(slow, tagged, TAG="")
 
 
 def test_progress_counts_every_comparison() -> None:
