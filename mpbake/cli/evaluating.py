@@ -26,6 +26,7 @@ _ROUNDS = 3
 _MOST_ERRORS = 10
 """The number of expressions that bake refuses before mpbake stops."""
 _LONGEST = 80
+_LONGEST_MESSAGE = 100
 _DEFINE = "define it, or name all files that bake gets, in the same order"
 _NOTHING: Mapping[str, str] = {}
 
@@ -110,6 +111,11 @@ def _shown(text: str) -> str:
     return shortened(one_line(text.strip()), _LONGEST)
 
 
+def _lines(message: str) -> str:
+    """Return a message with bake's details, which follow a semicolon, on a line of their own if it is long."""
+    return printable(message.replace("; ", "\n", 1) if len(message) > _LONGEST_MESSAGE else message)
+
+
 def _refused(entry: Frozen, problem: BakeProblem) -> MpbakeError:
     """Return the error of an expression that bake cannot evaluate. `problem` may be elsewhere in the files."""
     if problem.unknown:
@@ -117,9 +123,9 @@ def _refused(entry: Frozen, problem: BakeProblem) -> MpbakeError:
         return UsageError(printable(f"{problem.place or _place(entry)}: {problem.text}"), hint=hint)
     if problem.place:
         hint = "correct this, or set the variables that it needs"
-        return UsageError(printable(f"{problem.place}: bake refuses this: {problem.text}"), hint=hint)
+        return UsageError(_lines(f"{problem.place}: bake refuses this: {problem.text}"), hint=hint)
     return UsageError(
-        printable(f"{_place(entry)}: bake cannot evaluate this: {problem.text}"),
+        _lines(f"{_place(entry)}: bake cannot evaluate this: {problem.text}"),
         hint=f"replace the expression by its value: {_shown(entry.expression.text)}",
     )
 

@@ -102,6 +102,14 @@ def test_an_error_elsewhere_in_the_files_has_its_place() -> None:
     )
 
 
+def test_long_details_of_bake_have_their_own_line() -> None:
+    details = "The given key does not identify an element in this collection value: it is too large"
+    message = errors(
+        'target "a" { args = { A = uuidv4() } }\n', lambda *_: f"{_FILE}:3,17-19: Invalid index; {details}."
+    )
+    assert message.startswith(f"{_FILE}:3: bake refuses this: Invalid index\n{details}\n  = ")
+
+
 def test_an_expression_in_a_hint_has_one_line() -> None:
     text = 'target "a" {\n  dockerfile-inline = <<EOT\nFROM a\nRUN ${uuidv4()}\n' + "RUN b\n" * 40 + "EOT\n}\n"
     message = errors(text, lambda *_: "no")
