@@ -142,10 +142,14 @@ def _one_difference(difference: Difference, names: Sequence[str], values: str) -
 
 
 def _lenient_lines(proof: Proof) -> Iterator[str]:
+    entries: dict[str, list[Comparison]] = {}
+    known = proof.first.bake_error if proof.first else ""
     for comparison in proof.comparisons:
-        if comparison.lenient:
-            yield from _wrapped(_values([comparison]), _INDENT)
-            yield from _wrapped(shortened(comparison.bake_error, _LONGEST_VALUE), _INDENT * 2)
+        if comparison.lenient and comparison.bake_error != known:
+            entries.setdefault(comparison.bake_error, []).append(comparison)
+    for bake_error, comparisons in entries.items():
+        yield from _wrapped(_values(comparisons), _INDENT)
+        yield from _wrapped(shortened(bake_error, _LONGEST_VALUE), _INDENT * 2)
 
 
 def _varying_lines(proof: Proof) -> Iterator[str]:
@@ -185,9 +189,11 @@ def _advice(proof: Proof, bake_error: str) -> str:
     """Return what to do if bake refuses its files."""
     if _MISSING in bake_error:
         return "create this file, which may be empty"
-    if proof.unset:
-        return f"set the missing variables ({abbreviated(proof.unset, most=4)})"
-    return "set other values" if VALIDATION in bake_error else "correct the bake file"
+    is_about_values = VALIDATION in bake_error
+    if not proof.unset:
+        return "set other values" if is_about_values else "correct the bake file"
+    advice = f"set the missing variables ({abbreviated(proof.unset, most=4)})"
+    return advice if is_about_values else f"{advice} or correct the bake file"
 
 
 def _summary_lines(report: ImportReport) -> Iterator[str]:

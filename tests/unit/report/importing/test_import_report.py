@@ -135,11 +135,11 @@ def test_nothing_compared_says_why() -> None:
 
 
 def test_values_that_neither_side_accepts_need_the_environment() -> None:
-    refused = (Comparison(bake_error="TAG is empty", plan_error="tag is empty"),)
+    refused = (Comparison(bake_error="Validation failed; no TAG", plan_error="tag is empty"),)
     proof = Proof(comparisons=refused, buildx="0.36.0", unset=("TAG", "NAME"))
     assert import_text(report(proof=proof, plan="")) == (
         "neither bake nor mpbake accepts the present values\n"
-        "  bake: TAG is empty\n"
+        "  bake: Validation failed; no TAG\n"
         "  mpbake: tag is empty\n"
         "  = set the missing variables (TAG, NAME), and import again\n"
         "\n"
@@ -156,6 +156,21 @@ def test_only_a_missing_variable_must_be_set(error: str, advice: str) -> None:
     text = import_text(report(proof=proof, plan=""))
     assert f"  = {advice}, and import again\n" in text
     assert "missing variables" not in text
+
+
+def test_an_error_that_no_variable_may_cause_has_both_remedies() -> None:
+    refused = (Comparison(bake_error="Invalid index", plan_error="no"),)
+    proof = Proof(comparisons=refused, buildx="0.36.0", unset=("TAG",))
+    text = import_text(report(proof=proof, plan=""))
+    assert "  = set the missing variables (TAG) or correct the bake file, and import again\n" in text
+
+
+def test_values_that_only_the_plan_can_evaluate_share_an_entry() -> None:
+    lenient = Comparison(variation=TAG, bake_error="Invalid index", lenient=True)
+    text = import_text(report(Comparison(), lenient, replace(lenient, variation=EMPTY)))
+    assert 'and the plan can\n  TAG=2, TAG=""\n    Invalid index\n\n' in text
+    refused = Comparison(bake_error="Invalid index", plan_error="no")
+    assert "and the plan can\n" not in import_text(report(refused, lenient))
 
 
 def test_a_value_instead_of_a_secret_is_told() -> None:
