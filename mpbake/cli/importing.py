@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from mpbake.base.errors import MpbakeError, PlanError, UsageError
-from mpbake.base.text import one_line, printable
-from mpbake.buildkit.bake.printing import BakePrinter, BakeRefused, NoBuildx, open_printer
+from mpbake.base.codes import Code
+from mpbake.base.errors import PlanError, UsageError, key_path_text
+from mpbake.base.text import printable
+from mpbake.buildkit.bake.printing import NoBuildx, open_printer
+from mpbake.cli.evaluating import Evaluator, not_evaluated
 from mpbake.cli.imported_plan import cached_plans, read_imported
+from mpbake.cli.progress_line import progress_line
 from mpbake.cli.proving import Prover
-from mpbake.conversion.evaluation import evaluated, evaluation_name, evaluation_text
+from mpbake.conversion.missing_targets import missing_targets
 from mpbake.conversion.plan import convert
 from mpbake.conversion.proof import Proof
-from mpbake.conversion.secret_names import without_secrets
 from mpbake.report.importing.import_report import ImportReport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from mpbake.base.errors import Diagnostic
+    from mpbake.buildkit.bake.printing import BakePrinter
     from mpbake.cli.proving import BakeInput
     from mpbake.cli.world import World
-    from mpbake.conversion.plan.conversion import Conversion, Frozen, FrozenKey
+    from mpbake.conversion.plan.conversion import Conversion
 
-_ROUNDS = 3
-"""How often expressions are evaluated: a value may reveal another expression."""
+_LIMITS = frozenset({Code.MATRIX_TOO_LARGE, Code.PLAN_TOO_LARGE, Code.TEMPLATE_TOO_LARGE, Code.TOO_DEEP})
+"""Errors of a plan whose bake files would also keep buildx busy without end."""
+_SMALLER = "make this value or matrix smaller in the bake files"
 
 
 def import_bake(
@@ -38,73 +43,39 @@ def import_bake(
     """
     conversion = convert(source.content)
     if not conversion.targets:
-        message = f"{', '.join(map(one_line, source.files))}: no target that bake could build"
-        raise UsageError(message, hint="name all files that bake gets, in the same order")
+        message, hint = missing_targets(source.content)
+        raise UsageError(printable(message), hint=hint)
+    is_complete = all(entry.written for entry in conversion.frozen)
+    if problems := _limits(conversion, plan, world, source.environment(world)):
+        if not is_complete:
+            raise _too_large(conversion, problems[0])
+        proof = Proof(reason="bake files that exceed a limit of mpbake are not printed", hint=_SMALLER)
+        return ImportReport(conversion=conversion, proof=proof, problems=problems)
     try:
         with open_printer(world.environment, source.folder, world.redactor.redact, when_stopped) as printer:
-            conversion = _with_values(source, conversion, printer, source.environment(world))
-            return _proved(source, conversion, plan, printer, world)
+            evaluator = Evaluator(source=source, printer=printer, environment=source.environment(world))
+            conversion = evaluator.with_values(conversion)
+            return replace(_proved(source, conversion, plan, printer, world), invented=evaluator.invented)
     except NoBuildx as error:
         if any(not entry.written for entry in conversion.frozen):
-            raise _not_evaluated(conversion.frozen, error) from None
+            raise not_evaluated(conversion.frozen, error) from None
         problems = _problems(conversion, plan, world, source.environment(world))
         proof = Proof(reason=error.message, hint=error.hint)
         return ImportReport(conversion=conversion, proof=proof, problems=problems)
 
 
-# --- values of expressions --------------------------------------------------------------------------------------------
+def _limits(conversion: Conversion, plan: Path, world: World, environment: Mapping[str, str]) -> tuple[Diagnostic, ...]:
+    """Return the errors of a plan that exceeds a limit of mpbake, also of one that still lacks evaluated values."""
+    problems = _problems(conversion, plan, world, environment)
+    return problems if any(problem.code in _LIMITS for problem in problems) else ()
 
 
-def _with_values(
-    source: BakeInput, conversion: Conversion, printer: BakePrinter, environment: Mapping[str, str]
-) -> Conversion:
-    """Have bake evaluate the expressions that the plan language cannot express, and convert the files again.
-
-    A value must not depend on the user's environment, unless bake refuses the files without it. It never has a
-    secret of the environment, since the plan is committed.
-    """
-    values: dict[FrozenKey, Any] = {}
-    for _ in range(_ROUNDS):
-        missing = [entry for entry in conversion.frozen if not entry.written and entry.key not in values]
-        if not missing:
-            break
-        try:
-            values |= _evaluate(source, missing, printer, {})
-        except UsageError:
-            values |= _evaluate(source, missing, printer, without_secrets(environment))
-        conversion = convert(source.content, values)
-    if any(not entry.written for entry in conversion.frozen):
-        raise _not_evaluated(conversion.frozen)
-    return conversion
-
-
-def _evaluate(
-    source: BakeInput, frozen: Sequence[Frozen], printer: BakePrinter, environment: Mapping[str, str]
-) -> dict[FrozenKey, Any]:
-    names = [evaluation_name(index) for index in range(len(frozen))]
-    text = evaluation_text(frozen, source.content)
-    try:
-        return evaluated(frozen, printer.printed_with(source.files, text, names, environment).targets)
-    except BakeRefused as error:
-        if len(frozen) > 1:
-            parts = (_evaluate(source, [entry], printer, environment) for entry in frozen)
-            return {key: value for part in parts for key, value in part.items()}
-        try:  # an expression that needs nothing from the files, such as the platform of the machine
-            return evaluated(frozen, printer.printed_with((), text, names, {}).targets)
-        except BakeRefused:
-            raise _not_evaluated(frozen, error) from None
-    except (ValueError, LookupError):
-        raise _not_evaluated(frozen) from None
-
-
-def _not_evaluated(frozen: Sequence[Frozen], error: MpbakeError | None = None) -> MpbakeError:
-    entry = next(entry for entry in frozen if not entry.written)
-    line = f":{entry.place.line}" if entry.place.line else ""
-    where = f"{entry.place.file}{line}: " if entry.place.file else ""
-    message = f"{where}a plan cannot express this ({entry.reason}), and bake cannot evaluate it"
-    reason = f"\n{error.message}" if error else ""
-    hint = (error.hint if error else "") or f"replace the expression by its value: {entry.expression.text.strip()}"
-    return UsageError(printable(f"{message}{reason}"), hint=hint)
+def _too_large(conversion: Conversion, problem: Diagnostic) -> UsageError:
+    """Return the error of bake files that mpbake neither converts nor has bake evaluate."""
+    frozen = next(entry for entry in conversion.frozen if not entry.written)
+    key = f"{key_path_text(problem.location.key)}: " if problem.location else ""
+    message = f"{frozen.place.file}: the plan would exceed a limit: {key}{problem.message}"
+    return UsageError(printable(message), hint=_SMALLER)
 
 
 # --- the proof --------------------------------------------------------------------------------------------------------
@@ -118,6 +89,8 @@ def _problems(
         read_imported(conversion.text, plan, world).exported(environment)
     except PlanError as error:
         return error.diagnostics
+    except UsageError:  # the comparison reports it
+        return ()
     return ()
 
 
@@ -136,7 +109,8 @@ def _proved(source: BakeInput, conversion: Conversion, plan: Path, printer: Bake
     except PlanError as error:
         proof = Proof(reason="the plan has errors")
         return ImportReport(conversion=conversion, proof=proof, problems=error.diagnostics)
-    proof = prover.proof()
+    with progress_line("comparing", world) as progress:
+        proof = prover.proof(progress)
     is_refused = proof.first is not None and proof.first.plan_error and not proof.first.bake_error
     problems = _problems(conversion, plan, world, environment) if is_refused else ()
     return ImportReport(conversion=conversion, proof=proof, problems=problems)

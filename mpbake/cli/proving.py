@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
-from mpbake.base.errors import PlanError, UsageError
+from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.base.json_text import parse_json
 from mpbake.base.limits import affordable_threads
-from mpbake.buildkit.bake.printing import BakeRefused
+from mpbake.buildkit.bake.printing import BakeRefused, BakeTimedOut
+from mpbake.conversion.bake_errors import VALIDATION
 from mpbake.conversion.comparison import Names, differences
 from mpbake.conversion.proof import Comparison, Proof
 from mpbake.conversion.syntax import Target, Variable
@@ -38,11 +40,12 @@ _TRIES = 5
 _NO_TARGET = re.compile(r"failed to find target (\S+)")
 _MOST_ABSENT = 50
 _MOST_SECONDS = 10
-_VALIDATION = "Validation failed"
-"""A part of bake's message about a value that a `validation` block forbids."""
+_MOST_LEFT_OUT = 20
+"""The number of invented values of which mpbake leaves out each, to find those that bake needs."""
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
+_REFUSALS: tuple[type[MpbakeError], ...] = (BakeRefused, UsageError)
 _REFUSED_BY_BUILDS = frozenset(
     {Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.BAD_SIZE, Code.BAD_VALUE, Code.PUSH_WITHOUT_TAGS}
 )
@@ -103,25 +106,24 @@ class Prover:
     environment: Mapping[str, str]
     exports: dict[str, Printed] = field(default_factory=dict)
 
-    def proof(self) -> Proof:
-        """Compare with the present values, and then with each variation. Raises PlanError for a plan with errors."""
-        plain = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
-        base, needed = self._with_absent(plain), tuple[Variation, ...]()
-        first = self._compare(base)
-        if first.result.bake_error:
-            # bake may need values that the environment lacks.
-            filled, changes = self._filled(base)
-            filled = self._with_absent(filled)
-            run = self._compare(filled)
-            if not run.result.bake_error:
-                first, base, needed = run, filled, changes
-        runs, varying = self._settled([first, *self._changed(base)])
+    def proof(self, progress: Callable[[int, int], None] = lambda *_: None) -> Proof:
+        """Compare with the present values, and then with each variation. Raises PlanError for a plan with errors.
+
+        `progress` receives the number of finished comparisons, and the number of all.
+        """
+        base = _Values(environment=self.environment, targets={name: {} for name in self._undefined()})
+        progress(0, 1 + len(self._changes(base)))
+        first, needed = self._compare(self._with_absent(base)), tuple[Variation, ...]()
+        if first.result.bake_error and (accepted := self._filled(first.values)):
+            first, needed = accepted
+        runs, varying = self._settled([first, *self._changed(first.values, progress)])
         printed = next((run.original for run in runs if run.original), None)
         return Proof(
             comparisons=tuple(run.result.without(varying) for run in runs),
             buildx=self.printer.version,
             targets=tuple(printed.targets) if printed else (),
             needed=needed,
+            unset=self._unset() if first.result.bake_error else (),
             varying=varying,
         )
 
@@ -135,37 +137,81 @@ class Prover:
         names = [name for name in self.conversion.templates if name in _HOOKS or name in self._undefined()]
         return {name: {"tags": [_TAG], "labels": {_LABEL: "1.2.3"}} for name in names}
 
-    def _filled(self, values: _Values) -> tuple[_Values, tuple[Variation, ...]]:
-        """Return values for everything that bake may need, and the list of them."""
-        needed = needed_values(self.source.content, self.environment)
-        hooks = self._hooks()
-        environment = {**values.environment, **{change.variable: change.value for change in needed}}
-        filled = replace(values, environment=environment, targets={**values.targets, **hooks})
-        return filled, (*needed, Variation()) if hooks else needed
+    def _filled(self, base: _Values) -> tuple[_Run, tuple[Variation, ...]] | None:
+        """Return a comparison with values that bake accepts, and those among them that it needs; None without success.
 
-    def _changed(self, base: _Values) -> list[_Run]:
+        bake may need values that the environment lacks.
+        """
+        needed = needed_values(self.source.content, self.environment)
+        required = tuple(change for change in needed if change.variable in self.source.content.required)
+        hooks = (Variation(),) if self._hooks() else ()
+        for changes in (required, (*needed, *hooks)):
+            accepted = self._accepted(base, changes) if changes else None
+            if accepted:
+                return self._fewest(replace(base, absent=accepted.values.absent), accepted, changes)
+        return None
+
+    def _fewest(
+        self, base: _Values, accepted: _Run, changes: tuple[Variation, ...]
+    ) -> tuple[_Run, tuple[Variation, ...]]:
+        """Return a comparison without the `changes` that bake does not need, and the other changes."""
+        for change in changes if len(changes) <= _MOST_LEFT_OUT else ():
+            fewer = tuple(kept for kept in changes if kept != change)
+            run = self._accepted(base, fewer) if fewer else None
+            if run:
+                accepted, changes = run, fewer
+        return accepted, changes
+
+    def _accepted(self, base: _Values, changes: Sequence[Variation]) -> _Run | None:
+        """Return the comparison with the values in `base` and with `changes`, or None if bake refuses them."""
+        for change in changes:
+            base = self._with(base, change)
+        run = self._compare(self._with_absent(base))
+        return None if run.result.bake_error else run
+
+    def _with(self, values: _Values, change: Variation) -> _Values:
+        """Return `values` with another value of a variable, or with values of the targets that CI fills."""
+        if change.variable:
+            return replace(values, environment={**values.environment, change.variable: change.value})
+        return replace(values, targets={**values.targets, **self._hooks()})
+
+    def _unset(self) -> tuple[str, ...]:
+        """Return the variables that have no value."""
+        return tuple(change.variable for change in needed_values(self.source.content, self.environment))
+
+    def _changes(self, base: _Values) -> tuple[Variation, ...]:
+        """Return the variations of the values in `base`."""
+        return *variations(self.source.content, base.environment), *((Variation(),) if self._hooks() else ())
+
+    def _changed(self, base: _Values, progress: Callable[[int, int], None]) -> list[_Run]:
         """Compare with each variation of the values in `base`."""
-        changes = list(variations(self.source.content, base.environment))
-        values = [replace(base, environment={**base.environment, change.variable: change.value}) for change in changes]
-        if hooks := self._hooks():
-            changes.append(Variation())
-            values.append(replace(base, targets={**base.targets, **hooks}))
+        changes = self._changes(base)
+        done = itertools.count(2)
+        progress(1, 1 + len(changes))
+
+        def compared(change: Variation) -> _Run:
+            run = self._compare(self._with(base, change), change)
+            progress(next(done), 1 + len(changes))
+            return run
+
         with ThreadPoolExecutor(max_workers=affordable_threads(_AT_ONCE)) as pool:
-            return list(pool.map(self._compare, values, changes))
+            return list(pool.map(compared, changes))
 
     def _compare(self, values: _Values, variation: Variation | None = None) -> _Run:
         """Compare both with `values`, which have one `variation`."""
         begin = int(time.time())
-        theirs, bake_error = _outcome(partial(self._original, values))
+        # Without the present values nothing can be compared. One variation can be left out.
+        refusals = (*_REFUSALS, BakeTimedOut) if variation else _REFUSALS
+        theirs, bake_error = _outcome(partial(self._original, values), refusals)
         end = int(time.time())
         try:
-            ours, plan_error = _outcome(partial(self._exported, values, begin))
+            ours, plan_error = _outcome(partial(self._exported, values, begin), refusals)
         except PlanError as error:
             ours, plan_error = None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
             if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
                 bake_error = bake_error or "it prints this, and its build refuses it"
         if theirs is None or ours is None:
-            is_lenient = variation is not None and ours is not None and _VALIDATION not in bake_error
+            is_lenient = variation is not None and ours is not None and VALIDATION not in bake_error
             result = Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error, lenient=is_lenient)
             return _Run(values=values, result=result)
         found = self._differences(theirs, ours)
@@ -191,13 +237,13 @@ class Prover:
 
     def _with_absent(self, values: _Values) -> _Values:
         """Return `values` with the members of groups that no file defines."""
-        while len(values.absent) < _MOST_ABSENT:
+        while True:
             _, error = _outcome(partial(self._original, values))
             match = _NO_TARGET.search(error)
-            if match is None or match[1] in {*values.targets, *values.absent}:
-                break
+            is_known = match is None or match[1] in {*values.targets, *values.absent}
+            if match is None or is_known or len(values.absent) >= _MOST_ABSENT:
+                return values
             values = replace(values, absent=values.absent | {match[1]})
-        return values
 
     def _exported(self, values: _Values, now: int) -> Printed:
         # bake's timestamp() is the clock. A plan has the time of this variable, unless the bake files declare it.
@@ -245,9 +291,11 @@ class Prover:
         return found
 
 
-def _outcome(call: Callable[[], Printed]) -> tuple[Printed | None, str]:
+def _outcome(
+    call: Callable[[], Printed], refusals: tuple[type[MpbakeError], ...] = _REFUSALS
+) -> tuple[Printed | None, str]:
     """Return what was printed, or None and the reason why it was refused. Raises PlanError."""
     try:
         return call(), ""
-    except (BakeRefused, UsageError) as error:
+    except refusals as error:
         return None, error.message

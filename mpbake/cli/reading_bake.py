@@ -87,15 +87,15 @@ def _text(path: Path, shown: str) -> str:
     try:
         return read_bounded(path).decode("utf-8-sig")
     except FileNotFoundError:
-        raise _unreadable(
-            shown, Code.FILE_UNREADABLE, "there is no such file", "check the name, or use -C DIR"
-        ) from None
+        hint = "name each file separately, as in -f a.hcl -f b.hcl" if "," in shown else "check the name, or use -C DIR"
+        raise _unreadable(shown, Code.FILE_UNREADABLE, "there is no such file", hint) from None
     except IsADirectoryError:
         raise _unreadable(
             shown, Code.FILE_UNREADABLE, "is a folder", "name a bake file, or run in the folder with -C DIR"
         ) from None
     except OSError as error:
-        raise _unreadable(shown, Code.FILE_UNREADABLE, f"cannot be read: {error.strerror}", "") from None
+        hint = "change its permissions, or run mpbake as its owner" if isinstance(error, PermissionError) else ""
+        raise _unreadable(shown, Code.FILE_UNREADABLE, f"cannot be read: {error.strerror}", hint) from None
     except UnicodeDecodeError:
         raise _unreadable(shown, Code.FILE_ENCODING, "is not UTF-8", "save the file as UTF-8") from None
 

@@ -31,6 +31,11 @@ class Comparison:
     lenient: bool = False
 
     @property
+    def reason(self) -> tuple[str, str]:
+        """Why bake and mpbake refuse the values; empty texts if they do not."""
+        return self.bake_error, self.plan_error
+
+    @property
     def both_refuse(self) -> bool:
         """Whether neither bake nor mpbake accepts the values, such as those that a validation excludes."""
         return bool(self.bake_error and self.plan_error)
@@ -64,8 +69,8 @@ class Proof:
     """All comparisons of a bake file with its plan. `buildx` is the version that printed both.
 
     Without any comparison, `reason` says why there is none. `targets` are the targets that bake printed. `needed` are
-    the values without which bake refuses the file: all comparisons use them. `varying` are the places where bake itself
-    prints another value each time.
+    the values without which bake refuses the file: all comparisons use them. `unset` are the variables without a value
+    if bake refuses the file all the same. `varying` are the places where bake itself prints another value each time.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -74,6 +79,7 @@ class Proof:
     hint: str = ""
     targets: tuple[str, ...] = ()
     needed: tuple[Variation, ...] = ()
+    unset: tuple[str, ...] = ()
     varying: frozenset[Place] = frozenset()
 
     @property
@@ -90,6 +96,26 @@ class Proof:
     def failed(self) -> tuple[Comparison, ...]:
         """The comparisons that are not equal."""
         return tuple(comparison for comparison in self.comparisons if not comparison.is_equal)
+
+    def repeats_first(self, comparison: Comparison) -> bool:
+        """Whether a variation was refused for the reason for which the present values were refused."""
+        return (
+            self.first is not None
+            and comparison is not self.first
+            and any(comparison.reason)
+            and comparison.reason == self.first.reason
+        )
+
+    def _shows_change(self, comparison: Comparison) -> bool:
+        """Whether a comparison shows if the plan follows a change."""
+        return comparison.is_informative and not self.repeats_first(comparison)
+
+    def _follows(self, comparison: Comparison) -> bool:
+        """Whether a variation shows nothing that the present values do not show as well."""
+        if comparison.is_equal or self.repeats_first(comparison):
+            return True
+        known = self.first.differences if self.first else ()
+        return not any(comparison.reason) and {*comparison.differences} <= {*known}
 
     @cached_property
     def different_targets(self) -> frozenset[str]:
@@ -110,12 +136,12 @@ class Proof:
     def variable(self, name: str) -> Verdict:
         """Return the verdict about a variable: whether the plan follows its changes."""
         changes = [run for run in self.comparisons if run.variation and run.variation.variable == name]
-        if not any(run.is_informative for run in changes):
+        if not any(map(self._shows_change, changes)):
             return Verdict.UNKNOWN
-        return Verdict.EQUAL if all(run.is_equal for run in changes) else Verdict.DIFFERENT
+        return Verdict.EQUAL if all(map(self._follows, changes)) else Verdict.DIFFERENT
 
     @cached_property
     def changed_variables(self) -> tuple[str, ...]:
         """The variables that were changed at least once with a value that bake accepts."""
-        variations = (run.variation for run in self.comparisons if run.variation and run.is_informative)
+        variations = (run.variation for run in self.comparisons if run.variation and self._shows_change(run))
         return tuple(dict.fromkeys(change.variable for change in variations if change.variable))

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 _SECRET = re.compile(
     r"TOKEN|SECRET|PASSW|PASSPHRASE|(?:^|_)PASS(?:_|$)|CREDENTIAL|PRIVATE|(?:_|API|ACCESS)KEY", re.IGNORECASE
 )
-_INVENTED = "other"
+INVENTED = "other"
+"""The value of a variable in place of a secret."""
 
 
 def looks_secret(name: str) -> bool:
@@ -21,4 +22,9 @@ def looks_secret(name: str) -> bool:
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """Return `environment` with an invented text for each value that is probably secret."""
-    return {name: _INVENTED if value and looks_secret(name) else value for name, value in environment.items()}
+    return {**environment, **dict.fromkeys(invented_secrets(environment), INVENTED)}
+
+
+def invented_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables whose values `without_secrets` replaces."""
+    return tuple(name for name, value in environment.items() if value and looks_secret(name))

@@ -22,8 +22,8 @@ from testbed.packages import tool_path
 
 from mpbake.base.errors import MpbakeError
 from mpbake.buildkit.bake.printing import BakePrinter, BakeRefused, open_printer
+from mpbake.cli.evaluating import Evaluator
 from mpbake.cli.imported_plan import read_imported
-from mpbake.cli.importing import _with_values
 from mpbake.cli.proving import BakeInput
 from mpbake.cli.world import World
 from mpbake.conversion.plan import convert
@@ -89,7 +89,7 @@ class _Fuzz:
     def _import(self, seed: int, file: GeneratedBakeFile) -> _Imported:
         content = merged([read_hcl(file.text, f"{seed}.hcl")])
         source = BakeInput(folder=self.folder, files=(f"{seed}.hcl",), content=content)
-        conversion = _with_values(source, convert(content), self.printer, {})
+        conversion = Evaluator(source=source, printer=self.printer, environment={}).with_values(convert(content))
         return _Imported(seed=seed, file=file, conversion=conversion)
 
     def _compare(self, batch: Sequence[_Imported], *, changed: bool) -> list[str]:

@@ -53,6 +53,10 @@ class NoBuildx(Unreachable):
     """There is no buildx that could print a bake file."""
 
 
+class BakeTimedOut(NoBuildx):
+    """buildx did not print a bake file in time."""
+
+
 @dataclass(kw_only=True)
 class BakePrinter:
     """A buildx that prints bake files in `folder`. Thread-safe.
@@ -112,7 +116,10 @@ class BakePrinter:
             known = set(self._absent)
             completed = self._run(files, environment)
             if completed.timed_out:
-                raise NoBuildx(f"buildx {self.version} did not print the bake file within {_SECONDS:.0f} s")
+                message = (
+                    f"buildx {self.version} did not print the bake file within {_SECONDS:.0f} s, so mpbake ended it"
+                )
+                raise BakeTimedOut(message, hint="run `docker buildx bake --print`, and make smaller what it prints")
             if completed.returncode == 0:
                 return completed
             if not self._add_absent(completed.stderr, known):
@@ -210,7 +217,7 @@ def open_printer(
 def _buildx(docker: Docker, environment: Mapping[str, str], scratch: Path) -> tuple[str, ...]:
     """Return the path of the buildx that docker would start: without docker, each print is twice as fast.
 
-    Raises NoBuildx if docker has no buildx.
+    Raises NoBuildx if docker has no buildx, or if its answer cannot be read.
     """
     config = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
     settings = {"DOCKER_CONFIG": config, "DOCKER_HOST": f"unix://{scratch}/no-engine"}
@@ -220,10 +227,16 @@ def _buildx(docker: Docker, environment: Mapping[str, str], scratch: Path) -> tu
         )
     except Unreachable as error:
         raise NoBuildx(error.message, hint=error.hint) from None
+    answer = completed.stdout.partition("\n")[0]
     try:
-        plugins = json.loads(completed.stdout.partition("\n")[0]) or ()
+        plugins = (json.loads(answer) if answer else None) or []
+    except ValueError:
+        plugins = None
+    if not isinstance(plugins, list):
+        raise NoBuildx("the answer of docker cannot be read", hint="check that `docker version` shows a Docker client")
+    try:
         return (next(plugin["Path"] for plugin in plugins if plugin["Name"] == "buildx" and not plugin.get("Err")),)
-    except (ValueError, LookupError, TypeError, StopIteration):
+    except (LookupError, TypeError, StopIteration):
         hint = "install buildx: https://docs.docker.com/go/buildx/"
         raise NoBuildx("docker has no buildx", hint=hint) from None
 

@@ -29,6 +29,7 @@ def import_json(report: ImportReport) -> str:
         f'"buildx": {printed_json(proof.buildx)}',
         f'"reason": {printed_json(proof.reason)}',
         f'"needed": {printed_json({change.variable: change.value for change in proof.needed})}',
+        f'"invented": {printed_json(report.invented)}',
         f'"varying": {json_lines(sorted(proof.varying))}',
         f'"targets": {json_lines(_targets(report))}',
         f'"variables": {json_lines(_variables(report))}',

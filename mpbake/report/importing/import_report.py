@@ -19,7 +19,8 @@ class ImportReport:
     """A plan that was made from bake files, and the proof that both build the same.
 
     `plan` is the name of the written file, empty with `--dry-run`. `next` is the command that prints this plan.
-    `problems` are the errors of the plan.
+    `problems` are the errors of the plan. `invented` are the secret variables that had another value when bake
+    evaluated expressions.
     """
 
     conversion: Conversion
@@ -27,6 +28,7 @@ class ImportReport:
     plan: str = ""
     next: str = "mpbake plan"
     problems: tuple[Diagnostic, ...] = ()
+    invented: tuple[str, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -7,8 +7,10 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from mpbake.base.text import abbreviated, count, one_line, shortened
+from mpbake.conversion.bake_errors import VALIDATION
 from mpbake.conversion.plan.conversion import NoteKind
 from mpbake.conversion.proof import Verdict
+from mpbake.conversion.secret_names import INVENTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +41,7 @@ def import_text(report: ImportReport) -> str:
     for kind, heading in _HEADINGS.items():
         notes = report.notes(kind)
         lines += _section(heading, [line for note in notes for line in _entry(_place(note.place), note.text)])
-    lines += _section("frozen: the plan has the present value, and the expression as a comment", _frozen_lines(report))
+    lines += _section("frozen: the plan has the value, and the expression as a comment", _frozen_lines(report))
     lines += _section("errors of the plan", [f"{_INDENT}{line}" for line in _problem_lines(report)])
     lines += _section("different", [*_error_lines(report.proof), *_difference_lines(report)])
     lines += _section(
@@ -85,6 +87,9 @@ def _frozen_lines(report: ImportReport) -> Iterator[str]:
     for entry in report.conversion.frozen:
         yield from _entry(_place(entry.place), _frozen_sentence(entry))
         yield f"{_INDENT * 2}{shortened(one_line(entry.expression.text.strip()), _WIDTH - 4)}"
+    if report.invented:
+        values = abbreviated([f"{name}={INVENTED}" for name in report.invented], most=4)
+        yield from _wrapped(f"evaluated with {values}, since a plan must not hold a secret", _INDENT)
 
 
 def _frozen_sentence(entry: Frozen) -> str:
@@ -98,13 +103,15 @@ def _problem_lines(report: ImportReport) -> Iterator[str]:
 
 
 def _error_lines(proof: Proof) -> Iterator[str]:
-    """Yield the values that only bake or only mpbake refuses."""
+    """Yield the values that only bake or only mpbake refuses. Values with one reason share an entry."""
+    entries: dict[tuple[str, str], list[Comparison]] = {}
     for comparison in proof.failed:
-        error = comparison.bake_error or comparison.plan_error
-        if not error:
-            continue
-        theirs, ours = ("bake", "the plan") if comparison.bake_error else ("the plan", "bake")
-        values = _values([comparison]) or "the present values"
+        if any(comparison.reason) and not proof.repeats_first(comparison):
+            entries.setdefault(comparison.reason, []).append(comparison)
+    for (bake_error, plan_error), comparisons in entries.items():
+        error = bake_error or plan_error
+        theirs, ours = ("bake", "the plan") if bake_error else ("the plan", "bake")
+        values = _values(comparisons) or "the present values"
         yield from _wrapped(f"{values}: {theirs} refuses this, and {ours} does not", _INDENT)
         yield from _wrapped(shortened(error, _LONGEST_VALUE), _INDENT * 2)
 
@@ -135,10 +142,14 @@ def _one_difference(difference: Difference, names: Sequence[str], values: str) -
 
 
 def _lenient_lines(proof: Proof) -> Iterator[str]:
+    entries: dict[str, list[Comparison]] = {}
+    known = proof.first.bake_error if proof.first else ""
     for comparison in proof.comparisons:
-        if comparison.lenient:
-            yield from _wrapped(_values([comparison]), _INDENT)
-            yield from _wrapped(shortened(comparison.bake_error, _LONGEST_VALUE), _INDENT * 2)
+        if comparison.lenient and comparison.bake_error != known:
+            entries.setdefault(comparison.bake_error, []).append(comparison)
+    for bake_error, comparisons in entries.items():
+        yield from _wrapped(_values(comparisons), _INDENT)
+        yield from _wrapped(shortened(bake_error, _LONGEST_VALUE), _INDENT * 2)
 
 
 def _varying_lines(proof: Proof) -> Iterator[str]:
@@ -170,9 +181,19 @@ def _not_compared_lines(proof: Proof) -> list[str]:
     if first.bake_error == first.plan_error:  # buildx prints both
         errors = [first.bake_error]
     lines = [line for error in errors for line in _wrapped(shortened(error, _LONGEST_VALUE), _INDENT)]
-    advice = "create this file, which may be empty" if _MISSING in first.bake_error else "set the missing variables"
-    hint = f"{_INDENT}= {advice}, and import again"
-    return ["neither bake nor mpbake accepts the present values", *lines, hint, ""]
+    hint = _wrapped(f"= {_advice(proof, first.bake_error)}, and import again", _INDENT)
+    return ["neither bake nor mpbake accepts the present values", *lines, *hint, ""]
+
+
+def _advice(proof: Proof, bake_error: str) -> str:
+    """Return what to do if bake refuses its files."""
+    if _MISSING in bake_error:
+        return "create this file, which may be empty"
+    is_about_values = VALIDATION in bake_error
+    if not proof.unset:
+        return "set other values" if is_about_values else "correct the bake file"
+    advice = f"set the missing variables ({abbreviated(proof.unset, most=4)})"
+    return advice if is_about_values else f"{advice} or correct the bake file"
 
 
 def _summary_lines(report: ImportReport) -> Iterator[str]:
@@ -186,7 +207,8 @@ def _summary_lines(report: ImportReport) -> Iterator[str]:
     yield f"{count(len(report.targets), 'target')}{f': {numbers}' if numbers else ''}{checked}"
     if proof.needed:
         values = abbreviated([_variation(change) for change in proof.needed], most=4)
-        yield from _wrapped(f"compared with {values}, since nothing can be built without them", "")
+        them = "it" if len(proof.needed) == 1 and proof.needed[0].variable else "them"
+        yield from _wrapped(f"compared with {values}, since bake refuses the files without {them}", "")
     different = [name for name in proof.changed_variables if proof.variable(name) is Verdict.DIFFERENT]
     if different:
         yield from _wrapped(f"the plan does not follow every change of {abbreviated(different)}", "")

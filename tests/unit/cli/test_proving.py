@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
-from mpbake.buildkit.bake.printing import BakeRefused
+from mpbake.buildkit.bake.printing import BakeRefused, BakeTimedOut, NoBuildx
 from mpbake.cli.proving import BakeInput, Prover
 from mpbake.conversion.comparison import Subject, parse_printed
 from mpbake.conversion.compose import read_compose
@@ -75,6 +75,7 @@ def proof(
     plan: Definition,
     text: str = FILE,
     conversion: Conversion | None = None,
+    progress: Callable[[int, int], None] = lambda *_: None,
     **environment: str,
 ) -> tuple[Proof, Printer]:
     """Return the proof for a bake file and a plan, which are simulated: only `text` names the variables."""
@@ -98,7 +99,7 @@ def proof(
         printer=cast("BakePrinter", printer),
         environment=environment,
     )
-    return prover.proof(), printer
+    return prover.proof(progress), printer
 
 
 def web(**attributes: Any) -> dict[str, Any]:
@@ -295,6 +296,50 @@ def test_a_file_that_needs_values_is_compared_with_some() -> None:
     assert found.targets == ("web",)
 
 
+def test_only_the_values_that_bake_needs_are_invented() -> None:
+    text = 'variable "A" {}\nvariable "TAG" {}\nvariable "B" {}\ntarget "web" { tags = [A, TAG, B] }\n'
+
+    def needy(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if not environment.get("TAG"):
+            raise BakeRefused("Validation failed; set TAG")
+        return tagged(environment, targets)
+
+    found, _ = proof(needy, tagged, text)
+    assert found.needed == (Variation(variable="TAG", value="other"),)
+
+
+def test_values_that_only_builds_of_bake_refuse_are_replaced() -> None:
+    text = 'variable "A" {}\nvariable "TAG" {}\nvariable "B" {}\ntarget "web" { tags = [A, TAG, B] }\n'
+
+    def checked(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if not environment.get("TAG"):
+            raise refused('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME)
+        return tagged(environment, targets)
+
+    found, _ = proof(tagged, checked, text)
+    assert found.is_complete
+    assert found.needed == (Variation(variable="TAG", value="other"),)
+
+
+def test_only_the_present_values_must_be_printed_in_time() -> None:
+    def slow(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if environment.get("TAG", "dev") == "":
+            raise BakeTimedOut("buildx did not print the bake file within 60 s")
+        return tagged(environment, targets)
+
+    found, _ = proof(slow, tagged)
+    assert [run.lenient for run in found.comparisons] == [False, False, True]
+    with pytest.raises(NoBuildx):
+        proof(slow, tagged, TAG="")
+
+
+def test_progress_counts_every_comparison() -> None:
+    shown: list[tuple[int, int]] = []
+    proof(tagged, tagged, progress=lambda done, total: shown.append((done, total)))
+    assert sorted(shown) == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert shown[0] == (0, 3)
+
+
 def test_a_file_that_no_value_helps_is_not_compared() -> None:
     def never(*_: Any) -> dict[str, Any]:
         raise BakeRefused("no")
@@ -305,6 +350,7 @@ def test_a_file_that_no_value_helps_is_not_compared() -> None:
     found, _ = proof(never, plan, NEEDS_TAG)
     assert not found.is_complete
     assert found.needed == ()
+    assert found.unset == ("TAG",)
     assert found.comparisons[0].both_refuse
     assert found.targets == ()
 

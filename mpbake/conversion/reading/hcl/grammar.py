@@ -121,5 +121,5 @@ def _python_hcl2() -> tuple[Callable[[str], Any], type[Exception]]:
         from lark.exceptions import UnexpectedInput  # noqa: PLC0415 - a dependency of python-hcl2
     except ImportError:
         msg = "reading a bake file in HCL needs the Python package python-hcl2, version 8.1.4 or newer"
-        raise UsageError(msg, hint='run pip install "mpbake[import]"') from None
+        raise UsageError(msg, hint='run `pip install "mpbake[import]"`') from None
     return parses_to_tree, UnexpectedInput

@@ -149,7 +149,7 @@ def test_the_reason_of_bake_names_no_temporary_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (failed("", timed_out=True), "did not print the bake file within 60 s"),
+        (failed("", timed_out=True), "did not print the bake file within 60 s, so mpbake ended it"),
         (done("not JSON"), "the answer of buildx 0.36.0 cannot be read"),
         (done("[]"), "the answer of buildx 0.36.0 cannot be read"),
         (done("{}"), "the answer of buildx 0.36.0 cannot be read"),
@@ -234,6 +234,13 @@ def test_a_docker_without_buildx_is_told(monkeypatch: pytest.MonkeyPatch, tmp_pa
         opened(monkeypatch, DockerWithPlugins(info), tmp_path)
     assert caught.value.hint == "install buildx: https://docs.docker.com/go/buildx/"
     assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("answer", ["hello", "5", '{"a": 1}'])
+def test_another_program_called_docker_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: str) -> None:
+    with pytest.raises(NoBuildx, match="the answer of docker cannot be read") as caught:
+        opened(monkeypatch, DockerWithPlugins(done(answer)), tmp_path)
+    assert caught.value.hint == "check that `docker version` shows a Docker client"
 
 
 def test_a_buildx_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.buildkit.bake.printing import NoBuildx
-from mpbake.cli import importing
+from mpbake.cli import importing, reading_bake
 from mpbake.cli.commands import import_files
 from mpbake.conversion.comparison import parse_printed
 from mpbake.conversion.plan import convert
@@ -199,11 +199,26 @@ def test_a_folder_without_bake_files_has_another_start(tmp_path: Path) -> None:
         ("https://example.com/a.hcl", "https://example.com/a.hcl: a bake file must be a local file\n  = download it"),
         ("missing.hcl", "missing.hcl: there is no such file [file-unreadable]\n  = check the name, or use -C DIR"),
         (".", ".: is a folder [file-unreadable]"),
+        (
+            "a.hcl,b.hcl",
+            "a.hcl,b.hcl: there is no such file [file-unreadable]\n  = name each file separately, as in -f a.hcl",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(project: Path, name: str, expected: str) -> None:
     assert refused(project, paths=(name,)).startswith(expected)
     assert refused(project, files=(name,)).startswith(expected)
+
+
+def test_a_file_without_permission_has_a_hint(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(reading_bake, "read_bounded", denied)
+    assert refused(project) == (
+        "docker-bake.hcl: cannot be read: Permission denied [file-unreadable]\n"
+        "  = change its permissions, or run mpbake as its owner"
+    )
 
 
 def test_all_files_that_cannot_be_read_are_named_at_once(project: Path) -> None:
@@ -222,6 +237,45 @@ def test_a_file_without_targets_needs_the_others(tmp_path: Path) -> None:
     assert refused(tmp_path) == (
         "docker-bake.hcl: no target that bake could build\n  = name all files that bake gets, in the same order"
     )
+
+
+def test_targets_that_inherit_each_other_are_named(tmp_path: Path) -> None:
+    (tmp_path / "docker-bake.hcl").write_text('target "a" { inherits = ["b"] }\ntarget "b" { inherits = ["a"] }\n')
+    assert refused(tmp_path) == (
+        "docker-bake.hcl:1: the targets inherit each other: a -> b -> a\n  = remove one of these references"
+    )
+
+
+MATRIX = """target "a" {
+  name = "a-${a}-${b}-${c}"
+  matrix = { a = range(100), b = range(100), c = range(100) }
+  args = { ID = VALUE }
+}
+"""
+
+
+def test_files_that_exceed_a_limit_never_reach_buildx(project: Path) -> None:
+    (project / "docker-bake.hcl").write_text(MATRIX.replace("VALUE", '"x"'))
+    here = world(project)
+    assert call(import_files.main, here, dry_run=True) == 1, "without buildx, the exit code would be 5"
+    assert "makes 1000000 targets; at most 20000 are allowed [matrix-too-large]\n" in written(here.stderr)
+    assert "  = make this value or matrix smaller in the bake files\n" in written(here.stderr)
+
+
+def test_no_expression_of_files_that_exceed_a_limit_is_evaluated(project: Path) -> None:
+    (project / "docker-bake.hcl").write_text(MATRIX.replace("VALUE", "uuidv4()"))
+    assert refused(project) == (
+        "docker-bake.hcl: the plan would exceed a limit: targets.a.matrix: makes 1000000 targets; "
+        "at most 20000 are allowed\n  = make this value or matrix smaller in the bake files"
+    )
+
+
+@pytest.mark.usefixtures("with_buildx")
+def test_a_person_sees_the_progress(project: Path) -> None:
+    here = world(project, live=True)
+    assert call(import_files.main, here) == 0
+    assert written(here.stderr).startswith("\r\x1b[Kcomparing: 0 of 3\r\x1b[Kcomparing: 1 of 3")
+    assert written(here.stderr).endswith("\r\x1b[K")
 
 
 def test_several_files_are_merged(project: Path, with_buildx: SimpleNamespace) -> None:

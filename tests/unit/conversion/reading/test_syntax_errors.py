@@ -188,7 +188,7 @@ def test_without_python_hcl2_the_error_names_the_extra(monkeypatch: pytest.Monke
 
     with pytest.raises(UsageError) as raised:
         read_hcl("a = 1\n", "docker-bake.hcl")
-    assert raised.value.hint == 'run pip install "mpbake[import]"'
+    assert raised.value.hint == 'run `pip install "mpbake[import]"`'
 
 
 PIECES = st.sampled_from(

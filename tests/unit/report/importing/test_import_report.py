@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,7 +69,7 @@ def test_every_part_has_a_heading_and_a_place() -> None:
         "the plan does not have this\n"
         '  docker-bake.hcl:12  the description of the group "all"\n'
         "\n"
-        "frozen: the plan has the present value, and the expression as a comment\n"
+        "frozen: the plan has the value, and the expression as a comment\n"
         "  docker-bake.hcl:12  target web.args.ID[0]: its result is random\n"
         "    uuidv4()\n"
         "\n"
@@ -134,15 +135,86 @@ def test_nothing_compared_says_why() -> None:
 
 
 def test_values_that_neither_side_accepts_need_the_environment() -> None:
-    proof = Proof(comparisons=(Comparison(bake_error="TAG is empty", plan_error="tag is empty"),), buildx="0.36.0")
+    refused = (Comparison(bake_error="Validation failed; no TAG", plan_error="tag is empty"),)
+    proof = Proof(comparisons=refused, buildx="0.36.0", unset=("TAG", "NAME"))
     assert import_text(report(proof=proof, plan="")) == (
         "neither bake nor mpbake accepts the present values\n"
-        "  bake: TAG is empty\n"
+        "  bake: Validation failed; no TAG\n"
         "  mpbake: tag is empty\n"
-        "  = set the missing variables, and import again\n"
+        "  = set the missing variables (TAG, NAME), and import again\n"
         "\n"
         "2 targets: 2 not compared\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [("Invalid name", "correct the bake file"), ("Validation failed; Wrong environment", "set other values")],
+)
+def test_only_a_missing_variable_must_be_set(error: str, advice: str) -> None:
+    proof = Proof(comparisons=(Comparison(bake_error=error, plan_error="no"),), buildx="0.36.0")
+    text = import_text(report(proof=proof, plan=""))
+    assert f"  = {advice}, and import again\n" in text
+    assert "missing variables" not in text
+
+
+def test_an_error_that_no_variable_may_cause_has_both_remedies() -> None:
+    refused = (Comparison(bake_error="Invalid index", plan_error="no"),)
+    proof = Proof(comparisons=refused, buildx="0.36.0", unset=("TAG",))
+    text = import_text(report(proof=proof, plan=""))
+    assert "  = set the missing variables (TAG) or correct the bake file, and import again\n" in text
+
+
+def test_values_that_only_the_plan_can_evaluate_share_an_entry() -> None:
+    lenient = Comparison(variation=TAG, bake_error="Invalid index", lenient=True)
+    text = import_text(report(Comparison(), lenient, replace(lenient, variation=EMPTY)))
+    assert 'and the plan can\n  TAG=2, TAG=""\n    Invalid index\n\n' in text
+    refused = Comparison(bake_error="Invalid index", plan_error="no")
+    assert "and the plan can\n" not in import_text(report(refused, lenient))
+
+
+def test_a_value_instead_of_a_secret_is_told() -> None:
+    frozen = Frozen(
+        key=FrozenKey(block="target", name="web", path=("args", "ID")),
+        expression=Literal(value="", text="md5(NPM_TOKEN)"),
+        reason="the plan language has no md5",
+        place=PLACE,
+        written=True,
+    )
+    conversion = Conversion(text="", targets=CONVERSION.targets, frozen=(frozen,))
+    text = import_text(report(conversion=conversion, invented=("NPM_TOKEN",)))
+    assert "    md5(NPM_TOKEN)\n  evaluated with NPM_TOKEN=other, since a plan must not hold a secret\n" in text
+
+
+def test_one_needed_value_is_singular() -> None:
+    proof = Proof(comparisons=(Comparison(),), buildx="0.36.0", targets=("web",), needed=(TAG,))
+    assert import_text(report(proof=proof)).endswith(
+        "compared with TAG=2, since bake refuses the files without it\nnext: mpbake plan\n"
+    )
+
+
+def test_a_reason_that_the_present_values_have_is_not_repeated() -> None:
+    same = Comparison(plan_error="no @ in the text")
+    text = import_text(report(same, replace(same, variation=TAG), replace(same, variation=EMPTY)))
+    assert text.count("no @ in the text") == 1
+    assert "does not follow" not in text
+
+
+def test_a_variable_is_different_only_if_its_change_shows_something_new() -> None:
+    same = difference(attribute="args.ID")
+    runs = (Comparison(differences=(same,)), Comparison(variation=TAG, differences=(same,)))
+    assert Proof(comparisons=runs).variable("TAG") is Verdict.EQUAL
+    changed = replace(same, original='["c"]')
+    runs = (Comparison(differences=(same,)), Comparison(variation=TAG, differences=(changed,)))
+    assert Proof(comparisons=runs).variable("TAG") is Verdict.DIFFERENT
+
+
+def test_values_with_the_same_reason_share_an_entry() -> None:
+    text = import_text(
+        report(Comparison(), Comparison(variation=TAG, plan_error="no"), Comparison(variation=EMPTY, plan_error="no"))
+    )
+    assert 'different\n  TAG=2, TAG="": the plan refuses this, and bake does not\n    no\n\n' in text
+    assert "the plan does not follow every change of TAG\n" in text
 
 
 def test_a_missing_file_is_named_once() -> None:
@@ -172,8 +244,8 @@ def test_needed_values_and_random_values_are_told() -> None:
         "  target web: args.ID\n"
         "\n"
         "1 target: 1 equal (checked with buildx 0.36.0)\n"
-        "compared with TAG=2, values of docker/metadata-action, since nothing can be\n"
-        "built without them\n"
+        "compared with TAG=2, values of docker/metadata-action, since bake refuses the\n"
+        "files without them\n"
     )
 
 
@@ -209,7 +281,8 @@ def test_targets_with_the_same_difference_share_an_entry() -> None:
 
 def test_json_has_every_field() -> None:
     comparison = Comparison(variation=TAG, differences=(difference(),))
-    data = json.loads(import_json(report(Comparison(), comparison)))
+    data = json.loads(import_json(report(Comparison(), comparison, invented=("NPM_TOKEN",))))
+    assert data["invented"] == ["NPM_TOKEN"]
     assert data["equal"] is False
     assert data["targets"] == [
         {"name": "web", "plan": "web", "verdict": "different"},
