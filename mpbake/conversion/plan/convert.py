@@ -9,6 +9,7 @@ from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Conversion, FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.naming.names import plan_names
 from mpbake.conversion.plan.naming.scopes import parameters, plan_scope
+from mpbake.conversion.plan.rewriting.list_functions import list_functions
 from mpbake.conversion.plan.rewriting.preparation import prepared
 from mpbake.conversion.plan.rewriting.references import with_items, with_text
 from mpbake.conversion.plan.targets import TargetConverter
@@ -17,6 +18,7 @@ from mpbake.conversion.plan.text.writer import document_text
 from mpbake.conversion.plan.values import Content, Position, Values
 from mpbake.conversion.plan.variables import VariableConverter
 from mpbake.conversion.syntax import BakeFile, Comments, Expression, Function, Group, ListOf, Literal, Target, Variable
+from mpbake.conversion.translation import sparse_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,6 +59,7 @@ class _Converter:
         self._file = file
         self._names = names
         self._scope: Scope = plan_scope(file, names)
+        self._list_functions = list_functions(file)
         self.values = values
         self.notes = [*names.notes, *_ignored(file)]
 
@@ -91,7 +94,9 @@ class _Converter:
             pairs.append(KeyValue(key="params", value=as_value([bound[name].name for name in function.params])))
         if function.variadic:
             pairs.append(KeyValue(key="variadic-param", value=bound[function.variadic].name))
-        pairs.append(self.values.pair("result", function.result, position))
+        is_list = function.name in self._list_functions
+        result = sparse_list(function.result, position.scope) if is_list else function.result
+        pairs.append(self.values.pair("result", result, position))
         path = ("functions", self._names.functions[function.name])
         return Section(path=path, pairs=tuple(pairs), comments=function.comments)
 

@@ -12,12 +12,13 @@ from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.naming.scopes import plan_words, row_names
 from mpbake.conversion.plan.naming.target_names import LINK
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
+from mpbake.conversion.plan.rewriting.list_functions import drops_empty_texts
 from mpbake.conversion.plan.rewriting.references import with_items, with_result, with_text
 from mpbake.conversion.plan.rewriting.walks import possible_texts
 from mpbake.conversion.plan.text.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.values import ROW, Content, Position
 from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
-from mpbake.conversion.translation import template_name
+from mpbake.conversion.translation import sparse_list, sparse_table, template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _OF_MPBAKE = frozenset(
 """Attributes that only mpbake has: bake ignores them in its files."""
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
+_WITHOUT_NULL = frozenset({"args", "labels"})
+"""Tables of which bake and mpbake leave null out."""
 _BUILD = "build"
 _WORKING_FOLDER = "cwd://"
 
@@ -116,7 +119,7 @@ class TargetConverter:
         elif entry.name == "output":
             yield from self._outputs(target, entry, below)
         elif not (entry.name == "description" and isinstance(entry.value, Literal) and entry.value.value == ""):
-            expression = self._rewritten(entry)
+            expression = _with_entries(entry.name, self._rewritten(entry), below.scope)
             if entry.name == "matrix":
                 yield self._matrix(expression, entry, below)
             else:
@@ -245,6 +248,13 @@ class TargetConverter:
 
     def _note(self, kind: NoteKind, text: str, entry: Entry) -> None:
         self.notes.append(Note(kind=kind, text=text, place=entry.place))
+
+
+def _with_entries(name: str, expression: Expression, scope: Scope) -> Expression:
+    """Return the value of an attribute as a list or table with an entry for each that it may have, if possible."""
+    if drops_empty_texts(name):
+        return sparse_list(expression, scope)
+    return sparse_table(expression, scope) if name in _WITHOUT_NULL else expression
 
 
 def _call(target: Target) -> str:

@@ -204,7 +204,7 @@ def test_objects_of_functions_and_variables_become_fields() -> None:
 
         [targets.web]
         cache-from = "{{ cache('web') + caches }}"
-        cache-to = "{{ ['type=inline'] if inline else [] }}"
+        cache-to = ["{{ 'type=inline' if inline }}"]
     """)
 
 
