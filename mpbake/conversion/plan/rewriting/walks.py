@@ -81,19 +81,6 @@ def walk(expression: Expression) -> Iterator[Expression]:
         yield from walk(child)
 
 
-def comments_in(expression: Expression) -> Iterator[str]:
-    """Yield the comments of the lists and objects in an expression, in the order of the text."""
-    match expression:
-        case ListOf(items=entries, trailing=trailing) | ObjectOf(pairs=entries, trailing=trailing):
-            for entry in entries:
-                yield from (line for line in (*entry.comments.before, entry.comments.after) if line)
-                yield from comments_in(entry.value)
-            yield from trailing
-        case _:
-            for child in children(expression):
-                yield from comments_in(child)
-
-
 def names_in(expression: Expression) -> set[str]:
     """Return all names in an expression, also those of loop variables."""
     return {part.name for part in walk(expression) if isinstance(part, Name)}
