@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mpbake.conversion.plan.naming.names import Names
+    from mpbake.conversion.syntax import Place
     from mpbake.conversion.translation import Scope
 
 _VERSION = Section(path=(), pairs=(KeyValue(key="version", value=1),))
@@ -49,6 +50,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
         variables=names.variables,
         frozen=tuple(converter.values.frozen),
         notes=(*notes, *converter.notes),
+        unchecked=tuple(converter.unchecked),
     )
 
 
@@ -61,6 +63,7 @@ class _Converter:
         self._scope: Scope = plan_scope(file, names)
         self._list_functions = list_functions(file)
         self.values = values
+        self.unchecked: list[Place] = []
         self.notes = [*names.notes, *_ignored(file)]
 
     def document(self) -> Document:
@@ -69,7 +72,7 @@ class _Converter:
         return Document(heading=self._file.heading, sections=tuple(sections), trailing=self._file.trailing)
 
     def _variables(self) -> Iterator[Section]:
-        converter = VariableConverter(scope=self._scope, values=self.values, notes=self.notes)
+        converter = VariableConverter(scope=self._scope, values=self.values, notes=self.notes, unchecked=self.unchecked)
         pairs = [converter.pair(variable) for variable in blocks_of(self._file, Variable).values()]
         if pairs:
             yield Section(path=("variables",), pairs=tuple(pairs))
