@@ -10,11 +10,12 @@ from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.naming.scopes import plan_words, row_names
-from mpbake.conversion.plan.naming.target_names import LINK
+from mpbake.conversion.plan.naming.target_names import LINK, matches
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
+from mpbake.conversion.plan.rewriting.line_ends import with_plain_lines
 from mpbake.conversion.plan.rewriting.list_functions import drops_empty_texts
 from mpbake.conversion.plan.rewriting.references import with_items, with_result, with_text
-from mpbake.conversion.plan.rewriting.walks import possible_texts
+from mpbake.conversion.plan.rewriting.walks import literal_pairs, possible_texts
 from mpbake.conversion.plan.text.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.values import ROW, Content, Position
 from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
@@ -119,6 +120,8 @@ class TargetConverter:
         elif entry.name == "output":
             yield from self._outputs(target, entry, below)
         elif not (entry.name == "description" and isinstance(entry.value, Literal) and entry.value.value == ""):
+            if entry.name == "contexts":
+                self.notes.extend(self._broken_links(target, entry))
             expression = _with_entries(entry.name, self._rewritten(entry), below.scope)
             if entry.name == "matrix":
                 yield self._matrix(expression, entry, below)
@@ -220,6 +223,8 @@ class TargetConverter:
                 return with_items(value, lambda item: with_text(item, self._context))
             case "context":
                 return with_result(value, lambda item: with_text(_command_context(item), _local_path))
+            case "dockerfile-inline":
+                return with_plain_lines(value)
             case name if name in FIELD_LISTS:
                 return with_field_texts(name, value)
             case _:
@@ -233,6 +238,18 @@ class TargetConverter:
             name = text.removeprefix(LINK)
             return LINK + self.names.targets.get(name, name)
         return _local_path(text)
+
+    def _broken_links(self, target: Target, entry: Entry) -> Iterator[Note]:
+        """Yield a note for each context that links to a target that no file defines."""
+        for key, value in (literal_pairs(entry.value) or {}).items():
+            text = value.value if isinstance(value, Literal) else None
+            name = text.removeprefix(LINK) if isinstance(text, str) and text.startswith(LINK) else ""
+            if name and name not in self.names.targets and not matches(name, self.names.rows):
+                text = (
+                    f'the target "{name}", to which the context "{key}" of "{target.name}" links: '
+                    "import the file that defines it as well, or remove the context"
+                )
+                yield Note(kind=NoteKind.LOST, text=text, place=value.place)
 
     def _ancestors(self, target: Target) -> list[Target]:
         """Return the targets that a target may inherit, directly or indirectly."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mpbake.conversion.plan import convert
+from mpbake.conversion.reading.hcl.files import read_hcl
 from tests.unit.conversion.plan.conversions import converted, notes_of, plan_of, toml
 
 
@@ -518,3 +520,44 @@ def test_rows_of_a_matrix_may_have_lists_of_different_lengths() -> None:
         }
     """
     assert "tags = \"{{ ['db-' ~ extra ~ ':' ~ pg.major for extra in pg.extras] }}\"" in plan_of(hcl)
+
+
+# --- links and line ends ----------------------------------------------------------------------------------------------
+
+
+def test_link_to_a_target_that_no_file_has_is_noted_with_its_place() -> None:
+    hcl = """
+        target "base" {}
+        target "php" {
+          matrix = { v = ["8"] }
+          name = "php-${v}"
+        }
+        target "web" {
+          contexts = {
+            a = "target:base"
+            b = "target:php-8"
+            c = "target:gone"
+          }
+        }
+    """
+    (note,) = converted(hcl).notes
+    assert note.text == (
+        'the target "gone", to which the context "c" of "web" links: '
+        "import the file that defines it as well, or remove the context"
+    )
+    assert (note.kind, note.place.line) == ("lost", 11)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "expected"),
+    [
+        ("FROM alpine\r\nRUN true\r\n", "FROM alpine\nRUN true\n"),
+        ("FROM alpine:${TAG}\r\nRUN true\r\n", "FROM alpine:{{ tag }}\nRUN true\n"),
+        ("FROM alpine\r\nRUN <<END\r\ntrue\r\nEND\r\n", "FROM alpine{{ '\\r' }}\nRUN <<END{{ '\\r' }}\ntrue"),
+    ],
+)
+def test_inline_dockerfile_of_windows_gets_plain_line_ends_unless_it_has_a_heredoc(
+    dockerfile: str, expected: str
+) -> None:
+    hcl = f'variable "TAG" {{}}\r\ntarget "web" {{\r\n  dockerfile-inline = <<EOT\r\n{dockerfile}EOT\r\n}}\r\n'
+    assert expected in convert(read_hcl(hcl, "docker-bake.hcl")).text
