@@ -25,6 +25,8 @@ from mpbake.conversion.translation.types import Kind
 if TYPE_CHECKING:
     from mpbake.conversion.translation.scope import Scope
 
+_MOST_CONDITIONAL = 3
+"""The number of items or keys that may repeat one condition. A list of more items reads better as a whole."""
 _MISSING = Literal(value="")
 _ABSENT = Literal(value=None, text="null")
 
@@ -35,7 +37,7 @@ def sparse_list(expression: Expression, scope: Scope) -> Expression:
     `concat(["a"], b ? ["c"] : [])` becomes `["a", b ? "c" : ""]`. The result means the same only where an empty text is
     left out, such as in `tags`. An expression that a plan cannot express stays as it is.
     """
-    items = None if isinstance(expression, ListOf) else _items(expression, scope)
+    items = None if isinstance(expression, ListOf) or _is_whole(expression) else _items(expression, scope)
     if items is None or not all(_is_translatable(item.value, scope) for item in items):
         return expression
     return ListOf(items=items, place=expression.place, text=expression.text)
@@ -51,6 +53,15 @@ def sparse_table(expression: Expression, scope: Scope) -> Expression:
     if pairs is None or not all(_is_translatable(pair.value, scope) for pair in pairs):
         return expression
     return ObjectOf(pairs=pairs, place=expression.place, text=expression.text)
+
+
+def _is_whole(expression: Expression) -> bool:
+    """Whether an expression is a list of several items, or nothing: the list reads better as a whole."""
+    match expression:
+        case Conditional(then=ListOf(items=then), otherwise=ListOf(items=otherwise)):
+            return min(len(then), len(otherwise)) == 0 and len(then) + len(otherwise) > 1
+        case _:
+            return False
 
 
 def _is_translatable(expression: Expression, scope: Scope) -> bool:
@@ -127,6 +138,8 @@ def _chosen(choice: Conditional, scope: Scope) -> tuple[Item, ...] | None:
         return None
     if not all(_is_text(item.value, scope) for item in (*common, *then, *otherwise)):
         return None
+    if len(pairs) > _MOST_CONDITIONAL:
+        return None
     chosen = (Item(value=_choice(choice, first, second), comments=item.comments) for item, first, second in pairs)
     return (*common, *chosen)
 
@@ -167,6 +180,8 @@ def _chosen_pairs(choice: Conditional, scope: Scope) -> tuple[Pair, ...] | None:
     if not all(_is_text(pair.value, scope) for pair in (*then, *otherwise)):
         return None
     others = {_key(pair): pair for pair in otherwise}
+    if len({_key(pair) for pair in then} ^ others.keys()) > _MOST_CONDITIONAL:
+        return None
     pairs = [_chosen_pair(choice, pair, others.pop(_key(pair), None)) for pair in then]
     remaining = [replace(pair, value=_choice(choice, _ABSENT, pair.value)) for pair in others.values()]
     return (*pairs, *remaining)

@@ -23,6 +23,11 @@ def attributes_of(attributes: str) -> str:
             'platforms = FULL ? ["linux/amd64", "linux/arm64"] : ["linux/amd64"]',
             """platforms = ["linux/amd64", "{{ 'linux/arm64' if full }}"]""",
         ),
+        ('tags = FULL ? ["a", "b"] : []', """tags = "{{ ['a', 'b'] if full else [] }}\""""),
+        (
+            'tags = concat(["a"], FULL ? ["b", "c", "d", "e"] : [])',
+            """tags = "{{ ['a'] + (['b', 'c', 'd', 'e'] if full else []) }}\"""",
+        ),
         ('tags = FULL ? ["a"] : ["b"]', """tags = ["{{ 'a' if full else 'b' }}"]"""),
         ('tags = FULL ? ["a", "b"] : ["c", "d"]', """tags = "{{ ['a', 'b'] if full else ['c', 'd'] }}\""""),
         ('secret = FULL ? [{ id = "key", env = "KEY" }] : []', """secret = ["{{ 'id=key,env=KEY' if full }}"]"""),
