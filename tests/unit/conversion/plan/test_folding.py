@@ -13,11 +13,12 @@ from mpbake.conversion.plan.text.folding import folded_template
         ("{{ ['a,b', \"c]\"] if x else [] }}", "{{ [\n  'a,b',\n  \"c]\"\n] if x else [] }}"),
         ("{{ ['a' ~ b, c] + ['d', e(f, g)[0]] }}", "{{ [\n  'a' ~ b,\n  c\n] + [\n  'd',\n  e(f, g)[0]\n] }}"),
         ("{{ {'a': [1, 2], 'b': 3} | merge(c) }}", "{{ {\n  'a': [1, 2],\n  'b': 3\n} | merge(c) }}"),
+        ("{{ [x ~ 'a' for x in [1, 2] if x] | b }}", "{{ [\n  x ~ 'a'\n  for x in [1, 2] if x\n] | b }}"),
         ("{{ ['it\\'s', 'b'] }}", "{{ [\n  'it\\'s',\n  'b'\n] }}"),
     ],
 )
 def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) -> None:
-    assert folded_template(template) == folded
+    assert folded_template(template, 100) == folded
 
 
 @pytest.mark.parametrize(
@@ -27,10 +28,27 @@ def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) ->
         "registry/{{ ['a', 'b'] }}",
         "{{ ['a'] }}",
         "{{ f(a, b)[1] }}",
-        "{{ [x ~ 'a' for x in [1, 2]] }}",
+        "{{ ([x] if a else [y]) + z }}",
         "{{ [a, b] in '}}' }} {{ x }}",
         "plain, text",
     ],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
-    assert folded_template(text) == text
+    assert folded_template(text, 100) == text
+
+
+def test_lines_that_are_still_too_long_are_divided_again() -> None:
+    template = (
+        "{{ [[(['first ' ~ x] if x else []) + [f(x, y) ~ ' second'] for x in xs] for y in get(a, b)] | flatten }}"
+    )
+    lines = [
+        "{{ [",
+        "  [",
+        "    (['first ' ~ x] if x else [])",
+        "      + [f(x, y) ~ ' second']",
+        "    for x in xs",
+        "  ]",
+        "  for y in get(a, b)",
+        "] | flatten }}",
+    ]
+    assert folded_template(template, 40).split("\n") == lines
