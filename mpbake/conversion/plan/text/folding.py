@@ -30,8 +30,25 @@ def folded_template(text: str, width: int) -> str:
     pieces = _PIECE.findall(match["code"])
     if "".join(pieces) != match["code"]:
         return text
-    lines = _folded(pieces, "", width)
+    lines = _divided(pieces, "", width)
     return text if len(lines) == 1 else f"{{{{ {chr(10).join(lines)} }}}}"
+
+
+def _divided(pieces: Sequence[str], indent: str, width: int) -> list[str]:
+    """Return code in lines: its lists and tables, and if a line is still too long, the terms of a sum.
+
+    Only the lines after the first are indented.
+    """
+    lines = _folded(pieces, indent, width)
+    if all(len(line) <= width for line in lines):
+        return lines
+    first, *others = _terms(pieces)
+    lines = _folded(first, indent, width)
+    deeper = indent + _INDENT
+    for term in others:
+        start, *rest = _folded(term, deeper, width)
+        lines += [f"{deeper}{start}", *rest]
+    return lines
 
 
 def _folded(pieces: Sequence[str], indent: str, width: int) -> list[str]:
@@ -58,11 +75,8 @@ def _fitting(pieces: Sequence[str], indent: str, width: int) -> list[str]:
     line = indent + "".join(pieces).strip()
     if len(line) <= width:
         return [line]
-    first, *rest = _folded(pieces, indent, width)
-    if rest:
-        return [indent + first.strip(), *rest]
-    terms = list(_terms(pieces))
-    return [f"{indent}{_INDENT if index else ''}{term}" for index, term in enumerate(terms)]
+    first, *rest = _divided(pieces, indent, width)
+    return [indent + first.strip(), *rest]
 
 
 def _end(pieces: Sequence[str], start: int) -> int:
@@ -92,16 +106,16 @@ def _parts(pieces: Sequence[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _terms(pieces: Sequence[str]) -> Iterator[str]:
+def _terms(pieces: Sequence[str]) -> Iterator[list[str]]:
     """Yield the terms of a sum, each but the first with its `+`."""
-    term = ""
+    term: list[str] = []
     for index, piece in _outer(pieces):
         if piece == " + ":
-            yield term.strip()
-            term = "+ "
+            yield term
+            term = ["+ "]
         else:
-            term += "".join(pieces[index : _end(pieces, index) + 1])
-    yield term.strip()
+            term += pieces[index : _end(pieces, index) + 1]
+    yield term
 
 
 def _outer(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:

@@ -52,3 +52,19 @@ def test_lines_that_are_still_too_long_are_divided_again() -> None:
         "] | flatten }}",
     ]
     assert folded_template(template, 40).split("\n") == lines
+
+
+def test_a_long_sum_has_a_line_for_each_term() -> None:
+    template = "{{ ['first', 'second'] + (['third ' ~ x] if x else []) + [f(x) for x in xs if x is not none] }}"
+    lines = [
+        "{{ [",
+        "  'first',",
+        "  'second'",
+        "]",
+        "  + (['third ' ~ x] if x else [])",
+        "  + [",
+        "    f(x)",
+        "    for x in xs if x is not none",
+        "  ] }}",
+    ]
+    assert folded_template(template, 32).split("\n") == lines
