@@ -9,20 +9,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _LONE_TEMPLATE = re.compile(r"\{\{ (?P<code>(?:(?!\}\}).)*) \}\}", re.DOTALL)
+_SEPARATOR = r" (?:for|if|else|\+) "
 _PIECE = re.compile(
-    r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[\](){},]|(?:(?! (?:for|if|\+) )[^'\"\[\](){},])+| (?:for|if|\+) ",
+    r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[\](){},]"
+    rf"|(?:(?!{_SEPARATOR})[^'\"\[\](){{}},])+|{_SEPARATOR}",
     re.DOTALL,
 )
 _KEYWORD = re.compile(r"\b(?:if|else|or|and|in|not)$")
 _OPENING, _CLOSING = frozenset("[({"), frozenset("])}")
+_ELSE, _PLUS = " else ", " + "
 _INDENT = "  "
+_SLACK = 20
+"""How much longer than a line a template may be that has no list of several items."""
 
 
 def folded_template(text: str, width: int) -> str:
     """Return a text that is one template, with a line for each item of its outermost lists and tables.
 
-    A line that is still longer than `width` is divided in the same way, a loop at its `for`, and a sum at its `+`. Any
-    other text is returned as it is, and so is a template without anything to divide.
+    A line that is still longer than `width` is divided in the same way: a loop at its `for`, a choice at its `else`,
+    and a sum at its `+`. Any other text is returned as it is, and so is a template without anything to divide.
     """
     match = _LONE_TEMPLATE.fullmatch(text)
     if match is None:
@@ -31,18 +36,20 @@ def folded_template(text: str, width: int) -> str:
     if "".join(pieces) != match["code"]:
         return text
     lines = _divided(pieces, "", width)
-    return text if len(lines) == 1 else f"{{{{ {chr(10).join(lines)} }}}}"
+    is_worthwhile = len(text) > width + _SLACK or any(line.endswith(",") for line in lines)
+    return f"{{{{ {chr(10).join(lines)} }}}}" if len(lines) > 1 and is_worthwhile else text
 
 
 def _divided(pieces: Sequence[str], indent: str, width: int) -> list[str]:
-    """Return code in lines: its lists and tables, and if a line is still too long, the terms of a sum.
+    """Return code in lines: its lists and tables, and if a line is still too long, its cases or terms.
 
     Only the lines after the first are indented.
     """
     lines = _folded(pieces, indent, width)
     if all(len(line) <= width for line in lines):
         return lines
-    first, *others = _terms(pieces)
+    separator = _ELSE if _ELSE in [piece for _, piece in _outer(pieces)] else _PLUS
+    first, *others = _terms(pieces, separator)
     lines = _folded(first, indent, width)
     deeper = indent + _INDENT
     for term in others:
@@ -106,13 +113,13 @@ def _parts(pieces: Sequence[str]) -> Iterator[list[str]]:
         yield part
 
 
-def _terms(pieces: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the terms of a sum, each but the first with its `+`."""
+def _terms(pieces: Sequence[str], separator: str) -> Iterator[list[str]]:
+    """Yield the cases of a choice or the terms of a sum, each but the first with its separator."""
     term: list[str] = []
     for index, piece in _outer(pieces):
-        if piece == " + ":
+        if piece == separator:
             yield term
-            term = ["+ "]
+            term = [separator.lstrip()]
         else:
             term += pieces[index : _end(pieces, index) + 1]
     yield term

@@ -13,7 +13,6 @@ from mpbake.conversion.plan.text.folding import folded_template
         ("{{ ['a,b', \"c]\"] if x else [] }}", "{{ [\n  'a,b',\n  \"c]\"\n] if x else [] }}"),
         ("{{ ['a' ~ b, c] + ['d', e(f, g)[0]] }}", "{{ [\n  'a' ~ b,\n  c\n] + [\n  'd',\n  e(f, g)[0]\n] }}"),
         ("{{ {'a': [1, 2], 'b': 3} | merge(c) }}", "{{ {\n  'a': [1, 2],\n  'b': 3\n} | merge(c) }}"),
-        ("{{ [x ~ 'a' for x in [1, 2] if x] | b }}", "{{ [\n  x ~ 'a'\n  for x in [1, 2] if x\n] | b }}"),
         ("{{ ['it\\'s', 'b'] }}", "{{ [\n  'it\\'s',\n  'b'\n] }}"),
     ],
 )
@@ -28,6 +27,7 @@ def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) ->
         "registry/{{ ['a', 'b'] }}",
         "{{ ['a'] }}",
         "{{ f(a, b)[1] }}",
+        "{{ [x ~ 'a' for x in [1, 2] if x] | b }}",
         "{{ ([x] if a else [y]) + z }}",
         "{{ [a, b] in '}}' }} {{ x }}",
         "plain, text",
@@ -68,3 +68,15 @@ def test_a_long_sum_has_a_line_for_each_term() -> None:
         "  ] }}",
     ]
     assert folded_template(template, 32).split("\n") == lines
+
+
+def test_a_loop_is_divided_only_if_it_is_much_too_long() -> None:
+    template = "{{ [name ~ ':' ~ tag for tag in tags] | b }}"
+    assert folded_template(template, 30) == template
+    assert folded_template(template, 20) == "{{ [\n  name ~ ':' ~ tag\n  for tag in tags\n] | b }}"
+
+
+def test_a_long_choice_has_a_line_for_each_case() -> None:
+    template = "{{ 'tomcat9' if version == '7' else 'tomcat10' if version == '23' else 'tomcat11' }}"
+    lines = ["{{ 'tomcat9' if version == '7'", "  else 'tomcat10' if version == '23'", "  else 'tomcat11' }}"]
+    assert folded_template(template, 40).split("\n") == lines
