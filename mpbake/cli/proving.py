@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
@@ -42,6 +43,8 @@ _MOST_ABSENT = 50
 _MOST_SECONDS = 10
 _MOST_LEFT_OUT = 20
 """The number of invented values of which mpbake leaves out each, to find those that bake needs."""
+_REFUSAL = re.compile(rf"([^\s:]+):(\d+),\d+-[\d,]+: {VALIDATION}")
+"""The place of a condition that does not hold, as bake prints it: `docker-bake.hcl:26,17-35`."""
 _HOOKS = frozenset({"docker-metadata-action", "ghaction-docker-meta", "meta-helper"})
 _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
@@ -212,7 +215,13 @@ class Prover:
                 bake_error = bake_error or "it prints this, and its build refuses it"
         if theirs is None or ours is None:
             is_lenient = variation is not None and ours is not None and VALIDATION not in bake_error
-            result = Comparison(variation=variation, bake_error=bake_error, plan_error=plan_error, lenient=is_lenient)
+            result = Comparison(
+                variation=variation,
+                bake_error=bake_error,
+                plan_error=plan_error,
+                lenient=is_lenient,
+                unchecked=variation is not None and ours is not None and self._is_unchecked(bake_error),
+            )
             return _Run(values=values, result=result)
         found = self._differences(theirs, ours)
         for second in range(begin + 1, min(end, begin + _MOST_SECONDS) + 1):
@@ -221,6 +230,12 @@ class Prover:
                 places = {entry.place for entry in self._differences(theirs, self._exported(values, second))}
                 found = tuple(entry for entry in found if entry.place in places)
         return _Run(values=values, result=Comparison(variation=variation, differences=found), original=theirs)
+
+    def _is_unchecked(self, bake_error: str) -> bool:
+        """Whether bake only refuses what the conversion has noted: validations that the plan does not check."""
+        refusals = {(PurePath(name).name, int(line)) for name, line in _REFUSAL.findall(bake_error)}
+        noted = {(PurePath(place.file).name, place.line) for place in self.conversion.unchecked}
+        return bool(refusals) and refusals <= noted
 
     def _differences(self, theirs: Printed, ours: Printed) -> tuple[Difference, ...]:
         names = Names(

@@ -69,9 +69,18 @@ class Normaliser:
             return name
 
 
+HEREDOC = "<<"
+"""The mark of a heredoc in a Dockerfile. Its lines are content, with their line ends."""
+
+
 def _path(path: str) -> str:
     """Return a path without `./`, `x/..` and a final slash, as buildx cleans it. `cwd://` marks a local path."""
     return posixpath.normpath(path.removeprefix("cwd://") or ".")
+
+
+def _dockerfile(text: str) -> str:
+    """Return an inline Dockerfile with plain line ends, which mean the same outside of a heredoc (`<<`)."""
+    return text if HEREDOC in text else text.replace("\r\n", "\n")
 
 
 def _context(context: str) -> str:
@@ -264,6 +273,7 @@ _NORMAL_FORMS: Mapping[str, Callable[[Any], Any]] = {
     "context": _context,
     "contexts": _contexts,
     "dockerfile": _path,
+    "dockerfile-inline": _dockerfile,
     "output": _outputs,
     "cache-from": _caches,
     "cache-to": _caches,

@@ -22,6 +22,7 @@ class Comparison:
 
     `bake_error` says why bake refuses the values, `plan_error` why mpbake refuses them, or bake the export. `lenient`:
     bake cannot evaluate an expression with the values, and the plan has a result; no validation forbids the values.
+    `unchecked`: only validations that the plan does not check forbid the values.
     """
 
     variation: Variation | None = None
@@ -29,6 +30,7 @@ class Comparison:
     bake_error: str = ""
     plan_error: str = ""
     lenient: bool = False
+    unchecked: bool = False
 
     @property
     def reason(self) -> tuple[str, str]:
@@ -43,12 +45,13 @@ class Comparison:
     @property
     def is_equal(self) -> bool:
         """Whether both give the same images, or refuse the values."""
-        return not self.differences and (self.lenient or bool(self.bake_error) == bool(self.plan_error))
+        is_known = self.lenient or self.unchecked
+        return not self.differences and (is_known or bool(self.bake_error) == bool(self.plan_error))
 
     @property
     def is_informative(self) -> bool:
         """Whether targets were compared, or one of both sides refused the values."""
-        return not self.both_refuse and not self.lenient
+        return not self.both_refuse and not self.lenient and not self.unchecked
 
     def without(self, places: Container[Place]) -> Comparison:
         """Return this comparison without differences at `places`."""

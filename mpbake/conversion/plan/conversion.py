@@ -59,6 +59,7 @@ class Frozen:
 class Conversion:
     """A plan in TOML, and the names that the blocks of the bake file have in it, by their names in the bake file.
 
+    `unchecked` are the conditions of validations that the plan does not check.
     `targets` are the targets and matrices that can be built, `templates` the targets that only give values to others.
     """
 
@@ -69,3 +70,4 @@ class Conversion:
     variables: Mapping[str, str] = field(default_factory=dict)
     frozen: tuple[Frozen, ...] = ()
     notes: tuple[Note, ...] = ()
+    unchecked: tuple[Place, ...] = ()

@@ -9,6 +9,7 @@ from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Conversion, FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.naming.names import plan_names
 from mpbake.conversion.plan.naming.scopes import parameters, plan_scope
+from mpbake.conversion.plan.rewriting.list_functions import list_functions
 from mpbake.conversion.plan.rewriting.preparation import prepared
 from mpbake.conversion.plan.rewriting.references import with_items, with_text
 from mpbake.conversion.plan.targets import TargetConverter
@@ -17,11 +18,13 @@ from mpbake.conversion.plan.text.writer import document_text
 from mpbake.conversion.plan.values import Content, Position, Values
 from mpbake.conversion.plan.variables import VariableConverter
 from mpbake.conversion.syntax import BakeFile, Comments, Expression, Function, Group, ListOf, Literal, Target, Variable
+from mpbake.conversion.translation import sparse_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mpbake.conversion.plan.naming.names import Names
+    from mpbake.conversion.syntax import Place
     from mpbake.conversion.translation import Scope
 
 _VERSION = Section(path=(), pairs=(KeyValue(key="version", value=1),))
@@ -47,6 +50,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
         variables=names.variables,
         frozen=tuple(converter.values.frozen),
         notes=(*notes, *converter.notes),
+        unchecked=tuple(converter.unchecked),
     )
 
 
@@ -57,7 +61,9 @@ class _Converter:
         self._file = file
         self._names = names
         self._scope: Scope = plan_scope(file, names)
+        self._list_functions = list_functions(file)
         self.values = values
+        self.unchecked: list[Place] = []
         self.notes = [*names.notes, *_ignored(file)]
 
     def document(self) -> Document:
@@ -66,7 +72,7 @@ class _Converter:
         return Document(heading=self._file.heading, sections=tuple(sections), trailing=self._file.trailing)
 
     def _variables(self) -> Iterator[Section]:
-        converter = VariableConverter(scope=self._scope, values=self.values, notes=self.notes)
+        converter = VariableConverter(scope=self._scope, values=self.values, notes=self.notes, unchecked=self.unchecked)
         pairs = [converter.pair(variable) for variable in blocks_of(self._file, Variable).values()]
         if pairs:
             yield Section(path=("variables",), pairs=tuple(pairs))
@@ -91,7 +97,9 @@ class _Converter:
             pairs.append(KeyValue(key="params", value=as_value([bound[name].name for name in function.params])))
         if function.variadic:
             pairs.append(KeyValue(key="variadic-param", value=bound[function.variadic].name))
-        pairs.append(self.values.pair("result", function.result, position))
+        is_list = function.name in self._list_functions
+        result = sparse_list(function.result, position.scope) if is_list else function.result
+        pairs.append(self.values.pair("result", result, position))
         path = ("functions", self._names.functions[function.name])
         return Section(path=path, pairs=tuple(pairs), comments=function.comments)
 

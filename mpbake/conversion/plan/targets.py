@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,25 +11,16 @@ from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.flags import as_flag
 from mpbake.conversion.plan.naming.scopes import plan_words, row_names
-from mpbake.conversion.plan.naming.target_names import LINK
+from mpbake.conversion.plan.naming.target_names import LINK, matches
 from mpbake.conversion.plan.outputs import no_outputs, outputs_of
+from mpbake.conversion.plan.rewriting.line_ends import with_plain_lines
+from mpbake.conversion.plan.rewriting.list_functions import drops_empty_texts
 from mpbake.conversion.plan.rewriting.references import with_items, with_result, with_text
-from mpbake.conversion.plan.rewriting.walks import possible_texts
+from mpbake.conversion.plan.rewriting.walks import literal_pairs, possible_texts
 from mpbake.conversion.plan.text.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.values import ROW, Content, Position
-from mpbake.conversion.syntax import (
-    BakeFile,
-    Call,
-    Comments,
-    Conditional,
-    Entry,
-    Expression,
-    ListOf,
-    Literal,
-    Name,
-    Target,
-)
-from mpbake.conversion.translation import sparse_list, template_name
+from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
+from mpbake.conversion.translation import sparse_list, sparse_table, template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 
 if TYPE_CHECKING:
@@ -47,9 +37,8 @@ _OF_MPBAKE = frozenset(
 """Attributes that only mpbake has: bake ignores them in its files."""
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
-_SPARSE = frozenset({"annotations", "no-cache-filter", "platforms", "tags"})
-"""Lists in which a plan leaves empty texts out, as in those of `FIELD_LISTS`."""
-_MOST_REPEATED = 2
+_WITHOUT_NULL = frozenset({"args", "labels"})
+"""Tables of which bake and mpbake leave null out."""
 _BUILD = "build"
 _WORKING_FOLDER = "cwd://"
 
@@ -132,7 +121,9 @@ class TargetConverter:
         elif entry.name == "output":
             yield from self._outputs(target, entry, below)
         elif not (entry.name == "description" and isinstance(entry.value, Literal) and entry.value.value == ""):
-            expression = self._rewritten(entry, below.scope)
+            if entry.name == "contexts":
+                self.notes.extend(self._broken_links(target, entry))
+            expression = _with_entries(entry.name, self._rewritten(entry, below.scope), below.scope)
             if entry.name == "matrix":
                 yield self._matrix(expression, entry, below)
             else:
@@ -233,12 +224,12 @@ class TargetConverter:
                 return with_items(value, lambda item: with_text(item, self._context))
             case "context":
                 return with_result(value, lambda item: with_text(_command_context(item), _local_path))
+            case "dockerfile-inline":
+                return with_plain_lines(value)
             case name if name in FIELD_LISTS:
-                return _sparse(with_field_texts(name, value), scope)
+                return with_field_texts(name, value)
             case name if name in ATTRIBUTES and value_kind(name) is ValueKind.FLAG:
                 return as_flag(value, scope)
-            case name if name in _SPARSE:
-                return _sparse(value, scope)
             case _:
                 return value
 
@@ -250,6 +241,18 @@ class TargetConverter:
             name = text.removeprefix(LINK)
             return LINK + self.names.targets.get(name, name)
         return _local_path(text)
+
+    def _broken_links(self, target: Target, entry: Entry) -> Iterator[Note]:
+        """Yield a note for each context that links to a target that no file defines."""
+        for key, value in (literal_pairs(entry.value) or {}).items():
+            text = value.value if isinstance(value, Literal) else None
+            name = text.removeprefix(LINK) if isinstance(text, str) and text.startswith(LINK) else ""
+            if name and name not in self.names.targets and not matches(name, self.names.rows):
+                text = (
+                    f'the target "{name}", to which the context "{key}" of "{target.name}" links: '
+                    "import the file that defines it as well, or remove the context"
+                )
+                yield Note(kind=NoteKind.LOST, text=text, place=value.place)
 
     def _ancestors(self, target: Target) -> list[Target]:
         """Return the targets that a target may inherit, directly or indirectly."""
@@ -265,6 +268,13 @@ class TargetConverter:
 
     def _note(self, kind: NoteKind, text: str, entry: Entry) -> None:
         self.notes.append(Note(kind=kind, text=text, place=entry.place))
+
+
+def _with_entries(name: str, expression: Expression, scope: Scope) -> Expression:
+    """Return the value of an attribute as a list or table with an entry for each that it may have, if possible."""
+    if drops_empty_texts(name):
+        return sparse_list(expression, scope)
+    return sparse_table(expression, scope) if name in _WITHOUT_NULL else expression
 
 
 def _call(target: Target) -> str:
@@ -292,11 +302,3 @@ def _command_context(expression: Expression) -> Expression:
 def _local_path(text: str) -> str:
     """Return a path without the marker of bake for the current folder, which is the plan's folder."""
     return (text.removeprefix(_WORKING_FOLDER) or ".") if text.startswith(_WORKING_FOLDER) else text
-
-
-def _sparse(expression: Expression, scope: Scope) -> Expression:
-    """Return `concat(["a"], b ? ["c"] : [])` as `["a", b ? "c" : ""]`, unless this repeats a condition too often."""
-    sparse = sparse_list(expression, scope) if isinstance(expression, Call) else expression
-    values = [item.value for item in sparse.items] if isinstance(sparse, ListOf) else []
-    conditions = Counter(value.condition for value in values if isinstance(value, Conditional))
-    return expression if any(count > _MOST_REPEATED for count in conditions.values()) else sparse

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Constraints = dict[str, Any]
 """Keys of a variable: `required`, `choices`, `pattern`, `min`, `max`."""
+_SHORTER_MATCH = re.compile(r"[|()]|[*+?}]\?")
+_ESCAPE = re.compile(r"\\.", re.DOTALL)
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 
 
@@ -105,6 +107,8 @@ def _other_side(left: Expression, right: Expression, subject: Subject) -> Litera
 
 
 def _comparison(operator: str, left: Expression, right: Expression, subject: Subject) -> Constraints | None:
+    if operator == "==" and (whole := _whole_match(left, right, subject) or _whole_match(right, left, subject)):
+        return whole
     if isinstance(left, Literal):
         operator, left, right = _MIRRORED[operator], right, left
     if not isinstance(right, Literal):
@@ -116,6 +120,19 @@ def _comparison(operator: str, left: Expression, right: Expression, subject: Sub
     if not (isinstance(left, Name) and left.name == subject.name):
         return None
     return _limit(operator, right.value, subject)
+
+
+def _whole_match(text: Expression, match: Expression, subject: Subject) -> Constraints | None:
+    """Return the pattern of `X == regex("…", X)`: the first match is the whole text.
+
+    A pattern with alternatives, groups or lazy repetitions can have a first match that is shorter than the longest.
+    """
+    is_subject = isinstance(text, Name) and text.name == subject.name
+    found = _call(match, subject) if is_subject and isinstance(match, Call) and match.function == "regex" else None
+    if found is None or _SHORTER_MATCH.search(_ESCAPE.sub("", found["pattern"])):
+        return None
+    pattern = str(found["pattern"]).removeprefix("^")
+    return {"pattern": f"^{pattern}" if _ESCAPE.sub("", pattern).endswith("$") else f"^{pattern}$"}
 
 
 def _limit(operator: str, value: str | float | bool | None, subject: Subject) -> Constraints | None:  # noqa: FBT001

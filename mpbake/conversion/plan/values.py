@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from mpbake.conversion.comments import comments_in
 from mpbake.conversion.plan.conversion import Frozen, FrozenKey
 from mpbake.conversion.plan.naming.scopes import plan_words
 from mpbake.conversion.plan.rewriting.walks import literal_pairs, names_in
@@ -124,7 +125,8 @@ class Values:
                 return _Translated(value=value)
         convert = translate_text if content in _TRANSLATED_AS_TEXT else translate_value
         try:
-            return _Translated(value=as_value(convert(expression, position.scope)))
+            translated = as_value(convert(expression, position.scope))
+            return _Translated(value=translated, comments=tuple(comments_in(expression)))
         except Untranslatable as error:
             return self._frozen(expression, position, error)
 

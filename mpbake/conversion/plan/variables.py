@@ -15,6 +15,7 @@ from mpbake.conversion.translation import Kind, Type, type_of_constraint
 
 if TYPE_CHECKING:
     from mpbake.conversion.plan.values import Values
+    from mpbake.conversion.syntax import Place
     from mpbake.conversion.translation import Bound, Scope
 
 _TYPE_NAMES = {
@@ -31,11 +32,15 @@ _TYPE_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class VariableConverter:
-    """Converts the variables of a file. `notes` collects what the plan cannot check."""
+    """Converts the variables of a file. `notes` collects what the plan cannot check.
+
+    `unchecked` collects the places of the conditions among this.
+    """
 
     scope: Scope
     values: Values
     notes: list[Note]
+    unchecked: list[Place]
 
     def pair(self, variable: Variable) -> KeyValue:
         """Return the declaration of a variable: its value alone, or a table."""
@@ -89,6 +94,7 @@ class VariableConverter:
                 lines.append(f"bake checks: {condition}")
                 text = f'mpbake cannot check the validation of "{variable.name}": {condition}'
                 self.notes.append(Note(kind=NoteKind.LOST, text=text, place=validation.place))
+                self.unchecked.append(validation.condition.place)
         return merged, tuple(lines)
 
 

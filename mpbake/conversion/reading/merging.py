@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.comments import replaced_comments
 from mpbake.conversion.reading.compose_variables import separated
 from mpbake.conversion.reading.merged_values import joined_lists, merged_tables, unless_null
 from mpbake.conversion.syntax import (
@@ -23,7 +24,7 @@ from mpbake.conversion.syntax import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from mpbake.conversion.syntax import BakeFile, Block
+    from mpbake.conversion.syntax import BakeFile, Block, Expression
 
 _COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 _BAKE_FILES = ("docker-bake.json", "docker-bake.hcl", "docker-bake.override.json", "docker-bake.override.hcl")
@@ -106,17 +107,20 @@ def _merged_pair(earlier: Block, later: Block) -> Block:
             return _merged_targets(earlier, later)
         case Variable(), Variable():
             return _merged_variables(earlier, later)
-        case ((Function() | Group()), (Function() | Group())):
-            return replace(later, comments=_joined_comments(earlier.comments, later.comments))
+        case Function(), Function():
+            return replace(later, comments=_joined_comments(_all_comments(earlier, earlier.result), later.comments))
+        case Group(), Group():
+            return replace(later, comments=_joined_comments(_all_comments(earlier, earlier.targets), later.comments))
         case _:
             raise AssertionError
 
 
 def _merged_variables(earlier: Variable, later: Variable) -> Variable:
     """Return the later definition. An attribute at the top level sets the default of a variable in any order."""
-    comments = _joined_comments(earlier.comments, later.comments)
     if earlier.constant == later.constant:
-        return replace(later, comments=comments)
+        comments = _all_comments(earlier, earlier.default)
+        return replace(later, comments=_joined_comments(comments, later.comments))
+    comments = _joined_comments(earlier.comments, later.comments)
     constant, variable = (earlier, later) if earlier.constant else (later, earlier)
     return replace(variable, default=constant.default, type=None, comments=comments)
 
@@ -147,7 +151,15 @@ def _merged_entries(earlier: Entry, later: Entry) -> Entry:
         comments = _joined_comments(earlier.comments, later.comments)
     else:
         comments = _later_comments(earlier.comments, later.comments)
+        if value is later.value:
+            comments = replace(comments, before=(*replaced_comments(earlier.value), *comments.before))
     return replace(earlier, value=value, comments=comments)
+
+
+def _all_comments(block: Variable | Function | Group, value: Expression | None) -> Comments:
+    """Return the comments of a block, and those in its value, which a later block replaces."""
+    lines = () if value is None else replaced_comments(value)
+    return replace(block.comments, before=(*block.comments.before, *lines))
 
 
 def _later_comments(earlier: Comments, later: Comments) -> Comments:

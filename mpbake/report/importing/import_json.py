@@ -83,6 +83,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "bake_error": comparison.bake_error,
         "plan_error": comparison.plan_error,
         "lenient": comparison.lenient,
+        "unchecked": comparison.unchecked,
         "differences": [
             {
                 "subject": difference.subject,

@@ -47,6 +47,7 @@ def import_text(report: ImportReport) -> str:
     lines += _section(
         "bake cannot evaluate the files with these values, and the plan can", _lenient_lines(report.proof)
     )
+    lines += _section("bake refuses these values, and the plan does not check them", _unchecked_lines(report.proof))
     lines += _section("bake itself gives another value each time", _varying_lines(report.proof))
     lines += _not_compared_lines(report.proof)
     written = [f"wrote {one_line(report.plan)}", *([""] if lines else [])] if report.plan else []
@@ -150,6 +151,12 @@ def _lenient_lines(proof: Proof) -> Iterator[str]:
     for bake_error, comparisons in entries.items():
         yield from _wrapped(_values(comparisons), _INDENT)
         yield from _wrapped(shortened(bake_error, _LONGEST_VALUE), _INDENT * 2)
+
+
+def _unchecked_lines(proof: Proof) -> Iterator[str]:
+    unchecked = [comparison for comparison in proof.comparisons if comparison.unchecked]
+    if unchecked:
+        yield from _wrapped(_values(unchecked), _INDENT)
 
 
 def _varying_lines(proof: Proof) -> Iterator[str]:

@@ -18,6 +18,7 @@ from mpbake.conversion.comparison import Subject, parse_printed
 from mpbake.conversion.compose import read_compose
 from mpbake.conversion.plan.conversion import Conversion
 from mpbake.conversion.reading import merged, read_hcl
+from mpbake.conversion.syntax import Place
 from mpbake.conversion.variations import Variation
 from tests.unit.worlds import world
 
@@ -244,6 +245,24 @@ def test_a_value_that_both_refuse_is_equal_and_one_that_only_mpbake_refuses_is_n
     strict, _ = proof(tagged, checked)
     assert strict.failed[0].plan_error == "tag is empty"
     assert not strict.failed[0].bake_error
+
+
+def test_a_value_that_only_a_noted_validation_forbids_is_no_difference() -> None:
+    place = Place(file="images/docker-bake.hcl", line=4, column=17)
+    conversion = Conversion(text="", targets={"web": "web"}, unchecked=(place,))
+
+    def refusing(line: int) -> Definition:
+        def validated(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+            if environment.get("TAG") == "":
+                raise BakeRefused(f"docker-bake.hcl:{line},21-40: Validation failed; no")
+            return tagged(environment, targets)
+
+        return validated
+
+    noted, _ = proof(refusing(4), tagged, conversion=conversion)
+    assert noted.is_complete
+    assert [run.unchecked for run in noted.comparisons].count(True) == 1
+    assert not proof(refusing(9), tagged, conversion=conversion)[0].is_complete, "another validation is lost"
 
 
 def test_a_value_with_which_a_function_of_bake_fails_is_no_difference() -> None:

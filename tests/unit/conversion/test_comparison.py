@@ -215,6 +215,13 @@ def test_an_inline_dockerfile_is_built_instead_of_the_file() -> None:
     assert "dockerfile-inline" in differing(inline | {"dockerfile": "Dockerfile"}, {"dockerfile": "Dockerfile"})
 
 
+def test_line_ends_of_an_inline_dockerfile_matter_only_in_a_heredoc() -> None:
+    plain, heredoc = "FROM alpine\nRUN true\n", "FROM alpine\nRUN <<EOT\ntrue\nEOT\n"
+    for text, attributes in ((plain, set()), (heredoc, {"dockerfile-inline"})):
+        windows = text.replace("\n", "\r\n")
+        assert set(differing({"dockerfile-inline": windows}, {"dockerfile-inline": text})) == attributes
+
+
 def test_an_output_is_compared_unless_the_call_makes_no_image() -> None:
     assert differing({"call": "check", "output": ["type=docker"]}, {"call": "check"}) == []
     assert differing({"call": "build", "output": ["type=docker"]}, {"call": "build"}) == ["output"]

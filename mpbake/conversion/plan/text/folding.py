@@ -1,21 +1,33 @@
-"""Divide a long template at the commas of its lists and tables, as a person would."""
+"""Divide a long template at its lists, tables and loops, as a person would."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 _LONE_TEMPLATE = re.compile(r"\{\{ (?P<code>(?:(?!\}\}).)*) \}\}", re.DOTALL)
-_PIECE = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[\](){},]|[^'\"\[\](){},]+", re.DOTALL)
+_SEPARATOR = r" (?:for|if|else|\+) "
+_PIECE = re.compile(
+    r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|[\[\](){},]"
+    rf"|(?:(?!{_SEPARATOR})[^'\"\[\](){{}},])+|{_SEPARATOR}",
+    re.DOTALL,
+)
 _KEYWORD = re.compile(r"\b(?:if|else|or|and|in|not)$")
-_LOOP = re.compile(r"(?:^|\s)for\s")
 _OPENING, _CLOSING = frozenset("[({"), frozenset("])}")
+_ELSE, _PLUS = " else ", " + "
 _INDENT = "  "
+_SLACK = 20
+"""How much longer than a line a template may be that has no list of several items."""
 
 
-def folded_template(text: str) -> str:
+def folded_template(text: str, width: int) -> str:
     """Return a text that is one template, with a line for each item of its outermost lists and tables.
 
-    Any other text is returned as it is, and so is a template without a list of several items.
+    A line that is still longer than `width` is divided in the same way: a loop at its `for`, a choice at its `else`,
+    and a sum at its `+`. Any other text is returned as it is, and so is a template without anything to divide.
     """
     match = _LONE_TEMPLATE.fullmatch(text)
     if match is None:
@@ -23,44 +35,108 @@ def folded_template(text: str) -> str:
     pieces = _PIECE.findall(match["code"])
     if "".join(pieces) != match["code"]:
         return text
-    folded = "".join(_folded(pieces))
-    return text if "\n" not in folded else f"{{{{ {folded} }}}}"
+    lines = _divided(pieces, "", width)
+    is_worthwhile = len(text) > width + _SLACK or any(line.endswith(",") for line in lines)
+    return f"{{{{ {chr(10).join(lines)} }}}}" if len(lines) > 1 and is_worthwhile else text
 
 
-def _folded(pieces: list[str]) -> list[str]:
-    """Return the pieces with line ends after the brackets and commas of the outermost lists and tables."""
-    depth, inside, starts_line = 0, False, False
-    result = []
-    for index, piece in enumerate(pieces):
-        depth += piece in _OPENING
-        if piece in _OPENING and depth == 1 and _is_list(pieces, index):
-            inside = starts_line = True
-            result.append(f"{piece}\n{_INDENT}")
-        elif piece in _CLOSING and depth == 1 and inside:
-            inside = False
-            result.append(f"\n{piece}")
-        elif piece == "," and depth == 1 and inside:
-            starts_line = True
-            result.append(f",\n{_INDENT}")
+def _divided(pieces: Sequence[str], indent: str, width: int) -> list[str]:
+    """Return code in lines: its lists and tables, and if a line is still too long, its cases or terms.
+
+    Only the lines after the first are indented.
+    """
+    lines = _folded(pieces, indent, width)
+    if all(len(line) <= width for line in lines):
+        return lines
+    separator = _ELSE if _ELSE in [piece for _, piece in _outer(pieces)] else _PLUS
+    first, *others = _terms(pieces, separator)
+    lines = _folded(first, indent, width)
+    deeper = indent + _INDENT
+    for term in others:
+        start, *rest = _folded(term, deeper, width)
+        lines += [f"{deeper}{start}", *rest]
+    return lines
+
+
+def _folded(pieces: Sequence[str], indent: str, width: int) -> list[str]:
+    """Return code in lines, of which only those after the first are indented."""
+    lines = [""]
+    index = 0
+    while index < len(pieces):
+        end = _end(pieces, index)
+        inner = list(_parts(pieces[index + 1 : end]))
+        if len(inner) > 1 and _is_value(pieces, index):
+            deeper = indent + _INDENT
+            lines[-1] += pieces[index]
+            for part in inner:
+                lines += _fitting(part, deeper, width)
+            lines.append(f"{indent}{pieces[end]}")
         else:
-            result.append(piece.lstrip() if starts_line else piece)
-            starts_line = False
-        depth -= piece in _CLOSING
-    return result
+            lines[-1] += "".join(pieces[index : end + 1])
+        index = end + 1
+    return lines
 
 
-def _is_list(pieces: list[str], start: int) -> bool:
-    """Whether the bracket at `start` begins a list or table with several items, and not an index, call or loop."""
+def _fitting(pieces: Sequence[str], indent: str, width: int) -> list[str]:
+    """Return one part in indented lines: one line if it fits, or if nothing in it can be divided."""
+    line = indent + "".join(pieces).strip()
+    if len(line) <= width:
+        return [line]
+    first, *rest = _divided(pieces, indent, width)
+    return [indent + first.strip(), *rest]
+
+
+def _end(pieces: Sequence[str], start: int) -> int:
+    """Return the index of the bracket that closes the one at `start`, or `start` for other pieces."""
+    depth = 0
+    for index in range(start, len(pieces)):
+        depth += (pieces[index] in _OPENING) - (pieces[index] in _CLOSING)
+        if depth == 0:
+            return index
+    return len(pieces) - 1
+
+
+def _parts(pieces: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the items of a list or table, each with its comma, or the result and the clauses of a loop."""
+    is_loop = " for " in [piece for _, piece in _outer(pieces)]
+    part: list[str] = []
+    for index, piece in _outer(pieces):
+        if piece == " for " and part:
+            yield part
+            part = []
+        end = _end(pieces, index)
+        part += pieces[index : end + 1]
+        if piece == "," and not is_loop:
+            yield part
+            part = []
+    if part:
+        yield part
+
+
+def _terms(pieces: Sequence[str], separator: str) -> Iterator[list[str]]:
+    """Yield the cases of a choice or the terms of a sum, each but the first with its separator."""
+    term: list[str] = []
+    for index, piece in _outer(pieces):
+        if piece == separator:
+            yield term
+            term = [separator.lstrip()]
+        else:
+            term += pieces[index : _end(pieces, index) + 1]
+    yield term
+
+
+def _outer(pieces: Sequence[str]) -> Iterator[tuple[int, str]]:
+    """Yield the pieces that are in no bracket, and the opening brackets, with their indices."""
+    index = 0
+    while index < len(pieces):
+        yield index, pieces[index]
+        index = _end(pieces, index) + 1
+
+
+def _is_value(pieces: Sequence[str], start: int) -> bool:
+    """Whether the bracket at `start` begins a list or table, and not an index or call."""
+    if pieces[start] not in {"[", "{"}:
+        return False
     before = "".join(pieces[:start]).rstrip()
     follows_value = bool(before) and (before[-1].isalnum() or before[-1] in "_)]'\"")
-    if pieces[start] == "(" or (follows_value and not _KEYWORD.search(before)):
-        return False
-    depth, commas = 0, 0
-    for piece in pieces[start:]:
-        depth += (piece in _OPENING) - (piece in _CLOSING)
-        commas += depth == 1 and piece == ","
-        if depth == 1 and _LOOP.search(piece):
-            return False
-        if depth == 0:
-            break
-    return commas > 0
+    return not follows_value or bool(_KEYWORD.search(before))

@@ -155,7 +155,7 @@ def _pair(pair: KeyValue, width: int = TABLE_WIDTH) -> Iterator[str]:
 def _plain_pair(pair: KeyValue, key: str) -> Iterator[str]:
     yield from _comments(pair.comments.before)
     if isinstance(pair.value, str) and not is_short(pair, WIDTH):
-        pair = replace(pair, value=folded_template(pair.value))
+        pair = replace(pair, value=folded_template(pair.value, WIDTH))
     if is_short(pair, WIDTH) or not isinstance(pair.value, Array) or not pair.value.items:
         yield _line(pair, key)
         if isinstance(pair.value, Array):

@@ -208,7 +208,7 @@ class BlockBuilder:
 def folded(comments: Comments, body: Body, items: Sequence[Item] = ()) -> Comments:
     """Return the comments of a block whose attributes and `items` have no comments of their own: theirs are added.
 
-    The only comment behind an attribute becomes the one behind the block.
+    The only comment behind an attribute becomes the one behind the block. A comment behind an item follows the item.
     """
     parts = [entry.comments for entry in body.entries]
     behind = [part.after for part in parts if part.after]
@@ -219,5 +219,6 @@ def folded(comments: Comments, body: Body, items: Sequence[Item] = ()) -> Commen
         if part.after and part.after is not after:
             before.append(part.after)
     for item in items:
-        before.extend(line for line in (*item.comments.before, item.comments.after) if line)
+        before.extend(line for line in item.comments.before if line)
+        before.extend([f"{item.value.text}: {item.comments.after}"] if item.comments.after else [])
     return Comments(before=(*before, *body.trailing), after=after)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.codes import Code as Problem
+from mpbake.conversion.reading.hcl.argument_comments import has_entries, with_comments
 from mpbake.conversion.reading.hcl.comments import CommentMap
 from mpbake.conversion.reading.hcl.grammar import parse_expression
 from mpbake.conversion.reading.hcl.numbers import number_literal
@@ -197,13 +199,26 @@ class ExpressionReader:
         opening = next(index for index, part in enumerate(node.parts) if part.kind == "LPAR")
         arguments = node.first("arguments")
         parts = arguments.parts if arguments else ()
+        written = [part for part in parts if part.kind not in {"COMMA", "ELLIPSIS"}]
+        values = [self.read(part) for part in written]
+        if len(values) > 1 and all(map(has_entries, values)):
+            values = self._with_comments(values, _spans(written), (node.parts[opening].start, node.end))
         return Call(
             function="".join(self.text(part) for part in node.parts[:opening]),
-            arguments=tuple(self.read(part) for part in parts if part.kind not in {"COMMA", "ELLIPSIS"}),
+            arguments=tuple(values),
             expand=bool(parts) and parts[-1].kind == "ELLIPSIS",
             place=self.place(node),
             text=self.text(node),
         )
+
+    def _with_comments(
+        self, arguments: list[Expression], spans: list[tuple[int, int]], call: tuple[int, int]
+    ) -> list[Expression]:
+        """Return the arguments of a call with the comments between them."""
+        attached = self.comments.attach(spans, *call)
+        *first, last = attached.entries
+        last = replace(last, before=(*last.before, *attached.trailing))
+        return [with_comments(value, lines) for value, lines in zip(arguments, (*first, last), strict=True)]
 
     def _binary(self, node: Node) -> Expression:
         """Return a chain of operators of one precedence, from left to right."""

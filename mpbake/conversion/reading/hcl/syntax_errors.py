@@ -46,6 +46,7 @@ _UNEXPECTED = {
     ",": "remove the comma: a new line ends an attribute",
 }
 _WORD = re.compile(r"\w[\w.-]*|[-+*/=!<>:]=|=>|&&|\|\||\.\.\.|.")
+_QUOTED_KEY = re.compile(r"(?P<key>\"[^\"\n]*\")[ \t]*=(?!=)")
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
 _DOCKERFILE = re.compile(r"(?:FROM|ARG)\s+[\w$]")
 _YAML = re.compile(r"(?:---|[\w-]+:(?:\s|$))")
@@ -58,6 +59,9 @@ def syntax_error(source: Source, offset: int, before: int, expected: frozenset[s
     """
     while source.text[offset : offset + 1] in {" ", "\t"}:
         offset += 1
+    if (match := _QUOTED_KEY.match(source.text, offset)) and _begins_line(source.text, offset):
+        message = f"the attribute {match['key'][:40]} must have no quotes"
+        return source.error(offset, message, length=len(match["key"]), hint="write it without quotes")
     if before and source.line(before - 1) < source.line(min(offset, len(source.text))):
         offset = before
     match = _WORD.match(source.text, offset)
@@ -83,6 +87,10 @@ def other_format(source: Source) -> PlanError | None:
         hint = "give the file a name that ends with .yaml if it is a Compose file"
         return source.error(offset, "the file is YAML, not HCL", hint=hint)
     return None
+
+
+def _begins_line(text: str, offset: int) -> bool:
+    return not text[max(offset - 1000, 0) : offset].rpartition("\n")[2].strip()
 
 
 def _first_line(text: str) -> int:

@@ -292,9 +292,11 @@ def parsed_number(text: Code, base: Code) -> Code:
 
 
 def flattened(values: Code) -> Code:
-    """Return the items of all lists in a list, at any depth."""
+    """Return the items of all lists in a list, at any depth. A list of texts, numbers or booleans stays as it is."""
     element = common_type(_leaves(values.type)) if _leaves(values.type) else ANY
     type_ = Type(kind=Kind.TUPLE, element=element)
+    if values.type.is_sequence and values.type.members and all(member.is_primitive for member in values.type.members):
+        return replace(values, type=type_)
     return Code(text=f"{values:filter} | flatten", level=Level.FILTER, type=type_)
 
 

@@ -17,7 +17,7 @@ from mpbake.conversion.plan.text.folding import folded_template
     ],
 )
 def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) -> None:
-    assert folded_template(template) == folded
+    assert folded_template(template, 100) == folded
 
 
 @pytest.mark.parametrize(
@@ -27,10 +27,56 @@ def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) ->
         "registry/{{ ['a', 'b'] }}",
         "{{ ['a'] }}",
         "{{ f(a, b)[1] }}",
-        "{{ [x ~ 'a' for x in [1, 2]] }}",
+        "{{ [x ~ 'a' for x in [1, 2] if x] | b }}",
+        "{{ ([x] if a else [y]) + z }}",
         "{{ [a, b] in '}}' }} {{ x }}",
         "plain, text",
     ],
 )
 def test_other_texts_stay_as_they_are(text: str) -> None:
-    assert folded_template(text) == text
+    assert folded_template(text, 100) == text
+
+
+def test_lines_that_are_still_too_long_are_divided_again() -> None:
+    template = (
+        "{{ [[(['first ' ~ x] if x else []) + [f(x, y) ~ ' second'] for x in xs] for y in get(a, b)] | flatten }}"
+    )
+    lines = [
+        "{{ [",
+        "  [",
+        "    (['first ' ~ x] if x else [])",
+        "      + [f(x, y) ~ ' second']",
+        "    for x in xs",
+        "  ]",
+        "  for y in get(a, b)",
+        "] | flatten }}",
+    ]
+    assert folded_template(template, 40).split("\n") == lines
+
+
+def test_a_long_sum_has_a_line_for_each_term() -> None:
+    template = "{{ ['first', 'second'] + (['third ' ~ x] if x else []) + [f(x) for x in xs if x is not none] }}"
+    lines = [
+        "{{ [",
+        "  'first',",
+        "  'second'",
+        "]",
+        "  + (['third ' ~ x] if x else [])",
+        "  + [",
+        "    f(x)",
+        "    for x in xs if x is not none",
+        "  ] }}",
+    ]
+    assert folded_template(template, 32).split("\n") == lines
+
+
+def test_a_loop_is_divided_only_if_it_is_much_too_long() -> None:
+    template = "{{ [name ~ ':' ~ tag for tag in tags] | b }}"
+    assert folded_template(template, 30) == template
+    assert folded_template(template, 20) == "{{ [\n  name ~ ':' ~ tag\n  for tag in tags\n] | b }}"
+
+
+def test_a_long_choice_has_a_line_for_each_case() -> None:
+    template = "{{ 'tomcat9' if version == '7' else 'tomcat10' if version == '23' else 'tomcat11' }}"
+    lines = ["{{ 'tomcat9' if version == '7'", "  else 'tomcat10' if version == '23'", "  else 'tomcat11' }}"]
+    assert folded_template(template, 40).split("\n") == lines

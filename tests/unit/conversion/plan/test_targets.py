@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from mpbake.conversion.plan import convert
+from mpbake.conversion.reading.hcl.files import read_hcl
 from tests.unit.conversion.plan.conversions import converted, notes_of, plan_of, toml
 
 
@@ -204,7 +206,7 @@ def test_objects_of_functions_and_variables_become_fields() -> None:
 
         [targets.web]
         cache-from = "{{ cache('web') + caches }}"
-        cache-to = "{{ ['type=inline'] if inline else [] }}"
+        cache-to = ["{{ 'type=inline' if inline }}"]
     """)
 
 
@@ -560,12 +562,53 @@ def test_text_that_bake_takes_for_a_flag_becomes_one(flag: str, expected: str) -
         ('tags = concat(["a:1"], TAG == "" ? [] : ["b:1"])', """tags = ["a:1", "{{ 'b:1' if tag }}"]"""),
         ("cache-from = compact([TAG])", 'cache-from = ["{{ tag }}"]'),
         (
-            'tags = concat(["a:1"], TAG == "" ? [] : ["b:1", "c:1", "d:1"])',
-            """tags = "{{ ['a:1'] + (['b:1', 'c:1', 'd:1'] if tag else []) }}\"""",
+            'tags = concat(["a:1"], TAG == "" ? [] : ["b:1", "c:1", "d:1", "e:1"])',
+            """tags = "{{ ['a:1'] + (['b:1', 'c:1', 'd:1', 'e:1'] if tag else []) }}\"""",
         ),
-        ('tags = TAG == "" ? [] : ["b:1"]', """tags = "{{ ['b:1'] if tag else [] }}\""""),
+        ('tags = TAG == "" ? [] : ["b:1"]', """tags = ["{{ 'b:1' if tag }}"]"""),
     ],
 )
 def test_list_with_optional_items_stays_a_list(attribute: str, expected: str) -> None:
     hcl = f'variable "TAG" {{ default = "" }}\ntarget "web" {{\n {attribute}\n}}'
     assert plan_of(hcl).split("[targets.web]\n")[1].rstrip() == expected
+
+
+# --- links and line ends ----------------------------------------------------------------------------------------------
+
+
+def test_link_to_a_target_that_no_file_has_is_noted_with_its_place() -> None:
+    hcl = """
+        target "base" {}
+        target "php" {
+          matrix = { v = ["8"] }
+          name = "php-${v}"
+        }
+        target "web" {
+          contexts = {
+            a = "target:base"
+            b = "target:php-8"
+            c = "target:gone"
+          }
+        }
+    """
+    (note,) = converted(hcl).notes
+    assert note.text == (
+        'the target "gone", to which the context "c" of "web" links: '
+        "import the file that defines it as well, or remove the context"
+    )
+    assert (note.kind, note.place.line) == ("lost", 11)
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "expected"),
+    [
+        ("FROM alpine\r\nRUN true\r\n", "FROM alpine\nRUN true\n"),
+        ("FROM alpine:${TAG}\r\nRUN true\r\n", "FROM alpine:{{ tag }}\nRUN true\n"),
+        ("FROM alpine\r\nRUN <<END\r\ntrue\r\nEND\r\n", "FROM alpine{{ '\\r' }}\nRUN <<END{{ '\\r' }}\ntrue"),
+    ],
+)
+def test_inline_dockerfile_of_windows_gets_plain_line_ends_unless_it_has_a_heredoc(
+    dockerfile: str, expected: str
+) -> None:
+    hcl = f'variable "TAG" {{}}\r\ntarget "web" {{\r\n  dockerfile-inline = <<EOT\r\n{dockerfile}EOT\r\n}}\r\n'
+    assert expected in convert(read_hcl(hcl, "docker-bake.hcl")).text

@@ -112,6 +112,9 @@ def test_name_is_in_lower_case_if_nothing_hides_it(hcl: str, names: dict[str, st
         ("length(X) > 0", "required = true"),
         ("0 < length(X)", "required = true"),
         ('can(regex("^v[0-9]+$", X))', 'pattern = "^v[0-9]+$"'),
+        ('X == regex("[0-9]+[.][0-9]+", X)', 'pattern = "^[0-9]+[.][0-9]+$"'),
+        ('regex("^v[0-9]$", X) == X', 'pattern = "^v[0-9]$"'),
+        ('X == regex("v[0-9]?\\\\$", X)', "pattern = '^v[0-9]?\\$$'"),
         ('length(regexall("[a-z]", X)) > 0', 'pattern = "[a-z]"'),
         ('X == "" || can(regex("^v", X))', 'pattern = "^$|^v"'),
         ('startswith(X, "v1.")', "pattern = '^v1\\.'"),
@@ -152,6 +155,9 @@ def test_validation_of_numbers_becomes_a_constraint(condition: str, constraint: 
         "contains(Y, X)",
         'can(regex(Y, X)) && X != ""',
         'X == "a" || X != "b"',
+        'X == regex("a|ab", X)',
+        'X == regex("(a)b", X)',
+        'X == regex("ab??", X)',
     ],
 )
 def test_validation_that_a_plan_cannot_express_is_a_comment_and_a_note(condition: str) -> None:

@@ -164,7 +164,7 @@ def test_comments_of_the_attributes_of_variables_and_functions_join_those_of_the
     assert isinstance(variable, Variable)
     assert variable.comments == Comments(before=("The version", "set by CI"), after="not latest")
     assert isinstance(function, Function)
-    assert function.comments == Comments(before=("The result", "first", "second"))
+    assert function.comments == Comments(before=("The result", "a: first", "b: second"))
 
 
 def test_what_looks_like_a_comment_in_a_string_is_text() -> None:

@@ -287,3 +287,34 @@ def test_bake_reads_compose_files_before_its_own() -> None:
         *("docker-bake.override.json", "docker-bake.override.hcl"),
     ]
     assert default_files([]) == []
+
+
+def test_comments_in_a_replaced_list_stay_above_the_new_list() -> None:
+    first = hcl("""
+        group "default" {
+          # all
+          targets = [
+            "a", # first
+            # not yet
+            "b",
+            # "c",
+          ]
+        }
+        target "a" {
+          tags = [
+            "a:1" # old
+          ]
+        }
+    """)
+    second = hcl("""
+        group "default" {
+          targets = ["a"]
+        }
+        target "a" {
+          tags = ["a:2"]
+        }
+    """)
+    group, target = merged([first, second]).blocks
+    assert group.comments.before == ("all", '"a" # first', "not yet", '"c",')
+    assert isinstance(target, Target)
+    assert target.entries[0].comments == Comments(before=('"a:1" # old',))

@@ -27,6 +27,12 @@ _BLOCK = 'write `name = value`, or a block: target "web" { … }'
 @pytest.mark.parametrize(
     ("text", "place", "message", "hint"),
     [
+        (
+            'target "a" {\n  context = "."\n  "foo" = "x"\n}',
+            "3:3",
+            'the attribute "foo" must have no quotes',
+            "write it without quotes",
+        ),
         # Strings and templates
         (
             'a = "x',
@@ -86,7 +92,7 @@ _BLOCK = 'write `name = value`, or a block: target "web" { … }'
         ("a = 1 b = 2\n", "1:7", "expected a new line before `b`", "write it in a line of its own"),
         ('a = "x" "y"', "1:9", '`"` is not expected here', _LINE),
         ("a += 1", "1:3", "expected `=` or `{` after `a`, not `+=`", "write `a = value`"),
-        ('"a" = 1', "1:1", '`"` is not expected here', _ITEM),
+        ('"a" = 1', "1:1", 'the attribute "a" must have no quotes', "write it without quotes"),
         ('target = "x" {\n}\n', "1:14", "`{` is not expected here", 'write a block without `=`: target "web" { … }'),
         ('target "x" = {\n}\n', "1:12", 'expected `{` after `"x"`, not `=`', _BLOCK),
         # Values

@@ -296,6 +296,7 @@ def test_json_has_every_field() -> None:
         "bake_error": "",
         "plan_error": "",
         "lenient": False,
+        "unchecked": False,
         "differences": [
             {"subject": "target", "name": "web", "attribute": "tags", "original": '["a"]', "imported": '["b"]'}
         ],
@@ -317,6 +318,7 @@ def test_json_has_every_field() -> None:
         ((Comparison(), Comparison(variation=TAG)), True),
         ((Comparison(), Comparison(variation=TAG, bake_error="a", plan_error="b")), True),
         ((Comparison(), Comparison(variation=TAG, bake_error="a", lenient=True)), True),
+        ((Comparison(), Comparison(variation=TAG, bake_error="a", unchecked=True)), True),
         ((), False),
         ((Comparison(bake_error="a", plan_error="b"), Comparison(variation=TAG)), False),
         ((Comparison(bake_error="a"),), False),
