@@ -17,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A folder with docker-buildx, buildkitd and buildctl of a newer release, for test-newest.
 NEWEST ?=
 
-.PHONY: help demo demo-clean test test-unit test-engine test-newest test-cluster test-long test-pythons faulty-registry lint docs lock clean
+.PHONY: help coverage demo demo-clean test test-unit test-engine test-newest test-cluster test-long test-pythons faulty-registry lint docs lock clean
 
 help: ## list these commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 24
@@ -29,10 +29,13 @@ demo-clean: $(VENV)/.installed ## stop what the demo started and remove what it 
 	@$(PYTHON) scripts/demo.py --clean
 
 test: lint ## run all checks except the hour-long ones, on a real engine that it sets up
-	$(PYTEST) -m "not long and not newest and not cluster" $(SIDE_BY_SIDE) $(COVERAGE) tests/unit tests/engine
+	$(PYTEST) -m "not long and not newest and not cluster" $(SIDE_BY_SIDE) tests/unit tests/engine
 
 test-unit: $(VENV)/.installed ## run the tests that need no engine, in seconds
 	$(PYTEST) -m "not long and not newest and not cluster" tests/unit
+
+coverage: $(VENV)/.installed ## measure the line coverage of the pure core; the unit tests take twice as long
+	$(PYTEST) -m "not long and not newest and not cluster" $(SIDE_BY_SIDE) $(COVERAGE) tests/unit
 
 test-engine: $(VENV)/.installed ## run the tests that need an engine, with the buildx that MPBAKE_TEST_BUILDX names (default: the installed one)
 	$(PYTEST) -m "not long and not newest and not cluster" $(SIDE_BY_SIDE) tests/engine

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.one_release
 
 SEEDS = 200
-_SOME = range(4)
+_SOME = range(2)
 _ENGINE_PLATFORM = "linux/amd64"
 
 

@@ -257,6 +257,7 @@ labels = {{ which = "{unique}" }}
     assert images == docker("image", "ls", "--quiet", f"{unique}:1").split()
 
 
+@pytest.mark.one_release
 def test_builds_that_keep_the_same_image_at_once(
     testbed: Testbed, run_mpbake: RunMpbake, unique: str, tmp_path: Path
 ) -> None:
