@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _MOST_COMPARED = 2
 """The maximum number of values of one variable that come from comparisons in the file."""
 _FEW = 20
-"""The number of variables that all get the empty text."""
+"""The number of variables that all get the empty text and another text."""
 _BUILT_IN = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
 _UNRELATED = "another"
 """The other text for a secret: the report prints values, so no value may be made from a secret."""
@@ -64,16 +64,20 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
     """Return other values for each variable that the environment can set, in the order of the variables.
 
     The values follow the type of the variable: another text, also the empty one; the other flag; the next number.
-    Values with which the file compares a variable come first. Of a file with many variables, only those that it
-    compares with the empty text get the empty text. `environment` has the present values.
+    Values with which the file compares a variable come first. In a file with many variables, only those that it
+    compares with the empty text get the empty text, and those that it compares with texts get no other text.
+    `environment` has the present values.
     """
     compared = _compared_values(file)
     variables = [block for block in file.blocks if isinstance(block, Variable) and is_settable(block)]
+    are_few = len(variables) <= _FEW
     return tuple(
         Variation(variable=variable.name, value=value)
         for variable in variables
-        for value in _other_values(variable, environment.get(variable.name), compared.get(variable.name, ()))
-        if value or len(variables) <= _FEW or "" in compared.get(variable.name, ())
+        for value in _other_values(
+            variable, environment.get(variable.name), compared.get(variable.name, ()), with_other=are_few
+        )
+        if value or are_few or "" in compared.get(variable.name, ())
     )
 
 
@@ -96,7 +100,9 @@ def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Varia
         default = _default_text(variable)
         is_unset = variable.default in (None, _EMPTY, _NULL) or (default and _PLACEHOLDER.search(default))
         if is_unset and _kind(variable):
-            values[variable.name] = next(iter(_other_values(variable, "", compared.get(variable.name, ()))))
+            values[variable.name] = next(
+                iter(_other_values(variable, "", compared.get(variable.name, ()), with_other=False))
+            )
     return tuple(Variation(variable=name, value=value) for name, value in values.items())
 
 
@@ -104,8 +110,11 @@ _PLACEHOLDER = re.compile(r"[\s<>]")
 _EMPTY, _NULL = Literal(value=""), Literal(value=None)
 
 
-def _other_values(variable: Variable, present: str | None, compared: Iterable[str]) -> list[str]:
-    """Return other values of a variable; `compared` are the literals with which the file compares it."""
+def _other_values(variable: Variable, present: str | None, compared: Iterable[str], *, with_other: bool) -> list[str]:
+    """Return other values of a variable; `compared` are the literals with which the file compares it.
+
+    `with_other`: also a text that is none of them.
+    """
     kind = _kind(variable)
     current = _default_text(variable) if present is None else present
     match kind:
@@ -116,7 +125,7 @@ def _other_values(variable: Variable, present: str | None, compared: Iterable[st
         case "string":
             likely = _likely(compared, current)
             other = _UNRELATED if current and looks_secret(variable.name) else _other_text(current)
-            values = [*(likely or [other]), "" if current else other]
+            values = [*likely, *([other] if with_other or not likely else []), "" if current else other]
         case "list":
             values = ["first", "first,second"]
         case _:

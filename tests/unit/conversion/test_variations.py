@@ -45,12 +45,12 @@ def test_the_type_decides(variable: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("use", "expected"),
     [
-        ('V == "release" ? "a" : "b"', ["V=release", "V="]),
+        ('V == "release" ? "a" : "b"', ["V=release", "V=dev2", "V="]),
         ('"" != V ? "a" : "b"', ["V=dev2", "V="]),
-        ('equal(V, "release") ? "a" : "b"', ["V=release", "V="]),
-        ('contains(["dev", "edge", "stable", "lts"], V) ? "a" : "b"', ["V=edge", "V=stable", "V="]),
-        ('lookup({ dev = "a", edge = "b" }, V, "c")', ["V=edge", "V="]),
-        ('{ dev = "a", edge = "b" }[V]', ["V=edge", "V="]),
+        ('equal(V, "release") ? "a" : "b"', ["V=release", "V=dev2", "V="]),
+        ('contains(["dev", "edge", "stable", "lts"], V) ? "a" : "b"', ["V=edge", "V=stable", "V=dev2", "V="]),
+        ('lookup({ dev = "a", edge = "b" }, V, "c")', ["V=edge", "V=dev2", "V="]),
+        ('{ dev = "a", edge = "b" }[V]', ["V=edge", "V=dev2", "V="]),
     ],
 )
 def test_values_with_which_the_file_compares_come_first(use: str, expected: list[str]) -> None:
@@ -67,7 +67,7 @@ def test_a_validation_names_values() -> None:
       }
     }
     """
-    assert values(text) == ["V=stable", "V="]
+    assert values(text) == ["V=stable", "V=edge2", "V="]
 
 
 def test_the_present_value_is_no_variation() -> None:
