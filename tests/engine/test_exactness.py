@@ -11,7 +11,7 @@ from testbed.testbed import AMD64, ARM64
 from tests.engine.faulty import FaultyRegistry, faulty_registry
 from tests.engine.generated_plans import Surroundings, generated_plan
 from tests.engine.recorder import DockerRecorder, PlannedRun, as_planned, observed_calls
-from tests.engine.test_plans import EXPECTED, copy_of
+from tests.engine.test_plans import EXPECTED, PLAIN, copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +77,10 @@ def exactness(run_mpbake: RunMpbake, proxy: FaultyRegistry, testbed_env: dict[st
     return Exactness(run_mpbake, DockerRecorder(tmp_path / "recorder", testbed_env["PATH"]), proxy)
 
 
-@pytest.mark.parametrize("plan", [expected.plan for expected in EXPECTED])
+@pytest.mark.parametrize(
+    "plan",
+    [pytest.param(expected.plan, marks=pytest.mark.long if expected.plan in PLAIN else ()) for expected in EXPECTED],
+)
 def test_example_plan(plan: str, exactness: Exactness, tmp_path: Path) -> None:
     exactness.check_saved(copy_of(plan, tmp_path), ["release"])
 

@@ -148,13 +148,13 @@ def row_of(
 @pytest.mark.parametrize(
     ("builder", "name", "stride"),
     [
-        ("two", "403", 13),
-        ("default", "403", 13),
-        pytest.param("two", "500, once", 23, marks=pytest.mark.one_release),
+        ("two", "403", 26),
+        ("default", "403", 26),
+        pytest.param("two", "500, once", 46, marks=pytest.mark.one_release),
         pytest.param("two", "503, for ever", 47, marks=pytest.mark.long),
         pytest.param("two", "429, twice", 29, marks=pytest.mark.long),
         pytest.param("two", "connection ends", 37, marks=pytest.mark.long),
-        ("two", "accepted, connection ends, once", 29),
+        ("two", "accepted, connection ends, once", 58),
         pytest.param("two", "accepted, connection ends, for ever", 29, marks=pytest.mark.long),
         pytest.param("two", "accepted, answer late", 1, marks=pytest.mark.one_release),
         pytest.param("two", "accepted, answer late, then silence", 1, marks=pytest.mark.long),

@@ -32,6 +32,7 @@ def said_by(docker: Docker, image: str, *more: str) -> str:
     return docker("run", "--rm", "--quiet", "--network=none", *more, image, "cat", "/v").strip()
 
 
+@pytest.mark.one_release
 def test_what_says_pull_is_built_from_the_registrys_image_by_all_who_link_to_it(
     mpbake: Mpbake, moved: str, tmp_path: Path
 ) -> None:
@@ -123,6 +124,7 @@ checks = [{{ run = ["grep", "-x", "newest", "/v"] }}, {{ run = ["grep", "-x", "n
     assert said_by(docker, f"{repository}:web", "--pull=always") == "newest"
 
 
+@pytest.mark.one_release
 def test_what_a_link_needs_was_published_for_its_user_too(
     testbed: Testbed, mpbake: Mpbake, moved: str, repository: str, docker: Docker, tmp_path: Path
 ) -> None:

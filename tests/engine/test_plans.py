@@ -49,7 +49,7 @@ EXPECTED = [
     ),
 ]
 
-_PLAIN = ("quickstart", "matrix", "platforms")
+PLAIN = ("quickstart", "matrix", "platforms")
 """Plans that use nothing in which releases differ."""
 
 
@@ -69,7 +69,7 @@ def test_every_plan_is_expected_here() -> None:
 @pytest.mark.parametrize(
     "expected",
     [
-        pytest.param(expected, id=expected.plan, marks=pytest.mark.one_release if expected.plan in _PLAIN else ())
+        pytest.param(expected, id=expected.plan, marks=pytest.mark.one_release if expected.plan in PLAIN else ())
         for expected in EXPECTED
     ],
 )

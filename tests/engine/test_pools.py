@@ -375,7 +375,7 @@ def is_below(number: int, ancestor: int, parents: dict[int, int]) -> bool:
     return number == ancestor
 
 
-@pytest.mark.parametrize("kind", ["the engine's own builder", "two nodes"])
+@pytest.mark.parametrize("kind", [pytest.param("the engine's own builder", marks=pytest.mark.long), "two nodes"])
 def test_many_targets_need_few_processes_at_a_time(
     kind: str, testbed: Testbed, testbed_env: dict[str, str], nodes: dict[str, Node], repository: str, tmp_path: Path
 ) -> None:
