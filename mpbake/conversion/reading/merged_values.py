@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
+from mpbake.conversion.parts import walk
 from mpbake.conversion.syntax import (
     Binary,
     Call,
@@ -17,9 +17,6 @@ from mpbake.conversion.syntax import (
     ObjectOf,
     Pair,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _NULL = Literal(value=None, text="null")
 
@@ -121,19 +118,7 @@ def _may_be_null(value: Expression) -> bool:
 
 
 def _has_null(value: Expression) -> bool:
-    return any(part == _NULL for part in _parts(value))
-
-
-def _parts(value: object) -> Iterator[object]:
-    """Yield a value and everything in it."""
-    yield value
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _parts(item)
-    elif is_dataclass(value):
-        for member in fields(value):
-            if member.name not in {"place", "text", "comments"}:
-                yield from _parts(getattr(value, member.name))
+    return any(part == _NULL for part in walk(value))
 
 
 def _text(value: Expression) -> str:

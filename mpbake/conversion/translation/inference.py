@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from functools import reduce
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mpbake.conversion.parts import children
 from mpbake.conversion.syntax import (
     SPLAT_ITEM,
     Call,
-    Comments,
     Expression,
     ForList,
     ForObject,
     Literal,
-    Place,
     Splat,
     TemplateFor,
 )
@@ -24,7 +23,7 @@ from mpbake.conversion.translation.scope import Bound
 from mpbake.conversion.translation.types import ANY, NUMBER, STRING, Kind, Type, list_of, same_type, tuple_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from mpbake.conversion.syntax import Function
     from mpbake.conversion.translation.scope import BoundFunction, Scope
@@ -98,7 +97,7 @@ def _argument_type(argument: Expression, scope: Scope) -> Type:
     return _NULL if isinstance(argument, Literal) and argument.value is None else type_of(argument, scope)
 
 
-def _record(node: Any, scope: Scope, calls: _Calls) -> None:
+def _record(node: Expression, scope: Scope, calls: _Calls) -> None:
     """Add the types of the arguments of all calls in an expression to `calls`."""
     match node:
         case Call(function=name, arguments=arguments, expand=expand) if name in scope.functions:
@@ -106,17 +105,21 @@ def _record(node: Any, scope: Scope, calls: _Calls) -> None:
             if expand:
                 types[-1:] = types[-1].items or [types[-1].contents] * 8
             calls[name].append(tuple(types))
-            _record(arguments, scope, calls)
+            _record_all(arguments, scope, calls)
         case ForList() | ForObject() | TemplateFor():
             _record(node.collection, scope, calls)
             inner = _inside_loop(node, scope)
-            _record([part for part in _parts(node) if part is not node.collection], inner, calls)
+            _record_all([part for part in children(node) if part is not node.collection], inner, calls)
         case Splat(operand=operand, each=each):
             _record(operand, scope, calls)
             _record(each, scope.bind({SPLAT_ITEM: Bound(name="item", type=type_of(operand, scope).contents)}), calls)
         case _:
-            for part in _parts(node):
-                _record(part, scope, calls)
+            _record_all(children(node), scope, calls)
+
+
+def _record_all(nodes: Iterable[Expression], scope: Scope, calls: _Calls) -> None:
+    for node in nodes:
+        _record(node, scope, calls)
 
 
 def _inside_loop(loop: ForList | ForObject | TemplateFor, scope: Scope) -> Scope:
@@ -126,11 +129,3 @@ def _inside_loop(loop: ForList | ForObject | TemplateFor, scope: Scope) -> Scope
         key = STRING if collection.is_table else ANY if collection.kind is Kind.ANY else NUMBER
         names[loop.key] = Bound(name=loop.key, type=key)
     return scope.bind(names)
-
-
-def _parts(node: Any) -> Iterator[Any]:
-    if isinstance(node, tuple | list):
-        yield from node
-    elif is_dataclass(node) and not isinstance(node, Place | Comments):
-        for field in fields(node):
-            yield getattr(node, field.name)

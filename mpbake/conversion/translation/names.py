@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mpbake.conversion.syntax import Call, Comments, ForList, ForObject, Name, Place, TemplateFor
+from mpbake.conversion.parts import children
+from mpbake.conversion.syntax import Call, ForList, ForObject, Name, TemplateFor
 from mpbake.conversion.translation.scope import template_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mpbake.conversion.syntax import Expression
     from mpbake.conversion.translation.code import Code
     from mpbake.conversion.translation.scope import Scope
@@ -22,26 +20,17 @@ def names_in(expression: Expression) -> frozenset[str]:
     return frozenset(_names_in(expression))
 
 
-def _names_in(node: Any) -> set[str]:
+def _names_in(node: Expression) -> set[str]:
     match node:
         case Name(name=name):
             return {name}
         case Call(function=function, arguments=arguments):
             return {function}.union(*map(_names_in, arguments))
         case ForList() | ForObject() | TemplateFor():
-            inner = set().union(*(_names_in(part) for part in _parts(node) if part is not node.collection))
+            inner = set().union(*(_names_in(part) for part in children(node) if part is not node.collection))
             return _names_in(node.collection) | (inner - {node.key, node.value})
         case _:
-            return set().union(*map(_names_in, _parts(node)))
-
-
-def _parts(node: Any) -> Iterator[Any]:
-    """Yield the values of all fields, and the items of tuples."""
-    if isinstance(node, tuple):
-        yield from node
-    elif is_dataclass(node) and not isinstance(node, Place | Comments):
-        for field in fields(node):
-            yield getattr(node, field.name)
+            return set().union(*map(_names_in, children(node)))
 
 
 def plan_names_in(expression: Expression | None, scope: Scope, *, without: tuple[str, ...]) -> set[str]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Diagnostic
     from mpbake.conversion.comparison import Difference
-    from mpbake.conversion.plan.conversion import Conversion, Frozen, Note, NoteKind
+    from mpbake.conversion.plan.conversion import Conversion, Note, NoteKind
     from mpbake.conversion.proof import Comparison, Proof, Verdict
 
 
@@ -48,12 +48,6 @@ class ImportReport:
         """Return the notes of a kind, by their place."""
         notes = (note for note in self.conversion.notes if note.kind is kind)
         return tuple(sorted(notes, key=lambda note: (note.place.file, note.place.line, note.place.column)))
-
-    def frozen_in(self, target: str) -> tuple[Frozen, ...]:
-        """Return the expressions of a target that the plan holds as values."""
-        return tuple(
-            entry for entry in self.conversion.frozen if entry.key.block == "target" and entry.key.name == target
-        )
 
     def differences(self) -> Mapping[Difference, tuple[Comparison, ...]]:
         """Return each difference with the comparisons that found it.

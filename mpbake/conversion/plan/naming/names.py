@@ -7,15 +7,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.parts import walk
 from mpbake.conversion.plan.blocks import blocks_of, matrix_entry, matrix_lists
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.naming.target_names import TargetNames, matches, valid_name
-from mpbake.conversion.plan.rewriting.walks import (
-    all_expressions,
-    loop_names,
-    names_in,
-    walk,
-)
+from mpbake.conversion.plan.rewriting.walks import all_expressions, loop_names, names_in
 from mpbake.conversion.syntax import (
     BakeFile,
     ForList,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.parts import walk
 from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import with_field_texts
 from mpbake.conversion.plan.naming.row_names import row_patterns
-from mpbake.conversion.plan.rewriting.walks import all_expressions, possible_texts, walk
+from mpbake.conversion.plan.rewriting.walks import all_expressions, possible_texts
 from mpbake.conversion.syntax import BakeFile, Group, Item, ListOf, Literal, Target, Template, Variable
 from mpbake.model.bake_fields import pushes
 from mpbake.spec.tables.value_types import NAME

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mpbake.conversion.normal_forms import HEREDOC
-from mpbake.conversion.plan.rewriting.walks import walk
+from mpbake.conversion.parts import walk
 from mpbake.conversion.syntax import Expression, Literal, Template, TemplateIf
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.parts import children
 from mpbake.conversion.plan.blocks import blocks_of
-from mpbake.conversion.plan.rewriting.walks import children, expressions_of
+from mpbake.conversion.plan.rewriting.walks import expressions_of
 from mpbake.conversion.syntax import BakeFile, Block, Call, Conditional, Expression, Function, Target, Template
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mpbake.conversion.parts import children, walk
 from mpbake.conversion.plan.blocks import blocks_of
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.rewriting.hoisting import with_hoisted_tables
 from mpbake.conversion.plan.rewriting.references import changed_block, replaced_names, with_items
-from mpbake.conversion.plan.rewriting.walks import all_expressions, children, expressions_of, names_in, walk
+from mpbake.conversion.plan.rewriting.walks import all_expressions, expressions_of, names_in
 from mpbake.conversion.syntax import (
     BakeFile,
     Block,

@@ -64,11 +64,6 @@ def with_result(expression: Expression, change: Callable[[Expression], Expressio
             return change(expression)
 
 
-def with_names(expression: Expression, change: Callable[[str], str]) -> Expression:
-    """Return a list in which `change` is applied to each literal string."""
-    return with_items(expression, lambda item: with_text(item, change))
-
-
 def with_text(expression: Expression, change: Callable[[str], str]) -> Expression:
     """Return a literal string with its text changed, and any other expression as it is."""
     match expression:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, assert_never
 
+from mpbake.conversion.parts import walk
 from mpbake.conversion.syntax import (
-    Attribute,
     BakeFile,
-    Binary,
     Block,
     Call,
     Conditional,
@@ -17,17 +16,14 @@ from mpbake.conversion.syntax import (
     ForObject,
     Function,
     Group,
-    Index,
     ListOf,
     Literal,
     Name,
     ObjectOf,
-    Splat,
     Target,
     Template,
     TemplateFor,
     TemplateIf,
-    Unary,
     Variable,
 )
 
@@ -35,60 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def children(expression: Expression) -> tuple[Expression, ...]:  # noqa: C901, PLR0911, PLR0912 - one case for each kind
-    """Return the direct parts of an expression."""
-    match expression:
-        case Literal() | Name():
-            return ()
-        case Template(parts=parts):
-            return parts
-        case TemplateIf(condition=condition, then=then, otherwise=otherwise):
-            return condition, then, otherwise
-        case Conditional(condition=condition, then=then, otherwise=otherwise):
-            return condition, then, otherwise
-        case TemplateFor(collection=collection, body=body):
-            return collection, body
-        case Attribute(operand=operand) | Unary(operand=operand):
-            return (operand,)
-        case Index(operand=operand, key=key):
-            return operand, key
-        case Splat(operand=operand, each=each):
-            return operand, each
-        case Call(arguments=arguments):
-            return arguments
-        case Binary(left=left, right=right):
-            return left, right
-        case ListOf(items=items):
-            return tuple(item.value for item in items)
-        case ObjectOf(pairs=pairs):
-            return tuple(part for pair in pairs for part in (pair.key, pair.value))
-        case ForList(collection=collection, result=result, condition=condition):
-            return collection, result, *_present(condition)
-        case ForObject(collection=collection, result_key=result_key, result=result, condition=condition):
-            return collection, result_key, result, *_present(condition)
-        case _:
-            assert_never(expression)
-
-
 def _present(condition: Expression | None) -> tuple[Expression, ...]:
     return () if condition is None else (condition,)
-
-
-def walk(expression: Expression) -> Iterator[Expression]:
-    """Yield an expression and all its parts."""
-    yield expression
-    for child in children(expression):
-        yield from walk(child)
 
 
 def names_in(expression: Expression) -> set[str]:
     """Return all names in an expression, also those of loop variables."""
     return {part.name for part in walk(expression) if isinstance(part, Name)}
-
-
-def functions_in(expression: Expression) -> set[str]:
-    """Return the names of the functions that an expression calls."""
-    return {part.function for part in walk(expression) if isinstance(part, Call)}
 
 
 def loop_names(expression: Expression) -> set[str]:
@@ -141,16 +90,6 @@ def possible_texts(expression: Expression) -> list[str]:
             return [pattern for argument in arguments for pattern in possible_texts(argument)]
         case _:
             return [".*"]
-
-
-def literal_texts(expression: Expression) -> list[str] | None:
-    """Return the items of a list of literal strings, or None for every other expression."""
-    if not isinstance(expression, ListOf):
-        return None
-    texts = [item.value.value for item in expression.items if isinstance(item.value, Literal)]
-    if len(texts) < len(expression.items) or not all(isinstance(text, str) for text in texts):
-        return None
-    return [str(text) for text in texts]
 
 
 def literal_pairs(expression: Expression) -> dict[str, Expression] | None:

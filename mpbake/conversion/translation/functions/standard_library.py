@@ -219,6 +219,3 @@ STANDARD_LIBRARY: Mapping[str, StandardFunction] = {
     "homedir": _absent("a plan does not know the home folder"),
 }
 """The functions whose arguments are all evaluated first, by name."""
-
-SPECIAL_FORMS = frozenset({"can", "try", "convert", "index", "unixtimestampparse"})
-"""The functions that translation writes by looking at the expression of an argument."""
