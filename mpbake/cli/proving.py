@@ -15,6 +15,7 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.base.json_text import parse_json
 from mpbake.base.limits import affordable_threads
+from mpbake.base.platforms import ARCHITECTURES, split_platforms
 from mpbake.buildkit.bake.printing import BakeRefused, BakeTimedOut
 from mpbake.conversion.bake_errors import VALIDATION
 from mpbake.conversion.comparison import Names, differences
@@ -50,7 +51,7 @@ _TAG = "registry.example.com/mpbake/import:1.2.3"
 _LABEL = "org.opencontainers.image.version"
 _REFUSALS: tuple[type[MpbakeError], ...] = (BakeRefused, UsageError)
 _REFUSED_BY_BUILDS = frozenset(
-    {Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.BAD_SIZE, Code.BAD_VALUE, Code.PUSH_WITHOUT_TAGS}
+    {Code.BAD_FIELDS, Code.BAD_IMAGE_NAME, Code.BAD_PLATFORM, Code.BAD_SIZE, Code.BAD_VALUE, Code.PUSH_WITHOUT_TAGS}
 )
 """Errors of a plan about values that bake prints, and that its builds refuse."""
 
@@ -211,7 +212,9 @@ class Prover:
             ours, plan_error = _outcome(partial(self._exported, values, begin), refusals)
         except PlanError as error:
             ours, plan_error = None, "; ".join(diagnostic.message for diagnostic in error.diagnostics)
-            if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics):
+            if all(diagnostic.code in _REFUSED_BY_BUILDS for diagnostic in error.diagnostics) and not (
+                theirs and _has_architectures(theirs)
+            ):
                 bake_error = bake_error or "it prints this, and its build refuses it"
         if theirs is None or ours is None:
             is_lenient = variation is not None and ours is not None and VALIDATION not in bake_error
@@ -304,6 +307,12 @@ class Prover:
             if not found or int(time.time()) == begin:
                 break
         return found
+
+
+def _has_architectures(printed: Printed) -> bool:
+    """Whether a platform is an architecture alone: builds accept it, and a plan does not."""
+    entries = (entry for target in printed.targets.values() for entry in target.get("platforms") or ())
+    return any(name in ARCHITECTURES for entry in entries for name in split_platforms(entry))
 
 
 def _outcome(

@@ -43,6 +43,8 @@ class Normaliser:
             converted.pop("dockerfile", None)  # buildx builds the inline Dockerfile, and reads no file
         if converted.get("call") not in (None, "", "build"):
             converted.pop("output", None)  # another method of the frontend makes no image
+        if not converted.get("tags"):
+            converted |= {name: _without_push(converted[name]) for name in ("output",) if converted.get(name)}
         return {name: value for name, value in converted.items() if value not in ("", [], {}, None, False)}
 
     def _attribute(self, name: str, value: Any) -> Any:
@@ -153,6 +155,7 @@ def _output(entry: str | Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Yield an output. A path alone is a local folder, and `-` alone is an archive on standard output.
 
     `registry` is an `image` with `push=true`: the same image is pushed. Only with `image`, a node may also unpack it.
+    `docker` with `push=true` is loaded and pushed (the docker driver does both).
     """
     if isinstance(entry, str) and is_folder_output(entry):
         yield {"type": "tar", "dest": "-"} if entry == "-" else {"type": "local", "dest": _path(entry)}
@@ -160,8 +163,21 @@ def _output(entry: str | Mapping[str, Any]) -> Iterator[dict[str, str]]:
     fields = _fields(entry)
     if fields.get("type") == "registry" or (fields.get("type") == "image" and is_set(fields, "push", default=False)):
         fields |= {"type": "image", "push": "true"}
+    if fields.get("type") == "docker" and "push" in fields:
+        push = fields.pop("push")
+        if push and parse_flag(push):
+            yield {"type": "image", "push": "true"}
     dest = fields.get("dest", "")
     yield fields if dest in ("", "-") else {**fields, "dest": _path(dest)}
+
+
+def _without_push(outputs: list[Any]) -> list[Any]:
+    """Return the outputs of a target without tags: buildx refuses to push an image that has no name."""
+    return [output for output in outputs if not (isinstance(output, dict) and _is_unnamed_push(output))]
+
+
+def _is_unnamed_push(fields: Mapping[str, str]) -> bool:
+    return fields.get("type") == "image" and "name" not in fields and is_set(fields, "push", default=False)
 
 
 def _cache(entry: str | Mapping[str, Any]) -> Iterator[dict[str, str]]:

@@ -20,6 +20,7 @@ from mpbake.conversion.syntax import (
     Literal,
     Name,
     ObjectOf,
+    Target,
     Template,
     Variable,
 )
@@ -31,7 +32,8 @@ _MOST_COMPARED = 2
 """The maximum number of values of one variable that come from comparisons in the file."""
 _FEW = 20
 """The number of variables that all get the empty text and another text."""
-_BUILT_IN = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
+_NOT_SETTABLE = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM", "DEBUG"})
+"""The variables that bake sets itself, and one of which docker makes `1`, whatever its value is."""
 _UNRELATED = "another"
 """The other text for a secret: the report prints values, so no value may be made from a secret."""
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
@@ -82,17 +84,18 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
 
 
 def is_settable(variable: Variable) -> bool:
-    """Whether the environment can set a variable under its name: no constant, and none that bake itself sets."""
-    return not variable.constant and not variable.env and variable.name not in _BUILT_IN
+    """Whether the environment can set a variable under its name: no constant, and none that bake or docker sets."""
+    return not variable.constant and not variable.env and variable.name not in _NOT_SETTABLE
 
 
 def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variation, ...]:
     """Return a value for each variable without one, such as a tag that every run must set.
 
     A default with blanks or angle brackets is no value, but says what the value is. The value is the first literal with
-    which the file compares the variable, or any text.
+    which the file compares the variable, a platform for a variable in `platforms`, or any text.
     """
     compared = _compared_values(file)
+    platforms = _platform_names(file)
     values = {name: "other" for name in file.required if not environment.get(name)}
     for variable in file.blocks:
         if not isinstance(variable, Variable) or not is_settable(variable) or environment.get(variable.name):
@@ -100,14 +103,14 @@ def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Varia
         default = _default_text(variable)
         is_unset = variable.default in (None, _EMPTY, _NULL) or (default and _PLACEHOLDER.search(default))
         if is_unset and _kind(variable):
-            values[variable.name] = next(
-                iter(_other_values(variable, "", compared.get(variable.name, ()), with_other=False))
-            )
+            likely = (*compared.get(variable.name, ()), *([_PLATFORM] if variable.name in platforms else []))
+            values[variable.name] = next(iter(_other_values(variable, "", likely, with_other=False)))
     return tuple(Variation(variable=name, value=value) for name, value in values.items())
 
 
 _PLACEHOLDER = re.compile(r"[\s<>]")
 _EMPTY, _NULL = Literal(value=""), Literal(value=None)
+_PLATFORM = "linux/amd64"
 
 
 def _other_values(variable: Variable, present: str | None, compared: Iterable[str], *, with_other: bool) -> list[str]:
@@ -209,6 +212,15 @@ def _compared_values(file: BakeFile) -> dict[str, tuple[str, ...]]:
         for name in _names(operands):
             values.setdefault(name, {}).update(dict.fromkeys(literals))
     return {name: tuple(literals) for name, literals in values.items()}
+
+
+def _platform_names(file: BakeFile) -> frozenset[str]:
+    """Return the variables that are a platform of a target as a whole."""
+    entries = (entry for block in file.blocks if isinstance(block, Target) for entry in block.entries)
+    lists = (entry.value for entry in entries if entry.name == "platforms")
+    values = [item.value for value in lists if isinstance(value, ListOf) for item in value.items]
+    parts = (value.parts[0] if isinstance(value, Template) and len(value.parts) == 1 else value for value in values)
+    return frozenset(part.name for part in parts if isinstance(part, Name))
 
 
 def _names(operands: Iterable[Expression]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.references import format_fields, parse_fields
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import with_field_texts
-from mpbake.conversion.syntax import Entry, Expression, Item, ListOf, Literal
+from mpbake.conversion.syntax import Entry, Expression, Item, ListOf, Literal, Template
 from mpbake.model.bake_fields import check_destination, is_folder_output, pushes
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _BY_DIGEST = frozenset({"name", "push-by-digest", "name-canonical", "dangling-na
 class Outputs:
     """The outputs of one target. `flags` are `push` and `load`; `texts` is the rest, or None if nothing is written."""
 
-    flags: Mapping[str, bool]
+    flags: Mapping[str, bool | Expression]
     texts: Expression | None
     notes: tuple[Note, ...] = ()
 
@@ -40,7 +40,8 @@ def outputs_of(target: Target, ancestors: Sequence[Target], *, untagged: bool = 
     if own is None:
         return _without_push(target, ancestors) if untagged else None
     inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
-    flags = {flag: False for outputs in inherited for flag in outputs.flags if flag not in own.flags} | dict(own.flags)
+    off: dict[str, bool | Expression] = {flag: False for outputs in inherited for flag in outputs.flags}
+    flags = {flag: off[flag] for flag in off if flag not in own.flags} | dict(own.flags)
     texts = own.texts
     if texts is None and (any(outputs.texts is not None for outputs in inherited) or not flags):
         texts = ListOf(items=())
@@ -63,7 +64,7 @@ def _no_tags(target: Target) -> str:
 def no_outputs(ancestors: Iterable[Target]) -> Outputs:
     """Return the outputs that turn off what a target inherits."""
     inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
-    flags = {flag: False for outputs in inherited for flag in outputs.flags}
+    flags: dict[str, bool | Expression] = {flag: False for outputs in inherited for flag in outputs.flags}
     has_texts = any(outputs.texts is not None for outputs in inherited)
     return Outputs(flags=flags, texts=ListOf(items=()) if has_texts else None)
 
@@ -75,6 +76,8 @@ def _own_outputs(target: Target, *, untagged: bool = False) -> Outputs | None:
     expression = with_field_texts("output", entry.value)
     if not isinstance(expression, ListOf):
         return Outputs(flags={}, texts=expression)
+    if not untagged and len(expression.items) == 1 and (flags := _load_and_push(expression.items[0].value)):
+        return Outputs(flags=flags, texts=None)
     items, notes = _supported(expression.items, target, entry)
     if untagged:
         kept = [item for item in items if not _pushes(item)]
@@ -87,6 +90,17 @@ def _own_outputs(target: Target, *, untagged: bool = False) -> Outputs | None:
     if not items and expression.items and notes:
         return Outputs(flags={}, texts=None, notes=tuple(notes))
     return Outputs(flags={}, texts=replace(expression, items=tuple(items)), notes=tuple(notes))
+
+
+def _load_and_push(output: Expression) -> dict[str, bool | Expression]:
+    """Return the flags for `type=docker,push=…`, which loads an image and also pushes it; none for another output."""
+    match output:
+        case Literal(value="type=docker,push=true"):
+            return {"load": True, "push": True}
+        case Template(parts=(Literal(value="type=docker,push="), push)):
+            return {"load": True, "push": push}
+        case _:
+            return {}
 
 
 def _supported(items: Iterable[Item], target: Target, entry: Entry) -> tuple[list[Item], list[Note]]:

@@ -19,7 +19,7 @@ from mpbake.conversion.plan.rewriting.references import with_items, with_result,
 from mpbake.conversion.plan.rewriting.walks import literal_pairs, possible_texts
 from mpbake.conversion.plan.text.document import Array, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.values import ROW, Content, Position
-from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Literal, Name, Target
+from mpbake.conversion.syntax import BakeFile, Comments, Entry, Expression, Index, ListOf, Literal, Name, Target
 from mpbake.conversion.translation import sparse_list, sparse_table, template_name
 from mpbake.spec.tables.target_tables import ATTRIBUTES, ValueKind, value_kind
 
@@ -40,6 +40,7 @@ _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXT
 _WITHOUT_NULL = frozenset({"args", "labels"})
 """Tables of which bake and mpbake leave null out."""
 _BUILD = "build"
+_LET = "let"
 _WORKING_FOLDER = "cwd://"
 
 
@@ -64,7 +65,7 @@ class TargetConverter:
         pairs += without_output
         return Section(
             path=("targets", self.names.targets[target.name]),
-            pairs=tuple(self._with_row_values(pairs, position)),
+            pairs=tuple(self._with_row_values(target, pairs, position)),
             comments=target.comments,
             trailing=target.trailing,
         )
@@ -94,14 +95,18 @@ class TargetConverter:
             KeyValue(key="name", value=f"{{{{ {position.row} }}}}"),
         ]
 
-    def _with_row_values(self, pairs: list[KeyValue], position: Position) -> list[KeyValue]:
+    def _with_row_values(self, target: Target, pairs: list[KeyValue], position: Position) -> list[KeyValue]:
         """Add the values that are frozen for each row, and give the row's name to the expressions that select them."""
         if not self.values.row_values:
             return pairs
         row = f"{{{{ {position.row} }}}}"
-        name = next((pair.value for pair in pairs if pair.key == "name"), "")
+        name = next((pair.value for pair in pairs if pair.key == "name"), target.name)
         local = self.values.row_values if name == row else {position.row: name, **self.values.row_values}
-        let = KeyValue(key="let", value=Table(pairs=tuple(KeyValue(key=key, value=local[key]) for key in local)))
+        single = next((pair.value for pair in pairs if pair.key == _LET), Table())
+        written = single.pairs if isinstance(single, Table) else ()
+        names = (*written, *(KeyValue(key=key, value=local[key]) for key in local))
+        let = KeyValue(key=_LET, value=Table(pairs=names))
+        pairs = [pair for pair in pairs if pair.key != _LET]
         named = [replace(pair, value=row) if pair.key == "name" else pair for pair in pairs]
         index = next((index for index, pair in enumerate(named) if pair.key == "name"), 0)
         return [*named[:index], let, *named[index:]]
@@ -125,7 +130,7 @@ class TargetConverter:
                 self.notes.extend(self._broken_links(target, entry))
             expression = _with_entries(entry.name, self._rewritten(entry, below.scope), below.scope)
             if entry.name == "matrix":
-                yield self._matrix(expression, entry, below)
+                yield self._matrix(expression, entry, below, is_named=entry_of(target, "name") is not None)
             else:
                 content = _CONTENTS.get(entry.name) or _CONTENTS_OF_KINDS.get(value_kind(entry.name), Content.VALUE)
                 yield self.values.pair(entry.name, expression, below, entry.comments, content)
@@ -145,9 +150,9 @@ class TargetConverter:
                 self._note(NoteKind.IGNORED, text, entry)
         entries = [entry for entry in target.entries if entry.name != "output"]
         outputs = no_outputs(ancestors if _call(target) else ())
-        values: dict[str, Value] = (
-            dict(outputs.flags) if outputs.texts is None else {**outputs.flags, "output": Array()}
-        )
+        values: dict[str, Value] = dict.fromkeys(outputs.flags, False)
+        if outputs.texts is not None:
+            values["output"] = Array()
         return entries, [KeyValue(key=key, value=value) for key, value in values.items()]
 
     def _inherited_output(self, target: Target) -> list[KeyValue]:
@@ -163,7 +168,7 @@ class TargetConverter:
             outputs = outputs_of(target, ancestors, untagged=True)
         else:
             source = self._source_of_output(target)
-            if source is None or source.name not in self.names.untagged:
+            if source is None or self.names.untagged.isdisjoint(ancestor.name for ancestor in ancestors):
                 return []
             entries = tuple(entry for entry in source.entries if entry.name == "output")
             outputs = outputs_of(replace(target, entries=entries), ancestors)
@@ -173,8 +178,8 @@ class TargetConverter:
             return []
         self.notes.extend(outputs.notes)
         before = tuple(f"bake: {note.text}" for note in outputs.notes)
-        push = outputs.flags["push"]
-        return [KeyValue(key="push", value=push, comments=Comments(before=before))]
+        push = self._flag("push", outputs.flags["push"], self._position(target))
+        return [replace(push, comments=Comments(before=(*before, *push.comments.before)))]
 
     def _source_of_output(self, target: Target, visited: frozenset[str] = frozenset()) -> Target | None:
         """Return the target whose `output` a target has: itself, or a parent, as far as the parents are literal."""
@@ -188,9 +193,16 @@ class TargetConverter:
                 return source
         return None
 
-    def _matrix(self, expression: Expression, entry: Entry, position: Position) -> KeyValue:
-        """Return a matrix. Its lists cannot use the values of a row."""
-        pair = self.values.pair(entry.name, expression, replace(position, scope=self.scope, rows={}), entry.comments)
+    def _matrix(self, expression: Expression, entry: Entry, position: Position, *, is_named: bool) -> KeyValue:
+        """Return a matrix. Its lists cannot use the values of a row.
+
+        Without `name`, bake accepts only a matrix with a single row: its values are names of the target.
+        """
+        outside = replace(position, scope=self.scope, rows={})
+        if not is_named and literal_pairs(expression) is not None:
+            pair = self.values.pair(_LET, with_items(expression, _first_item), outside, entry.comments)
+        else:
+            pair = self.values.pair(entry.name, expression, outside, entry.comments)
         if not isinstance(pair.value, Table):
             return pair
         renamed = (replace(key, key=position.rows.get(key.key, key.key)) for key in pair.value.pairs)
@@ -204,8 +216,7 @@ class TargetConverter:
         self.notes.extend(outputs.notes)
         lost = tuple(f"bake: {note.text}" for note in outputs.notes)
         comments = replace(entry.comments, before=(*entry.comments.before, *lost)) if lost else entry.comments
-        values: dict[str, Value] = dict(outputs.flags)
-        pairs = [KeyValue(key=flag, value=value) for flag, value in values.items()]
+        pairs = [self._flag(flag, value, position) for flag, value in outputs.flags.items()]
         if outputs.texts is not None:
             pairs.append(self.values.pair("output", outputs.texts, position, content=Content.TEXTS))
         if pairs:
@@ -213,6 +224,11 @@ class TargetConverter:
             before = (*comments.before, *inner.before)
             pairs[0] = replace(pairs[0], comments=replace(comments, before=before))
         yield from pairs
+
+    def _flag(self, name: str, value: bool | Expression, position: Position) -> KeyValue:  # noqa: FBT001 - the value
+        if isinstance(value, bool):
+            return KeyValue(key=name, value=value)
+        return self.values.pair(name, as_flag(value, position.scope), position)
 
     def _rewritten(self, entry: Entry, scope: Scope) -> Expression:
         """Return the value of an entry, in the terms of a plan."""
@@ -281,6 +297,14 @@ def _call(target: Target) -> str:
     """Return the literal `call` of a target, or an empty text."""
     calls = (entry.value.value for entry in target.entries if entry.name == "call" and isinstance(entry.value, Literal))
     return str(next(calls, None) or "").partition(",")[0]
+
+
+def _first_item(values: Expression) -> Expression:
+    match values:
+        case ListOf(items=(item,)):
+            return item.value
+        case _:
+            return Index(operand=values, key=Literal(value=0), place=values.place, text=values.text)
 
 
 def _possible_parents(target: Target, targets: Mapping[str, Target]) -> Iterator[str]:

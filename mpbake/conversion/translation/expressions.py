@@ -196,6 +196,10 @@ def _index_of(operand: Expression, key: Expression, scope: Scope) -> Code:
     match operand, key:
         case Call(function="regex", arguments=(pattern, text)), Literal(value=int() | str() as group):
             return group_of(group, *_texts((pattern, text), scope))
+        case _, Binary(operator="-", left=Call(function="length", arguments=(counted,)), right=Literal(value=1)):
+            items = code_of(operand, scope)
+            is_last = items.type.is_sequence and code_of(counted, scope).text == items.text
+            return _item(items, -1) if is_last else _index(items, code_of(key, scope))
         case _:
             return _index(code_of(operand, scope), code_of(key, scope))
 
@@ -211,8 +215,14 @@ def _index(operand: Code, key: Code) -> Code:
         return Code(text=f"{operand:primary}[{name.text}]", type=known or operand.type.contents)
     if operand.type.is_sequence:
         number = converted(key, NUMBER)
+        if number.constant == 0 and operand.level is Level.FILTER:
+            return Code(text=f"{operand.text} | first", level=Level.FILTER, type=_item_type(operand.type, 0))
         return Code(text=f"{operand:primary}[{number.text}]", type=_item_type(operand.type, number.constant))
     return Code(text=f"{operand:primary}[{key.text}]", type=ANY)
+
+
+def _item(operand: Code, position: int) -> Code:
+    return Code(text=f"{operand:primary}[{position}]", type=operand.type.contents)
 
 
 def _item_type(type_: Type, position: object) -> Type:

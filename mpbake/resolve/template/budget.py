@@ -91,6 +91,11 @@ class Budget:
         self._iterations = self._work = 0
         self._limit = min(_MAX_WORK, self._limits.work - self._plan_work + _FREE_WORK)
 
+    @property
+    def spent(self) -> int:
+        """The work of the present rendering."""
+        return self._work
+
     def spend(self, work: int) -> None:
         """Count `work` characters."""
         self._work += work

@@ -39,6 +39,9 @@ _JINJA_NAMES = frozenset(
     {"true", "false", "none", "True", "False", "None", "not", "and", "or", "if", "else", "in", "is"}
 ) | {"self", "super", "caller", "loop", "varargs", "kwargs"}
 """Names that Jinja may take for something other than a variable."""
+_COSTLY_WORK = 2_000
+"""The work of a rendering from which its result is kept for the same values."""
+_SCALARS = frozenset({str, bool, int, type(None)})
 _TOO_LONG = f"the template renders to more than {MAX_TEXT} characters"
 _FAILURES = (
     TemplateError,
@@ -82,6 +85,8 @@ class Renderer:
         self._variables_of_functions: dict[str, frozenset[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
         self._scope: Mapping[str, Any] = {}
+        self._costly: set[str] = set()
+        self._results: dict[tuple[Any, ...], tuple[str, tuple[Any, ...]]] = {}
 
     def names(self, text: str) -> frozenset[str]:
         """Return the variables that `text` refers to, including `platform`.
@@ -194,6 +199,10 @@ class Renderer:
         """
         if not _MARKER.search(text):
             return text
+        values = self._values_of_costly(text, scope)
+        key = (text, *map(_identity, values)) if values else ()
+        if key in self._results:
+            return self._results[key][0]
         self.budget.reset()
         self._scope = scope
         try:
@@ -202,7 +211,19 @@ class Renderer:
             raise self._problem_of(error, text, scope) from error
         if isinstance(result, str):
             _check_text(result)
+            if key:
+                self._results[key] = result, values
+        if self.budget.spent > _COSTLY_WORK:
+            self._costly.add(text)
         return result
+
+    def _values_of_costly(self, text: str, scope: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return the values on which the result of a costly template depends; nothing for any other template.
+
+        Rows of a matrix and children inherit the same templates, often with the same values.
+        """
+        names = sorted(self.names(text)) if text in self._costly else ()
+        return tuple(scope[name] for name in names) if all(name in scope for name in names) else ()
 
     def _problem_of(self, error: Exception, text: str, scope: Mapping[str, Any]) -> TemplateProblem:
         """Return the problem of a template that failed with `error`."""
@@ -295,6 +316,11 @@ class Renderer:
             return hint or did_you_mean(name, known, kind=f"{kind}s")
         value = re.search(rf"([\w.]+)\s*\|\s*{re.escape(name)}", text)
         return f"put the {kind} in parentheses: ({value[1] if value else 'value'} | {head}).{rest}"
+
+
+def _identity(value: Any) -> tuple[type, Any]:
+    """Return a key for a value. Any other value than a text, number or flag is only the same as itself."""
+    return type(value), value if type(value) in _SCALARS else id(value)
 
 
 def _check_text(text: str) -> None:

@@ -282,6 +282,7 @@ def test_a_value_with_which_a_function_of_bake_fails_is_no_difference() -> None:
         ('"example.com/web:" is not an image name', Code.BAD_IMAGE_NAME),
         ('unknown network "other"', Code.BAD_VALUE),
         ('"other" is not a size', Code.BAD_SIZE),
+        ('unknown type "image2"', Code.BAD_FIELDS),
     ],
 )
 def test_a_value_that_every_build_refuses_is_no_difference(message: str, code: Code) -> None:
@@ -293,6 +294,21 @@ def test_a_value_that_every_build_refuses_is_no_difference(message: str, code: C
     found, _ = proof(tagged, checked)
     assert found.is_complete
     assert found.comparisons[-1].both_refuse
+
+
+def test_builds_accept_an_architecture_as_a_platform_and_a_plan_does_not() -> None:
+    def printed(environment: Mapping[str, str], _: Mapping[str, Any]) -> dict[str, Any]:
+        return web(platforms=[environment.get("TAG", "linux/") or "arm64"], tags=["web"])
+
+    def checked(environment: Mapping[str, str], targets: Mapping[str, Any]) -> dict[str, Any]:
+        if environment.get("TAG") == "":
+            raise refused('"arm64" is not a platform', Code.BAD_PLATFORM)
+        return printed(environment, targets)
+
+    found, _ = proof(printed, checked)
+    assert not found.is_complete
+    assert found.comparisons[-1].plan_error == '"arm64" is not a platform'
+    assert not found.comparisons[-1].bake_error
 
 
 NEEDS_TAG = 'variable "TAG" {}\ntarget "web" { tags = ["example.com/web:${TAG}"] }\n'

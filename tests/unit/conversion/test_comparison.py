@@ -97,8 +97,9 @@ def test_every_change_of_an_attribute_is_found(attribute: str, target: dict[str,
 @pytest.mark.parametrize("attribute", NEW)
 def test_a_missing_attribute_is_found(attribute: str) -> None:
     rest = {name: value for name, value in NEW.items() if name != attribute}
-    assert {name.partition(".")[0] for name in differing(NEW, rest)} == {attribute}
-    assert {name.partition(".")[0] for name in differing(rest, NEW)} == {attribute}
+    expected = {attribute, "output"} if attribute == "tags" else {attribute}  # without tags, nothing is pushed
+    assert {name.partition(".")[0] for name in differing(NEW, rest)} == expected
+    assert {name.partition(".")[0] for name in differing(rest, NEW)} == expected
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,10 @@ def test_old_and_new_buildx_print_the_same_target() -> None:
         ("output", ["type=registry"], ["type=image,push=true"]),
         ("output", ["type=registry,compression=zstd"], [{"type": "image", "push": "1", "compression": "zstd"}]),
         ("output", ["-"], [{"type": "tar", "dest": "-"}]),
+        ("output", ["type=docker,push=false"], ["type=docker"]),
+        ("output", [{"type": "docker", "push": ""}], ["type=docker"]),
+        # buildx refuses to push an image without a name.
+        ("output", ["type=registry", "out"], ["out"]),
         ("cache-from", ["type=local,src=./cache"], ["type=local,src=cache"]),
         ("secret", ["id=a,src=./file"], [{"id": "a", "src": "file"}]),
         # Short forms.
@@ -225,6 +230,14 @@ def test_line_ends_of_an_inline_dockerfile_matter_only_in_a_heredoc() -> None:
 def test_an_output_is_compared_unless_the_call_makes_no_image() -> None:
     assert differing({"call": "check", "output": ["type=docker"]}, {"call": "check"}) == []
     assert differing({"call": "build", "output": ["type=docker"]}, {"call": "build"}) == ["output"]
+
+
+def test_a_push_is_compared_if_the_image_has_a_name() -> None:
+    tags, named = {"tags": ["web"]}, {"output": ["type=image,name=web,push=true"]}
+    assert differing(tags | {"output": ["type=registry"]}, tags) == ["output"]
+    assert differing(named, {}) == ["output"]
+    both = {"output": ["type=docker", "type=registry"]}
+    assert differing(tags | {"output": ["type=docker,push=true"]}, tags | both) == []
 
 
 def test_an_unknown_attribute_is_compared_as_it_is() -> None:

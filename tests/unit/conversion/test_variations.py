@@ -36,6 +36,8 @@ def values(text: str, **environment: str) -> list[str]:
         # The environment does not change it.
         ('V = "dev"', []),
         ('variable "BAKE_LOCAL_PLATFORM" { default = "linux/amd64" }', []),
+        # docker gives bake "1", whatever the value is.
+        ('variable "DEBUG" { default = "false" }', []),
     ],
 )
 def test_the_type_decides(variable: str, expected: list[str]) -> None:
@@ -109,3 +111,17 @@ def test_no_value_is_made_from_a_secret_of_the_environment() -> None:
         "DB_PASS=another",
         "DB_PASS=",
     ]
+
+
+def test_a_variable_that_is_a_platform_needs_a_platform() -> None:
+    text = """
+    variable "ARCH" {}
+    variable "OS" {}
+    variable "TAG" {}
+    target "web" {
+      platforms = ["${ARCH}", "${OS}/arm64"]
+      tags = ["web:${TAG}"]
+    }
+    """
+    needed = {change.variable: change.value for change in needed_values(read_hcl(text, "docker-bake.hcl"), {})}
+    assert needed == {"ARCH": "linux/amd64", "OS": "other", "TAG": "other"}

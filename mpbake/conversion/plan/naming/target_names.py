@@ -100,8 +100,13 @@ class TargetNames:
 
     def _is_untagged(self, name: str) -> bool:
         """Whether a target that can be built has no tags, and inherits none unless CI gives some."""
+        if name in self.templates:
+            return False
         lineage = list(self._lineage(name))
-        if name in self.templates or any(entry_of(target, "tags") for target in lineage):
+        tags = [tags for target in lineage if (tags := entry_of(target, "tags")) is not None]
+        if entry_of(self._targets[name], "tags") is not None:
+            return _is_empty(tags[0])
+        if not all(map(_is_empty, tags)):
             return False
         parents = [pattern for target in lineage for pattern in _parents(target)]
         literal = [parent for target in lineage for parent in _literal_parents(target)]
@@ -141,6 +146,10 @@ def _only_pushes(output: Expression) -> bool:
     listed = with_field_texts("output", output)
     texts = [item.value.value if isinstance(item.value, Literal) else None for item in _items(listed)]
     return bool(texts) and all(isinstance(text, str) and pushes(text) for text in texts)
+
+
+def _is_empty(entries: Expression) -> bool:
+    return isinstance(entries, ListOf) and not entries.items
 
 
 def _items(output: Expression) -> tuple[Item, ...]:

@@ -437,6 +437,84 @@ def test_target_that_pushes_without_tags_is_a_template_or_does_not_push() -> Non
     assert notes_of(hcl)[1:] == [f'lost: the target "{name}" {no_tags}' for name in ("inherited", "own")]
 
 
+def test_target_whose_tags_are_empty_does_not_push() -> None:
+    hcl = """
+        target "base" {
+          tags = ["base"]
+          output = ["type=registry"]
+        }
+        target "empty" {
+          inherits = ["base"]
+          tags = []
+        }
+        target "again" {
+          inherits = ["empty"]
+          tags = ["again"]
+        }
+    """
+    assert plan_of(hcl) == toml("""
+        [targets.base]
+        tags = ["base"]
+        push = true
+
+        [targets.empty]
+        inherits = ["base"]
+        tags = []
+        # bake: the target "empty" pushes, but has no tags: use `mpbake run --push` where it has some
+        push = false
+
+        [targets.again]
+        inherits = ["empty"]
+        tags = ["again"]
+        push = true
+    """)
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("type=docker,push=true", "load = true\npush = true\n"),
+        ("type=docker,push=${NOW}", 'load = true\npush = "{{ now }}"\n'),
+        ("type=docker,push=${PUSH}", "load = true\npush = \"{{ push in ['true', '1'] }}\"\n"),
+    ],
+)
+def test_image_that_is_loaded_and_pushed_has_both_flags(output: str, expected: str) -> None:
+    text = plan_of(f"""
+        variable "NOW" {{ default = true }}
+        variable "PUSH" {{ default = "false" }}
+        target "web" {{
+          tags = ["web"]
+          output = ["{output}"]
+        }}
+    """)
+    assert text.endswith(f'tags = ["web"]\n{expected}')
+
+
+def test_matrix_without_name_is_a_target_with_names_of_its_own() -> None:
+    # bake refuses such a matrix if it has several rows.
+    text = plan_of("""
+        variable "TAG" { default = "alpine" }
+        variable "BASES" { default = ["alpine"] }
+        target "web" {
+          matrix = {
+            base = [TAG]
+            pg   = [{ version = "17", extras = ["gis"] }]
+            kind = BASES
+          }
+          args = { BASE = base, PG = pg.version, KIND = kind }
+        }
+    """)
+    assert text.endswith("""
+[targets.web]
+args = { BASE = "{{ base }}", PG = "{{ pg.version }}", KIND = "{{ kind }}" }
+
+[targets.web.let]
+base = "{{ tag }}"
+pg = { version = "17", extras = ["gis"] }
+kind = "{{ bases[0] }}"
+""")
+
+
 def test_parent_that_an_expression_chooses_may_give_tags() -> None:
     text = plan_of("""
         x = "a"

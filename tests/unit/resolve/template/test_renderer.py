@@ -19,6 +19,7 @@ from mpbake.resolve.functions import define_functions
 from mpbake.resolve.template import RESERVED, Renderer, TemplateProblem
 from mpbake.resolve.template.data_filters import DATA_FILTERS
 from mpbake.resolve.template.filters import FILTERS, GIT_FACTS, FilterError, GitFact
+from mpbake.resolve.template.functions import Function
 from mpbake.resolve.template.regexes import RegexFilters
 from mpbake.spec.files.toml_values import WrittenFloat
 from mpbake.spec.tables.plan_tables import PlanSpec
@@ -535,3 +536,36 @@ def test_wrong_arguments_of_a_filter(template: str, problem: str) -> None:
     with pytest.raises(TemplateProblem) as caught:
         Renderer().render(template, {})
     assert (str(caught.value), caught.value.code) == (problem, Code.WRONG_ARGUMENTS)
+
+
+COSTLY = "{{ (words * 40) | map('upper') | join(',') | length }}/{{ tag }}{{ flag }}"
+"""A template with much work, so that the renderer keeps its results."""
+
+
+def test_a_costly_template_costs_nothing_again_for_the_same_values() -> None:
+    renderer = Renderer()
+    scope = {"words": ["alpha", "beta"] * 20, "tag": "a", "flag": 1, "unrelated": "x"}
+    first = [renderer.render(COSTLY, scope) for _ in range(2)]
+    renderer.budget.reset()
+    assert renderer.render(COSTLY, scope | {"unrelated": "y"}) == first[0]
+    assert renderer.budget.spent == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"tag": "b"}, {"flag": True}, {"flag": "1"}, {"flag": 1.5}, {"words": ["alpha", "gamma"]}]
+)
+def test_a_costly_template_is_rendered_again_for_other_values(change: dict[str, Any]) -> None:
+    scope = {"words": ["alpha", "beta"] * 20, "tag": "a", "flag": 1}
+    renderer = Renderer()
+    for _ in range(2):
+        renderer.render(COSTLY, scope)
+    assert renderer.render(COSTLY, scope | change) == Renderer().render(COSTLY, scope | change)
+
+
+def test_a_costly_template_is_rendered_again_for_other_values_of_a_function() -> None:
+    renderer = Renderer()
+    renderer.define(Function(name="listed", params=["x"], result="{{ x }}-{{ words | join }}"), variables=["words"])
+    text = "{{ listed('a') }}{{ words_of_row | join | length }}"
+    many = ["word"] * 600
+    results = [renderer.render(text, {"words": [tag], "words_of_row": many}) for tag in ("a", "b", "b")]
+    assert results == ["a-a2400", "a-b2400", "a-b2400"]
