@@ -49,7 +49,8 @@ class Variables:
 
     `sensitive` are the variables that are declared sensitive or whose default refers to a sensitive variable. `secrets`
     are the values of these variables, including overridden values. `places` are the defaults that refer to a sensitive
-    variable. `unknown` are the variables without a value of their type, which are reported.
+    variable. `unknown` are the variables without a value of their type, or with a default that cannot be rendered: both
+    are reported.
     """
 
     scope: dict[str, Any]
@@ -65,6 +66,7 @@ _REPLACEMENT = "none"
 
 The replacement is valid everywhere, so that no follow-up errors appear.
 """
+_FAILED = object()
 
 
 def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -> Variables:
@@ -87,7 +89,8 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
         # Variables on a cycle are reported already, and must not also be reported as unknown.
         cyclic = dict.fromkeys(references[name], "")
         problems_before = len(renderer.problems)
-        values[name] = variable.value(inputs, cyclic | values, replace(renderer, unknown=frozenset(unknown)))
+        value = variable.value(inputs, cyclic | values, replace(renderer, unknown=frozenset(unknown)))
+        values[name] = None if value is _FAILED else value
         if is_sensitive:
             sensitive[name] = declared
             places |= {(("variables", name, "default"), text) for text in strings_in(declared.default)}
@@ -95,7 +98,8 @@ def resolve_variables(spec: PlanSpec, inputs: Inputs, renderer: ValueRenderer) -
         if values[name] is None and len(renderer.problems) > problems_before:
             # The problem is reported already, so do not report the uses of the variable as well.
             values[name] = _REPLACEMENT
-            unknown |= {name} if declared.type not in {"", VariableType.STRING} else set()
+            if value is _FAILED or declared.type not in {"", VariableType.STRING}:
+                unknown.add(name)
     scope = {name: values[name] for name in spec.variables}
     return Variables(
         scope=scope,
@@ -190,12 +194,13 @@ class _Variable:
     def value(self, inputs: Inputs, values: Mapping[str, Any], renderer: ValueRenderer) -> Any:
         """Return the value, or None if there is no value of the variable's type. Report problems.
 
+        The result is `_FAILED` if the default cannot be rendered.
         `values` are the values of variables that the default may refer to.
         """
         problems_before = len(renderer.problems)
         default = drop_absent(renderer.render(self.spec.default, values, key_below("variables", self.name, "default")))
         if len(renderer.problems) > problems_before:
-            return default if self.spec.type in {"", VariableType.STRING} else None
+            return _FAILED
         result = self._checked(next(self._outside_values(inputs), None), default, inputs)
         if not isinstance(result, Problem):
             return result

@@ -55,6 +55,9 @@ def simplified(target: Mapping[str, Any]) -> dict[str, Any]:
         attributes.pop("dockerfile", None)  # buildx reads no file then
     if attributes.get("call", "build") not in {"build", ""}:
         attributes.pop("output", None)  # a check, or a list of targets, makes no image
+    if not attributes.get("tags"):  # buildx refuses to push an image that has no name
+        outputs = attributes.get("output") or []
+        attributes["output"] = [output for output in outputs if "name" in output or output.get("push") != "true"]
     return {name: value for name, value in attributes.items() if value not in _EMPTY}
 
 

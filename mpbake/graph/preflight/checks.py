@@ -13,7 +13,7 @@ from mpbake.base.errors import PlanError
 from mpbake.graph.preflight.base_images import foreign_bases, unlinked_bases
 from mpbake.graph.preflight.deletions import deletion_problems
 from mpbake.graph.preflight.keys import key_problems
-from mpbake.graph.preflight.paths import missing_paths
+from mpbake.graph.preflight.paths import missing_paths, written_folders
 from mpbake.graph.preflight.shared_tags import dependencies_on_shared_tags
 from mpbake.graph.preflight.tls import certificate_problems, deployment_problems
 from mpbake.resolve import tags_pushed_twice
@@ -113,6 +113,12 @@ def _missing_paths(subject: PreflightInput) -> Iterator[Problem]:
     return missing_paths(subject.targets.values(), subject.plan_files.root, subject.environment)
 
 
+def _missing_paths_of_plan(subject: PreflightInput) -> Iterator[Problem]:
+    """Find missing paths, but not folders that other targets of the plan write: a later run may read them."""
+    targets = subject.targets.values()
+    return missing_paths(targets, subject.plan_files.root, subject.environment, written_folders(targets))
+
+
 def _certificates(subject: PreflightInput) -> Iterator[Problem]:
     return certificate_problems(subject.targets.values(), subject.only, subject.now, subject.may_read)
 
@@ -142,7 +148,8 @@ PREFLIGHT_CHECKS = (
     _check("deletions", _deletions_by_path, Stage.PLAN),
     _check("deletions through symlinks", _deletions_by_link, Stage.RUN),
     _check("deletions of single targets", _deletions_of_each, Stage.CHECK_TARGETS),
-    _check("missing paths", _missing_paths, Stage.CHECK_TARGETS, Stage.RUN),
+    _check("missing paths", _missing_paths, Stage.RUN),
+    _check("missing paths of a plan", _missing_paths_of_plan, Stage.CHECK_TARGETS),
     _check("certificates", _certificates, Stage.CHECK_TARGETS, Stage.RUN),
     _check("certificates of deployments", _deployments, Stage.CHECK_PLAN),
     _check("private keys", _private_keys, Stage.CHECK_PLAN),

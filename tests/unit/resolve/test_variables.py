@@ -377,6 +377,20 @@ w = {{ type = "map", default = "{{{{ v }}}}" }}
     assert message in problems
 
 
+def test_the_uses_of_a_variable_whose_default_fails_are_not_reported() -> None:
+    plan = """
+        [variables]
+        now = "{{ 'today' | timestamp }}"
+        day = { default = "{{ now | timestamp('%d') }}", type = "string" }
+        [targets.web]
+        tags = ["web:{{ now | timestamp('%Y') }}", "{{ 'Web' }}", "web:{{ day }}"]
+        """
+    problems = problems_of_text(plan)
+    assert problems.count("build.toml:") == 2
+    assert 'variables.now: "today" is not a time' in problems
+    assert 'targets.web.tags[1]: "Web" is not an image name' in problems
+
+
 def test_a_usable_default_takes_the_place_of_a_wrong_value() -> None:
     plan = """
         [variables]

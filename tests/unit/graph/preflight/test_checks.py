@@ -85,6 +85,22 @@ def test_warnings_are_returned(tmp_path: Path) -> None:
     assert warning.startswith("far/intel: tcp://intel:1 has no TLS")
 
 
+@pytest.mark.parametrize("context", ["bin/out", "bin/out/linux", "bin"])
+def test_a_folder_that_another_target_writes_is_only_missing_in_a_run(tmp_path: Path, context: str) -> None:
+    (tmp_path / "Dockerfile").touch()
+    plan = f"""
+        version = 1
+        [targets.binaries]
+        output = ["bin/out"]
+        [targets.release]
+        contexts = {{ binaries = "{context}", other = "bin/output" }}
+        output = ["type=cacheonly"]
+        """
+    subject = subject_of(tmp_path, plan)
+    assert codes(subject, Stage.CHECK_TARGETS) == [Code.MISSING_FOLDER]
+    assert codes(subject, Stage.RUN) == [Code.MISSING_FOLDER] * 2
+
+
 def test_names_are_unique_and_every_check_has_a_stage() -> None:
     names = [check.name for check in PREFLIGHT_CHECKS]
     assert len(set(names)) == len(names)
