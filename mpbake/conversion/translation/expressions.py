@@ -215,7 +215,7 @@ def _index(operand: Code, key: Code) -> Code:
         return Code(text=f"{operand:primary}[{name.text}]", type=known or operand.type.contents)
     if operand.type.is_sequence:
         number = converted(key, NUMBER)
-        if number.constant == 0 and operand.level is Level.FILTER:
+        if number.constant == 0 and operand.level is Level.FILTER and operand.text.startswith("["):
             return Code(text=f"{operand.text} | first", level=Level.FILTER, type=_item_type(operand.type, 0))
         return Code(text=f"{operand:primary}[{number.text}]", type=_item_type(operand.type, number.constant))
     return Code(text=f"{operand:primary}[{key.text}]", type=ANY)

@@ -11,7 +11,7 @@ from mpbake.conversion.translation.functions.conversions import converted
 from mpbake.conversion.translation.types import BOOL, NUMBER, STRING, Kind, Type, unified
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _OPPOSITES = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">", "in": "not in", "not in": "in"}
 _OPPOSITES |= {"is": "is not", "is not": "is"}
@@ -219,12 +219,24 @@ def _is_simpler(inverse: Code, decided: Code, then: Code, otherwise: Code) -> bo
 
 def concatenated(codes: Sequence[Code]) -> Code:
     """Return the text of all codes, one after the other."""
-    parts = tuple(part for code in codes for part in (code.parts or (code,)) if part.constant != "")
+    parts = _merged_texts(part for code in codes for part in (code.parts or (code,)) if part.constant != "")
     if not parts:
         return constant_code("")
     if len(parts) == 1:
         return converted(parts[0], STRING)
     return Code(text=" ~ ".join(f"{part:concat}" for part in parts), level=Level.CONCAT, type=STRING, parts=parts)
+
+
+def _merged_texts(parts: Iterable[Code]) -> tuple[Code, ...]:
+    """Return the parts of a text; literal texts next to each other are one part."""
+    joined: list[Code] = []
+    for part in parts:
+        before = joined[-1].constant if joined else None
+        if isinstance(before, str) and isinstance(part.constant, str):
+            joined[-1] = constant_code(before + part.constant)
+        else:
+            joined.append(part)
+    return tuple(joined)
 
 
 def calculated(operator: str, left: Code, right: Code) -> Code:
