@@ -80,6 +80,9 @@ def other_format(source: Source) -> PlanError | None:
     if _DOCKERFILE.match(text, offset):
         hint = "name the bake file, in HCL or JSON"
         return source.error(offset, "the file is a Dockerfile, not a bake file", hint=hint)
+    if text.startswith(("{{", "{%"), offset):
+        hint = "import the file that the template renders to"
+        return source.error(offset, "the file is a template of another tool, not a bake file", length=2, hint=hint)
     if text.startswith(("{", "["), offset):
         hint = "give the file a name that ends with .json"
         return source.error(offset, "the file is JSON, and its name says HCL", hint=hint)

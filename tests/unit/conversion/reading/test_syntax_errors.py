@@ -140,6 +140,12 @@ _BLOCK = 'write `name = value`, or a block: target "web" { … }'
          "name the bake file, in HCL or JSON"),
         ("name: 'x'\n", "1:1", "the file is YAML, not HCL",
          "give the file a name that ends with .yaml if it is a Compose file"),
+        (
+            '{{ $versions := list "1" }}\ntarget "web" {}\n',
+            "1:1",
+            "the file is a template of another tool, not a bake file",
+            "import the file that the template renders to",
+        ),
         ('{"target": {}}', "1:1", "the file is JSON, and its name says HCL",
          "give the file a name that ends with .json"),
         ('target "a" {\n<<<<<<< HEAD\n  tags = [\n=======\n', "2:1", "the file has a merge conflict",
