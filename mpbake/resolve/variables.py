@@ -199,9 +199,13 @@ class _Variable:
         """
         problems_before = len(renderer.problems)
         default = drop_absent(renderer.render(self.spec.default, values, key_below("variables", self.name, "default")))
-        if len(renderer.problems) > problems_before:
+        outside = next(self._outside_values(inputs), None)
+        failures = renderer.problems[problems_before:]
+        if outside and all(problem.code is Code.TEMPLATE_FAILED for problem in failures):
+            del renderer.problems[problems_before:]  # nothing needs this default
+        elif failures:
             return _FAILED
-        result = self._checked(next(self._outside_values(inputs), None), default, inputs)
+        result = self._checked(outside, default, inputs)
         if not isinstance(result, Problem):
             return result
         renderer.problems.append(result)

@@ -377,6 +377,21 @@ w = {{ type = "map", default = "{{{{ v }}}}" }}
     assert message in problems
 
 
+def test_a_default_that_is_not_used_may_fail() -> None:
+    plan = """
+        [variables]
+        day = { default = "{{ 'today' | timestamp('%d') }}", env = "DAY" }
+        days = { default = ["{{ 'today' | timestamp('%d') }}"] }
+        [targets.web]
+        tags = ["web:{{ day }}", "web:{{ days | join('-') }}"]
+        """
+    resolved = resolve_text(plan, environment={"DAY": "31"}, variables={"days": '["1", "2"]'})
+    assert resolved.targets["web"].tags == ("web:31", "web:1-2")
+    assert "variables.day: " in problems_of_text(plan, variables={"days": '["1", "2"]'})
+    undefined = plan.replace("'today' | timestamp('%d')", "nobody")
+    assert "variables.day.default: unknown variable" in problems_of_text(undefined, environment={"DAY": "31"})
+
+
 def test_the_uses_of_a_variable_whose_default_fails_are_not_reported() -> None:
     plan = """
         [variables]
