@@ -387,7 +387,7 @@ def test_a_default_that_is_not_used_may_fail() -> None:
         """
     resolved = resolve_text(plan, environment={"DAY": "31"}, variables={"days": '["1", "2"]'})
     assert resolved.targets["web"].tags == ("web:31", "web:1-2")
-    assert "variables.day: " in problems_of_text(plan, variables={"days": '["1", "2"]'})
+    assert "variables.day.default: " in problems_of_text(plan, variables={"days": '["1", "2"]'})
     undefined = plan.replace("'today' | timestamp('%d')", "nobody")
     assert "variables.day.default: unknown variable" in problems_of_text(undefined, environment={"DAY": "31"})
 
