@@ -168,7 +168,7 @@ class TargetConverter:
             outputs = outputs_of(target, ancestors, untagged=True)
         else:
             source = self._source_of_output(target)
-            if source is None or self.names.untagged.isdisjoint(ancestor.name for ancestor in ancestors):
+            if source is None or not any(map(self._lacks_push, ancestors)):
                 return []
             entries = tuple(entry for entry in source.entries if entry.name == "output")
             outputs = outputs_of(replace(target, entries=entries), ancestors)
@@ -180,6 +180,10 @@ class TargetConverter:
         before = tuple(f"bake: {note.text}" for note in outputs.notes)
         push = self._flag("push", outputs.flags["push"], self._position(target))
         return [replace(push, comments=Comments(before=(*before, *push.comments.before)))]
+
+    def _lacks_push(self, target: Target) -> bool:
+        """Whether a target turns off a push in the plan, because it has no tags."""
+        return target.name in self.names.untagged and self._source_of_output(target) is not None
 
     def _source_of_output(self, target: Target, visited: frozenset[str] = frozenset()) -> Target | None:
         """Return the target whose `output` a target has: itself, or a parent, as far as the parents are literal."""

@@ -451,8 +451,17 @@ def test_target_whose_tags_are_empty_does_not_push() -> None:
           inherits = ["empty"]
           tags = ["again"]
         }
+        group "all" { targets = ["plain"] }
+        target "plain" { target = "x" }
+        target "tagged" {
+          inherits = ["plain", "base"]
+          tags = ["tagged"]
+        }
     """
     assert plan_of(hcl) == toml("""
+        [groups]
+        all = ["plain"]
+
         [targets.base]
         tags = ["base"]
         push = true
@@ -467,6 +476,13 @@ def test_target_whose_tags_are_empty_does_not_push() -> None:
         inherits = ["empty"]
         tags = ["again"]
         push = true
+
+        [targets.plain]
+        target = "x"
+
+        [targets.tagged]
+        inherits = ["plain", "base"]
+        tags = ["tagged"]
     """)
 
 
