@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import itertools
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import entry_of, matrix_entry, matrix_lists
+from mpbake.conversion.plan.rewriting.references import replaced_names
 from mpbake.conversion.plan.rewriting.walks import names_in, possible_texts
-from mpbake.conversion.syntax import Call, Expression, ListOf, Literal, Name, Target, Template, Variable
+from mpbake.conversion.syntax import Call, Expression, Function, ListOf, Literal, Name, Target, Template, Variable
 from mpbake.conversion.translation.code import number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _Row = dict[str, str]
+_NO_FUNCTIONS: Mapping[str, Function] = MappingProxyType({})
 
 
-def row_patterns(target: Target, variables: Mapping[str, Variable]) -> list[str]:
-    """Return regular expressions for the names of the rows of a matrix: the names themselves, if they are known."""
+def row_patterns(
+    target: Target, variables: Mapping[str, Variable], functions: Mapping[str, Function] = _NO_FUNCTIONS
+) -> list[str]:
+    """Return regular expressions for the names of the rows of a matrix: the names themselves, if they are known.
+
+    A name can be a call of one of the `functions` of the file.
+    """
     name, matrix = entry_of(target, "name"), matrix_entry(target)
     if name is None:
         return []
+    if isinstance(name, Call) and (function := functions.get(name.function)) and not function.variadic:
+        return possible_texts(replaced_names(function.result, dict(zip(function.params, name.arguments, strict=False))))
     if matrix is None:
         return possible_texts(name)
     lists = matrix_lists(matrix, variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import with_field_texts
 from mpbake.conversion.plan.naming.row_names import row_patterns
 from mpbake.conversion.plan.rewriting.walks import all_expressions, possible_texts
-from mpbake.conversion.syntax import BakeFile, Group, Item, ListOf, Literal, Target, Template, Variable
+from mpbake.conversion.syntax import BakeFile, Function, Group, Item, ListOf, Literal, Target, Template, Variable
 from mpbake.model.bake_fields import pushes
 from mpbake.spec.tables.value_types import NAME
 
@@ -46,7 +47,9 @@ class TargetNames:
         self._links = [*_links(file)]
         self._parents = [pattern for target in self._targets.values() for pattern in _parents(target)]
         variables = blocks_of(file, Variable)
-        self.rows = tuple(pattern for target in self._targets.values() for pattern in row_patterns(target, variables))
+        functions = blocks_of(file, Function)
+        rows = (row_patterns(target, variables, functions) for target in self._targets.values())
+        self.rows = tuple(itertools.chain.from_iterable(rows))
         self.templates = frozenset(name for name in self._targets if self._is_template(name))
         self.names = self._names()
         self.missing = self._missing()

@@ -16,6 +16,7 @@ from mpbake.conversion.syntax import (
     ForObject,
     Function,
     Group,
+    Item,
     ListOf,
     Literal,
     Name,
@@ -88,8 +89,16 @@ def possible_texts(expression: Expression) -> list[str]:
             return possible_texts(result)
         case Call(function="concat" | "flatten" | "compact" | "distinct", arguments=arguments):
             return [pattern for argument in arguments for pattern in possible_texts(argument)]
+        case Call(function="join", arguments=(Literal(value=str() as separator), ListOf(items=items))):
+            return [re.escape(separator).join(map(_pattern, items))]
         case _:
             return [".*"]
+
+
+def _pattern(item: Item) -> str:
+    """Return one regular expression for the texts that an item may have."""
+    patterns = possible_texts(item.value)
+    return patterns[0] if len(patterns) == 1 else ".*"
 
 
 def literal_pairs(expression: Expression) -> dict[str, Expression] | None:

@@ -160,6 +160,26 @@ def test_group_loses_members_that_do_not_exist() -> None:
     ]
 
 
+def test_names_of_rows_from_a_function_decide_which_members_exist() -> None:
+    hcl = """
+        function "named" {
+          params = [prefix, parts]
+          result = join("-", [prefix, join("_", parts)])
+        }
+        group "all" { targets = ["app-1_9", "app", "web-1_9", "gone"] }
+        target "apps" {
+          matrix = { v = ["1"], w = ["9"] }
+          name = named("app", [v, w])
+        }
+    """
+    assert [line for line in plan_of(hcl).splitlines() if line.startswith(("all", "# bake"))] == [
+        '# bake: "app" is neither a target nor a group',
+        '# bake: "web-1_9" is neither a target nor a group',
+        '# bake: "gone" is neither a target nor a group',
+        'all = ["app-1_9"]',
+    ]
+
+
 @pytest.mark.parametrize(
     ("matrix", "name"),
     [
