@@ -15,9 +15,9 @@ from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.causes import REFUSED, cause
 from mpbake.buildkit.nodes.connection import check_connection
 from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance
-from mpbake.buildkit.nodes.drivers.container_causes import container_causes, image_causes
-from mpbake.buildkit.nodes.drivers.container_files import archive
-from mpbake.buildkit.nodes.drivers.containers import RUNNING, Containers
+from mpbake.buildkit.nodes.drivers.container.causes import container_causes, image_causes
+from mpbake.buildkit.nodes.drivers.container.containers import RUNNING, Containers
+from mpbake.buildkit.nodes.drivers.container.files import archive
 from mpbake.buildkit.nodes.drivers.deployed_container import (
     FOLDER,
     create_arguments,

@@ -23,9 +23,9 @@ from mpbake.buildkit.nodes.drivers.back_end import (
     ask_nothing,
     boot_instance,
 )
-from mpbake.buildkit.nodes.drivers.kubernetes_causes import cluster_causes
-from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
-from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
+from mpbake.buildkit.nodes.drivers.cluster.causes import cluster_causes
+from mpbake.buildkit.nodes.drivers.cluster.in_use import cluster_in_use
+from mpbake.buildkit.nodes.drivers.cluster.manifest import (
     deployment_manifest,
     is_rejected,
     is_rejected_pod,
@@ -33,7 +33,7 @@ from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
     rejection_text,
     says_nothing_against,
 )
-from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
+from mpbake.buildkit.nodes.drivers.cluster.objects import (
     REFUSAL,
     ClusterOptions,
     blockage_of,

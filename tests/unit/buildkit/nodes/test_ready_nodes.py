@@ -18,7 +18,7 @@ import pytest
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
-from mpbake.buildkit.nodes.drivers.containers import Containers
+from mpbake.buildkit.nodes.drivers.container.containers import Containers
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.inspect_output import parse_inspect
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode

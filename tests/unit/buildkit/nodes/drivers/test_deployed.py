@@ -16,7 +16,7 @@ from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.builders.survey import survey_builder
-from mpbake.buildkit.nodes.drivers.container_files import archive
+from mpbake.buildkit.nodes.drivers.container.files import archive
 from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
 from mpbake.buildkit.nodes.drivers.deployed_container import (
     buildkitd_arguments,

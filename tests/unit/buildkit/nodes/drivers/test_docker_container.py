@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import ImageUnavailable, Unreachable
-from mpbake.buildkit.nodes.drivers.containers import Containers
+from mpbake.buildkit.nodes.drivers.container.containers import Containers
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.model.drivers.docker_container import container_name
 from mpbake.model.node_resources import volume_name

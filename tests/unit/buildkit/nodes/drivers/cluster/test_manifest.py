@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
+from mpbake.buildkit.nodes.drivers.cluster.manifest import (
     deployment_manifest,
     is_rejected,
     is_rejected_pod,

@@ -12,9 +12,9 @@ import pytest
 
 from mpbake.base.errors import NotGranted, UsageError
 from mpbake.cli.commands import builders, run
-from mpbake.cli.granting import grant_run, plan_grants
 from mpbake.cli.loading import load_plan
-from mpbake.cli.remembered_grants import RememberedGrants, content_digest, grants_file, read_grants
+from mpbake.cli.review.granting import grant_run, plan_grants
+from mpbake.cli.review.remembered_grants import RememberedGrants, content_digest, grants_file, read_grants
 from mpbake.model.emulators import EMULATORS_IMAGE
 from tests.unit.worlds import call, options_for, world, written
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from mpbake.cli.granting import Granted
+    from mpbake.cli.review.granting import Granted
     from mpbake.cli.world import World
 
 PLAN = """version = 1

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mpbake.base.file_tree import FILE_SYSTEM
-from mpbake.cli.granting import plan_grants
+from mpbake.cli.review.granting import plan_grants
 from mpbake.cli.selection import make_graph, place_targets, preflight_input
 from mpbake.graph.preflight.checks import Stage, preflight_warnings
 from mpbake.review.document.plan_document import plan_document

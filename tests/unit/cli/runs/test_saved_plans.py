@@ -12,8 +12,10 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, NotApproved, PlanError, UsageError
 from mpbake.base.platforms import parse_platforms
-from mpbake.cli import approval, input_states, loading, reviewing
+from mpbake.cli import loading
 from mpbake.cli.commands import plan, run
+from mpbake.cli.review import input_states, selection_review
+from mpbake.cli.runs import approval
 from mpbake.model.node_state import NodeRow
 from mpbake.model.plan import Driver, Node
 from mpbake.resolve import resolve_partially
@@ -203,7 +205,7 @@ def test_nodes_are_not_asked_for_the_id_of_an_unprobed_plan(
 def test_files_are_read_once(folder: Path, executed: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody changes the plan between the check and the run."""
     approved = plan_id(folder)
-    review = reviewing.review_selection
+    review = selection_review.review_selection
 
     def change(*arguments: Any) -> Any:
         (folder / "build.toml").write_text(PLAN.replace("r/web", "evil/web"))

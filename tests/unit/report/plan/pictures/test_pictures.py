@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.cli.commands import plan as plan_command
-from mpbake.report.plan.plan_dot import plan_dot
-from mpbake.report.plan.plan_mermaid import plan_mermaid
-from mpbake.report.plan.plan_picture import Limits, picture_of
+from mpbake.report.plan.pictures.dot import plan_dot
+from mpbake.report.plan.pictures.mermaid import plan_mermaid
+from mpbake.report.plan.pictures.picture import Limits, picture_of
 from tests.checkout import GOLDEN, example_plan
 from tests.unit.graphs import graph_of_text, review_of
 from tests.unit.plans import text

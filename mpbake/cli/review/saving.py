@@ -11,8 +11,8 @@ from mpbake.base.errors import UsageError, system_error
 from mpbake.base.files import Kind, kind_of, read_bounded, write_whole
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_value
-from mpbake.cli.input_states import input_states
 from mpbake.cli.options import SAVED_SUFFIX
+from mpbake.cli.review.input_states import input_states
 from mpbake.resolve import sensitive_variables
 from mpbake.review.saved_plan import Request, is_plan_document, saved_fields
 

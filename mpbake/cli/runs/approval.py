@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.errors import NotApproved, UsageError
 from mpbake.base.text import abbreviated
-from mpbake.cli.probing import probe_selection
-from mpbake.cli.reviewing import file_digests, review_selection
+from mpbake.cli.review.probing import probe_selection
+from mpbake.cli.review.selection_review import file_digests, review_selection
 from mpbake.cli.selection import select_for
 from mpbake.review.document.plan_document import digested_files
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpbake.base.errors import MpbakeError, NotGranted
 from mpbake.base.files import cached_real_path
 from mpbake.base.text import one_line
-from mpbake.cli.remembered_grants import content_digest, grants_file, read_grants
+from mpbake.cli.review.remembered_grants import content_digest, grants_file, read_grants
 from mpbake.report.plan.grant_text import question, refusal
 from mpbake.resolve.builders.node_options import named_files, read_config
 from mpbake.review.grants import PlanContext, Rights, grants_of_builders, needed_grants

@@ -16,9 +16,9 @@ from mpbake.base.errors import ImageUnavailable, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
 from mpbake.buildkit.nodes.adoption import ActualResource, adopted_mark
 from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT
-from mpbake.buildkit.nodes.drivers.container_causes import container_causes
-from mpbake.buildkit.nodes.drivers.container_files import archive, copied_files
-from mpbake.buildkit.nodes.drivers.container_options import (
+from mpbake.buildkit.nodes.drivers.container.causes import container_causes
+from mpbake.buildkit.nodes.drivers.container.files import archive, copied_files
+from mpbake.buildkit.nodes.drivers.container.options import (
     DEFAULT_IMAGE,
     NAMES,
     ContainerOptions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from mpbake.report.plan.plan_picture import COLOURS, LEGEND, Box, Limits, Picture, picture_of
+from mpbake.report.plan.pictures.picture import COLOURS, LEGEND, Box, Limits, Picture, picture_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

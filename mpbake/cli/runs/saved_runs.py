@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import NotApproved, UsageError
 from mpbake.base.text import one_line
-from mpbake.cli.approval import Approval, PlanReviewer, check_plan_id
-from mpbake.cli.input_states import input_states
 from mpbake.cli.loading import read_source
 from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
-from mpbake.cli.saved_requests import (
+from mpbake.cli.review.input_states import input_states
+from mpbake.cli.review.saved_requests import (
     overrides_of,
     plan_files_of,
     read_saved_plan,
@@ -25,6 +24,7 @@ from mpbake.cli.saved_requests import (
     variables_of,
     with_recorded_environment,
 )
+from mpbake.cli.runs.approval import Approval, PlanReviewer, check_plan_id
 from mpbake.report.diff.diff_text import diff_text
 from mpbake.resolve import sensitive_variables
 from mpbake.review.changed_inputs import changed_inputs

@@ -12,8 +12,7 @@ from mpbake.base.text import one_line, short_name
 from mpbake.cli.folder import folder_of, plan_file
 from mpbake.cli.loading import read_source, resolution_inputs, shown_path
 from mpbake.cli.options import SAVED_SUFFIX, OverrideOptions
-from mpbake.cli.reviewing import review_selection
-from mpbake.cli.saved_requests import (
+from mpbake.cli.review.saved_requests import (
     overrides_of,
     plan_files_of,
     read_saved_plan,
@@ -21,6 +20,7 @@ from mpbake.cli.saved_requests import (
     variables_of,
     with_recorded_environment,
 )
+from mpbake.cli.review.selection_review import review_selection
 from mpbake.cli.selection import select_for
 from mpbake.resolve import has_default_group, resolve_partially, select_targets
 from mpbake.resolve.git_tree import open_revision
