@@ -25,7 +25,7 @@ from mpbake.conversion.comparison import Printed, parse_printed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SECONDS = 60.0

@@ -25,7 +25,7 @@ from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
-from mpbake.buildkit.process.docker import Completed
+from mpbake.buildkit.process.completed import Completed
 from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.marks import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles

@@ -34,7 +34,7 @@ from mpbake.buildkit.nodes.failure_causes import (
 )
 from mpbake.buildkit.nodes.first_start import PullProgress
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
-from mpbake.buildkit.process.docker import CommandFailed
+from mpbake.buildkit.process.completed import CommandFailed
 from mpbake.model.existing_builders import CONFIG_FOLDER
 from mpbake.model.marks import VOLUME_LABEL
 from mpbake.model.node_resources import docker_command, resource_name, volume_name
@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Causes
     from mpbake.buildkit.nodes.drivers.back_end import Blockage
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands
+    from mpbake.buildkit.process.client import DockerCommands
+    from mpbake.buildkit.process.completed import Completed
+    from mpbake.buildkit.process.docker import Docker
     from mpbake.model.existing_builders import ExistingNode
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.model.node_state import NodeRow
     from tests.unit.tls import Certificates
 
