@@ -47,7 +47,6 @@ In both ways, python-on-whales provides the docker command and its context or ho
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import signal
@@ -73,7 +72,7 @@ from mpbake.buildkit.process.client import (
 from mpbake.buildkit.process.completed import CommandFailed, Completed
 from mpbake.buildkit.process.launcher import UNREGISTERED
 from mpbake.buildkit.process.output import Watch, captured_stdout, captured_text, read_all
-from mpbake.buildkit.process.processes import Processes, deadline
+from mpbake.buildkit.process.processes import Processes, deadline, short_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -100,7 +99,7 @@ class Docker:
 
     def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str] = str) -> None:
         # buildx leaves each inline Dockerfile behind in its temporary folder, which is removed with `scratch`.
-        self._temporary = _short_folder(environment.get("TMPDIR", ""))
+        self._temporary = short_folder(environment.get("TMPDIR", ""))
         self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
         self.redact = redact
@@ -391,13 +390,3 @@ def _answer(
 def _is_unsent(stderr: str) -> bool:
     """Whether docker lost the reason why ssh ended. The request was not sent, so a second attempt is safe."""
     return bool(_UNSENT.search(stderr))
-
-
-def _short_folder(preferred: str) -> str:
-    """Return a new temporary folder with a short path, since docker's sockets in it need short paths."""
-    usable = preferred and os.access(f"{preferred}/.", os.W_OK | os.X_OK)
-    folder = tempfile.mkdtemp(prefix="mpb", dir=preferred if usable else None)
-    if len(folder) <= 50:
-        return folder
-    os.rmdir(folder)  # noqa: PTH106 - a name, not a Path, all through
-    return tempfile.mkdtemp(prefix="mpb", dir="/tmp")

@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from mpbake.conversion.plan.values import Values
     from mpbake.conversion.translation import Scope
 
-_OF_MPBAKE = frozenset(
-    {"builder", "checks", "enabled", "exclude", "let", "load", "needs", "platform", "push", "retries"}
-    | {"stall-timeout", "timeout"}
-)
-"""Attributes that only mpbake has: bake ignores them in its files."""
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
 _WITHOUT_NULL = frozenset({"args", "labels"})
@@ -111,7 +106,7 @@ class TargetConverter:
     def _entry(self, target: Target, entry: Entry, position: Position) -> Iterator[KeyValue]:
         """Yield the keys for an attribute of a target."""
         below = position.below(entry.name, place=entry.place)
-        if entry.name in _OF_MPBAKE or entry.name not in ATTRIBUTES:
+        if entry.name not in ATTRIBUTES or not ATTRIBUTES[entry.name].is_of_bake:
             self._note(
                 NoteKind.IGNORED, f'the target "{target.name}": bake ignores the attribute "{entry.name}"', entry
             )
