@@ -52,7 +52,7 @@ def _annotation(error: MpbakeError) -> str:
     return workflow_command("error", error.message + hint, {"title": TITLE}) + "\n"
 
 
-def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake | None = None) -> Action:
+def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake | None = None) -> GithubAction:
     """Return the action for the inputs in the variables `INPUT_…`. Raises UsageError."""
     event = _read_event(environment)
     untrusted = _input(environment, "untrusted") or "auto"
@@ -65,7 +65,7 @@ def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake |
         arguments=lines_of(_input(environment, "args")),
         untrusted=event.fork if untrusted == "auto" else _flag("untrusted", untrusted),
     )
-    return Action(
+    return GithubAction(
         environment=environment,
         event=event,
         inputs=given,
@@ -95,7 +95,7 @@ def _read_event(environment: Mapping[str, str]) -> GithubEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Action:
+class GithubAction:
     """One step of a workflow. `comment` allows a comment on the pull request of the event."""
 
     environment: Mapping[str, str]

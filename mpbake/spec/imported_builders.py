@@ -195,7 +195,7 @@ class _Table:
         values = dict(parse_qsl(endpoint.partition("?")[2]))
         deployment = values.get("deployment", "")
         if deployment not in {"", self._node.name}:
-            raise _NotDeclarable(f"its Deployment {one_line(deployment)} has another name than its node")
+            raise _NotDeclarable(f"its Deployment {one_line(deployment)} is not named after its node")
         if values.get("kubeconfig", "") not in {"", self._place.kubeconfig}:
             self._warn(
                 f"buildx uses the cluster of {one_line(values['kubeconfig'])}, and mpbake the cluster of your "

@@ -98,7 +98,7 @@ def _expected(graph: BuildGraph, root: Path) -> dict[str, Any]:
 
 
 class _Probe:
-    """What nodes and registries report about the named targets. The paths of certificates are absolute here."""
+    """The reports of nodes and registries about the named targets. The paths of certificates are absolute here."""
 
     def __init__(
         self, read: ReadPlan, names: Sequence[str], options: PlanOptions, world: World, stop: StopRequest

@@ -66,13 +66,13 @@ CERTS_COMMANDS = (
     ),
     _certs_command(
         "issue",
-        """Issue the certificates of clients and of nodes with `deploy` that are missing or soon end.
+        """Issue the certificates of clients and of nodes with `deploy` that are missing or expire soon.
 
         Keeps keys and all other certificates. With --rekey it replaces all certificates, and their keys too.
         """,
         *(BUILDER_NAMES, *READ_PLAN, _CA_KEY, _days(ISSUED_DAYS)),
         click.option("--rekey", is_flag=True, help="Replace all certificates and their keys."),
-        summary="Issue the certificates that are missing or soon end.",
+        summary="Issue the certificates that are missing or expire soon.",
     ),
     _certs_command(
         "show",

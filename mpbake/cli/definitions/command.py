@@ -1,4 +1,4 @@
-"""What the table of commands holds for each command."""
+"""The definition of a command: its help text, its options, and the module that does the work."""
 
 from __future__ import annotations
 

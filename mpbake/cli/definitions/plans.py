@@ -37,7 +37,7 @@ CHECK = Command(
     name="check",
     module="check",
     options="CheckOptions",
-    help="Print all errors of a plan, and warnings about probable mistakes. Asks no node and no registry.",
+    help="Print all errors of a plan, and warnings about probable mistakes. Contacts no node and no registry.",
     summary="Print all errors and warnings of a plan.",
     parameters=(
         *READ_PLAN,
@@ -54,12 +54,12 @@ DOCTOR = Command(
     name="doctor",
     module="doctor",
     options="DoctorOptions",
-    help="""Print what a run of the targets needs, and what of it is missing, with its remedy.
+    help="""Check what a run of the targets needs, and print what is missing, with its remedy.
 
     Checks docker, buildx, engines, nodes, emulators, certificates, registries, clocks and disks. Changes nothing.
     Without a name: all targets and builders. Without a plan: docker and this machine.
     """,
-    summary="Print what a run needs, and what of it is missing.",
+    summary="Check what a run needs, and print what is missing.",
     parameters=(NAMES, *OVERRIDES, *SOURCE_OPTIONS, NO_COLOR, other_format(DOCTOR_FORMATS, "text")),
 )
 VERIFY = Command(

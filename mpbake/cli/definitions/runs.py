@@ -66,7 +66,7 @@ RUN = Command(
         *SELECTION,
         *SOURCE_OPTIONS,
         NO_COLOR,
-        option("-q", "--quiet", is_flag=True, help="Print nothing but errors."),
+        option("-q", "--quiet", is_flag=True, help="Print only errors."),
         option("-v", "--verbose", is_flag=True, help="Print the builds' own output."),
         option(
             "--metadata-file",
@@ -108,7 +108,7 @@ PLAN = Command(
         option(
             "--probe",
             is_flag=True,
-            help="Ask nodes and registries what they are and serve; starts and changes nothing.",
+            help="Query the state of nodes and the tags in registries; starts and changes nothing.",
         ),
     ),
     choose=_choose_plan,

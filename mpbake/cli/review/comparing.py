@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from mpbake.review.saved_plan import Request
     from mpbake.spec.files.plan_files import PlanFiles
 
-    Document = dict[str, Any]
     """A plan document."""
 
 
@@ -53,7 +52,7 @@ class ComparedPlan:
     plan: Plan
     revision: str = ""
 
-    def document(self, names: Sequence[str], options: DiffOptions, world: World) -> Document:
+    def document(self, names: Sequence[str], options: DiffOptions, world: World) -> dict[str, Any]:
         """Return the plan document of the targets that `names` select. Raises PlanError, UsageError."""
         if not any(not name.startswith("!") for name in names):
             return empty_document()
@@ -169,7 +168,7 @@ def names_on_each_side(
     return here, there
 
 
-def request_of(document: Document, options: DiffOptions) -> Request | None:
+def request_of(document: dict[str, Any], options: DiffOptions) -> Request | None:
     """Return the request that a saved plan records; None for a plan that was printed as JSON. Raises UsageError."""
     if "request" not in document:
         return None
@@ -180,7 +179,7 @@ def request_of(document: Document, options: DiffOptions) -> Request | None:
 
 
 def with_request(options: DiffOptions, request: Request | None, world: World) -> DiffOptions:
-    """Return the options with the files, values and options of a saved plan. Those of `options` win.
+    """Return the options with the files, values and options of a saved plan. The values of `options` win.
 
     Raises UsageError for a plan file that must not or cannot be read.
     """
@@ -229,9 +228,9 @@ def _recorded_files(request: Request, path: Path) -> tuple[str, ...]:
     return files
 
 
-def saved_document(options: DiffOptions, world: World) -> Document:
+def saved_document(options: DiffOptions, world: World) -> dict[str, Any]:
     """Return the plan document in the saved plan that the command line names. Raises UsageError."""
-    note = f"; a name that ends in {SAVED_SUFFIX} is no revision"
+    note = f"; a name that ends in {SAVED_SUFFIX} is not a revision"
     content = read_saved_plan(options.against, options.source, world, note=note)
     shown = short_name(options.against)
     try:

@@ -90,7 +90,7 @@ def read_grants(file: Path | None) -> RememberedGrants:
         plans = _checked(parse_json(read_bounded(file, pipe=False, link=False)))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-        warning = f"{file} is ignored, so granted rights are asked again: {one_line(reason)}"
+        warning = f"{file} is ignored, so mpbake asks for its rights again: {one_line(reason)}"
         return RememberedGrants(file=file, plans={}, warning=warning)
     return RememberedGrants(file=file, plans=plans)
 

@@ -46,7 +46,7 @@ def read_saved_plan(name: str, source: SourceOptions, world: World, *, note: str
             f"there is no saved plan {shown}", hint=f"save it first: mpbake plan -o {shown}{note}"
         ) from None
     except (OSError, ValueError) as error:
-        reason = one_line(getattr(error, "strerror", "") or "its name is impossible")
+        reason = one_line(getattr(error, "strerror", "") or "its name contains a NUL character")
         raise UsageError(f"{shown} cannot be read: {reason}", hint="name a plan that mpbake saved") from None
 
 

@@ -11,7 +11,7 @@ from mpbake.base.errors import UsageError, system_error
 from mpbake.base.files import Kind, kind_of, read_bounded, write_whole
 from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_value
-from mpbake.cli.options import SAVED_SUFFIX
+from mpbake.cli.options import SAVED_SUFFIX, STANDARD_OUTPUT
 from mpbake.cli.review.input_states import input_states
 from mpbake.resolve import sensitive_variables
 from mpbake.review.saved_plan import Request, is_plan_document, saved_fields
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import PlanOptions
     from mpbake.cli.world import World
-    from mpbake.review.document.plan_document import Document
 
-STANDARD_OUTPUT = "-"
 _EPOCH = "SOURCE_DATE_EPOCH"
 _NO_SENSITIVE = "declare it as a variable with `sensitive = true`: a saved plan names the variable, and holds no value"
 
@@ -38,7 +36,7 @@ class PlanSaver:
     world: World
     path: Path | None
 
-    def with_saved_fields(self, document: Document) -> Document:
+    def with_saved_fields(self, document: dict[str, Any]) -> dict[str, Any]:
         """Return a plan document with the fields of a saved plan.
 
         Raises UsageError for a request with sensitive values, and MpbakeError if git fails.
@@ -78,7 +76,7 @@ def open_saver(read: ReadPlan, options: PlanOptions, world: World) -> PlanSaver:
     kind = kind_of(path)
     is_plan_file = os.path.realpath(path) in {os.path.realpath(file.path) for file in read.files.sources}
     if is_plan_file or kind not in {Kind.NOTHING, Kind.FILE} or (kind is Kind.FILE and not _is_saved_plan(path)):
-        raise UsageError(f"-o {one_line(name)} exists, and is no saved plan", hint="choose another name")
+        raise UsageError(f"-o {one_line(name)} exists, and is not a saved plan", hint="choose another name")
     return PlanSaver(read=read, options=options, world=world, path=path)
 
 

@@ -106,7 +106,7 @@ class PlanReviewer:
 def _not_approved(options: RunOptions, planned: str, probed: str) -> NotApproved:
     names = shlex.join(options.names)
     lines = [
-        "the run would do something else than the approved plan",
+        "the run would do something other than the approved plan",
         f"  approved      {options.plan_id}",
         f"  now           {planned}",
     ]

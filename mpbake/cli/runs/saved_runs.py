@@ -1,6 +1,6 @@
 """Runs of saved plans: `mpbake run plan.json`.
 
-Nothing in a saved plan is obeyed by itself. The plan files are read and resolved again, with the values of the request,
+A saved plan alone decides nothing. The plan files are read and resolved again, with the values of the request,
 and the run is refused unless the result is the saved plan.
 """
 
@@ -99,7 +99,7 @@ class SavedRun:
         lines = [f"changed: {', '.join(changed)}"] if changed else []
         if before["id"] != after["id"]:
             lines.append(diff_text(diff_documents(before, after)).rstrip("\n"))
-        return self._refused("the run would do something else than the saved plan", *lines)
+        return self._refused("the run would do something other than the saved plan", *lines)
 
     def _refused(self, *lines: str) -> NotApproved:
         hint = f"review the plan as it is now, and save it again: {self._again()}"
@@ -139,7 +139,7 @@ def _check_id(approved: str, name: str, saved: str) -> None:
     """Raise NotApproved if a saved plan does not have the id of `--plan-id`."""
     check_plan_id(approved)
     if approved != saved:
-        message = f"{one_line(name)} is another plan than the approved one\n  approved  {approved}\n  saved     {saved}"
+        message = f"{one_line(name)} is not the approved plan\n  approved  {approved}\n  saved     {saved}"
         raise NotApproved(message, hint="get the saved plan again, or review it and approve its id")
 
 

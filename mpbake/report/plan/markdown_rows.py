@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mpbake.base.text import count, duration, shortened
 from mpbake.model.plan import Emulation
@@ -11,11 +11,11 @@ from mpbake.report.plan import probe_rows
 from mpbake.report.plan.settings import every_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from mpbake.review.document.plan_document import Document
     from mpbake.review.remarks import Remark
 
-    Document = Mapping[str, Any]
     Row = list[str]
 
 _LONGEST = 300

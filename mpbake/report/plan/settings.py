@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.text import one_line, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mpbake.base.platforms import Platform
-
-    Document = Mapping[str, Any]
+    from mpbake.review.document.plan_document import Document
 
 _LONGEST_LINE = 72
 _LONGEST_VALUE = 80

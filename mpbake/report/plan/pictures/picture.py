@@ -7,14 +7,14 @@ of them that the language can draw.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mpbake.base.text import count, one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    Document = Mapping[str, Any]
+    from mpbake.review.document.plan_document import Document
 
 _LONGEST_LINE = 80
 _MOST_LINES = 4
@@ -148,7 +148,7 @@ def _line(text: str) -> str:
 
 @dataclass(kw_only=True, slots=True)
 class _TargetBox:
-    """What a box shows of a target: its platforms with the way of building, and its number of tags."""
+    """The facts about a target in its box: its platforms with the way of building, and its number of tags."""
 
     ways: dict[str, str] = field(default_factory=dict)
     tags: int = 0

@@ -551,7 +551,7 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares (image); run `mpbake builders up ci` to recreate it "
+        "ci/Local runs with options that differ from the plan (image); run `mpbake builders up ci` to recreate it "
         "with its cache"
     )
 

@@ -305,7 +305,8 @@ def test_a_saved_plan_needs_no_repository(tmp_path: Path) -> None:
 
 def test_saved_plans_that_cannot_be_read(folder: Path) -> None:
     assert refusal(folder, "x.json") == (
-        "there is no saved plan x.json\nsave it first: mpbake plan -o x.json; a name that ends in .json is no revision"
+        "there is no saved plan x.json\n"
+        "save it first: mpbake plan -o x.json; a name that ends in .json is not a revision"
     )
     (folder / "x.json").write_bytes(b"\xff")
     assert refusal(folder, "x.json") == "x.json is not UTF-8 text\nname a plan that mpbake saved"

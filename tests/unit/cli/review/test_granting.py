@@ -231,7 +231,7 @@ def test_a_damaged_file_is_ignored_and_replaced(project: Path, content: str, rea
     here = _person(project, "y\n")
     _grant(here)
     assert written(here.stderr).startswith(
-        f"warning: {_stored(project)} is ignored, so granted rights are asked again: "
+        f"warning: {_stored(project)} is ignored, so mpbake asks for its rights again: "
     )
     assert reason in written(here.stderr).splitlines()[0]
     _grant(_person(project))

@@ -156,7 +156,7 @@ def test_another_plan_is_refused(folder: Path, executed: list[Any]) -> None:
     (folder / "web/Dockerfile").write_text("FROM other\n")
     now = plan_id(folder)
     assert refusal(lambda: call(run.main, world(folder, environment()), plan_id=approved)).split("\n") == [
-        "the run would do something else than the approved plan",
+        "the run would do something other than the approved plan",
         f"  approved      {approved}",
         f"  now           {now}",
         "  = see what changed since a revision: mpbake diff REV; then review `mpbake plan`, and approve its id",
@@ -355,11 +355,11 @@ def test_an_untrusted_plan_records_no_environment(folder: Path) -> None:
         ("build.toml", "-o build.toml: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
         ("plan", "-o plan: a saved plan needs a name that ends with .json\n  = try: -o plan.json"),
         ("no/plan.json", "-o no/plan.json: its folder does not exist\n  = name a file in a folder that exists"),
-        ("package.json", "-o package.json exists, and is no saved plan\n  = choose another name"),
+        ("package.json", "-o package.json exists, and is not a saved plan\n  = choose another name"),
         ("link.json", "-o link.json is a symlink\n  = remove the symlink, or choose another name"),
-        ("folder.json", "-o folder.json exists, and is no saved plan\n  = choose another name"),
-        ("pipe.json", "-o pipe.json exists, and is no saved plan\n  = choose another name"),
-        ("metadata.json", "-o metadata.json exists, and is no saved plan\n  = choose another name"),
+        ("folder.json", "-o folder.json exists, and is not a saved plan\n  = choose another name"),
+        ("pipe.json", "-o pipe.json exists, and is not a saved plan\n  = choose another name"),
+        ("metadata.json", "-o metadata.json exists, and is not a saved plan\n  = choose another name"),
     ],
 )
 def test_files_that_are_not_overwritten(folder: Path, name: str, message: str) -> None:
@@ -478,7 +478,7 @@ def test_a_link_to_a_saved_plan_outside_of_the_folder(folder: Path, tmp_path: Pa
 def test_only_run_and_diff_take_a_saved_plan(folder: Path) -> None:
     message = refusal(lambda: call(plan.main, world(folder, environment()), names=("plan.json",)), UsageError)
     assert message == (
-        "this command takes no saved plan: plan.json\n"
+        "this command does not support saved plans: plan.json\n"
         "  = use `mpbake run plan.json` or `mpbake diff plan.json`, or name targets"
     )
 
@@ -489,7 +489,7 @@ def test_a_saved_plan_with_an_id(folder: Path, executed: list[Any]) -> None:
     assert run_saved(folder, plan_id=approved) == 0
     other = saved(folder, variables=("tag=2",))["id"]
     assert refusal(lambda: run_saved(folder, plan_id=approved)) == (
-        f"plan.json is another plan than the approved one\n  approved  {approved}\n  saved     {other}\n"
+        f"plan.json is not the approved plan\n  approved  {approved}\n  saved     {other}\n"
         "  = get the saved plan again, or review it and approve its id"
     )
     assert len(executed) == 1
@@ -500,7 +500,7 @@ def test_another_plan_is_refused_with_its_difference(folder: Path, executed: lis
     (folder / "common.toml").write_text(COMMON + "pull = true\n")
     (folder / "web/Dockerfile").write_text("FROM other\n")
     first, changed, *differences, hint = refusal(lambda: run_saved(folder)).split("\n")
-    assert first == "plan.json: the run would do something else than the saved plan"
+    assert first == "plan.json: the run would do something other than the saved plan"
     assert changed == "changed: plan file common.toml, Dockerfile web/Dockerfile"
     assert differences[0] == "2 targets changed"
     lines = [line.strip() for line in differences]
@@ -645,7 +645,7 @@ class TestContexts:
         if change == "commit":
             git(repository, "commit", "--quiet", "--all", "--message=two")
         assert refusal(lambda: run_saved(repository)).split("\n")[:2] == [
-            "plan.json: the run would do something else than the saved plan",
+            "plan.json: the run would do something other than the saved plan",
             "changed: context more",
         ]
         assert not executed

@@ -557,7 +557,7 @@ def test_a_node_of_another_authority_is_diagnosed_as_in_a_run(tmp_path: Path, ce
     assert (row.status, row.silent) == ("unusable", False)
     assert row.drift[0] == "port"
     assert row.trouble == text("""
-        the certificate of node ci/arm is signed by another authority than tls.ca
+        the certificate of node ci/arm is signed by an authority other than tls.ca
           = run `mpbake builders up`, or set tls.ca to the authority that signed it
         """)
 
