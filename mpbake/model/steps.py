@@ -90,7 +90,7 @@ class BuildPiece:
         """Return this piece, assigned to `node`: one of its candidate nodes or spare nodes."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(each, execution=Execution.EMULATED) for each in placed)
+            placed = tuple(replace(platform, execution=Execution.EMULATED) for platform in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property

@@ -112,7 +112,7 @@ def parse_saved_plan(content: bytes) -> SavedPlan:
 
 def parse_request(value: Any) -> Request:
     """Return the request of a saved plan. Raises ValueError with the end of a sentence, whose subject is the file."""
-    names = {each.name for each in fields(Request)}
+    names = {declared.name for declared in fields(Request)}
     if not isinstance(value, dict) or value.keys() != names:
         raise ValueError("is not a saved plan: its request does not have the fields of a saved plan")
     return Request(**{name: _PARSERS[name](name, value[name]) for name in names})

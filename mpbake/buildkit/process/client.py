@@ -94,5 +94,5 @@ class DockerCommands(DockerClient):
 
 def discard_answer(error: Exception) -> None:
     """Remove the file with an answer that python-on-whales could not parse, since the answer may contain secrets."""
-    if found := _ANSWER_FILE.search(str(error)):
-        Path(found[1]).unlink(missing_ok=True)
+    if match := _ANSWER_FILE.search(str(error)):
+        Path(match[1]).unlink(missing_ok=True)

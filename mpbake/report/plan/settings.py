@@ -26,8 +26,8 @@ _ORDINARY = {"context": ".", "dockerfile": "Dockerfile", "network": "default", "
 def variant_of(target: Document, platforms: Sequence[Platform]) -> Document:
     """Return the values of a target in a plan document for `platforms`, which share one variant."""
     variants = target["variants"]
-    found: Document = variants.get(str(platforms[0]), target) if variants and platforms else target
-    return found
+    variant: Document = variants.get(str(platforms[0]), target) if variants and platforms else target
+    return variant
 
 
 def setting_lines(variant: Document) -> list[str]:
