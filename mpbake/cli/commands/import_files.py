@@ -13,11 +13,11 @@ from mpbake.base.files import write_whole
 from mpbake.base.text import one_line
 from mpbake.buildkit.bake.printing import NoBuildx
 from mpbake.cli.folder import folder_of
-from mpbake.cli.importing import import_bake
+from mpbake.cli.importing.bake_import import import_bake
+from mpbake.cli.importing.proving import BakeInput
+from mpbake.cli.importing.reading_bake import bake_files, read_bake_files
 from mpbake.cli.loading import shown_path
 from mpbake.cli.options import STANDARD_OUTPUT
-from mpbake.cli.proving import BakeInput
-from mpbake.cli.reading_bake import bake_files, read_bake_files
 from mpbake.conversion.secret_names import looks_secret
 from mpbake.report.formats import IMPORT_FORMATS
 from mpbake.run.signals import stoppable, stopped_by_signals

@@ -12,8 +12,8 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.buildkit.bake.printing import NoBuildx
-from mpbake.cli import importing, reading_bake
 from mpbake.cli.commands import import_files
+from mpbake.cli.importing import bake_import, reading_bake
 from mpbake.conversion.comparison import parse_printed
 from mpbake.conversion.plan import convert
 from tests.unit.worlds import call, world, written
@@ -60,7 +60,7 @@ def without_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any) -> Any:
         raise NoBuildx("docker has no buildx", hint="install buildx")
 
-    monkeypatch.setattr(importing, "open_printer", missing)
+    monkeypatch.setattr(bake_import, "open_printer", missing)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def with_buildx(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def opened(*_: Any) -> Iterator[SimpleNamespace]:
         yield printer
 
-    monkeypatch.setattr(importing, "open_printer", opened)
+    monkeypatch.setattr(bake_import, "open_printer", opened)
     return state
 
 
@@ -317,7 +317,7 @@ def test_a_plan_with_errors_shows_them(project: Path, monkeypatch: pytest.Monkey
             text=f"{conversion.text}unknown = 1\n",
         )
 
-    monkeypatch.setattr(importing, "convert", wrong)
+    monkeypatch.setattr(bake_import, "convert", wrong)
     here = world(project)
     assert call(import_files.main, here, dry_run=True) == 1
     assert "errors of the plan\n  build.toml:" in written(here.stderr)

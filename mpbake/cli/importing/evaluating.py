@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mpbake.buildkit.bake.printing import BakePrinter
-    from mpbake.cli.proving import BakeInput
+    from mpbake.cli.importing.proving import BakeInput
     from mpbake.conversion.bake_errors import BakeProblem
     from mpbake.conversion.plan.conversion import Conversion, Frozen, FrozenKey
 

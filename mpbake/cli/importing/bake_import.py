@@ -9,10 +9,10 @@ from mpbake.base.codes import Code
 from mpbake.base.errors import PlanError, UsageError, key_path_text
 from mpbake.base.text import printable
 from mpbake.buildkit.bake.printing import NoBuildx, open_printer
-from mpbake.cli.evaluating import Evaluator, not_evaluated
-from mpbake.cli.imported_plan import cached_plans, read_imported
-from mpbake.cli.progress_line import progress_line
-from mpbake.cli.proving import Prover
+from mpbake.cli.importing.evaluating import Evaluator, not_evaluated
+from mpbake.cli.importing.imported_plan import cached_plans, read_imported
+from mpbake.cli.importing.progress_line import progress_line
+from mpbake.cli.importing.proving import Prover
 from mpbake.conversion.missing_targets import missing_targets
 from mpbake.conversion.plan import convert
 from mpbake.conversion.proof import Proof
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Diagnostic
     from mpbake.buildkit.bake.printing import BakePrinter
-    from mpbake.cli.proving import BakeInput
+    from mpbake.cli.importing.proving import BakeInput
     from mpbake.cli.world import World
     from mpbake.conversion.plan.conversion import Conversion
 

@@ -13,7 +13,7 @@ import pytest
 from mpbake.base.codes import Code
 from mpbake.base.errors import Diagnostic, PlanError
 from mpbake.buildkit.bake.printing import BakeRefused, BakeTimedOut, NoBuildx
-from mpbake.cli.proving import BakeInput, Prover
+from mpbake.cli.importing.proving import BakeInput, Prover
 from mpbake.conversion.comparison import Subject, parse_printed
 from mpbake.conversion.compose import read_compose
 from mpbake.conversion.plan.conversion import Conversion
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mpbake.buildkit.bake.printing import BakePrinter
-    from mpbake.cli.imported_plan import ImportedPlan
+    from mpbake.cli.importing.imported_plan import ImportedPlan
     from mpbake.conversion.comparison import Printed
     from mpbake.conversion.proof import Proof
 

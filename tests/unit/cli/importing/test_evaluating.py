@@ -12,8 +12,8 @@ import pytest
 
 from mpbake.base.errors import UsageError
 from mpbake.buildkit.bake.printing import BakeRefused
-from mpbake.cli.evaluating import Evaluator
-from mpbake.cli.proving import BakeInput
+from mpbake.cli.importing.evaluating import Evaluator
+from mpbake.cli.importing.proving import BakeInput
 from mpbake.conversion.comparison import Printed, parse_printed
 from mpbake.conversion.plan import convert
 from mpbake.conversion.reading import read_hcl

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.bake.printing import BakePrinter
-    from mpbake.cli.imported_plan import ImportedPlan
+    from mpbake.cli.importing.imported_plan import ImportedPlan
     from mpbake.cli.world import World
     from mpbake.conversion.comparison import Difference, Place, Printed
     from mpbake.conversion.plan.conversion import Conversion
