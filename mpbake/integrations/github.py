@@ -153,7 +153,7 @@ class GithubAction:
         options = ("--format", "markdown", "--detailed-exitcode")
         code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base, *self.inputs.targets]))
         if code not in {0, _DIFFERS}:
-            hint = "if git knows no such revision, set `fetch-depth: 0` for actions/checkout"
+            hint = "if git does not know this revision, set `fetch-depth: 0` for actions/checkout"
             message = f"mpbake diff {one_line(base)} failed with exit code {code}: the log has the reason"
             self._error(f"{message}\n{hint}")
             return code

@@ -83,7 +83,7 @@ def plan_of_working_tree(options: DiffOptions, world: World, request: Request | 
 
 
 def plan_of_revision(revision: str, current: ComparedPlan, options: DiffOptions, world: World) -> ComparedPlan | None:
-    """Read the plan of a git revision, and resolve it with the values and options of now.
+    """Read the plan of a git revision, and resolve it with the current values and options.
 
     Return None if the revision has no plan file where `current` has one. Raises PlanError, UsageError.
     """

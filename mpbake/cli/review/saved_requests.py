@@ -82,7 +82,7 @@ def plan_files_of(request: Request, path: Path) -> tuple[str, ...]:
 def with_recorded_environment(read: ReadPlan, request: Request) -> ReadPlan:
     """Return a plan that takes the values of its environment variables from a request.
 
-    Only sensitive variables take their values from the environment of now, and with `--untrusted` not even these.
+    Only sensitive variables take their values from the current environment, and with `--untrusted` not even these.
     """
     sensitive = sensitive_variables(read.spec)
     names = {variable.env for name, variable in read.spec.variables.items() if name in sensitive}
