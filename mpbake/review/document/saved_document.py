@@ -10,6 +10,7 @@ from mpbake.review.document.plan_document import DOCUMENT_FORMAT, UNIDENTIFIED, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from mpbake.model.steps import StepVerb
     from mpbake.review.document.plan_document import Document
 
     Shape = Mapping[str, Callable[[Any], bool]]
@@ -115,7 +116,7 @@ _SHAPES: Mapping[str, tuple[str, Shape]] = {
     ),
     "steps": ("key", {"key": _is_name, "kind": _is_text, "after": _is_texts}),
 }
-_STEPS: Mapping[str, Shape] = {
+_STEPS: Mapping[StepVerb, Shape] = {
     "bootstrap": {"node": _is_text},
     "build": {"target": _is_text, "nodes": _is_texts, "spare": _is_texts, "platforms": _is_placed},
     "join": {"target": _is_text},

@@ -7,9 +7,12 @@ fields that it does not know.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpbake.review.document.plan_document import DOCUMENT_FORMAT
+
+if TYPE_CHECKING:
+    from mpbake.model.steps import StepVerb
 
 Schema = dict[str, Any]
 
@@ -122,7 +125,7 @@ _OPTIONAL: Schema = {
     "inputs": _one("The states of the files; only in a saved plan. Not part of the id.", "inputs"),
 }
 
-_STEP_FIELDS: dict[str, Schema] = {
+_STEP_FIELDS: dict[StepVerb, Schema] = {
     "bootstrap": {"node": _text("The id of the node.")},
     "build": {
         "target": _text("The name of the target."),

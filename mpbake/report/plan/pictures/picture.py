@@ -7,13 +7,14 @@ of them that the language can draw.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from mpbake.base.text import count, one_line, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from mpbake.model.steps import StepVerb
     from mpbake.review.document.plan_document import Document
 
 _LONGEST_LINE = 80
@@ -97,13 +98,16 @@ def _steps(steps: Iterable[Document]) -> Picture:
 
 
 def _style(step: Document) -> str:
-    match step["kind"]:
+    verb: StepVerb = step["kind"]
+    match verb:
         case "build":
             return _worst(placed["how"] for placed in step["platforms"])
         case "publish" | "verify":
             return "registry"
-        case _:
+        case "bootstrap" | "join" | "check":
             return "plain"
+        case _:
+            assert_never(verb)
 
 
 def _worst(ways: Iterable[str]) -> str:
@@ -113,7 +117,8 @@ def _worst(ways: Iterable[str]) -> str:
 
 
 def _lines(step: Document) -> list[str]:
-    match step["kind"]:
+    verb: StepVerb = step["kind"]
+    match verb:
         case "bootstrap":
             return [f"bootstrap {step['node']}"]
         case "build":
@@ -124,8 +129,10 @@ def _lines(step: Document) -> list[str]:
             return ["publish", *_some(step["tags"])]
         case "check":
             return [f"check {' '.join(step['run']) or step['stage']}"]
-        case kind:
-            return [kind]
+        case "join" | "verify":
+            return [verb]
+        case _:
+            assert_never(verb)
 
 
 def _platforms(step: Document) -> str:
