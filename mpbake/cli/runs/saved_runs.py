@@ -113,7 +113,7 @@ class SavedRun:
 def open_saved_run(options: RunOptions, world: World) -> SavedRun:
     """Return the run of the saved plan that the command line names; one of its names ends like a saved plan.
 
-    Raises UsageError for a file that is no saved plan, and for options that conflict with a saved plan. Raises
+    Raises UsageError for a file that is not a saved plan, and for options that conflict with a saved plan. Raises
     NotApproved if the saved plan does not have the id of `--plan-id`.
     """
     names = [name for name in options.names if name.endswith(SAVED_SUFFIX)]
