@@ -13,6 +13,7 @@ from mpbake.conversion.plan.rewriting.list_functions import list_functions
 from mpbake.conversion.plan.rewriting.preparation import prepared
 from mpbake.conversion.plan.rewriting.references import with_items, with_text
 from mpbake.conversion.plan.targets import TargetConverter
+from mpbake.conversion.plan.text.banners import section_of_list, with_title_of_first_part
 from mpbake.conversion.plan.text.document import Array, Document, KeyValue, Section, Table, Value, as_value
 from mpbake.conversion.plan.text.writer import document_text
 from mpbake.conversion.plan.values import Content, Position, Values
@@ -37,7 +38,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
     `frozen` are the values of the expressions that the plan language cannot express. The result lists these
     expressions. As long as the value of one is missing, the plan has an empty text instead.
     """
-    file, notes = prepared(file)
+    file, notes = prepared(with_title_of_first_part(file))
     names = plan_names(file)
     converter = _Converter(file, names, Values(known=frozen or {}))
     text = document_text(converter.document())
@@ -75,7 +76,7 @@ class _Converter:
         converter = VariableConverter(scope=self._scope, values=self.values, notes=self.notes, unchecked=self.unchecked)
         pairs = [converter.pair(variable) for variable in blocks_of(self._file, Variable).values()]
         if pairs:
-            yield Section(path=("variables",), pairs=tuple(pairs))
+            yield section_of_list("variables", pairs)
 
     def _functions(self) -> Iterator[Section]:
         for name, function in blocks_of(self._file, Function).items():
@@ -106,7 +107,7 @@ class _Converter:
     def _groups(self) -> Iterator[Section]:
         pairs = [self._group(group) for group in blocks_of(self._file, Group).values()]
         if pairs:
-            yield Section(path=("groups",), pairs=tuple(pairs))
+            yield section_of_list("groups", pairs)
 
     def _group(self, group: Group) -> KeyValue:
         members = self._names.members

@@ -59,7 +59,7 @@ def _with_local_platform(file: BakeFile) -> BakeFile:
         return replace(file, blocks=blocks)
     comments = Comments(before=("The platform of the machine that runs mpbake, as bake writes it.",))
     variable = Variable(name=LOCAL_PLATFORM, default=Literal(value=""), constant=True, comments=comments)
-    return replace(file, blocks=(variable, *blocks))
+    return replace(file, blocks=(*blocks, variable))
 
 
 def _changed_platforms(block: Block) -> Block:

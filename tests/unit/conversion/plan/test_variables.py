@@ -175,6 +175,7 @@ def test_validation_that_a_plan_cannot_express_is_a_comment_and_a_note(condition
     assert plan_of(hcl) == toml(f"""
         [variables]
         y = {{ default = "", env = "Y" }}
+
         # about the check
         # bake checks: {condition}
         x = {{ default = "a", env = "X" }}
