@@ -65,6 +65,7 @@ class Code:
     - `merged` are the tables that `merge` makes one.
     - `counted` is a shorter text for a list of the same length, and `searched` for one with the same items.
     - `subject` is the value that a test for null or an empty text is about.
+    - `flat` is a shorter text for the items of all lists in the list: `[x for x in xs]` for `[[x] for x in xs]`.
     - `tight` is another text for the same value, which needs no parentheses: `x.split('.')` for `x | split('.')`.
     """
 
@@ -83,6 +84,7 @@ class Code:
     counted: str = ""
     searched: str = ""
     subject: str = ""
+    flat: str = ""
     tight: str = ""
 
     def __format__(self, position: str) -> str:

@@ -47,7 +47,12 @@ def section_of_list(name: str, pairs: Sequence[KeyValue]) -> Section:
 
 def _is_banner(paragraph: _Lines) -> bool:
     """Whether a paragraph begins or ends with a rule, such as `-----`, or is a title in the style `## Title`."""
-    return bool(paragraph) and any(_RULE.match(line) for line in (paragraph[0], paragraph[-1]))
+    return bool(paragraph) and any(map(is_rule, (paragraph[0], paragraph[-1])))
+
+
+def is_rule(line: str) -> bool:
+    """Whether a comment begins with a rule, such as `----- test` or `## Test`."""
+    return bool(_RULE.match(line))
 
 
 def _is_title(paragraph: _Lines) -> bool:

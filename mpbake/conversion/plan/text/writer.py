@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.toml_text import toml_key, toml_value
+from mpbake.conversion.plan.text.banners import is_rule
 from mpbake.conversion.plan.text.document import Array, ArrayItem, Document, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.text.folding import folded_template
 from mpbake.conversion.syntax import NO_COMMENTS
@@ -19,7 +20,7 @@ WIDTH = 100
 TABLE_WIDTH = 80
 """The length of a line with an inline table of several keys. A longer table gets a header and a line for each key."""
 ENTRY_WIDTH = 120
-"""The same for tables that stand one below another, such as variables: a header would tear them apart."""
+"""The same for tables that stand one below another, such as variables, and for arrays of one text."""
 _VARIABLES = ("variables",)
 _DOTTED = frozenset({"matrix"})
 _LISTS_OF_TABLES = (_VARIABLES, ("groups",))
@@ -81,7 +82,7 @@ def _width(section: Section) -> int:
 def _body(section: Section) -> Iterator[str]:
     below = _below(section)
     for index, pair in enumerate(pair for pair in section.pairs if pair not in below):
-        if index and section.path in _LISTS_OF_TABLES and len(pair.comments.before) > 1:
+        if index and section.path in _LISTS_OF_TABLES and _is_paragraph(pair.comments.before):
             yield ""
         yield from _pair(pair, section)
     yield from _comments(section.trailing)
@@ -93,6 +94,11 @@ def _body(section: Section) -> Iterator[str]:
             yield from _section(Section(path=path, pairs=table.pairs, comments=comments, trailing=table.trailing))
         else:
             yield from _tables(path, pair)
+
+
+def _is_paragraph(comments: tuple[str, ...]) -> bool:
+    """Whether an empty line separates comments from the entry above: several lines, or a title."""
+    return len(comments) > 1 or any(map(is_rule, comments))
 
 
 def _tables(path: tuple[str, ...], pair: KeyValue) -> Iterator[str]:
@@ -162,7 +168,7 @@ def _plain_pair(pair: KeyValue, key: str) -> Iterator[str]:
     yield from _comments(pair.comments.before)
     if isinstance(pair.value, str) and not is_short(pair, WIDTH):
         pair = replace(pair, value=folded_template(pair.value, WIDTH))
-    if is_short(pair, WIDTH) or not isinstance(pair.value, Array) or not pair.value.items:
+    if _is_one_line(pair) or not isinstance(pair.value, Array) or not pair.value.items:
         yield _line(pair, key)
         if isinstance(pair.value, Array):
             yield from _comments(pair.value.trailing)
@@ -170,6 +176,12 @@ def _plain_pair(pair: KeyValue, key: str) -> Iterator[str]:
     yield f"{key} = [{_after(pair.comments.after)}"
     yield from _items(pair.value, _INDENT)
     yield "]"
+
+
+def _is_one_line(pair: KeyValue) -> bool:
+    """Whether a value has one line. An array of one text gains nothing from a line of its own for the text."""
+    is_one_text = isinstance(pair.value, Array) and [type(item.value) for item in pair.value.items] == [str]
+    return is_short(pair, ENTRY_WIDTH if is_one_text else WIDTH)
 
 
 def _items(array: Array, indent: str) -> Iterator[str]:
