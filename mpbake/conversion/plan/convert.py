@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from mpbake.conversion.translation import Scope
 
 _VERSION = Section(path=(), pairs=(KeyValue(key="version", value=1),))
+_TIME = re.compile(r"(?<!\| )\btimestamp\(")
+"""A call of the function. The filter of the same name gets the time as its input."""
 _FROM_ANOTHER_FILE = "Its values come from another file, such as -f meta.json of docker/metadata-action."
 
 
@@ -52,6 +55,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
         frozen=tuple(converter.values.frozen),
         notes=(*notes, *converter.notes),
         unchecked=tuple(converter.unchecked),
+        uses_time=bool(_TIME.search(text)),
     )
 
 

@@ -49,7 +49,7 @@ def output_forms(families: Iterable[Sequence[Target]], untagged: Container[str])
     """Return how targets write their outputs, such that a child rarely has to turn off a flag of its parents.
 
     Each family is a target with its ancestors. If the members of a family have different outputs, all of them write
-    `output`, which is inherited as in bake. A family that pushes keeps its flags if it has an `untagged` target, since this
+    `output`, which is inherited as in bake. A family that pushes keeps its flags if it has an `untagged` target: this
     target turns off `push`.
     """
     mixed: list[frozenset[str]] = []
