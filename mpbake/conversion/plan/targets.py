@@ -11,8 +11,9 @@ from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.flags import as_flag
+from mpbake.conversion.plan.naming.patterns import literal_name
 from mpbake.conversion.plan.naming.scopes import plan_words, row_names
-from mpbake.conversion.plan.naming.target_names import LINK, matches
+from mpbake.conversion.plan.naming.target_names import LINK
 from mpbake.conversion.plan.outputs import OutputForms, no_outputs, output_forms, outputs_of
 from mpbake.conversion.plan.rewriting.line_ends import with_plain_lines
 from mpbake.conversion.plan.rewriting.list_functions import drops_empty_texts
@@ -257,7 +258,7 @@ class TargetConverter:
         for key, value in (literal_pairs(entry.value) or {}).items():
             text = value.value if isinstance(value, Literal) else None
             name = text.removeprefix(LINK) if isinstance(text, str) and text.startswith(LINK) else ""
-            if name and name not in self.names.targets and not matches(name, self.names.rows):
+            if name and name not in self.names.targets and not self.names.rows.matches(name):
                 text = (
                     f'the target "{name}", to which the context "{key}" of "{target.name}" links: '
                     "import the file that defines it as well, or remove the context"
@@ -296,11 +297,11 @@ def _possible_parents(target: Target, targets: Mapping[str, Target]) -> Iterator
     for entry in target.entries:
         if entry.name == "inherits":
             for pattern in possible_texts(entry.value):
-                name = re.sub(r"\\(.)", r"\1", pattern)
-                if re.escape(name) != pattern:
+                literal = literal_name(pattern)
+                if literal is None:
                     yield from (name for name in targets if re.fullmatch(pattern, name))
-                elif name in targets:
-                    yield name
+                elif literal in targets:
+                    yield literal
 
 
 def _command_context(expression: Expression) -> Expression:

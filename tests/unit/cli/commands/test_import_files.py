@@ -186,7 +186,6 @@ def test_the_next_command_has_the_time_that_the_plan_needs(
     assert written(here.stdout).endswith(f"\nnext: {command}\n")
 
 
-
 @pytest.mark.parametrize("output", ["../build.toml", "sub/build.toml", "/tmp/build.toml"])  # noqa: S108 - not written
 def test_the_plan_stays_in_the_folder_in_which_bake_runs(project: Path, output: str) -> None:
     (project / "sub").mkdir()
