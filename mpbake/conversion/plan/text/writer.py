@@ -201,10 +201,11 @@ def _items(array: Array, indent: str) -> Iterator[str]:
 
 def _item_text(item: ArrayItem, indent: str) -> str:
     """Return an item of an array. A long template has several lines."""
-    if not isinstance(item.value, str):
-        return value_text(item.value)
+    text = value_text(item.value)
+    if not isinstance(item.value, str) or len(indent) + len(text) <= WIDTH or _CONTROL.search(item.value):
+        return text
     folded = folded_template(item.value, WIDTH, indent)
-    return value_text(item.value) if folded == item.value or _CONTROL.search(folded) else _quoted_lines(folded)
+    return text if folded == item.value else _quoted_lines(folded)
 
 
 def _inner_comments(value: Value) -> tuple[str, ...]:

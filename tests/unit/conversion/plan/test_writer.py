@@ -136,11 +136,11 @@ def test_long_variable_stays_where_it_is() -> None:
 
 def test_long_template_in_a_list_has_several_lines() -> None:
     template = f"{{{{ image ~ ':{'x' * 60}' ~ version if is_released and version != 'dev' else none }}}}"
-    text = written(pair("tags", ["short", template]))
+    text = written(pair("tags", ["{{ ['short', 'list'] | join }}", template]))
     assert text == toml(f"""
         [targets.web]
         tags = [
-          "short",
+          "{{{{ ['short', 'list'] | join }}}}",
           \"\"\"{{{{ image ~ ':{"x" * 60}' ~ version
             if is_released and version != 'dev'
             else none }}}}\"\"\",
