@@ -88,7 +88,9 @@ def testbed_env(testbed: Testbed) -> dict[str, str]:
     It grants every right to every plan: only `test_grants.py` is about rights.
     """
     own = {name: value for name, value in os.environ.items() if name not in _CI_SYSTEMS}
-    return {**own, **testbed.env(), **cluster_of(testbed).client, **GRANT_ALL}
+    locks = testbed.place.root / "locks"  # tests in another process may use builders of the same name
+    locks.mkdir(mode=0o700, exist_ok=True)
+    return {**own, **testbed.env(), **cluster_of(testbed).client, **GRANT_ALL, "XDG_RUNTIME_DIR": str(locks)}
 
 
 @pytest.fixture

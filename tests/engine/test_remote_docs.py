@@ -117,6 +117,7 @@ def test_every_command_of_the_page(fleet: Fleet, testbed_env: dict[str, str], tm
         outputs = iter(followed)
         _PAGE.write_text(_BLOCK.sub(lambda _: f"```console\n{next(outputs)}```", page), encoding="utf-8")
         return
-    assert [_lines(block) for block in _BLOCK.findall(page)] == [_lines(block) for block in followed]
+    for shown, printed in zip(_BLOCK.findall(page), followed, strict=True):
+        assert _lines(printed) == _lines(shown), printed
     for machine in (fleet.one, fleet.two):
         assert machine.docker("ps", "--all", "--quiet") == ""
