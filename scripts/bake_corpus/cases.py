@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -171,6 +172,8 @@ class Importer:
         """
         parents: dict[str, dict[str, Any]] = {}
         with tempfile.TemporaryDirectory() as name:
+            for values in folder.glob(".env"):  # bake reads it for Compose files, in its current folder
+                shutil.copy(values, name)
             for _ in range(_MOST_ABSENT):
                 further = Path(name, "parents.json")
                 further.write_text(json.dumps({"target": parents}), encoding="utf-8")
