@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mpbake.conversion.translation import Scope
 
 _VERSION = Section(path=(), pairs=(KeyValue(key="version", value=1),))
-_TIME = re.compile(r"(?<!\| )\btimestamp\(")
-"""A call of the function. The filter of the same name gets the time as its input."""
+_TIME = re.compile(r"\{[{%](?:(?![}%]\}).)*?(?<!\| )\btimestamp\(", re.DOTALL)
+"""A call of the function in a template. The filter of the same name gets the time as its input."""
 _FROM_ANOTHER_FILE = "Its values come from another file, such as -f meta.json of docker/metadata-action."
 
 
