@@ -169,6 +169,23 @@ def test_the_plan_can_have_another_name_in_the_folder(project: Path) -> None:
     assert written(here.stdout).endswith(f"next: mpbake plan -C {project.name} -f release.toml\n")
 
 
+@pytest.mark.parametrize(
+    ("label", "environment", "command"),
+    [
+        ("timestamp()", {}, "SOURCE_DATE_EPOCH=$(date +%s) mpbake plan"),
+        ("timestamp()", {"SOURCE_DATE_EPOCH": "0"}, "mpbake plan"),
+        ('formatdate("YYYY", "2026-01-02T00:00:00Z") # not timestamp()', {}, "mpbake plan"),
+    ],
+)
+def test_the_next_command_has_the_time_that_the_plan_needs(
+    project: Path, label: str, environment: dict[str, str], command: str
+) -> None:
+    (project / "docker-bake.hcl").write_text(f'target "web" {{\n  labels = {{\n created = {label}\n}}\n}}\n')
+    here = world(project, environment=environment)
+    call(import_files.main, here, force=True)
+    assert written(here.stdout).endswith(f"\nnext: {command}\n")
+
+
 @pytest.mark.parametrize("output", ["../build.toml", "sub/build.toml", "/tmp/build.toml"])  # noqa: S108 - not written
 def test_the_plan_stays_in_the_folder_in_which_bake_runs(project: Path, output: str) -> None:
     (project / "sub").mkdir()
