@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from mpbake.base.codes import Severity
 from mpbake.base.tag_moves import TagMoves
 from mpbake.base.text import LONGEST_NAME, count, marked_line, one_line, printable, short_name, shortened
+from mpbake.base.toml_text import BARE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 KeyPath = tuple[str | int, ...]
 """The path to a value in a TOML document: `("targets", "web", "tags", 0)`."""
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +76,7 @@ def key_path_text(key: KeyPath) -> str:
 
 
 def _quoted(part: str) -> str:
-    return shortened(part, LONGEST_NAME) if _BARE_KEY.fullmatch(part) else f'"{short_name(part)}"'
+    return shortened(part, LONGEST_NAME) if BARE_KEY.fullmatch(part) else f'"{short_name(part)}"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +120,7 @@ class MpbakeError(Exception):
 
     @classmethod
     def joined(cls, errors: Sequence[MpbakeError]) -> Self:
-        """Return an error that joins `errors`, at least one. Of adjacent errors with one hint, the last keeps it."""
+        """Return an error that joins `errors`, at least one. Of equal hints in a row, only the last one stays."""
         hints = [error.hint for error in errors]
         shown = ["" if hint == after else hint for hint, after in zip(hints, [*hints[1:], None], strict=True)]
         result = cls("\n".join(error.message for error in errors), hint=hints[0])
@@ -217,7 +215,7 @@ class NotGranted(MpbakeError):
 
 
 class NotApproved(MpbakeError):
-    """A run would do something else than the plan that was approved."""
+    """A run would do something other than the plan that was approved."""
 
     exit_code = 3
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+"""A part of a key that needs no quotes."""
 # Characters that JSON does not escape. TOML forbids some of these characters; the others hide or reorder text.
 _ESCAPED_CHARACTERS = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def toml_key(name: str) -> str:
     """Format one part of a key, without quotes if possible."""
-    return name if _BARE_KEY.fullmatch(name) else toml_value(name)
+    return name if BARE_KEY.fullmatch(name) else toml_value(name)
 
 
 def toml_value(value: Any) -> str:

@@ -22,7 +22,8 @@ from mpbake.buildkit.bake.images.image_forms import ImageForms, form_of
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.services import side_by_side
-from mpbake.buildkit.process.docker import CommandFailed, Docker
+from mpbake.buildkit.process.completed import CommandFailed
+from mpbake.buildkit.process.docker import Docker
 from mpbake.buildkit.process.environment import child_environment, telemetry_variables
 from mpbake.buildkit.registry.image_reader import ImageReader
 from mpbake.buildkit.registry.publishing import TagPublisher

@@ -173,7 +173,7 @@ def _check_existing(wanted: WantedCertificate, existing: Certificate, authority:
     """Raise UsageError if an existing certificate is unusable for a reason that only the user can judge."""
     file = show(wanted.certificate)
     if not is_signed_by(existing, authority):
-        message = f"{file} is signed by another authority than {show(wanted.authority)}"
+        message = f"{file} is signed by an authority other than {show(wanted.authority)}"
         raise UsageError(message, hint=f"{_REPLACE_HINT}; or name its own authority in the plan")
     suits = is_for_servers(existing) if wanted.role is CertificateRole.SERVER else is_for_clients(existing)
     if not suits:

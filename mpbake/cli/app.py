@@ -14,13 +14,13 @@ from mpbake.base.memory import freeze_objects, paused_collector
 from mpbake.base.redaction import Redactor
 from mpbake.base.streams import OutputFailed, silence
 from mpbake.cli.click_options import CommandGroup, is_typed
-from mpbake.cli.definitions import COMMANDS, GROUPS
+from mpbake.cli.definitions.table import COMMANDS, GROUPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mpbake.cli.click_options import Parameter
-    from mpbake.cli.definitions import Command, GroupDefinition
+    from mpbake.cli.definitions.command import Command, GroupDefinition
 
 _SIGNAL_BASE = 128
 """Exit codes above this number mean that a signal ended the command."""

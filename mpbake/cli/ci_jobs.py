@@ -1,4 +1,4 @@
-"""What a command knows about the CI job in which it runs: the CI system, and the paths of its checkout."""
+"""Facts about the CI job in which a command runs: the CI system, and the paths of its checkout."""
 
 from __future__ import annotations
 

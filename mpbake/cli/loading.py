@@ -130,12 +130,14 @@ def _find(folder: Path, show: Callable[[Path], str], world: World, *, quiet: boo
 
     The warnings appear even if the plan has errors.
     """
-    found = find_plan(folder)
-    warnings = [f"the plan is {show(found.path)}, since {show(path)} {why}" for path, why in found.passed_over.items()]
-    warnings += [f"the plan is {show(found.path)}, and not {show(path)} beside it" for path in found.beside]
+    discovery = find_plan(folder)
+    warnings = [
+        f"the plan is {show(discovery.path)}, since {show(path)} {why}" for path, why in discovery.passed_over.items()
+    ]
+    warnings += [f"the plan is {show(discovery.path)}, and not {show(path)} beside it" for path in discovery.beside]
     if not quiet:
         world.stderr.writelines(f"warning: {one_line(warning)}\n" for warning in warnings)
-    return found.path
+    return discovery.path
 
 
 def resolution_inputs(

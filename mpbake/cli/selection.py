@@ -53,7 +53,7 @@ def named_targets(
     saved = next((name for name in names if name.endswith(SAVED_SUFFIX)), "")
     if saved:
         hint = f"use `mpbake run {one_line(saved)}` or `mpbake diff {one_line(saved)}`, or name targets"
-        raise UsageError(f"this command takes no saved plan: {one_line(saved)}", hint=hint)
+        raise UsageError(f"this command does not support saved plans: {one_line(saved)}", hint=hint)
     targets, platforms = select_targets(plan, names), chosen_platforms(overrides)
     check_platforms(targets, platforms)
     return targets, platforms

@@ -79,3 +79,4 @@ PUBLISH = option(
 )
 SELECTION = (NAMES, *OVERRIDES, PUBLISH)
 PLAN_FORMAT = option("--format", type=click.Choice(list(PLAN_FORMATS)), default="text", help=format_help(PLAN_FORMATS))
+BUILDER_NAMES = click.argument("names", nargs=-1, metavar="[BUILDER]...", shell_complete=complete_names("builders"))

@@ -12,9 +12,13 @@ if TYPE_CHECKING:
 
 
 def comments_in(expression: Expression) -> Iterator[str]:
-    """Yield the comments of the lists and objects in an expression, in their order."""
+    """Yield the comments of the lists and objects in an expression, in their order. A repeated text occurs once."""
+    known: set[str] = set()
     for entry in _commented(expression):
-        yield from (entry,) if isinstance(entry, str) else _lines(entry)
+        for line in (entry,) if isinstance(entry, str) else _lines(entry):
+            if line not in known:
+                yield line
+            known.update([line] if any(map(str.isalnum, line)) else [])
 
 
 def replaced_comments(expression: Expression) -> Iterator[str]:

@@ -20,8 +20,8 @@ class NodeFacts:
     """The report of a node about itself.
 
     `platforms` are in the node's own order: the first is the platform of the hardware. `slots` is the number of build
-    pieces that the node builds at once; 0 if not reported. An `unreachable` node was probed and did not answer. Of
-    such a node, and of a node that does not run yet, only the driver is known.
+    pieces that the node builds at once; 0 if not reported. An `unreachable` node was probed and did not answer. For
+    such a node, and for a node that does not run yet, only the driver is known.
     """
 
     driver: Driver

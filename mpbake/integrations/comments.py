@@ -12,7 +12,7 @@ from mpbake.base.errors import MpbakeError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-LONGEST_COMMENT = 65_536
+LONGEST_GITHUB_COMMENT = 65_536
 """The maximum number of characters of a comment on GitHub."""
 _MARKER = re.compile(r"<!-- mpbake (?P<kind>plan|diff) id=(?P<id>[0-9a-f]+)(?P<subject>(?: [^\n]*?)?) *-->")
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_./ ]+")
@@ -43,7 +43,7 @@ class Comment:
 
 
 class Placed(StrEnum):
-    """What happened to the comment, as a word for messages."""
+    """The change of a comment, as a word for messages."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -110,7 +110,7 @@ def place_comment(store: CommentStore, body: str, author: str, *, new: bool = Tr
     return Placed.CREATED
 
 
-def cut(body: str, longest: int = LONGEST_COMMENT) -> str:
+def cut(body: str, longest: int = LONGEST_GITHUB_COMMENT) -> str:
     """Return `body`, or its first whole lines and a remark, if it is longer than `longest` characters."""
     if len(body) <= longest:
         return body

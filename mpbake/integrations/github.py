@@ -52,7 +52,7 @@ def _annotation(error: MpbakeError) -> str:
     return workflow_command("error", error.message + hint, {"title": TITLE}) + "\n"
 
 
-def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake | None = None) -> Action:
+def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake | None = None) -> GithubAction:
     """Return the action for the inputs in the variables `INPUT_…`. Raises UsageError."""
     event = _read_event(environment)
     untrusted = _input(environment, "untrusted") or "auto"
@@ -65,7 +65,7 @@ def make_action(environment: Mapping[str, str], stdout: TextIO, mpbake: Mpbake |
         arguments=lines_of(_input(environment, "args")),
         untrusted=event.fork if untrusted == "auto" else _flag("untrusted", untrusted),
     )
-    return Action(
+    return GithubAction(
         environment=environment,
         event=event,
         inputs=given,
@@ -95,7 +95,7 @@ def _read_event(environment: Mapping[str, str]) -> GithubEvent:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Action:
+class GithubAction:
     """One step of a workflow. `comment` allows a comment on the pull request of the event."""
 
     environment: Mapping[str, str]
@@ -153,7 +153,7 @@ class Action:
         options = ("--format", "markdown", "--detailed-exitcode")
         code, body = self.mpbake.read(self.inputs.arguments_of("diff", *options, names=[base, *self.inputs.targets]))
         if code not in {0, _DIFFERS}:
-            hint = "if git knows no such revision, set `fetch-depth: 0` for actions/checkout"
+            hint = "if git does not know this revision, set `fetch-depth: 0` for actions/checkout"
             message = f"mpbake diff {one_line(base)} failed with exit code {code}: the log has the reason"
             self._error(f"{message}\n{hint}")
             return code

@@ -15,7 +15,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40,64}")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GithubEvent:
-    """What the action needs to know about an event.
+    """The facts about an event that the action needs.
 
     `pull_request` is the number of the pull request, or 0. `base` is the commit to which it will be merged. A `fork` is
     an event about commits of another repository, or of an unknown one.
@@ -27,7 +27,7 @@ class GithubEvent:
 
 
 def read_event(name: str, event: Mapping[str, Any]) -> GithubEvent:
-    """Return the facts about an event from its name and its content. What is missing or malformed counts as a fork."""
+    """Return the facts about an event from its name and its content. Missing or malformed fields count as a fork."""
     if name in _PULL_REQUESTS:
         pull_request = _table(event, "pull_request")
         number = pull_request.get("number")

@@ -117,7 +117,7 @@ def _place_note(environment: Mapping[str, str], body: str, stdout: TextIO, *, ne
         stdout.write(f"no note: {TOKEN} is not set in this job (GitLab gives no variables to the jobs of a fork)\n")
         return
     if not number.isdecimal():
-        raise UsageError(f"CI_MERGE_REQUEST_IID is no number: {short_name(number)}")
+        raise UsageError(f"CI_MERGE_REQUEST_IID is not a number: {short_name(number)}")
     api = JsonApi(
         host="GitLab", base=environment.get("CI_API_V4_URL", ""), headers={"PRIVATE-TOKEN": token}, hints=_HINTS
     )

@@ -53,7 +53,7 @@ class JsonApi:
         """Refuse a URL that would send the token without encryption. Raises UsageError."""
         url = urlsplit(self.base)
         if url.scheme != "https" and not (url.scheme == "http" and url.hostname in _LOOPBACK):
-            raise UsageError(f"{short_name(self.base)} is no https URL", hint=f"check the URL of {self.host}'s API")
+            raise UsageError(f"{short_name(self.base)} is not an https URL", hint=f"check the URL of {self.host}'s API")
 
     def items(self, path: str) -> Iterator[Any]:
         """Yield the items of a list, page by page."""

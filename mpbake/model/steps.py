@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from itertools import takewhile
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from mpbake.base.tag_moves import TagMoves
 
@@ -90,7 +90,7 @@ class BuildPiece:
         """Return this piece, assigned to `node`: one of its candidate nodes or spare nodes."""
         placed = self.platforms
         if node in self.spare:
-            placed = tuple(replace(each, execution=Execution.EMULATED) for each in placed)
+            placed = tuple(replace(platform, execution=Execution.EMULATED) for platform in placed)
         return replace(self, nodes=(node,), spare=(), platforms=placed)
 
     @property
@@ -190,6 +190,8 @@ class Verify:
 
 Step = BootstrapNode | BuildPiece | JoinArchives | CheckPiece | Publish | Verify
 """Any step of a run. A new kind of step is added here; mypy then reports every `match` without the new kind."""
+StepVerb = Literal["bootstrap", "build", "join", "check", "publish", "verify"]
+"""The verb of a step, which is its kind in a plan document."""
 
 
 def bootstrapped_node(step: Step) -> Node | None:
@@ -203,7 +205,7 @@ def bootstrapped_node(step: Step) -> Node | None:
             assert_never(step)
 
 
-def step_verb(step: Step) -> str:
+def step_verb(step: Step) -> StepVerb:
     """Return the verb for a step, such as `build`."""
     match step:
         case BootstrapNode():

@@ -104,9 +104,9 @@ PLAN_FORMATS: Mapping[str, Implementation[PlanFormat]] = _by_name(
         function="plan_markdown",
     ),
     Implementation(
-        name="mermaid", about="a flowchart", module="mpbake.report.plan.plan_mermaid", function="plan_mermaid"
+        name="mermaid", about="a flowchart", module="mpbake.report.plan.pictures.mermaid", function="plan_mermaid"
     ),
-    Implementation(name="dot", about="for Graphviz", module="mpbake.report.plan.plan_dot", function="plan_dot"),
+    Implementation(name="dot", about="for Graphviz", module="mpbake.report.plan.pictures.dot", function="plan_dot"),
 )
 DIFF_FORMATS: Mapping[str, Implementation[DiffFormat]] = _by_name(
     Implementation(name="text", about="for people", module="mpbake.report.diff.diff_text", function="diff_text"),

@@ -10,7 +10,7 @@ import html
 import re
 from typing import TYPE_CHECKING
 
-from mpbake.base.text import one_line, printable
+from mpbake.base.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +20,6 @@ LONGEST_COMMENT = 65_000
 
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 _NOT_IN_BACKTICKS = re.compile(r"[`|\\]|^ | $|^$")
-_BACKTICKS = re.compile("`+")
-_FENCE = 3
 
 
 def code(text: str) -> str:
@@ -43,14 +41,6 @@ def codes(texts: Iterable[str], separator: str = ", ") -> str:
 def html_code(text: str) -> str:
     """Return `text` as code inside a line of HTML, such as the summary of `folded`."""
     return f"<code>{html.escape(one_line(text))}</code>"
-
-
-def code_block(text: str, language: str = "") -> str:
-    """Return lines as a block of code. Its fence is longer than every fence in the text."""
-    lines = printable(text).rstrip("\n")
-    longest = max(map(len, _BACKTICKS.findall(lines)), default=0)
-    fence = "`" * max(_FENCE, longest + 1)
-    return f"{fence}{language}\n{lines}\n{fence}"
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -89,7 +89,8 @@ def resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> 
 
 def _resolve_partially(plan_files: PlanFiles, spec: PlanSpec, inputs: Inputs) -> PartialPlan:
     problems: list[Problem] = []
-    templates = Renderer(git=inputs.git, epoch=inputs.environment.get("SOURCE_DATE_EPOCH", ""), limits=inputs.limits)
+    epoch = inputs.environment.get("SOURCE_DATE_EPOCH", "")
+    templates = Renderer(git=inputs.git, epoch=epoch, machine=inputs.machine, limits=inputs.limits)
     define_functions(spec, templates, problems)
     renderer = ValueRenderer(templates=templates, problems=problems)
     variables = resolve_variables(spec, inputs, renderer)

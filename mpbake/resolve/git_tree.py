@@ -292,7 +292,7 @@ def _commit(program: GitProgram, revision: str) -> str:
         result = program.run("rev-parse", *options, f"{revision}^{{commit}}", allowed_codes=(0, 1))
         if not result.code:
             return result.text
-    message = f'git knows no revision "{short_name(revision)}" here'
+    message = f'the git repository has no revision "{short_name(revision)}"'
     if is_possible and program.run("rev-parse", "--is-shallow-repository").text == "true":
         hint = "this clone is shallow: fetch the revision, such as with `git fetch --depth=1 origin main:main`"
     elif revision == "HEAD":

@@ -1,4 +1,4 @@
-"""What has changed since a plan was saved: plan files, Dockerfiles, contexts and nodes. Pure."""
+"""The inputs that have changed since a plan was saved: plan files, Dockerfiles, contexts and nodes. Pure."""
 
 from __future__ import annotations
 

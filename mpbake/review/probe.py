@@ -47,7 +47,7 @@ class NodeProbe:
 
     @property
     def facts(self) -> dict[str, NodeFacts]:
-        """The facts of the nodes by node ID. Of a node that does not run or does not answer, only the driver."""
+        """The facts of the nodes by node ID. For a node without an answer, only the driver is known."""
         return {row.node.id: _facts(row) for row in self.rows}
 
     @property

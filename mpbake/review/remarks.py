@@ -19,7 +19,7 @@ from mpbake.spec.tables.target_tables import ATTRIBUTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    Document = Mapping[str, Any]
+    from mpbake.review.document.plan_document import Document
 
 ORDINARY_IMAGES = (DEPLOYED_IMAGE, f"{DEPLOYED_IMAGE}-rootless")
 """The images of BuildKit that need no remark."""
@@ -118,7 +118,7 @@ def _on_attributes(attributes: Document, own: tuple[str, ...]) -> Iterator[Remar
 
 
 def _secret(entry: str) -> str:
-    """Return the id of a secret and its source. Nothing else of an entry is of interest, and a value is never in it."""
+    """Return the id of a secret and its source. mpbake reads no other field, and an entry never contains a value."""
     fields, source = parse_fields(entry), secret_source(entry)
     if source.or_file:
         return f"{fields.get('id', '')} from the environment variable {source.variable}, or from the file of this name"
@@ -189,7 +189,7 @@ def _on_node(node: Document) -> Iterator[Remark]:
 
 
 def _on_option(name: str, value: str, own: tuple[str, ...]) -> Iterator[Remark]:
-    """Yield the remark on an option of a driver. Limits of memory and the like need none."""
+    """Yield the remark on an option of a driver. Resource limits, such as `memory`, need no remark."""
     if name in {"image", "qemu.image"} and value not in ORDINARY_IMAGES:
         yield Remark(kind="image", text=value, subjects=own, grant=f"{GrantKind.BUILDER_IMAGE}={value}")
     if name == "network" and value not in _ORDINARY_NETWORKS:

@@ -1,6 +1,6 @@
 """A saved plan: a plan document, the request that made it, and the state of its inputs. Reading and writing. Pure.
 
-A saved plan may come from anybody. Nothing in it is obeyed by itself: a run resolves the plan files again with the
+A saved plan may come from anybody. A saved plan alone decides nothing: a run resolves the plan files again with the
 values of the request, and compares the result.
 """
 
@@ -28,7 +28,7 @@ _PUBLISH = ("", "each", "together")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Request:
-    """What the command line of `mpbake plan` asked for, without sensitive values.
+    """The request of a command line of `mpbake plan`, without sensitive values.
 
     `files` are the plan files, relative to the folder of the saved plan. `variables` are the texts of `--var` and of
     `--var-file` by variable, `environment` the environment variables that the plan read. With `probe`, the plan was
@@ -70,7 +70,7 @@ class SavedPlan:
     inputs: InputStates
 
 
-def saved_fields(request: Request, inputs: InputStates) -> Document:
+def saved_fields(request: Request, inputs: InputStates) -> dict[str, Any]:
     """Return the fields that make a plan document a saved plan."""
     contexts = [
         {"path": path, "tree": tree, "changes": changes} for path, (tree, changes) in sorted(inputs.contexts.items())
@@ -112,7 +112,7 @@ def parse_saved_plan(content: bytes) -> SavedPlan:
 
 def parse_request(value: Any) -> Request:
     """Return the request of a saved plan. Raises ValueError with the end of a sentence, whose subject is the file."""
-    names = {each.name for each in fields(Request)}
+    names = {declared.name for declared in fields(Request)}
     if not isinstance(value, dict) or value.keys() != names:
         raise ValueError("is not a saved plan: its request does not have the fields of a saved plan")
     return Request(**{name: _PARSERS[name](name, value[name]) for name in names})
@@ -154,7 +154,7 @@ def _word(name: str, value: Any) -> str:
 
 def _words(name: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > _MOST_VALUES:
-        raise ValueError(f"is not a saved plan: the field {name} of its request is no list, or too long")
+        raise ValueError(f"is not a saved plan: the field {name} of its request is not a list, or is too long")
     return tuple(_word(name, entry) for entry in value)
 
 

@@ -14,7 +14,7 @@ from mpbake.base.text import one_line
 from mpbake.base.toml_text import toml_document, toml_key, toml_value
 from mpbake.model.existing_builders import CONFIG_FILE, CONFIG_FOLDER
 from mpbake.model.node_state import CERTIFICATE_OPTIONS
-from mpbake.model.plan import ENGINE_DRIVER, Driver
+from mpbake.model.plan import Driver
 from mpbake.spec.files.toml_values import parse_toml, with_other_texts
 from mpbake.spec.tables.attributes import OptionForm
 from mpbake.spec.tables.builder_tables import OPTIONS, option_default
@@ -71,10 +71,11 @@ class _NotDeclarable(Exception):
 
 def imported_builder(builder: ExistingBuilder, place: ImportPlace) -> ImportedBuilder:
     """Return the table of a builder. A builder that a plan cannot declare becomes an `external` builder."""
-    if builder.driver == ENGINE_DRIVER:
+    driver = next((driver for driver in Driver if driver.rules.is_declarable and driver == builder.driver), None)
+    if driver is not None and driver.rules.is_engine:
         return _engine_builder(builder)
     try:
-        return _declared_builder(builder, place)
+        return _declared_builder(builder, driver, place)
     except _NotDeclarable as reason:
         warning = f"{builder.name}: the plan uses it unchanged (external = true): {reason}"
         return ImportedBuilder(name=builder.name, table={"external": True}, warnings=(warning,))
@@ -90,11 +91,10 @@ def _engine_builder(builder: ExistingBuilder) -> ImportedBuilder:
     return ImportedBuilder(name=builder.name, table={"driver": builder.driver, **nodes})
 
 
-def _declared_builder(builder: ExistingBuilder, place: ImportPlace) -> ImportedBuilder:
+def _declared_builder(builder: ExistingBuilder, driver: Driver | None, place: ImportPlace) -> ImportedBuilder:
     """Return the table of a builder that buildx's store lists. Raises _NotDeclarable."""
     if not _is_builder_name(builder.name):
         raise _NotDeclarable(_bad_name("a builder"))
-    driver = next((driver for driver in Driver if driver.rules.is_declarable and driver == builder.driver), None)
     if driver is None or not builder.nodes:
         raise _NotDeclarable(f"mpbake does not know its driver, {one_line(builder.driver)}")
     tables: dict[str, dict[str, Any]] = {}
@@ -195,7 +195,7 @@ class _Table:
         values = dict(parse_qsl(endpoint.partition("?")[2]))
         deployment = values.get("deployment", "")
         if deployment not in {"", self._node.name}:
-            raise _NotDeclarable(f"its Deployment {one_line(deployment)} has another name than its node")
+            raise _NotDeclarable(f"its Deployment {one_line(deployment)} is not named after its node")
         if values.get("kubeconfig", "") not in {"", self._place.kubeconfig}:
             self._warn(
                 f"buildx uses the cluster of {one_line(values['kubeconfig'])}, and mpbake the cluster of your "

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _SECONDS = 600
 _ABSENT = re.compile(r"\bstat (?P<path>[^:\n]+): no such file or directory")
+_UNKNOWN = re.compile(r"failed to find target (?P<name>[^\s:]+)")
 _MOST_ABSENT = 20
 
 
@@ -135,15 +137,16 @@ class Importer:
         for variable, value in [("", ""), *[*changes.items()][: self.changes]]:
             values = {**environment, **needed, **({variable: value} if variable else {})}
             try:
-                original = self._printed(folder, case.files, names, values)
                 imported = self._exported(report["text"], folder, values)
+                compared = _names_of(imported, names) if variable else names
+                original = self._printed(folder, case.files, compared, values)
             except ValueError as error:
                 yield str(error)
                 continue
             for target, attribute in varying:
-                for printed, name in ((original, target), (imported, names.get(target, target))):
+                for printed, name in ((original, target), (imported, compared.get(target, target))):
                     _remove(printed["target"].get(name, {}), attribute)
-            yield from (f"{variable}={value}: {line}" for line in differences(original, imported, names))
+            yield from (f"{variable}={value}: {line}" for line in differences(original, imported, compared))
 
     def _exported(self, text: str, folder: Path, environment: Mapping[str, str]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as name:
@@ -164,16 +167,25 @@ class Importer:
     ) -> dict[str, Any]:
         """Return what bake prints. Raises ValueError with its message.
 
-        bake looks for the files of secrets and keys, which are no part of a case. It finds empty ones.
+        bake looks for the files of secrets and keys, which are no part of a case. It finds empty ones. It also finds
+        empty targets for the parents that only a file of CI defines.
         """
-        words = [word for file in files for word in ("-f", str(folder / file))]
+        parents: dict[str, dict[str, Any]] = {}
         with tempfile.TemporaryDirectory() as name:
+            for values in folder.glob(".env"):  # bake reads it for Compose files, in its current folder
+                shutil.copy(values, name)
             for _ in range(_MOST_ABSENT):
-                command = [self.buildx, "bake", "--print", *words, *names]
+                further = Path(name, "parents.json")
+                further.write_text(json.dumps({"target": parents}), encoding="utf-8")
+                paths = [*(str(folder / file) for file in files), *([str(further)] if parents else [])]
+                command = [self.buildx, "bake", "--print", *(word for path in paths for word in ("-f", path)), *names]
                 completed = subprocess.run(
                     command, cwd=name, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
                 )
-                absent = _ABSENT.search(completed.stderr)
+                unknown, absent = _UNKNOWN.search(completed.stderr), _ABSENT.search(completed.stderr)
+                if unknown and unknown["name"] not in {*names, *parents}:
+                    parents[unknown["name"]] = {}
+                    continue
                 if completed.returncode == 0 or absent is None:
                     break
                 Path(name, absent["path"]).parent.mkdir(parents=True, exist_ok=True)
@@ -183,6 +195,12 @@ class Importer:
             raise ValueError(message)
         printed: dict[str, Any] = json.loads(completed.stdout)
         return printed
+
+
+def _names_of(imported: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the names in the plan by those in the bake files. A changed variable can change the names of rows."""
+    originals = {plan_name: name for name, plan_name in names.items()}
+    return {originals.get(plan_name, plan_name): plan_name for plan_name in imported["target"]}
 
 
 def _reported(report: Mapping[str, Any]) -> Iterator[str]:

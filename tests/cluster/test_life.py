@@ -44,7 +44,7 @@ def test_a_whole_life(workspace: Workspace) -> None:
     assert "± replace Deployment k-one: it was made with other options; its cache goes with its pods" in drifted
     assert "requests.cpu: 10m -> 20m" in drifted
     warned = workspace.mpbake("run", "web")
-    assert "warning: k/one runs with other options than the plan declares (requests.cpu)" in warned
+    assert "warning: k/one runs with options that differ from the plan (requests.cpu)" in warned
     assert workspace.deployment("k-one") == made, "a run corrects nothing"
     assert "k/one: recreated, and answers" in workspace.mpbake("builders", "up")
     assert workspace.requests("k-one") == {"cpu": "20m"}

@@ -139,7 +139,7 @@ def test_an_engine_of_another_authority(testbed: Testbed, all_say: AllSay, tls_p
     (tmp_path / "build.toml").write_text(tls_plan(testbed, name, tls_port, ca=tmp_path / "ca.crt", client=False))
     all_say(
         3,
-        f"the certificate of node {name}/far is signed by another authority than tls.ca\n"
+        f"the certificate of node {name}/far is signed by an authority other than tls.ca\n"
         "  = set tls.ca to the authority that signed it",
     )
 

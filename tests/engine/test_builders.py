@@ -127,7 +127,7 @@ def test_the_life_of_a_container(
         container_plan(testbed, name, options='memory = "2g"\nflags = ["--debug"]\nbuildkitd = { debug = true }')
     )
     warned = mpbake("run", "web").stderr
-    assert f"warning: {name}/local runs with other options than the plan declares (config, flags, memory)" in warned
+    assert f"warning: {name}/local runs with options that differ from the plan (config, flags, memory)" in warned
     assert container_id(docker, name) == identity
     assert mpbake("builders", "plan", "--detailed-exitcode", code=2).stdout == (
         f"{name} (docker-container)\n"

@@ -178,11 +178,11 @@ def test_certificates_are_replaced_and_the_cache_stays(fleet: Fleet, mpbake: Mpb
     layers = layers_of(fleet, REPOSITORY)
     issue_all(tmp_path / "certs", fleet)
     said = mpbake("run", "web", code=3).stderr
-    assert "the certificate of node release/one is signed by another authority than tls.ca\n" in said
+    assert "the certificate of node release/one is signed by an authority other than tls.ca\n" in said
     assert "mpbake builders up" in said
     listed = mpbake("builders").stdout
     assert re.search(r"^release/one .* unusable  +-  +tls\.ca, tls\.cert$", listed, re.MULTILINE)
-    assert "the certificate of node release/one is signed by another authority than tls.ca\n" in listed
+    assert "the certificate of node release/one is signed by an authority other than tls.ca\n" in listed
     assert "      tls.cert: SHA-256 " in mpbake("builders", "plan").stdout
     mpbake("builders", "up")
     mpbake("run", "web")

@@ -22,9 +22,9 @@ from testbed.packages import tool_path
 
 from mpbake.base.errors import MpbakeError
 from mpbake.buildkit.bake.printing import BakePrinter, BakeRefused, open_printer
-from mpbake.cli.evaluating import Evaluator
-from mpbake.cli.imported_plan import read_imported
-from mpbake.cli.proving import BakeInput
+from mpbake.cli.importing.evaluating import Evaluator
+from mpbake.cli.importing.imported_plan import read_imported
+from mpbake.cli.importing.proving import BakeInput
 from mpbake.cli.world import World
 from mpbake.conversion.plan import convert
 from mpbake.conversion.reading import merged, read_hcl

@@ -126,7 +126,7 @@ def test_drift_is_a_warning(
     completed = run_mpbake(["run", "web"])
 
     assert completed.returncode == 0, completed.stderr
-    assert f"warning: {builder}/local runs with other options than the plan declares" in completed.stderr
+    assert f"warning: {builder}/local runs with options that differ from the plan" in completed.stderr
     assert docker("inspect", "--format", "{{.Id}}", container_of(builder)) == identity
 
 
@@ -225,7 +225,7 @@ platforms = ["linux/amd64"]
 @pytest.mark.parametrize(
     ("tls", "message"),
     [
-        ('ca = "ca.crt"', "the certificate of node b/far is signed by another authority than tls.ca"),
+        ('ca = "ca.crt"', "the certificate of node b/far is signed by an authority other than tls.ca"),
         ('ca = "{certs}/ca.crt"', "node b/far closes the TLS connection at once: it may require a client certificate"),
         (
             'ca = "{certs}/ca.crt", cert = "{certs}/client.crt", key = "client.key"',

@@ -15,17 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import pytest
 from python_on_whales import utils
 
-from mpbake.buildkit.process.docker import (
-    UNREADABLE,
-    UNREADABLE_TEXT,
-    CommandFailed,
-    Completed,
-    Docker,
-    DockerCommands,
-    DockerException,
-    Watch,
-    discard_answer,
-)
+from mpbake.buildkit.process.client import UNREADABLE, UNREADABLE_TEXT, DockerCommands, DockerException, discard_answer
+from mpbake.buildkit.process.completed import CommandFailed, Completed
+from mpbake.buildkit.process.docker import Docker, Watch
 from mpbake.buildkit.process.processes import Processes
 
 if TYPE_CHECKING:

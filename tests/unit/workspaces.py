@@ -23,7 +23,7 @@ from tests.unit.plans import text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from tests.unit.tls import Certificates
 
 LOCAL = Node(

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mpbake.cli.definitions import COMMANDS, GROUPS, IMPORT_BUILDERS
+from mpbake.cli.definitions.imports import IMPORT_BUILDERS
+from mpbake.cli.definitions.table import COMMANDS, GROUPS
 from mpbake.cli.options import make_options
 from mpbake.cli.world import World
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.bake.bake_call import Bake, BakeCall
     from mpbake.buildkit.bake.progress import Progress
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.buildkit.registry.client import RegistryFailure
     from mpbake.buildkit.registry.registries import Registries
     from mpbake.model.plan import Target

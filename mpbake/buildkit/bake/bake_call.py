@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import Unreachable
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Completed, Docker, DockerCommands, Watch
+    from mpbake.buildkit.process.client import DockerCommands
+    from mpbake.buildkit.process.completed import Completed
+    from mpbake.buildkit.process.docker import Docker, Watch
     from mpbake.model.steps import Step
     from mpbake.run.events import Reporter
 

@@ -43,4 +43,4 @@ def check_same_links(own: Mapping[str, Any], others: Mapping[str, Any], built: C
             for definition in (own[name], others[name])
         )
         if one != other:
-            raise BatchFailed(f"it links to {name} with another definition than its batch", alone=True)
+            raise BatchFailed(f"it links to {name}, whose definition differs from that of the batch", alone=True)

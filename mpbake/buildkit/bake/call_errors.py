@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mpbake.buildkit.bake.bake_call import BakeCall
     from mpbake.buildkit.bake.progress import Progress
     from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.model.plan import Target
     from mpbake.model.steps import BuildPiece, Outcome, Step
 

@@ -25,7 +25,7 @@ from mpbake.conversion.comparison import Printed, parse_printed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _SECONDS = 60.0
@@ -202,7 +202,7 @@ def open_printer(
     with tempfile.TemporaryDirectory(prefix="mpbake-") as name, socket.socket(socket.AF_UNIX) as agent:
         scratch = Path(name)
         (scratch / "config").mkdir()
-        agent.bind(str(scratch / "agent"))  # buildx looks whether the agent's socket exists
+        agent.bind(str(scratch / "agent"))  # buildx checks whether the agent's socket exists
         passed = {variable: environment[variable] for variable in _PASSED if variable in environment}
         docker = Docker(passed, scratch, redact)
         when_stopped(docker.cancel)

@@ -35,7 +35,7 @@ def find_builder(services: NodeServices, name: str) -> ExistingBuilder:
             endpoint = "" if name == DEFAULT_CONTEXT else name
             node = ExistingNode(name=name, endpoint=endpoint)
             return ExistingBuilder(name=name, driver=str(ENGINE_DRIVER), nodes=(node,))
-    hint = did_you_mean(name, services.store.names(), kind="builders") or "run: docker buildx ls"
+    hint = did_you_mean(name, {*services.store.names(), DEFAULT_CONTEXT}, kind="builders")
     raise UsageError(f'buildx has no builder "{one_line(name)}"', hint=hint)
 
 

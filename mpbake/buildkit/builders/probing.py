@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def probe_nodes(services: NodeServices, targets: Sequence[Target], plan: Path) -> NodeProbe:
     """Return what the nodes of `targets` report, and what must be created or corrected before a run can use them.
 
-    Of a node that does not run or does not answer, the facts hold only the driver. `plan` is the file that declares the
-    nodes.
+    For a node that does not run or does not answer, the facts hold only the driver. `plan` is the file that declares
+    the nodes.
     """
     builders = dict.fromkeys(target.builder for target in targets)
     probes = [_probe_builder(services, builder, targets, plan) for builder in builders]

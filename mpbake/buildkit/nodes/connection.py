@@ -33,7 +33,7 @@ _CLIENT_CERTIFICATE_HINT = "set tls.cert to a client certificate that the node's
 _NO_CERTIFICATE = ("it may require a client certificate", "set tls.cert and tls.key")
 _NO_TLS_HINT = "start its {daemon} with {flags}--tlscert, --tlskey and --tlscacert, and check the port"
 _OTHER_SERVER_NAME = "set tls.servername to a name in it, or issue a certificate with this {}"
-_OTHER_AUTHORITY = ("is signed by another authority than tls.ca", "set tls.ca to the authority that signed it")
+_OTHER_AUTHORITY = ("is signed by an authority other than tls.ca", "set tls.ca to the authority that signed it")
 _ENGINE_NAME_HINT = "use a name in the endpoint that it contains, or issue a certificate with this name"
 """The hint for Docker endpoints, where `servername` is not supported."""
 

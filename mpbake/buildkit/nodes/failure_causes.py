@@ -14,7 +14,7 @@ from mpbake.model.node_resources import docker_command
 
 if TYPE_CHECKING:
     from mpbake.buildkit.nodes.causes import Causes
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.model.plan import Node
 
 _CONNECT_SECONDS = 10

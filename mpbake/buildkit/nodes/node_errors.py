@@ -12,7 +12,7 @@ from mpbake.buildkit.nodes.failure_causes import error_output, explain_by, unrea
 
 if TYPE_CHECKING:
     from mpbake.base.errors import MpbakeError
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.model.plan import Node
 
 _UNIMPORTANT = re.compile(r"\blevel=(debug|info|warning)\b")

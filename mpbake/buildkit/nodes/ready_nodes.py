@@ -265,4 +265,4 @@ def _drift(node: Node, made: NodeResource | None) -> tuple[str, ...]:
     if not changed:
         return ()
     remedy = f"run `mpbake builders up {node.builder}` to recreate it{' with its cache' if keeps_cache(node) else ''}"
-    return (f"{node.id} runs with other options than the plan declares ({', '.join(changed)}); {remedy}",)
+    return (f"{node.id} runs with options that differ from the plan ({', '.join(changed)}); {remedy}",)

@@ -6,6 +6,8 @@ Only this module imports python-on-whales. The classes here follow the style of 
 from __future__ import annotations
 
 import os
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from python_on_whales import DockerClient
@@ -18,10 +20,23 @@ from python_on_whales.utils import run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["ClientNotFoundError", "DockerCommands", "DockerException", "ParsingError"]
+__all__ = [
+    "UNREADABLE",
+    "UNREADABLE_TEXT",
+    "ClientNotFoundError",
+    "DockerCommands",
+    "DockerException",
+    "discard_answer",
+]
 
 # With this variable, python-on-whales would print every command and the whole environment, including secrets.
 os.environ.pop("PYTHON_ON_WHALES_DEBUG", None)
+
+UNREADABLE = (ParsingError, ValueError, LookupError, TypeError)
+"""The errors that python-on-whales raises if it cannot read the answer of docker."""
+UNREADABLE_TEXT = "the answer of docker cannot be read"
+_ANSWER_FILE = re.compile(r"json response was put \nin (\S+\.json) because")
+"""A pattern for the message of a ParsingError."""
 
 
 class Buildx(BuildxCLI):
@@ -75,3 +90,9 @@ class DockerCommands(DockerClient):
         super().__init__(**options)
         self.buildx: Buildx = Buildx(self.client_config)
         self.image: Images = Images(self.client_config)
+
+
+def discard_answer(error: Exception) -> None:
+    """Remove the file with an answer that python-on-whales could not parse, since the answer may contain secrets."""
+    if match := _ANSWER_FILE.search(str(error)):
+        Path(match[1]).unlink(missing_ok=True)

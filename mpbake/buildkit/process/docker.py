@@ -19,22 +19,24 @@ In both ways, python-on-whales provides the docker command and its context or ho
 | push from an engine's image store | `image.push_quietly`, an extension | `push` starts one more process |
 | create a builder entry | `buildx.create_node`, an extension | `create` lacks `--node` and calls `buildx ls` |
 | ask or start a builder | `buildx.describe`, an extension | `inspect` calls `buildx ls`, drops options |
-| stop, unpause, remove a container | `container.stop`, `.unpause`, `.remove` | |
+| start, stop, unpause, remove a container | `container.start`, `.stop`, `.unpause`, `.remove` | |
 | remove a volume, remove a context | `volume.remove`, `context.remove` | |
 | list builders | no, mpbake reads the store | `ls` waits for every node of every builder |
 | remove a builder entry | no, mpbake writes the store | `remove` also removes the container and its cache |
 | read an image in a registry | no, own HTTP client | `imagetools.inspect` drops digests and bytes |
 | give tags | no, own HTTP client | `imagetools.create` moves several tags without saying how far it came |
-| remove images of a run that ends | no, `clean` | must run after `cancel`, and stop after a short time |
+| remove images of a run, or what a failed start made | no, `clean` | must run after `cancel`, and end soon |
 | pull of a node's image | no, `run` | its progress is drawn on a terminal |
 | whether an engine has a node's image | no, `run` | `image.exists` lacks `--`, and fails on an answer it cannot read |
 | container, volume, context inspect | no, `run` | the models drop or refuse fields of older and newer engines |
 | install emulators | no, `run` | users can run the same words by hand |
 | path of the buildx plugin | no, `run` | `docker info` without an engine |
 | print bake files for an import | no, `run_program_in` | buildx alone is faster, and gets another environment |
+| version of buildx for an import | no, `run_program` | buildx alone is faster |
 | version of the docker command | no, `run` | `version` fails if no engine answers |
 | system info | no, `run` | `SystemInfo` drops `ServerErrors`, an engine's own words |
 | container top | no, `run` | `container.top` is not implemented |
+| container exec | no, `run` | the output counts even if the command in the container fails |
 | container logs | no, `run` | both streams are needed |
 | container create, cp | no, `run` | `create` lacks `volume-nocopy`, `copy` an archive on standard input |
 | volume create | no, `run` | `create` starts one more process, `volume inspect` |
@@ -45,7 +47,6 @@ In both ways, python-on-whales provides the docker command and its context or ho
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import signal
@@ -55,63 +56,38 @@ import threading
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import Cancelled, Unreachable
-from mpbake.buildkit.process.client import ClientNotFoundError, DockerCommands, DockerException, ParsingError
+from mpbake.buildkit.process.client import (
+    UNREADABLE,
+    UNREADABLE_TEXT,
+    ClientNotFoundError,
+    DockerCommands,
+    DockerException,
+    discard_answer,
+)
+from mpbake.buildkit.process.completed import CommandFailed, Completed
 from mpbake.buildkit.process.launcher import UNREGISTERED
 from mpbake.buildkit.process.output import Watch, captured_stdout, captured_text, read_all
-from mpbake.buildkit.process.processes import Processes, deadline
+from mpbake.buildkit.process.processes import Processes, deadline, short_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mpbake.buildkit.process.launcher import ErrorPipe, Launch
 
-__all__ = ["CommandFailed", "Completed", "Docker", "DockerCommands", "DockerException", "Watch"]
+__all__ = ["Docker", "Watch"]
 
 T = TypeVar("T")
 
 _KILL_AFTER = 3.0
 _CLEANUP_SECONDS = 10.0
 _PAUSE_STEP = 0.1
-UNREADABLE = (ParsingError, ValueError, LookupError, TypeError)
-"""The errors that python-on-whales raises if it cannot read the answer of docker."""
-UNREADABLE_TEXT = "the answer of docker cannot be read"
-_ANSWER_FILE = re.compile(r"json response was put \nin (\S+\.json) because")
-"""A pattern for the message of a ParsingError."""
 _UNSENT = re.compile(r'error during connect: Get "http://docker\.example\.com/[^"]*": write \|\d+: broken pipe')
 """docker's error if ssh ends before docker writes its request. Depending on the timing, docker loses ssh's reason."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Completed:
-    """The result of a docker command. `stderr` is empty if standard error was streamed."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-    timed_out: bool = False
-    stalled: bool = False
-
-    @property
-    def error(self) -> str:
-        """The last line of standard error, without the word ERROR."""
-        if self.timed_out:
-            return "no answer in time"
-        lines = [line.strip() for line in self.stderr.splitlines() if line.strip()]
-        return lines[-1].removeprefix("ERROR: ") if lines else f"exit code {self.returncode}"
-
-
-class CommandFailed(Exception):
-    """A failed typed call, with the result of its command."""
-
-    def __init__(self, completed: Completed) -> None:
-        super().__init__(completed.error)
-        self.completed = completed
 
 
 class Docker:
@@ -123,7 +99,7 @@ class Docker:
 
     def __init__(self, environment: Mapping[str, str], folder: Path, redact: Callable[[str], str] = str) -> None:
         # buildx leaves each inline Dockerfile behind in its temporary folder, which is removed with `scratch`.
-        self._temporary = _short_folder(environment.get("TMPDIR", ""))
+        self._temporary = short_folder(environment.get("TMPDIR", ""))
         self.scratch = Path(self._temporary)
         self._environment = {**environment, "TMPDIR": self._temporary}
         self.redact = redact
@@ -414,19 +390,3 @@ def _answer(
 def _is_unsent(stderr: str) -> bool:
     """Whether docker lost the reason why ssh ended. The request was not sent, so a second attempt is safe."""
     return bool(_UNSENT.search(stderr))
-
-
-def discard_answer(error: Exception) -> None:
-    """Remove the file with an answer that python-on-whales could not parse, since the answer may contain secrets."""
-    if found := _ANSWER_FILE.search(str(error)):
-        Path(found[1]).unlink(missing_ok=True)
-
-
-def _short_folder(preferred: str) -> str:
-    """Return a new temporary folder with a short path, since docker's sockets in it need short paths."""
-    usable = preferred and os.access(f"{preferred}/.", os.W_OK | os.X_OK)
-    folder = tempfile.mkdtemp(prefix="mpb", dir=preferred if usable else None)
-    if len(folder) <= 50:
-        return folder
-    os.rmdir(folder)  # noqa: PTH106 - a name, not a Path, all through
-    return tempfile.mkdtemp(prefix="mpb", dir="/tmp")

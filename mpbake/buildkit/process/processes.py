@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from typing import IO, TYPE_CHECKING
 
@@ -161,3 +163,13 @@ def deadline(timeout: float | None, stop: Callable[[signal.Signals], None]) -> I
     finally:
         if timer:
             timer.cancel()
+
+
+def short_folder(preferred: str) -> str:
+    """Return a new temporary folder with a short path, since docker's sockets in it need short paths."""
+    usable = preferred and os.access(f"{preferred}/.", os.W_OK | os.X_OK)
+    folder = tempfile.mkdtemp(prefix="mpb", dir=preferred if usable else None)
+    if len(folder) <= 50:
+        return folder
+    os.rmdir(folder)  # noqa: PTH106 - a name, not a Path, all through
+    return tempfile.mkdtemp(prefix="mpb", dir="/tmp")

@@ -20,7 +20,7 @@ from mpbake.buildkit.registry.hosts import DOCKER_HUB, HUB_HOST
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 _HUB_KEY = "https://index.docker.io/v1/"
 _ALSO_HUB = ("dhi.io", "registry.scout.docker.com")

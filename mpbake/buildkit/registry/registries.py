@@ -22,7 +22,8 @@ from mpbake.buildkit.registry.transport import Transport, import_urllib3
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.buildkit.process.completed import Completed
+    from mpbake.buildkit.process.docker import Docker
     from mpbake.model.plan import Builder, Node
 
 CONFIG = "buildkitd.default.toml"

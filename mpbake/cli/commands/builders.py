@@ -14,9 +14,9 @@ from mpbake.buildkit.builders.survey import survey_builder
 from mpbake.buildkit.builders.workspace import BuilderWorkspace
 from mpbake.buildkit.nodes.services import open_services, side_by_side
 from mpbake.buildkit.runner import buildx_version
-from mpbake.cli.granting import grant_up
 from mpbake.cli.loading import load_plan
 from mpbake.cli.named_builders import named_builders
+from mpbake.cli.review.granting import grant_up
 from mpbake.graph.emulators import wanted_platforms
 from mpbake.graph.preflight.buildx_versions import check_builders
 from mpbake.model.node_state import Action

@@ -17,11 +17,11 @@ from mpbake.certs.issuing import IssueAction, IssueOrder, carry_out, decide, ope
 from mpbake.certs.node_files import CertificateRole, key_beside, wanted_authorities, wanted_certificates
 from mpbake.certs.reading import end_text, ends_soon
 from mpbake.certs.store import create_pair, keep_out_of_git, locked, make_folder
-from mpbake.cli.definitions import AUTHORITY_DAYS, ISSUED_DAYS
+from mpbake.cli.definitions.certificates import AUTHORITY_DAYS, ISSUED_DAYS
 from mpbake.cli.folder import folder_of
 from mpbake.cli.loading import load_plan, shown_path
 from mpbake.cli.named_builders import named_builders
-from mpbake.cli.repeat_command import plan_words
+from mpbake.cli.runs.repeat_command import plan_words
 from mpbake.report.formats import CERTIFICATE_FORMATS
 from mpbake.resolve.git import GitRepository, has_repository
 from mpbake.resolve.template.filters import FilterError

@@ -31,7 +31,7 @@ def main(options: CheckOptions, world: World) -> int:
     report = _check(options, world)
     print_report = DIAGNOSTICS_FORMATS[options.format].load()
     world.stdout.write(print_report(report))
-    is_wrong = any(options.strict or found.severity is Severity.ERROR for found in report.diagnostics)
+    is_wrong = any(options.strict or diagnostic.severity is Severity.ERROR for diagnostic in report.diagnostics)
     return PlanError.exit_code if is_wrong else 0
 
 
@@ -42,8 +42,8 @@ def _check(options: CheckOptions, world: World) -> CheckReport:
         if partial_plan.problems:
             targets = _check_sound_targets(plan_files, partial_plan, options, world)
             return CheckReport(diagnostics=targets)
-        found = _check_plan(plan_files, partial_plan.plan, options, world)
-        diagnostics = sorted_by_location((*partial_plan.clashes, *found))
+        of_plan = _check_plan(plan_files, partial_plan.plan, options, world)
+        diagnostics = sorted_by_location((*partial_plan.clashes, *of_plan))
     except PlanError as error:
         return CheckReport(diagnostics=error.diagnostics)
     number = len(partial_plan.plan.targets)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from mpbake.base.errors import UsageError
 from mpbake.base.memory import paused_collector
-from mpbake.cli.comparing import (
+from mpbake.cli.options import SAVED_SUFFIX
+from mpbake.cli.review.comparing import (
     names_on_each_side,
     plan_of_revision,
     plan_of_working_tree,
@@ -17,13 +18,12 @@ from mpbake.cli.comparing import (
     saved_document,
     with_request,
 )
-from mpbake.cli.options import SAVED_SUFFIX
 from mpbake.report.formats import DIFF_FORMATS
 from mpbake.review.diff.plan_diff import diff_documents
 
 if TYPE_CHECKING:
-    from mpbake.cli.comparing import ComparedPlan
     from mpbake.cli.options import DiffOptions
+    from mpbake.cli.review.comparing import ComparedPlan
     from mpbake.cli.world import World
     from mpbake.review.diff.plan_diff import PlanDiff
 

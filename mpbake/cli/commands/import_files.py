@@ -13,11 +13,11 @@ from mpbake.base.files import write_whole
 from mpbake.base.text import one_line
 from mpbake.buildkit.bake.printing import NoBuildx
 from mpbake.cli.folder import folder_of
-from mpbake.cli.importing import import_bake
+from mpbake.cli.importing.bake_import import import_bake
+from mpbake.cli.importing.proving import BakeInput
+from mpbake.cli.importing.reading_bake import bake_files, read_bake_files
 from mpbake.cli.loading import shown_path
 from mpbake.cli.options import STANDARD_OUTPUT
-from mpbake.cli.proving import BakeInput
-from mpbake.cli.reading_bake import bake_files, read_bake_files
 from mpbake.conversion.secret_names import looks_secret
 from mpbake.report.formats import IMPORT_FORMATS
 from mpbake.run.signals import stoppable, stopped_by_signals
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mpbake.run.executor import StopRequest
 
 _DIFFERENT = 1
+_NOW = "SOURCE_DATE_EPOCH=$(date +%s) "
 _PLAN_MODE = 0o666
 """The permissions of a new file before the umask: a plan is shared, as other files of a checkout."""
 
@@ -92,9 +93,7 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
     """Write or print the plan, and print the report: beside a printed plan, to standard error."""
     text = report.conversion.text
     if path is not None:
-        where = [*(["-C", options.directory] if options.directory else [])]
-        where += [] if path.name == FILE_NAMES[0] else ["-f", path.name]
-        report = replace(report, plan=shown_path(path, world.folder), next=shlex.join(["mpbake", "plan", *where]))
+        report = replace(report, plan=shown_path(path, world.folder), next=_next(report, options, world, path))
         try:
             write_whole(path, text)
             path.chmod(_PLAN_MODE & ~_umask())
@@ -106,6 +105,14 @@ def _finish(report: ImportReport, options: ImportOptions, world: World, path: Pa
         world.stdout.flush()
     print_report = IMPORT_FORMATS[options.format].load()
     (world.stderr if path is None and is_text else world.stdout).write(print_report(report))
+
+
+def _next(report: ImportReport, options: ImportOptions, world: World, path: Path) -> str:
+    """Return the command that prints what a run of the plan would do."""
+    where = ["-C", options.directory] if options.directory else []
+    where += [] if path.name == FILE_NAMES[0] else ["-f", path.name]
+    needs_time = report.conversion.uses_time and not world.environment.get("SOURCE_DATE_EPOCH")
+    return f"{_NOW if needs_time else ''}{shlex.join(['mpbake', 'plan', *where])}"
 
 
 def _umask() -> int:

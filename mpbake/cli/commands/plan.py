@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mpbake.base.memory import paused_collector
 from mpbake.cli.loading import read_source
-from mpbake.cli.probing import probe_selection, probe_tags
-from mpbake.cli.reviewing import review_selection
+from mpbake.cli.review.probing import probe_selection, probe_tags
+from mpbake.cli.review.selection_review import review_selection
 from mpbake.cli.selection import select_for
 from mpbake.graph.estimates import Estimates
 from mpbake.graph.explain import explain_placement
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import PlanOptions
-    from mpbake.cli.saving import PlanSaver
+    from mpbake.cli.review.saving import PlanSaver
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
     from mpbake.graph.node_facts import NodeFacts
@@ -77,7 +77,7 @@ def _print(options: PlanOptions, world: World, stop: StopRequest) -> int:
 
 def _saver(read: ReadPlan, options: PlanOptions, world: World) -> PlanSaver:
     """Return the writer of the saved plan. Raises UsageError for a file that must not be written."""
-    from mpbake.cli.saving import open_saver  # noqa: PLC0415 - slow to import, and used by -o only
+    from mpbake.cli.review.saving import open_saver  # noqa: PLC0415 - slow to import, and used by -o only
 
     return open_saver(read, options, world)
 
@@ -98,7 +98,7 @@ def _expected(graph: BuildGraph, root: Path) -> dict[str, Any]:
 
 
 class _Probe:
-    """What nodes and registries report about the named targets. The paths of certificates are absolute here."""
+    """The reports of nodes and registries about the named targets. The paths of certificates are absolute here."""
 
     def __init__(
         self, read: ReadPlan, names: Sequence[str], options: PlanOptions, world: World, stop: StopRequest

@@ -12,12 +12,12 @@ from mpbake.base.limits import affordable_threads
 from mpbake.base.text import join_shared
 from mpbake.buildkit import open_runner
 from mpbake.cli.ci_jobs import heartbeats
-from mpbake.cli.granting import grant_run
 from mpbake.cli.loading import read_source
 from mpbake.cli.options import SAVED_SUFFIX
-from mpbake.cli.repeat_command import repeat_command
-from mpbake.cli.run_events import RunEvents, make_reporter, slow_engine_notice
-from mpbake.cli.run_results import RunResults
+from mpbake.cli.review.granting import grant_run
+from mpbake.cli.runs.repeat_command import repeat_command
+from mpbake.cli.runs.run_events import RunEvents, make_reporter, slow_engine_notice
+from mpbake.cli.runs.run_results import RunResults
 from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph.dag import import_networkx
 from mpbake.graph.estimates import Estimates, with_results
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit import BuildKitRunner
-    from mpbake.cli.approval import Approval
     from mpbake.cli.loading import ReadPlan
     from mpbake.cli.options import RunOptions
-    from mpbake.cli.saved_runs import SavedRun
+    from mpbake.cli.runs.approval import Approval
+    from mpbake.cli.runs.saved_runs import SavedRun
     from mpbake.cli.world import World
     from mpbake.graph.dag import BuildGraph, Selection
     from mpbake.graph.placement import Placement
@@ -90,7 +90,7 @@ def _saved_run(options: RunOptions, world: World) -> SavedRun | None:
     """Return the run of the saved plan that the command line names; None for a run of targets."""
     if not any(name.endswith(SAVED_SUFFIX) for name in options.names):
         return None
-    from mpbake.cli.saved_runs import open_saved_run  # noqa: PLC0415 - slow to import, and few runs need it
+    from mpbake.cli.runs.saved_runs import open_saved_run  # noqa: PLC0415 - slow to import, and few runs need it
 
     return open_saved_run(options, world)
 
@@ -103,7 +103,7 @@ def _approval(
         return saved.approve(read, world, stop)
     if not options.plan_id:
         return None
-    from mpbake.cli.approval import approve_id  # noqa: PLC0415 - slow to import, and few runs need it
+    from mpbake.cli.runs.approval import approve_id  # noqa: PLC0415 - slow to import, and few runs need it
 
     return approve_id(read, options, world, stop)
 

@@ -59,7 +59,8 @@ class Frozen:
 class Conversion:
     """A plan in TOML, and the names that the blocks of the bake file have in it, by their names in the bake file.
 
-    `unchecked` are the conditions of validations that the plan does not check.
+    `unchecked` are the conditions of validations that the plan does not check. `uses_time` says that the plan calls
+    `timestamp()`, which needs SOURCE_DATE_EPOCH.
     `targets` are the targets and matrices that can be built, `templates` the targets that only give values to others.
     """
 
@@ -71,3 +72,4 @@ class Conversion:
     frozen: tuple[Frozen, ...] = ()
     notes: tuple[Note, ...] = ()
     unchecked: tuple[Place, ...] = ()
+    uses_time: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from mpbake.conversion.plan.rewriting.list_functions import list_functions
 from mpbake.conversion.plan.rewriting.preparation import prepared
 from mpbake.conversion.plan.rewriting.references import with_items, with_text
 from mpbake.conversion.plan.targets import TargetConverter
+from mpbake.conversion.plan.text.banners import section_of_list, with_title_of_first_part
 from mpbake.conversion.plan.text.document import Array, Document, KeyValue, Section, Table, Value, as_value
 from mpbake.conversion.plan.text.writer import document_text
 from mpbake.conversion.plan.values import Content, Position, Values
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from mpbake.conversion.translation import Scope
 
 _VERSION = Section(path=(), pairs=(KeyValue(key="version", value=1),))
+_TIME = re.compile(r"\{[{%](?:(?![}%]\}).)*?(?<!\| )\btimestamp\(", re.DOTALL)
+"""A call of the function in a template. The filter of the same name gets the time as its input."""
 _FROM_ANOTHER_FILE = "Its values come from another file, such as -f meta.json of docker/metadata-action."
 
 
@@ -37,7 +41,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
     `frozen` are the values of the expressions that the plan language cannot express. The result lists these
     expressions. As long as the value of one is missing, the plan has an empty text instead.
     """
-    file, notes = prepared(file)
+    file, notes = prepared(with_title_of_first_part(file))
     names = plan_names(file)
     converter = _Converter(file, names, Values(known=frozen or {}))
     text = document_text(converter.document())
@@ -51,6 +55,7 @@ def convert(file: BakeFile, frozen: Mapping[FrozenKey, Any] | None = None) -> Co
         frozen=tuple(converter.values.frozen),
         notes=(*notes, *converter.notes),
         unchecked=tuple(converter.unchecked),
+        uses_time=bool(_TIME.search(text)),
     )
 
 
@@ -75,7 +80,7 @@ class _Converter:
         converter = VariableConverter(scope=self._scope, values=self.values, notes=self.notes, unchecked=self.unchecked)
         pairs = [converter.pair(variable) for variable in blocks_of(self._file, Variable).values()]
         if pairs:
-            yield Section(path=("variables",), pairs=tuple(pairs))
+            yield section_of_list("variables", pairs)
 
     def _functions(self) -> Iterator[Section]:
         for name, function in blocks_of(self._file, Function).items():
@@ -106,7 +111,7 @@ class _Converter:
     def _groups(self) -> Iterator[Section]:
         pairs = [self._group(group) for group in blocks_of(self._file, Group).values()]
         if pairs:
-            yield Section(path=("groups",), pairs=tuple(pairs))
+            yield section_of_list("groups", pairs)
 
     def _group(self, group: Group) -> KeyValue:
         members = self._names.members

@@ -12,7 +12,7 @@ from mpbake.conversion.syntax import Entry, Expression, Item, ListOf, Literal, T
 from mpbake.model.bake_fields import check_destination, is_folder_output, pushes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
 
     from mpbake.conversion.syntax import Target
 
@@ -30,16 +30,52 @@ class Outputs:
     notes: tuple[Note, ...] = ()
 
 
-def outputs_of(target: Target, ancestors: Sequence[Target], *, untagged: bool = False) -> Outputs | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputForms:
+    """How targets write their outputs: `spelt` are the targets that write `output` also where a flag means the same."""
+
+    spelt: frozenset[str] = frozenset()
+
+    def own(self, target: Target, *, untagged: bool = False) -> Outputs | None:
+        """Return the outputs that a target itself has, or None."""
+        return _own_outputs(target, untagged=untagged, spelt=target.name in self.spelt)
+
+    def all(self, targets: Iterable[Target]) -> list[Outputs]:
+        """Return the outputs of those `targets` that have their own."""
+        return [outputs for outputs in map(self.own, targets) if outputs]
+
+
+def output_forms(families: Iterable[Sequence[Target]], untagged: Container[str]) -> OutputForms:
+    """Return how targets write their outputs, such that a child rarely has to turn off a flag of its parents.
+
+    Each family is a target with its ancestors. If the members of a family have different outputs, all of them write
+    `output`, which is inherited as in bake. A family that pushes keeps its flags if it has an `untagged` target: this
+    target turns off `push`.
+    """
+    mixed: list[frozenset[str]] = []
+    flagged = set[str]()
+    for family in families:
+        outputs = {target.name: own for target in family if (own := _own_outputs(target))}
+        flags = {frozenset(own.flags) for own in outputs.values()}
+        if any("push" in own for own in flags) and any(target.name in untagged for target in family):
+            flagged |= outputs.keys()
+        elif len(flags) > 1:
+            mixed.append(frozenset(outputs))
+    return OutputForms(spelt=frozenset().union(*(names for names in mixed if names.isdisjoint(flagged))))
+
+
+def outputs_of(
+    target: Target, ancestors: Sequence[Target], forms: OutputForms, *, untagged: bool = False
+) -> Outputs | None:
     """Return the outputs of a target, or None if the target has no `output` of its own.
 
     In bake, `output` replaces all outputs of the `ancestors`. In a plan, `push`, `load` and `output` are inherited
     separately. So the result also turns off what an ancestor turns on. An `untagged` target must not push.
     """
-    own = _own_outputs(target, untagged=untagged)
+    own = forms.own(target, untagged=untagged)
     if own is None:
-        return _without_push(target, ancestors) if untagged else None
-    inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
+        return _without_push(target, ancestors, forms) if untagged else None
+    inherited = forms.all(ancestors)
     off: dict[str, bool | Expression] = {flag: False for outputs in inherited for flag in outputs.flags}
     flags = {flag: off[flag] for flag in off if flag not in own.flags} | dict(own.flags)
     texts = own.texts
@@ -48,9 +84,9 @@ def outputs_of(target: Target, ancestors: Sequence[Target], *, untagged: bool = 
     return Outputs(flags=flags, texts=texts, notes=own.notes)
 
 
-def _without_push(target: Target, ancestors: Sequence[Target]) -> Outputs | None:
+def _without_push(target: Target, ancestors: Sequence[Target], forms: OutputForms) -> Outputs | None:
     """Return the outputs that turn off an inherited push, or None if nothing is pushed."""
-    inherited = no_outputs(ancestors)
+    inherited = no_outputs(ancestors, forms)
     if "push" not in inherited.flags:
         return None
     note = Note(kind=NoteKind.LOST, text=_no_tags(target), place=target.place)
@@ -61,15 +97,15 @@ def _no_tags(target: Target) -> str:
     return f'the target "{target.name}" pushes, but has no tags: use `mpbake run --push` where it has some'
 
 
-def no_outputs(ancestors: Iterable[Target]) -> Outputs:
+def no_outputs(ancestors: Iterable[Target], forms: OutputForms) -> Outputs:
     """Return the outputs that turn off what a target inherits."""
-    inherited = [outputs for outputs in map(_own_outputs, ancestors) if outputs]
+    inherited = forms.all(ancestors)
     flags: dict[str, bool | Expression] = {flag: False for outputs in inherited for flag in outputs.flags}
     has_texts = any(outputs.texts is not None for outputs in inherited)
     return Outputs(flags=flags, texts=ListOf(items=()) if has_texts else None)
 
 
-def _own_outputs(target: Target, *, untagged: bool = False) -> Outputs | None:
+def _own_outputs(target: Target, *, untagged: bool = False, spelt: bool = False) -> Outputs | None:
     entry = next((entry for entry in target.entries if entry.name == "output"), None)
     if entry is None or (isinstance(entry.value, Literal) and entry.value.value is None):
         return None
@@ -84,7 +120,8 @@ def _own_outputs(target: Target, *, untagged: bool = False) -> Outputs | None:
         notes += [Note(kind=NoteKind.LOST, text=_no_tags(target), place=entry.place)] if len(kept) < len(items) else []
         items = kept
     texts = [item.value.value if isinstance(item.value, Literal) else None for item in items]
-    if texts and all(text in _FLAGS for text in texts) and texts == sorted(texts, key=str) and not expression.trailing:
+    is_short = bool(texts) and all(text in _FLAGS for text in texts) and texts == sorted(texts, key=str)
+    if is_short and not expression.trailing and not spelt:
         flags = {_FLAGS[str(text)]: True for text in texts}
         return Outputs(flags=flags, texts=None, notes=tuple(notes))
     if not items and expression.items and notes:

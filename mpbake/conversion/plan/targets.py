@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import FrozenKey, Note, NoteKind
 from mpbake.conversion.plan.fields import FIELD_LISTS, with_field_texts
 from mpbake.conversion.plan.flags import as_flag
+from mpbake.conversion.plan.naming.patterns import literal_name
 from mpbake.conversion.plan.naming.scopes import plan_words, row_names
-from mpbake.conversion.plan.naming.target_names import LINK, matches
-from mpbake.conversion.plan.outputs import no_outputs, outputs_of
+from mpbake.conversion.plan.naming.target_names import LINK
+from mpbake.conversion.plan.outputs import OutputForms, no_outputs, output_forms, outputs_of
 from mpbake.conversion.plan.rewriting.line_ends import with_plain_lines
 from mpbake.conversion.plan.rewriting.list_functions import drops_empty_texts
 from mpbake.conversion.plan.rewriting.references import with_items, with_result, with_text
@@ -30,11 +32,6 @@ if TYPE_CHECKING:
     from mpbake.conversion.plan.values import Values
     from mpbake.conversion.translation import Scope
 
-_OF_MPBAKE = frozenset(
-    {"builder", "checks", "enabled", "exclude", "let", "load", "needs", "platform", "push", "retries"}
-    | {"stall-timeout", "timeout"}
-)
-"""Attributes that only mpbake has: bake ignores them in its files."""
 _CONTENTS = {"args": Content.ENTRIES, "labels": Content.ENTRIES, "resources": Content.VALUE}
 _CONTENTS_OF_KINDS = {ValueKind.TEXT: Content.TEXT, ValueKind.LIST: Content.TEXTS, ValueKind.MAP: Content.TEXTS}
 _WITHOUT_NULL = frozenset({"args", "labels"})
@@ -111,12 +108,21 @@ class TargetConverter:
         index = next((index for index, pair in enumerate(named) if pair.key == "name"), 0)
         return [*named[:index], let, *named[index:]]
 
+    @cached_property
+    def _output_forms(self) -> OutputForms:
+        families = ([target, *self._ancestors(target)] for target in self._targets.values())
+        return output_forms(families, self.names.untagged)
+
+    @cached_property
+    def _targets(self) -> dict[str, Target]:
+        return blocks_of(self.file, Target)
+
     # --- entries ------------------------------------------------------------------------------------------------------
 
     def _entry(self, target: Target, entry: Entry, position: Position) -> Iterator[KeyValue]:
         """Yield the keys for an attribute of a target."""
         below = position.below(entry.name, place=entry.place)
-        if entry.name in _OF_MPBAKE or entry.name not in ATTRIBUTES:
+        if entry.name not in ATTRIBUTES or not ATTRIBUTES[entry.name].is_of_bake:
             self._note(
                 NoteKind.IGNORED, f'the target "{target.name}": bake ignores the attribute "{entry.name}"', entry
             )
@@ -149,7 +155,7 @@ class TargetConverter:
                 text = f'the target "{target.name}": bake ignores `output` because of call = "{call}"'
                 self._note(NoteKind.IGNORED, text, entry)
         entries = [entry for entry in target.entries if entry.name != "output"]
-        outputs = no_outputs(ancestors if _call(target) else ())
+        outputs = no_outputs(ancestors if _call(target) else (), self._output_forms)
         values: dict[str, Value] = dict.fromkeys(outputs.flags, False)
         if outputs.texts is not None:
             values["output"] = Array()
@@ -165,13 +171,13 @@ class TargetConverter:
             return []
         ancestors = self._ancestors(target)
         if target.name in self.names.untagged:
-            outputs = outputs_of(target, ancestors, untagged=True)
+            outputs = outputs_of(target, ancestors, self._output_forms, untagged=True)
         else:
             source = self._source_of_output(target)
             if source is None or not any(map(self._lacks_push, ancestors)):
                 return []
             entries = tuple(entry for entry in source.entries if entry.name == "output")
-            outputs = outputs_of(replace(target, entries=entries), ancestors)
+            outputs = outputs_of(replace(target, entries=entries), ancestors, self._output_forms)
             if outputs is None or not outputs.flags.get("push"):
                 return []
         if outputs is None:
@@ -189,10 +195,9 @@ class TargetConverter:
         """Return the target whose `output` a target has: itself, or a parent, as far as the parents are literal."""
         if entry_of(target, "output"):
             return target
-        targets = blocks_of(self.file, Target)
         visited |= {target.name}
-        for name in reversed([*_possible_parents(target, targets)]):
-            source = None if name in visited else self._source_of_output(targets[name], visited)
+        for name in reversed([*_possible_parents(target, self._targets)]):
+            source = None if name in visited else self._source_of_output(self._targets[name], visited)
             if source:
                 return source
         return None
@@ -214,7 +219,8 @@ class TargetConverter:
 
     def _outputs(self, target: Target, entry: Entry, position: Position) -> Iterator[KeyValue]:
         """Yield the keys for the output of a target, and those that turn off inherited outputs."""
-        outputs = outputs_of(target, self._ancestors(target), untagged=target.name in self.names.untagged)
+        is_untagged = target.name in self.names.untagged
+        outputs = outputs_of(target, self._ancestors(target), self._output_forms, untagged=is_untagged)
         if outputs is None:
             return
         self.notes.extend(outputs.notes)
@@ -267,7 +273,7 @@ class TargetConverter:
         for key, value in (literal_pairs(entry.value) or {}).items():
             text = value.value if isinstance(value, Literal) else None
             name = text.removeprefix(LINK) if isinstance(text, str) and text.startswith(LINK) else ""
-            if name and name not in self.names.targets and not matches(name, self.names.rows):
+            if name and name not in self.names.targets and not self.names.rows.matches(name):
                 text = (
                     f'the target "{name}", to which the context "{key}" of "{target.name}" links: '
                     "import the file that defines it as well, or remove the context"
@@ -276,14 +282,13 @@ class TargetConverter:
 
     def _ancestors(self, target: Target) -> list[Target]:
         """Return the targets that a target may inherit, directly or indirectly."""
-        targets = blocks_of(self.file, Target)
         reached: dict[str, Target] = {}
         pending = [target]
         while pending:
-            for name in _possible_parents(pending.pop(), targets):
+            for name in _possible_parents(pending.pop(), self._targets):
                 if name not in reached and name != target.name:
-                    reached[name] = targets[name]
-                    pending.append(targets[name])
+                    reached[name] = self._targets[name]
+                    pending.append(self._targets[name])
         return list(reached.values())
 
     def _note(self, kind: NoteKind, text: str, entry: Entry) -> None:
@@ -315,7 +320,11 @@ def _possible_parents(target: Target, targets: Mapping[str, Target]) -> Iterator
     for entry in target.entries:
         if entry.name == "inherits":
             for pattern in possible_texts(entry.value):
-                yield from (name for name in targets if re.fullmatch(pattern, name))
+                literal = literal_name(pattern)
+                if literal is None:
+                    yield from (name for name in targets if re.fullmatch(pattern, name))
+                elif literal in targets:
+                    yield literal
 
 
 def _command_context(expression: Expression) -> Expression:

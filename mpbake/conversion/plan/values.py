@@ -108,10 +108,6 @@ class Values:
         translated = self._translated(expression, position, content)
         return KeyValue(key=key, value=translated.value, comments=_with_lines(comments, translated.comments))
 
-    def evaluated(self, expression: Expression, position: Position) -> Value:
-        """Return a value that only bake knows."""
-        return self._frozen(expression, position, Untranslatable(expression, "only bake knows the value")).value
-
     def _translated(self, expression: Expression, position: Position, content: Content) -> _Translated:
         items = _ITEMS.get(content, content)
         match expression:

@@ -10,7 +10,7 @@ from mpbake.conversion.plan.rewriting.preparation import LOCAL_PLATFORM
 from mpbake.conversion.plan.text.document import KeyValue, Table, Value, as_value
 from mpbake.conversion.plan.validations import Subject, constraints_of, merged_constraints
 from mpbake.conversion.plan.values import NONE, Content, Position
-from mpbake.conversion.syntax import Comments, Expression, ListOf, Literal, Name, Variable
+from mpbake.conversion.syntax import Comments, Expression, ListOf, Literal, Variable
 from mpbake.conversion.translation import Kind, Type, type_of_constraint
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mpbake.conversion.syntax import Place
     from mpbake.conversion.translation import Bound, Scope
 
+_MACHINE_PLATFORM = "{{ machine_platform() | replace('arm64', 'arm64/v8') }}"
 _TYPE_NAMES = {
     Kind.STRING: "string",
     Kind.NUMBER: "int",
@@ -67,8 +68,7 @@ class VariableConverter:
 
     def _default(self, variable: Variable, position: Position) -> KeyValue:
         if variable.name == LOCAL_PLATFORM:
-            value = self.values.evaluated(Name(name=LOCAL_PLATFORM, text=LOCAL_PLATFORM), position)
-            return KeyValue(key="default", value=value)
+            return KeyValue(key="default", value=_MACHINE_PLATFORM)
         if variable.default is None:
             return KeyValue(key="default", value=NONE if variable.type is not None else "")
         declared = None if variable.type is None else type_of_constraint(variable.type)

@@ -65,6 +65,8 @@ class Code:
     - `merged` are the tables that `merge` makes one.
     - `counted` is a shorter text for a list of the same length, and `searched` for one with the same items.
     - `subject` is the value that a test for null or an empty text is about.
+    - `flat` is a shorter text for the items of all lists in the list: `[x for x in xs]` for `[[x] for x in xs]`.
+    - `tight` is another text for the same value, which needs no parentheses: `x.split('.')` for `x | split('.')`.
     """
 
     text: str
@@ -82,6 +84,8 @@ class Code:
     counted: str = ""
     searched: str = ""
     subject: str = ""
+    flat: str = ""
+    tight: str = ""
 
     def __format__(self, position: str) -> str:
         """Return the text for a position such as `filter`: the operand of a filter."""
@@ -89,7 +93,7 @@ class Code:
 
     def at(self, level: Level) -> str:
         """Return the text, in parentheses if it binds less tightly than `level`."""
-        return self.text if self.level >= level else f"({self.text})"
+        return self.text if self.level >= level else self.tight or f"({self.text})"
 
     def before_word(self, level: Level = Level.OR) -> str:
         """Return the text for a position before `if` or `for`, which Jinja takes for part of a test: `x is none if`."""

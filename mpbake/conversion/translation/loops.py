@@ -61,8 +61,11 @@ def indexed(code: Code, key: str, value: str) -> Loop:
 
 def comprehension(item: Code, loops: Sequence[Loop], condition: Code | None = None) -> Code:
     """Return `[item for … if condition]`."""
-    text = f"[{item.before_word(Level.CONDITIONAL)} {' '.join(map(str, loops))}{_if(condition)}]"
-    return Code(text=text, type=Type(kind=Kind.TUPLE, element=item.type))
+    clauses = f"{' '.join(map(str, loops))}{_if(condition)}"
+    text = f"[{item.before_word(Level.CONDITIONAL)} {clauses}]"
+    inner = item.items[0] if item.items is not None and len(item.items) == 1 else None
+    flat = f"[{inner.before_word(Level.CONDITIONAL)} {clauses}]" if inner and inner.type.is_primitive else ""
+    return Code(text=text, type=Type(kind=Kind.TUPLE, element=item.type), flat=flat)
 
 
 def table_comprehension(key: Code, value: Code, loop: Loop, condition: Code | None = None) -> Code:

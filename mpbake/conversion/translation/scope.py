@@ -18,7 +18,7 @@ KEYWORDS = frozenset(
     | {"loop", "self", "super", "caller", "varargs", "kwargs", "recursive"}
 )
 """Words that templates may take for something other than a variable."""
-GLOBALS = frozenset({"git", "platform", "range", "timestamp"})
+GLOBALS = frozenset({"git", "machine_platform", "platform", "range", "timestamp"})
 """Names that mean the same in every template of a plan."""
 
 

@@ -23,7 +23,7 @@ def check_node_certificates(facts: Facts) -> Iterator[Finding]:
     """Check the certificates of nodes, and how long they are valid."""
     secured = [node for node in facts.subject.nodes if node.tls != TlsFiles()]
     if not secured:
-        yield not_needed("certificates: no node of the plan uses any")
+        yield not_needed("certificates: no node of the plan uses certificates")
     for node in secured:
         yield from _check_node(facts, node)
 
@@ -46,7 +46,7 @@ def _check_node(facts: Facts, node: Node) -> Iterator[Finding]:
     end = certificates_end(node)
     if sound and end is not None:
         left = count((end - facts.now).days, "day")
-        yield ok(f"{node.id}: its certificates end in {left}, on {end:%Y-%m-%d}", subject=node.id)
+        yield ok(f"{node.id}: its certificates expire in {left}, on {end:%Y-%m-%d}", subject=node.id)
 
 
 def has_certificate_faults(node: Node, now: datetime) -> bool:

@@ -84,7 +84,7 @@ def check_store(facts: Facts) -> Iterator[Finding]:
     if faults:
         return
     if not facts.uses_engine():
-        yield not_needed("image store: no node uses the one of the engine in use")
+        yield not_needed("image store: no node uses the image store of the engine in use")
     elif isinstance(facts.engine, Unanswered):
         yield unknown("image store: the engine in use does not answer")
     else:
@@ -96,7 +96,7 @@ def _store_text(facts: Facts, engine: Engine) -> str:
         return "containerd"
     automatic = any(node.driver.rules.is_automatic for node in facts.subject.nodes)
     if automatic and not facts.default.rules.is_engine:
-        return "classic; a run starts a BuildKit container for what it cannot do"
+        return "classic; a run starts a BuildKit container for what this store does not support"
     return "classic" if facts.subject.plan_files is None else "classic, which does all that the plan asks for"
 
 

@@ -45,7 +45,7 @@ def check_nodes(facts: Facts) -> Iterator[Finding]:
         yield blocked
         return
     if not nodes:
-        yield not_needed("nodes: there is no plan here, and so no node")
+        yield not_needed("nodes: without a plan, there are no nodes to check")
     for builder in facts.subject.builders:
         for node in builder.nodes:
             yield from _check_node(facts, builder, node)

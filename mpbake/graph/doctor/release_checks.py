@@ -27,7 +27,7 @@ def check_releases(facts: Facts) -> Iterator[Finding]:
     findings = [finding for builder in facts.subject.builders for finding in _check_builder(facts, builder)]
     yield from findings
     if not findings:
-        yield not_needed("BuildKit releases: no two of them build parts of one image")
+        yield not_needed("BuildKit releases: no image is built by two releases")
 
 
 def _check_builder(facts: Facts, builder: Builder) -> Iterator[Finding]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mpbake.review.diff.security import SecurityChange
 
 _LONGEST_VALUE = 240
-"""The maximum number of characters of a value. Of two long values the part that differs is shown."""
+"""The maximum number of characters of a value. If two values are longer, a line shows the part that differs."""
 _LONGEST_NAME = 400
 _CONTEXT = 20
 """The number of equal characters before the first difference of two long values."""
@@ -44,7 +44,7 @@ _VARIANTS = "variants"
 
 
 class Sign(StrEnum):
-    """What happened to the subject of a line."""
+    """The change of the subject of a line."""
 
     ADDED = "+"
     REMOVED = "-"
@@ -247,7 +247,7 @@ def _step_lines(steps: Iterable[ItemDiff]) -> tuple[DiffLine, ...]:
             others += 1
     if others:
         verb = "waits" if others == 1 else "wait"
-        lines.append(DiffLine(sign=Sign.CHANGED, subject=f"{count(others, 'step')} {verb} for other steps than before"))
+        lines.append(DiffLine(sign=Sign.CHANGED, subject=f"{count(others, 'step')} {verb} for different steps"))
     return tuple(lines)
 
 
@@ -271,7 +271,7 @@ def _value(value: Any) -> str:
 
 
 def _two_values(before: Any, after: Any) -> tuple[str, str]:
-    """Return two different values as text. Of long values, the part around the first difference is returned."""
+    """Return two different values as text. If a value is long, return the part around the first difference."""
     texts = [_value(before), _value(after)]
     if max(map(len, texts)) > _LONGEST_VALUE:
         pairs = enumerate(zip(*texts, strict=False))

@@ -115,7 +115,7 @@ def export_losses(targets: Iterable[Target]) -> Iterator[str]:
 
 
 _MPBAKE_ONLY = ("needs", "checks", "timeout", "retries")
-"""Attributes of a target that bake does not have."""
+"""Attributes of a target that bake does not have, and that no other part of the exported file replaces."""
 
 
 def _with_links(targets: Iterable[Target]) -> list[Target]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, assert_never
 
 from mpbake.base.text import count, duration, shortened
 from mpbake.model.plan import Emulation
@@ -11,11 +11,12 @@ from mpbake.report.plan import probe_rows
 from mpbake.report.plan.settings import every_setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from mpbake.model.steps import StepVerb
+    from mpbake.review.document.plan_document import Document
     from mpbake.review.remarks import Remark
 
-    Document = Mapping[str, Any]
     Row = list[str]
 
 _LONGEST = 300
@@ -157,7 +158,8 @@ def step_rows(document: Document) -> Iterator[Row]:
 
 
 def _details(step: Document) -> str:
-    match step["kind"]:
+    verb: StepVerb = step["kind"]
+    match verb:
         case "build":
             return _BREAK.join(_build_details(step))
         case "publish":
@@ -171,8 +173,10 @@ def _details(step: Document) -> str:
             )
         case "join":
             return _listed(step["outputs"], _BREAK)
-        case _:
+        case "bootstrap":
             return ""
+        case _:
+            assert_never(verb)
 
 
 def _build_details(step: Document) -> Iterator[str]:

@@ -20,7 +20,8 @@ from mpbake.review.remarks import remarks_on
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mpbake.report.plan.markdown_rows import Document, Row
+    from mpbake.report.plan.markdown_rows import Row
+    from mpbake.review.document.plan_document import Document
     from mpbake.review.plan_review import PlanReview
     from mpbake.review.remarks import Remark
 

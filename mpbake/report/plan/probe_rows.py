@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mpbake.base.text import count, duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    Document = Mapping[str, Any]
+    from mpbake.review.document.plan_document import Document
 
 
 def node_rows(document: Document) -> list[list[str]]:

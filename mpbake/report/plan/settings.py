@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.text import one_line, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from mpbake.base.platforms import Platform
-
-    Document = Mapping[str, Any]
+    from mpbake.review.document.plan_document import Document
 
 _LONGEST_LINE = 72
 _LONGEST_VALUE = 80
@@ -27,8 +26,8 @@ _ORDINARY = {"context": ".", "dockerfile": "Dockerfile", "network": "default", "
 def variant_of(target: Document, platforms: Sequence[Platform]) -> Document:
     """Return the values of a target in a plan document for `platforms`, which share one variant."""
     variants = target["variants"]
-    found: Document = variants.get(str(platforms[0]), target) if variants and platforms else target
-    return found
+    variant: Document = variants.get(str(platforms[0]), target) if variants and platforms else target
+    return variant
 
 
 def setting_lines(variant: Document) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO, assert_never
 
 from mpbake.base.errors import BatchFailed
 from mpbake.base.text import one_line
-from mpbake.model.steps import BuildPiece, CheckPiece, StepStatus
+from mpbake.model.steps import BootstrapNode, BuildPiece, CheckPiece, JoinArchives, Publish, StepStatus, Verify
 from mpbake.report.progress import event_lines as lines
 from mpbake.report.progress.heartbeat import Heartbeat
 from mpbake.report.progress.pace import Pace
@@ -30,7 +30,7 @@ from mpbake.run.events import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from mpbake.model.steps import StepResult
+    from mpbake.model.steps import Step, StepResult
     from mpbake.report.formats import ReportStyle
     from mpbake.run.events import Event
 
@@ -112,8 +112,8 @@ class CiReporter:
             case StepStarted():
                 return lines.start_line(event.step)
             case StepProgressed():
-                has_output = isinstance(event.step, BuildPiece | CheckPiece)
-                return "" if has_output else f"{lines.short_step_label(event.step)}: {event.activity}"
+                is_in_section = _has_output(event.step)
+                return "" if is_in_section else f"{lines.short_step_label(event.step)}: {event.activity}"
             case NodeProgressed():
                 return lines.progress_line(event) if self._pace.is_due(event.node.id) else ""
             case EngineProbeStarted() | NodeProbeStarted():
@@ -159,3 +159,14 @@ class CiReporter:
 
     def _timed(self, text: str) -> str:
         return self._markup.line(f"{self._now - self._began:7.1f}s  {text}")
+
+
+def _has_output(step: Step) -> bool:
+    """Whether buildx writes output for `step`, which a section shows."""
+    match step:
+        case BuildPiece() | CheckPiece():
+            return True
+        case BootstrapNode() | JoinArchives() | Publish() | Verify():
+            return False
+        case _:
+            assert_never(step)

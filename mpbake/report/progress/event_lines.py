@@ -97,10 +97,14 @@ def finish_line(result: StepResult) -> str:
 
 def opening_line(event: EngineProbeStarted | NodeProbeStarted) -> str:
     """Return the line for the start of a probe, which happens before any build."""
-    if isinstance(event, EngineProbeStarted):
-        return "asking the engine in use for the default builder"
-    whose = "its" if len(event.nodes) == 1 else "their"
-    return f"asking {', '.join(node.id for node in event.nodes)} for {whose} platforms"
+    match event:
+        case EngineProbeStarted():
+            return "asking the engine in use for the default builder"
+        case NodeProbeStarted():
+            whose = "its" if len(event.nodes) == 1 else "their"
+            return f"asking {', '.join(node.id for node in event.nodes)} for {whose} platforms"
+        case _:
+            assert_never(event)
 
 
 def warning_line(event: Warned | StepRetried) -> str:

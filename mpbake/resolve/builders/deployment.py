@@ -150,7 +150,7 @@ def _container_problems(key: KeyPath, node: NodeSpec) -> Iterator[Problem]:
         hint = f"make one, and name it here: docker context create NAME --docker host={one_line(host)}"
         yield _bad_host((*key, "host"), message, hint)
     elif host and context != host:
-        message = f"leads to another engine than deploy.host, {one_line(host)}"
+        message = f"does not lead to the engine of deploy.host, {one_line(host)}"
         hint = f"write {one_line(f'docker-container://{url.netloc}?context={host}')}"
         yield _bad_host((*key[:-1], "endpoint"), message, hint)
     if node.deploy.tls.written():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mpbake.base.codes import Code
 from mpbake.base.platforms import parse_platforms
 from mpbake.base.text import one_line
-from mpbake.model.plan import Builder, Driver, Emulation, Node
+from mpbake.model.plan import ENGINE_DRIVER, Builder, Driver, Emulation, Node
 from mpbake.spec.problem import Problem
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _nodes(name: str, slots: int, entry: StoredBuilder | None) -> tuple[Node, ..
     single = Node(builder=name, name=name.lower(), driver=Driver.EXTERNAL, slots=slots, external=True)
     if entry is None:
         context = "" if name.lower() == _ENGINE_BUILDER else name
-        return (replace(single, driver=Driver.DOCKER, endpoint=context, missing=bool(context)),)
+        return (replace(single, driver=ENGINE_DRIVER, endpoint=context, missing=bool(context)),)
     known = next((driver for driver in Driver if driver.rules.is_stored and driver == entry.driver), None)
     if known is None or not entry.nodes:
         return (single,)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from mpbake.base.codes import Code
 from mpbake.base.platforms import LOCAL, PlatformText, parse_platforms, split_platforms, suggest_platform
@@ -13,8 +13,14 @@ from mpbake.model.bake_fields import pushes
 from mpbake.resolve.names import could_be, name_problem, strings_in
 from mpbake.resolve.targets.absent import present_values
 from mpbake.resolve.targets.inheritance import InheritedTable, TableLayers, overrides_for
+from mpbake.resolve.targets.kept_items import (
+    Values,
+    first_occurrences,
+    keep_items,
+    without_empty_items,
+    without_replaced_entries,
+)
 from mpbake.resolve.targets.local_names import LET, LocalNames
-from mpbake.resolve.targets.merging import last_by_identity
 from mpbake.resolve.targets.missing_variables import report_missing_variables
 from mpbake.resolve.targets.overrides import unmatched_overrides
 from mpbake.resolve.targets.parents import Inheritance
@@ -22,7 +28,7 @@ from mpbake.resolve.targets.paths import PathResolver
 from mpbake.resolve.template import PlanTooLargeError
 from mpbake.resolve.values import drop_absent
 from mpbake.spec.problem import Problem
-from mpbake.spec.tables.attributes import Merge, Scope
+from mpbake.spec.tables.attributes import Scope
 from mpbake.spec.tables.target_tables import ATTRIBUTES, PLATFORM_ATTRIBUTES, PlatformSpec, TargetSpec
 from mpbake.spec.tables.value_types import MARKER, NAME
 
@@ -41,8 +47,6 @@ if TYPE_CHECKING:
 
 MAX_TARGETS = 20_000
 """The maximum number of targets of a plan. mpbake needs half a millisecond and some kilobytes for each."""
-Values = TypeVar("Values", TargetSpec, PlatformSpec)
-_BY_FIELD = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.merge is Merge.BY_FIELD)
 # These attributes define the rows of a matrix or the names in templates.
 _NOT_IN_ROWS = tuple(name for name, attribute in ATTRIBUTES.items() if attribute.scope is not Scope.TARGET)
 # These attributes name other tables, or enable the target.
@@ -241,7 +245,7 @@ class _Drafter:
         values = renderer.validated_or_none(TargetSpec, rendered, table.key_of)
         if values is None:
             return self._broken(_name_of_broken(rendered, table), table, rendered)
-        values, table = self._without_duplicates(*_without_replaced_entries(*_without_empty_items(values, table)))
+        values, table = self._without_duplicates(*without_replaced_entries(*without_empty_items(values, table)))
         values, table = _with_global_overrides(values, table, self.inputs.overrides)
         is_valid = len(renderer.problems) == problems_before
         by_platform = self._by_platform(table, values, scope) if is_valid and self._platforms_differ(table) else {}
@@ -277,7 +281,7 @@ class _Drafter:
             and self.renderer.validated_or_none(TargetSpec, {attribute: known[attribute]}, table.key_of)
         }
         enabled_unknown = "enabled" in table.attributes and "enabled" not in valid
-        values, table = _without_empty_items(TargetSpec.model_validate(valid), table)
+        values, table = without_empty_items(TargetSpec.model_validate(valid), table)
         values, table = _with_global_overrides(values, table, self.inputs.overrides)
         return TargetDraft(name=name, table=table, values=values, broken=True, enabled_unknown=enabled_unknown)
 
@@ -318,7 +322,7 @@ class _Drafter:
         rendered, table = table.expand(self.renderer.render(raw, scope, table.key_of))
         rendered, table = present_values(table, rendered, scope, self.renderer)
         values = self.renderer.validated(PlatformSpec, rendered, table.key_of)
-        values, table = self._without_duplicates(*_without_empty_items(values, table))
+        values, table = self._without_duplicates(*without_empty_items(values, table))
         return PlatformPart(table=table, values=values)
 
     def _without_duplicates(self, values: Values, table: InheritedTable) -> tuple[Values, InheritedTable]:
@@ -326,45 +330,10 @@ class _Drafter:
         resolver = PathResolver(table=table, folder=self.folder)
         stated = {field.replace("_", "-"): getattr(values, field) for field in values.model_fields_set}
         lists = {name: value for name, value in stated.items() if isinstance(value, list) and len(value) > 1}
-        kept = {name: _first_occurrences(resolver.items(name, items)) for name, items in lists.items()}
-        return _keep_items(
+        kept = {name: first_occurrences(resolver.items(name, items)) for name, items in lists.items()}
+        return keep_items(
             values, table, {name: indices for name, indices in kept.items() if len(indices) < len(lists[name])}
         )
-
-
-def _without_empty_items(values: Values, table: InheritedTable) -> tuple[Values, InheritedTable]:
-    """Remove empty strings from lists."""
-    lists = ((name, value) for name, value in values.written().items() if isinstance(value, list) and "" in value)
-    kept = {name: [index for index, item in enumerate(items) if item != ""] for name, items in lists}
-    return _keep_items(values, table, kept)
-
-
-def _without_replaced_entries(values: TargetSpec, table: InheritedTable) -> tuple[TargetSpec, InheritedTable]:
-    """Remove entries that a later entry replaces. With templates, such entries are known only after rendering."""
-    written = values.written()
-    kept = {name: last_by_identity(name, written[name]) for name in _BY_FIELD if name in written}
-    return _keep_items(
-        values, table, {name: indices for name, indices in kept.items() if len(indices) < len(written[name])}
-    )
-
-
-def _first_occurrences(items: Sequence[Any]) -> list[int]:
-    """Return the index of the first occurrence of each distinct item; items may be tables."""
-    first: dict[str, int] = {}
-    for index, item in enumerate(items):
-        first.setdefault(repr(item), index)
-    return list(first.values())
-
-
-def _keep_items(
-    values: Values, table: InheritedTable, indices: Mapping[str, Sequence[int]]
-) -> tuple[Values, InheritedTable]:
-    """Keep only the list items at `indices` (by attribute), in the values and in the sources."""
-    if not indices:
-        return values, table
-    fields = {name: name.replace("-", "_") for name in indices}
-    kept = {field: [getattr(values, field)[index] for index in indices[name]] for name, field in fields.items()}
-    return values.model_copy(update=kept), table.keep_items(indices)
 
 
 def _checked_name(table: InheritedTable, values: TargetSpec, problems: list[Problem]) -> str:
@@ -394,7 +363,7 @@ def _with_global_overrides(
         changes["push"] = overrides.push and bool(values.tags)
     if overrides.push is False and any(map(pushes, values.output)):
         kept = [index for index, output in enumerate(values.output) if not pushes(output)]
-        values, table = _keep_items(values, table, {"output": kept})
+        values, table = keep_items(values, table, {"output": kept})
     if overrides.builder:
         changes["builder"] = overrides.builder
     changes |= {name: True for name in ("load", "no_cache", "pull") if getattr(overrides, name)}

@@ -168,6 +168,13 @@ def source_date(epoch: str, format: str = ISO_8601) -> str:  # noqa: A002 - as a
     return _formatted(_parse_time(epoch, 'SOURCE_DATE_EPOCH is not a time: "{}"'), format)
 
 
+def known_machine(platform: str) -> str:
+    """Return the platform of this machine. Raises FilterError if it is unknown, which is an empty text."""
+    if not platform:
+        raise FilterError("the platform of this machine is unknown", "write the platform: linux/amd64")
+    return platform
+
+
 def _parse_time(text: str, message: str) -> datetime:
     """Parse seconds since 1970, or a time in the format `ISO_8601`.
 

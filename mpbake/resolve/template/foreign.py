@@ -170,6 +170,8 @@ def hint_for_name(name: str, template: str) -> str:
     """Return a hint for an unknown name in `template` that bake knows, or an empty text."""
     if name in {"null", "nil"}:
         return "write none: {{ x is none }}"
+    if name == "BAKE_LOCAL_PLATFORM":
+        return "write {{ machine_platform() }}"
     called = name in FUNCTIONS and re.search(rf"\b{re.escape(name)}\s*\(", template)
     return f"write {FUNCTIONS[name]}" if called else ""
 

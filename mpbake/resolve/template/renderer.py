@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     _Render = Callable[[Mapping[str, Any]], Any]
     """Renders one template with the values of a scope."""
 
-RESERVED = frozenset({"git", "platform", "range", "timestamp"})
+RESERVED = frozenset({"git", "machine_platform", "platform", "range", "timestamp"})
 """Reserved names, which no variable may have. All but `platform` mean the same in every template."""
 _PLATFORM_UNAVAILABLE = """\
 `platform` is available only in some attributes of targets
@@ -76,10 +76,15 @@ class _FunctionError(FilterError):
 class Renderer:
     """Renders templates with a scope of variables; compiles each distinct template once."""
 
-    def __init__(self, *, git: AskGit = no_git, epoch: str = "", limits: PlanLimits | None = None) -> None:
-        """Create the environment; `epoch` is the value of SOURCE_DATE_EPOCH, or empty."""
+    def __init__(
+        self, *, git: AskGit = no_git, epoch: str = "", machine: str = "", limits: PlanLimits | None = None
+    ) -> None:
+        """Create the environment.
+
+        `epoch` is the value of SOURCE_DATE_EPOCH, and `machine` the platform of this machine. Both may be empty.
+        """
         self.budget = Budget(limits or PlanLimits())
-        self._environment = Sandbox(git, epoch, self.budget)
+        self._environment = Sandbox(git, epoch, machine, self.budget)
         self._compiled: dict[str, _Render] = {}
         self._functions: dict[str, Function] = {}
         self._variables_of_functions: dict[str, frozenset[str]] = {}

@@ -27,7 +27,7 @@ from mpbake.resolve.template.amplification import (
 )
 from mpbake.resolve.template.comprehensions import ComprehensionParser, TextLexer
 from mpbake.resolve.template.data_filters import DATA_FILTERS, LINEAR_FILTERS, to_json
-from mpbake.resolve.template.filters import FILTERS, ISO_8601, SemanticVersion, source_date
+from mpbake.resolve.template.filters import FILTERS, ISO_8601, SemanticVersion, known_machine, source_date
 from mpbake.resolve.template.functions import CallableFunction, wrong_filter_arguments
 from mpbake.resolve.template.regexes import RegexFilters
 from mpbake.resolve.template.syntax_tree import MeteringTransformer
@@ -66,14 +66,20 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     intercepted_binops = frozenset({"+", "-", "*", "**", "//", "%"})
 
-    def __init__(self, git: AskGit, epoch: str, budget: Budget) -> None:
+    def __init__(self, git: AskGit, epoch: str, machine: str, budget: Budget) -> None:
         super().__init__(undefined=UndefinedValue, autoescape=False, keep_trailing_newline=True, finalize=self.printed)
         self._budget = budget
         self._epoch = epoch
+        self._machine = machine
         self._lexer = TextLexer(self)
         self._comprehensions: list[_Comprehension] = []
         self._collected: list[Any] = []
-        self.globals = {"git": GitFacts(git), "range": bounded_range, "timestamp": self._timestamp}
+        self.globals = {
+            "git": GitFacts(git),
+            "machine_platform": self._machine_platform,
+            "range": bounded_range,
+            "timestamp": self._timestamp,
+        }
         filters = {name: function for name, function in self.filters.items() if name not in REMOVED_FILTERS}
         filters |= {"string": self.printed, "join": self._join, "sum": self._sum, **FILTERS}
         filters |= {**DATA_FILTERS, "json": self._json, **RegexFilters(self._budget.spend).filters()}
@@ -301,6 +307,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def _timestamp(self, format: str = ISO_8601) -> str:  # noqa: A002 - the name of strftime's parameter
         return source_date(self._epoch, format)
+
+    def _machine_platform(self) -> str:
+        return known_machine(self._machine)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    Document = Mapping[str, Any]
-    """A plan document or a part of it."""
+    from mpbake.review.document.plan_document import Document
 
 _LINK = "target:"
 _CACHE_OF = re.compile(r'(the cache of )"(.*)"(?=, which it links to$)')

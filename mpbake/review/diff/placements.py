@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
-    Document = Mapping[str, Any]
-    """A plan document or a part of it."""
+    from mpbake.review.document.plan_document import Document
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

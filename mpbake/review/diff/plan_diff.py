@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mpbake.review.diff.names import NewNames
 from mpbake.review.diff.placements import PlacementChange, TagChange, placement_changes, tag_changes
@@ -18,15 +18,14 @@ from mpbake.review.document.plan_document import UNIDENTIFIED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    Document = Mapping[str, Any]
-    """A plan document or a part of it."""
+    from mpbake.review.document.plan_document import Document
 
 _COMPARED = frozenset({"format", "grants", "registries", "builders", "targets", "steps", "warnings", *UNIDENTIFIED})
 """The fields of a document that have their own part in a diff, or none."""
 
 
 class ItemState(StrEnum):
-    """What happened to an item."""
+    """The change of an item as a whole."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -48,7 +47,7 @@ class ItemDiff:
 
     @property
     def state(self) -> ItemState:
-        """What happened to the item."""
+        """The change of the item as a whole."""
         if not self.before or not self.after:
             return ItemState.REMOVED if self.before else ItemState.ADDED
         return ItemState.CHANGED if self.before == self.after else ItemState.RENAMED

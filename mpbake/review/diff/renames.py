@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _SIMILAR = 0.6
 """The minimum similarity of two items that are one renamed item, from 0 to 1."""
 _MAX_PAIRS = 10_000
-"""The maximum number of pairs of which all are compared. Of more pairs, only those with a rare value in common are."""
+"""The maximum number of pairs for a comparison of every pair. If there are more, mpbake compares only pairs with a
+rare value in common."""
 _RARE = 10
 """The maximum number of items that have a rare value."""
 _COMMON = frozenset(

@@ -1,20 +1,19 @@
-"""What is new for security in a plan: grants, secrets, ssh, entitlements and registries."""
+"""The changes of a plan that concern security: grants, secrets, ssh, entitlements and registries."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    Document = Mapping[str, Any]
-    """A plan document or a part of it."""
+    from mpbake.review.document.plan_document import Document
 
 
 class SecurityKind(StrEnum):
-    """What a change concerns. The order is the order in a diff."""
+    """The subject of a change. The order is the order in a diff."""
 
     GRANT = "grant"
     """A right on the machine that runs mpbake, as a value of `--allow`."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    KeyPath = tuple[str, ...]
+    ValuePath = tuple[str, ...]
     """The path to a value in nested tables: `("args", "VERSION")`."""
 
 
 class ChangeKind(StrEnum):
-    """What a change is about."""
+    """The subject of a change."""
 
     VALUE = "value"
     """A value that was set, changed or removed."""
@@ -30,13 +30,13 @@ class ChangeKind(StrEnum):
 class Change:
     """A change of one value. `before` or `after` is None if there is no value; a plan document holds no null."""
 
-    path: KeyPath
+    path: ValuePath
     kind: ChangeKind = ChangeKind.VALUE
     before: Any = None
     after: Any = None
 
 
-def value_changes(before: Any, after: Any, path: KeyPath = ()) -> Iterator[Change]:
+def value_changes(before: Any, after: Any, path: ValuePath = ()) -> Iterator[Change]:
     """Yield the changes from one JSON value to another, in the order of `after`. None stands for no value.
 
     The keys of tables have no order. A table or list that appears or disappears is listed by its entries, and one
@@ -67,7 +67,7 @@ def is_empty(value: Any) -> bool:
     return not value
 
 
-def added_values(value: Mapping[str, Any], path: KeyPath = ()) -> Iterator[Change]:
+def added_values(value: Mapping[str, Any], path: ValuePath = ()) -> Iterator[Change]:
     """Yield the values of a new table. Values that mean that nothing is set are omitted."""
     for key, entry in value.items():
         if isinstance(entry, dict):
@@ -81,12 +81,12 @@ def reversed_change(change: Change) -> Change:
     return Change(path=change.path, kind=change.kind, before=change.after, after=change.before)
 
 
-def _table_changes(before: Mapping[str, Any], after: Mapping[str, Any], path: KeyPath) -> Iterator[Change]:
+def _table_changes(before: Mapping[str, Any], after: Mapping[str, Any], path: ValuePath) -> Iterator[Change]:
     for key in (*after, *(key for key in before if key not in after)):
         yield from value_changes(before.get(key), after.get(key), (*path, key))
 
 
-def _list_changes(before: Sequence[Any], after: Sequence[Any], path: KeyPath) -> Iterator[Change]:
+def _list_changes(before: Sequence[Any], after: Sequence[Any], path: ValuePath) -> Iterator[Change]:
     """Yield the removed entries, the added entries, and the new order of the other entries if it differs."""
     old, new = [_text(entry) for entry in before], [_text(entry) for entry in after]
     if old == new:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mpbake.model.grants import Grant
     from mpbake.model.plan import Target
 
-    Document = dict[str, Any]
+    Document = Mapping[str, Any]
+    """A plan document or a part of it."""
     """A plan document."""
 
 DOCUMENT_FORMAT = 2
@@ -39,7 +40,7 @@ def plan_document(
     digest: Callable[[str], str],
     redact: Callable[[str], str],
     facts: Mapping[str, NodeFacts] = MappingProxyType({}),
-) -> Document:
+) -> dict[str, Any]:
     """Return the plan document of a run.
 
     `digest` returns the SHA-256 of a Dockerfile or of a configuration of buildkitd as hexadecimal digits, or an empty
@@ -63,9 +64,9 @@ def plan_document(
     return {"format": DOCUMENT_FORMAT, "id": _digest(text)} | document
 
 
-def empty_document() -> Document:
+def empty_document() -> dict[str, Any]:
     """Return the plan document of a plan that does nothing."""
-    document: Document = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
+    document: dict[str, Any] = {"format": DOCUMENT_FORMAT, **{name: [] for name in _LISTS}}
     return {**document, "id": plan_id(document)}
 
 
@@ -101,7 +102,7 @@ def built_targets(graph: BuildGraph) -> tuple[Target, ...]:
     return tuple(dict.fromkeys((*graph.targets, *linked_targets(*graph.targets))))
 
 
-def grant_document(grant: Grant) -> Document:
+def grant_document(grant: Grant) -> dict[str, Any]:
     """Return a grant that a run needs: the value of `--allow`, its kind, and the attributes that need it."""
     return {"allow": grant.text, "kind": str(grant.kind), "value": grant.value, "users": list(grant.users)}
 
@@ -119,6 +120,6 @@ def map_texts(value: Any, convert: Callable[[str], str]) -> Any:
             return value
 
 
-def _targets(graph: BuildGraph, digest: Callable[[str], str]) -> list[Document]:
+def _targets(graph: BuildGraph, digest: Callable[[str], str]) -> list[dict[str, Any]]:
     own = frozenset(graph.targets)
     return [target_document(target, digest, only_linked=target not in own) for target in built_targets(graph)]

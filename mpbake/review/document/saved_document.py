@@ -1,4 +1,4 @@
-"""Read a plan document that somebody saved. Nothing in it is obeyed, and its shape is checked before it is used."""
+"""Read a plan document that somebody saved. mpbake obeys nothing in it, and checks its shape before using it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from mpbake.review.document.plan_document import DOCUMENT_FORMAT, UNIDENTIFIED, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    Document = Mapping[str, Any]
-    """A plan document or a part of it."""
+    from mpbake.model.steps import StepVerb
+    from mpbake.review.document.plan_document import Document
+
     Shape = Mapping[str, Callable[[Any], bool]]
     """The fields that must be present in an object, each with a check of its value."""
 
@@ -38,7 +39,8 @@ def parse_document(text: str) -> dict[str, Any]:
     if not isinstance(document, dict) or "format" not in document:
         raise ValueError(f"is not the JSON of a plan\n{_SAVE_AGAIN}")
     if not _is_int(document["format"]) or document["format"] != DOCUMENT_FORMAT:
-        raise ValueError(f"is a plan in another format than {DOCUMENT_FORMAT}, that of this mpbake\n{_SAVE_AGAIN}")
+        problem = f"is not a plan in format {DOCUMENT_FORMAT}, the only one that this mpbake supports"
+        raise ValueError(f"{problem}\n{_SAVE_AGAIN}")
     is_odd = _is_odd({name: value for name, value in document.items() if name not in UNIDENTIFIED})
     problem = "null, or values that are nested too deeply" if is_odd else _wrong_part(document)
     if problem:
@@ -114,7 +116,7 @@ _SHAPES: Mapping[str, tuple[str, Shape]] = {
     ),
     "steps": ("key", {"key": _is_name, "kind": _is_text, "after": _is_texts}),
 }
-_STEPS: Mapping[str, Shape] = {
+_STEPS: Mapping[StepVerb, Shape] = {
     "bootstrap": {"node": _is_text},
     "build": {"target": _is_text, "nodes": _is_texts, "spare": _is_texts, "platforms": _is_placed},
     "join": {"target": _is_text},

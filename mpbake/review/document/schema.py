@@ -7,9 +7,12 @@ fields that it does not know.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mpbake.review.document.plan_document import DOCUMENT_FORMAT
+
+if TYPE_CHECKING:
+    from mpbake.model.steps import StepVerb
 
 Schema = dict[str, Any]
 
@@ -116,13 +119,13 @@ _FIELDS: Schema = {
 }
 
 _OPTIONAL: Schema = {
-    "probe": _one("What nodes and registries report; only with `--probe`. Not part of the id.", "probe"),
+    "probe": _one("The reports of nodes and registries; only with `--probe`. Not part of the id.", "probe"),
     "expected": _one("The expected duration; only if earlier runs are recorded. Not part of the id.", "expected"),
-    "request": _one("What the command line asked for; only in a saved plan. Not part of the id.", "request"),
+    "request": _one("The request of the command line; only in a saved plan. Not part of the id.", "request"),
     "inputs": _one("The states of the files; only in a saved plan. Not part of the id.", "inputs"),
 }
 
-_STEP_FIELDS: dict[str, Schema] = {
+_STEP_FIELDS: dict[StepVerb, Schema] = {
     "bootstrap": {"node": _text("The id of the node.")},
     "build": {
         "target": _text("The name of the target."),
@@ -251,7 +254,7 @@ _DEFINITIONS: Schema = {
         {
             "allow": _text("The value of `--allow` that grants the right."),
             "kind": _text("The kind of right, such as `fs.read`."),
-            "value": _text("What the right is for, such as a path; empty for some kinds."),
+            "value": _text("The value of the right, such as a path; empty for some kinds."),
             "users": _texts("The attributes that need the right."),
         },
     ),
@@ -260,7 +263,7 @@ _DEFINITIONS: Schema = {
         {
             "name": _text("The host, with a port if it has one."),
             "uses": {
-                "description": "What the registry is used for.",
+                "description": "The uses of the registry.",
                 "type": "array",
                 "items": {"enum": ["cache-from", "cache-to", "context", "push"]},
             },
@@ -349,7 +352,7 @@ _DEFINITIONS: Schema = {
         },
     ),
     "request": _object(
-        "What the command line of `mpbake plan` asked for.",
+        "The request of the command line of `mpbake plan`.",
         {
             "files": _texts("The plan files, relative to the folder of the saved plan."),
             "names": _texts("The names of targets, groups and patterns."),

@@ -1,4 +1,4 @@
-"""What the attributes of a target use on this machine: paths, secrets, the ssh agent and privileges. Pure.
+"""The uses of this machine by the attributes of a target: paths, secrets, the ssh agent and privileges. Pure.
 
 The attributes come from a plan or from a bake definition, under bake's names. `use` is a pair: the attribute, and the
 path, variable or privilege that it names. A relative path starts at the plan's folder.

@@ -1,4 +1,4 @@
-"""What each kind of right allows, in a few words, for questions and for the documentation."""
+"""The meaning of each kind of right, in a few words, for questions and for the documentation."""
 
 from __future__ import annotations
 
@@ -30,4 +30,4 @@ MEANINGS: Mapping[GrantKind, str] = MappingProxyType(
         GrantKind.EXTERNAL: "use an existing buildx builder",
     }
 )
-"""What a right allows, for each kind: the end of the sentence `allow the plan to …`."""
+"""The meaning of a right of each kind: the end of the sentence `allow the plan to …`."""

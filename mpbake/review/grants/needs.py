@@ -30,7 +30,7 @@ _DISTANT = "../../../"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlanContext:
-    """What else decides which rights a plan needs, besides its targets and builders.
+    """The facts that decide which rights a plan needs, besides its targets and builders.
 
     - `files`: the files of the plan, which no target may overwrite.
     - `named_in`: returns the files that a configuration of buildkitd names. By default, no configuration is read.

@@ -1,4 +1,4 @@
-"""The rights that a run has: what was granted when it started, and whether a later call still needs no more."""
+"""The rights of a run: those that were granted when it started, and the check that later calls need no others."""
 
 from __future__ import annotations
 

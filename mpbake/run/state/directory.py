@@ -96,8 +96,8 @@ def _opened(folder: Path, now: datetime) -> Iterator[State]:
 def block_runs(root: Path) -> Iterator[None]:
     """Prevent runs of the plan in `root` until the block ends. Several processes may block runs at once.
 
-    Raises LockHeld if a run works on the plan, and UsageError if the lock is not a file of mpbake. If this user can
-    neither write nor read the lock, no run of this user can start anyway.
+    Raises LockHeld if a run works on the plan, and UsageError if the lock is not a file of mpbake. If this user cannot
+    open the lock, nothing is blocked: without the lock, this user cannot start a run.
     """
     descriptor = _open_lock(root / FOLDER)
     if descriptor is None:

@@ -1,4 +1,4 @@
-"""Read JSON as the values of a plan: numbers keep their notation, and null is no value."""
+"""Read JSON as the values of a plan: numbers keep their notation, and null is not supported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def parse_value(text: str) -> Any:
     """
     value = parse_json(text, object_pairs_hook=_table, parse_float=WrittenFloat, parse_constant=_not_a_number)
     if value is None or _has_null(value):
-        msg = "null is no value"
+        msg = "null is not supported"
         raise ValueError(msg)
     if not is_unicode(json.dumps(value, ensure_ascii=False)):
         msg = "it contains half a character (a surrogate)"

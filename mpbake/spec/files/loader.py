@@ -157,7 +157,7 @@ class _Reader:
         elif kind is not Kind.FILE:
             message = f"{one_line(self._show(path))} is not a file"
         elif path.suffix == JSON_SUFFIX:
-            message, hint = f"{one_line(self._show(path))} is no plan", "name a bake file with -f, after the plan"
+            message, hint = f"{one_line(self._show(path))} is not a plan", "name a bake file with -f, after the plan"
         else:
             self.read(path)
             return

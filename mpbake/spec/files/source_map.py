@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mpbake.base.errors import KeyPath
+from mpbake.base.toml_text import BARE_KEY
 
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SPACE = re.compile(r"[ \t]*")
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _BARE_VALUE = re.compile(r"[^,\]}#\n]+")
 _ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", '"': '"', "\\": "\\"}
 _ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|x([0-9A-Fa-f]{2})|(.))")
@@ -205,7 +205,7 @@ class _Scanner:
         if quote in "\"'":
             raw = self._match(_STRINGS[2] if quote == '"' else _STRINGS[3])[1:-1]
             return _ESCAPE.sub(_unescape, raw) if quote == '"' else raw
-        return self._match(_BARE_KEY)
+        return self._match(BARE_KEY)
 
     def _value(self, path: KeyPath) -> None:
         start = self._at

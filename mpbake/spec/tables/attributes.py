@@ -72,7 +72,8 @@ class Attribute:
     """Properties of a target's attribute besides the type. No other module lists names of attributes.
 
     `identity` is the field by which BY_FIELD merges. `access` says what a build does with the paths in the value.
-    `refers`: the value names other tables of the plan. `bake_variables`: `${VARIABLE}` in the value is probably a
+    `of_bake`: bake has an attribute of this name, too, although its role is PLAN. `refers`: the value names other
+    tables of the plan. `bake_variables`: `${VARIABLE}` in the value is probably a
     variable of bake, and not of a shell. `strict` raises ValueError for a value that no known release supports; since
     later releases may support the value, the error becomes a warning. `since` is the first buildx that knows the
     attribute, if mpbake supports older versions: an older buildx ignores the attribute without a message.
@@ -85,6 +86,7 @@ class Attribute:
     access: PathAccess = PathAccess.NEEDS
     scope: Scope = Scope.TARGET
     exposure: Exposure = Exposure.PRINTED
+    of_bake: bool = False
     refers: bool = False
     bake_variables: bool = False
     strict: Callable[[str], object] | None = None
@@ -94,6 +96,11 @@ class Attribute:
     def to_bake(self) -> bool:
         """Whether BuildKit gets the value under the same name."""
         return self.role not in {Role.PLAN, Role.DESTINATION}
+
+    @property
+    def is_of_bake(self) -> bool:
+        """Whether bake has an attribute of this name. bake ignores all other attributes in its files."""
+        return self.of_bake or self.role is not Role.PLAN
 
     @property
     def sensitive(self) -> bool:

@@ -50,8 +50,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 _PLAN = Attribute(merge=Merge.REPLACE, role=Role.PLAN)
-_OWN = Attribute(merge=Merge.OWN, role=Role.PLAN)
-_ROWS = Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PLAN)
+_ROWS = partial(Attribute, merge=Merge.OWN, role=Role.PLAN, scope=Scope.PLAN)
 _SOURCE_ATTRIBUTE = Attribute(merge=Merge.REPLACE, role=Role.SOURCE)
 _CACHE = partial(Attribute, paths=Paths.FIELDS, exposure=Exposure.PRIVATE, bake_variables=True)
 _CONTEXT = partial(Attribute, role=Role.SOURCE, paths=Paths.CONTEXT, exposure=Exposure.PRIVATE)
@@ -121,7 +120,8 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
         Tags, Attribute(merge=Merge.REPLACE, role=Role.DESTINATION, exposure=Exposure.LISTED, bake_variables=True)
     ] = Field(default_factory=list, description="names of the image")
     platforms: Annotated[
-        TargetPlatforms, Attribute(merge=Merge.REPLACE, role=Role.PLAN, strict=each_platform(check_platform))
+        TargetPlatforms,
+        Attribute(merge=Merge.REPLACE, role=Role.PLAN, of_bake=True, strict=each_platform(check_platform)),
     ] = Field(
         default_factory=list,
         description="platforms of the image; `local`: the platform of the machine that runs mpbake; "
@@ -210,19 +210,23 @@ class TargetDefaultsSpec(PlatformSpec, _SourceSpec):
 
 
 class _OwnSpec(Table):
-    inherits: Annotated[Names, Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PARENTS)] = Field(
+    inherits: Annotated[Names, Attribute(merge=Merge.OWN, role=Role.PLAN, scope=Scope.PARENTS, of_bake=True)] = Field(
         default_factory=list,
         description="targets, templates and rows of a matrix whose attributes this target inherits, left to right",
     )
-    description: Annotated[Text, _PLAN] = Field(default="", description="text for `mpbake list` and for reviewers")
-    matrix: Annotated[Matrix, _ROWS] = Field(
+    description: Annotated[Text, Attribute(merge=Merge.REPLACE, role=Role.PLAN, of_bake=True)] = Field(
+        default="", description="text for `mpbake list` and for reviewers"
+    )
+    matrix: Annotated[Matrix, _ROWS(of_bake=True)] = Field(
         default_factory=dict,
         description="variables with lists of values: each combination is a target; or a list of rows",
     )
-    exclude: Annotated[list[dict[str, Any]], _ROWS] = Field(
+    exclude: Annotated[list[dict[str, Any]], _ROWS()] = Field(
         default_factory=list, description="combinations to omit: an entry matches the rows that have all its values"
     )
-    name: Annotated[Text, _OWN] = Field(default="", description="template for the names of the targets of a matrix")
+    name: Annotated[Text, Attribute(merge=Merge.OWN, role=Role.PLAN, of_bake=True)] = Field(
+        default="", description="template for the names of the targets of a matrix"
+    )
 
 
 class TargetSpec(TargetDefaultsSpec, _OwnSpec):

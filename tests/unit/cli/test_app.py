@@ -25,7 +25,7 @@ import mpbake.cli.commands.show
 from mpbake import __main__, __version__
 from mpbake.base.errors import BuildFailed, LockHeld, MpbakeError, PlanError, Unreachable, UsageError
 from mpbake.cli.app import cli
-from mpbake.cli.definitions import COMMANDS
+from mpbake.cli.definitions.table import COMMANDS
 from mpbake.cli.options import option_names
 from tests.checkout import CHECKOUT
 from tests.unit.worlds import options_for

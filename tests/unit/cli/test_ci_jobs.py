@@ -12,7 +12,7 @@ import pytest
 
 from mpbake.base.errors import SourceLine
 from mpbake.cli.ci_jobs import CheckoutPaths, ci_reporter, heartbeats, is_ci
-from mpbake.cli.run_events import make_reporter
+from mpbake.cli.runs.run_events import make_reporter
 from mpbake.run.events import TimePassed, Warned
 from tests.unit.worlds import options_for, world, written
 

@@ -22,8 +22,8 @@ from mpbake.cli.commands import check, export, plan, run, show, verify
 from mpbake.cli.commands import list as list_command
 from mpbake.cli.loading import load_plan, resolution_inputs
 from mpbake.cli.options import OverrideOptions, SourceOptions
-from mpbake.cli.repeat_command import repeat_command
-from mpbake.cli.run_events import make_reporter
+from mpbake.cli.runs.repeat_command import repeat_command
+from mpbake.cli.runs.run_events import make_reporter
 from mpbake.cli.selection import make_graph, place_targets, preflight_input, select_for
 from mpbake.graph import dag as graph
 from mpbake.graph.dag import select_with_dependencies

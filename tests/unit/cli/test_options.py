@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mpbake.cli.definitions import COMMANDS, GROUPS, Command
+from mpbake.cli.definitions.table import COMMANDS, GROUPS
 from mpbake.cli.options import (
     InitOptions,
     OverrideOptions,
@@ -16,7 +16,10 @@ from mpbake.cli.options import (
     make_options,
     option_names,
 )
-from mpbake.cli.run_results import call_all
+from mpbake.cli.runs.run_results import call_all
+
+if TYPE_CHECKING:
+    from mpbake.cli.definitions.command import Command
 
 
 def test_values_reach_the_options_that_commands_share() -> None:

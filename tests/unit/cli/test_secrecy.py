@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mpbake import __main__
 from mpbake.base.redaction import redacting_stream, scalars_in
 from mpbake.buildkit import runner
-from mpbake.buildkit.process.docker import Completed
+from mpbake.buildkit.process.completed import Completed
 from mpbake.cli.commands import run
 from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 from tests.unit.plans import text

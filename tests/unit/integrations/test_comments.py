@@ -8,7 +8,7 @@ import pytest
 
 from mpbake.base.errors import MpbakeError
 from mpbake.integrations.comments import (
-    LONGEST_COMMENT,
+    LONGEST_GITHUB_COMMENT,
     Comment,
     Marker,
     Placed,
@@ -112,9 +112,9 @@ def test_markdown_without_a_marker_is_refused() -> None:
 def test_a_long_comment_is_cut_at_a_line() -> None:
     body = BODY + "".join(f"line {number}\n" for number in range(10_000))
     short = cut(body)
-    assert len(short) <= LONGEST_COMMENT
+    assert len(short) <= LONGEST_GITHUB_COMMENT
     assert marker_of(short) == marker_of(body)
     text, _, remark = short.partition("\n\n…\n")
     assert body.startswith(f"{text}\n")
     assert "The comment is cut" in remark
-    assert cut("x" * LONGEST_COMMENT) == "x" * LONGEST_COMMENT
+    assert cut("x" * LONGEST_GITHUB_COMMENT) == "x" * LONGEST_GITHUB_COMMENT

@@ -117,5 +117,5 @@ def test_wrong_calls(job: dict[str, str]) -> None:
             execute(arguments, job, io.StringIO(), FakeMpbake())
     with pytest.raises(UsageError, match="no merge request"):
         execute(["diff"], {}, io.StringIO(), FakeMpbake())
-    with pytest.raises(UsageError, match="no number: x"):
+    with pytest.raises(UsageError, match="not a number: x"):
         execute(["plan"], {**job, "CI_MERGE_REQUEST_IID": "x"}, io.StringIO(), FakeMpbake(output=BODY))

@@ -105,5 +105,5 @@ def test_a_server_that_does_not_answer() -> None:
 
 @pytest.mark.parametrize("base", ["http://api.example.com", "file:///etc", "", "ftp://localhost", "http://127.0.0.1.x"])
 def test_the_token_is_not_sent_without_encryption(base: str) -> None:
-    with pytest.raises(UsageError, match="is no https URL"):
+    with pytest.raises(UsageError, match="is not an https URL"):
         JsonApi(host="GitHub", base=base, headers={})

@@ -30,10 +30,6 @@ def test_a_list_of_texts() -> None:
     assert markdown.codes(["a", "b|c"]) == "`a`, <code>b&#124;c</code>"
 
 
-def test_a_block_of_code_has_a_longer_fence_than_its_text() -> None:
-    assert markdown.code_block("a\n````\n@x\x1b\n", "text") == "`````text\na\n````\n@x\\x1b\n`````"
-
-
 def test_text_in_the_summary_of_a_folded_section_is_no_html() -> None:
     summary = markdown.html_code("</summary><b>\n\n`x`")
     assert markdown.folded(summary, "body") == (

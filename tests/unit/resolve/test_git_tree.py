@@ -50,7 +50,7 @@ def refusal(folder: Path, revision: str, **environment: str) -> str:
 
 OTHERWISE = "compare with a saved plan: mpbake diff plan.json"
 NO_REVISION = (
-    'git knows no revision "{}" here\n'
+    'the git repository has no revision "{}"\n'
     "name a branch, a tag or a commit, such as HEAD~1 or origin/main, or a saved plan, whose name ends in .json"
 )
 
@@ -95,7 +95,7 @@ def test_a_shallow_clone(folder: Path, tmp_path: Path) -> None:
     commit_more(folder)
     run(tmp_path, "clone", "--quiet", "--depth=1", f"file://{folder}", "clone")
     assert refusal(tmp_path / "clone", "HEAD~1") == (
-        'git knows no revision "HEAD~1" here\n'
+        'the git repository has no revision "HEAD~1"\n'
         "this clone is shallow: fetch the revision, such as with `git fetch --depth=1 origin main:main`"
     )
 

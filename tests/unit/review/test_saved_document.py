@@ -53,7 +53,7 @@ def test_what_is_no_plan(text: str) -> None:
 @pytest.mark.parametrize("number", [1, 3, True, "2", 2.5])
 def test_another_format(number: Any) -> None:
     text = json.dumps({**document_of(PLAN), "format": number})
-    assert refusal(text) == f"is a plan in another format than 2, that of this mpbake\n{SAVE_AGAIN}"
+    assert refusal(text) == f"is not a plan in format 2, the only one that this mpbake supports\n{SAVE_AGAIN}"
 
 
 CHANGES: dict[str, tuple[str, Callable[[Any], object]]] = {

@@ -101,8 +101,8 @@ def test_an_edited_document_is_refused() -> None:
         ({}, "is not the JSON of a plan"),
         ({"format": 2, "id": "x"}, "is not a complete plan: warnings"),
         (empty_document(), "is not a saved plan: `--format json` printed it, without the command line"),
-        (saved(format=1), "is a plan in another format than 2, that of this mpbake"),
-        (saved(format=[2]), "is a plan in another format than 2, that of this mpbake"),
+        (saved(format=1), "is not a plan in format 2, the only one that this mpbake supports"),
+        (saved(format=[2]), "is not a plan in format 2, the only one that this mpbake supports"),
         (saved(request=[]), "is not a saved plan: its request does not have the fields of a saved plan"),
         (
             saved(request=saved()["request"] | {"allow": ["all"]}),
@@ -131,10 +131,13 @@ def test_an_edited_document_is_refused() -> None:
             "is not a saved plan: the field names of its request has an impossible value",
         ),
         (with_request(names=["a\nb"]), "is not a saved plan: the field names of its request has an impossible value"),
-        (with_request(names="web"), "is not a saved plan: the field names of its request is no list, or too long"),
+        (
+            with_request(names="web"),
+            "is not a saved plan: the field names of its request is not a list, or is too long",
+        ),
         (
             with_request(names=["a"] * 10_001),
-            "is not a saved plan: the field names of its request is no list, or too long",
+            "is not a saved plan: the field names of its request is not a list, or is too long",
         ),
         (with_request(names=[["web"]]), "is not a saved plan: the field names of its request has an impossible value"),
         (

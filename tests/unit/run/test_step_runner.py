@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.buildkit.registry.transport import Request
     from mpbake.graph.dag import BuildGraph
     from mpbake.model.steps import Step

@@ -184,7 +184,7 @@ def test_the_configuration_of_buildkitd_and_its_files() -> None:
         (imported(node("n_1", "kubernetes://k"), driver="kubernetes"), "mpbake would call its node n_1 n-1"),
         (
             imported(node("n", "kubernetes://k?deployment=other"), driver="kubernetes"),
-            "its Deployment other has another name than its node",
+            "its Deployment other is not named after its node",
         ),
         (imported(node(files={"buildkitd.toml": b"\xff="})), "the buildkitd.toml of its node ci0 is not TOML"),
         (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mpbake.base.errors import BuildFailed, Cancelled, MpbakeError, Unreachable
 from mpbake.base.text import duration, one_line, without_colour
-from mpbake.buildkit.process.docker import CommandFailed
+from mpbake.buildkit.process.completed import CommandFailed
 from mpbake.buildkit.registry.client import RequestFailed, repository_of
 from mpbake.buildkit.registry.hints import OTHER_PUSH_HINT
 from mpbake.graph.delivery import upload_tags
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mpbake.buildkit.nodes.instances.instances import ReadyNode
-    from mpbake.buildkit.process.docker import Docker, DockerCommands
+    from mpbake.buildkit.process.client import DockerCommands
+    from mpbake.buildkit.process.docker import Docker
     from mpbake.buildkit.registry.client import RegistryClient, Repository
     from mpbake.model.plan import Target
     from mpbake.run.events import Reporter

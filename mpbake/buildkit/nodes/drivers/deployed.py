@@ -14,10 +14,10 @@ from mpbake.base.errors import MpbakeError, NodeMayBeInUse, Unreachable
 from mpbake.base.text import one_line
 from mpbake.buildkit.nodes.causes import REFUSED, cause
 from mpbake.buildkit.nodes.connection import check_connection
-from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance
-from mpbake.buildkit.nodes.drivers.container_causes import container_causes, image_causes
-from mpbake.buildkit.nodes.drivers.container_files import archive
-from mpbake.buildkit.nodes.drivers.containers import RUNNING, Containers
+from mpbake.buildkit.nodes.drivers.back_end import INSPECT_TIMEOUT, BackEnd, ask_instance, ask_nothing, boot_instance
+from mpbake.buildkit.nodes.drivers.container.causes import container_causes, image_causes
+from mpbake.buildkit.nodes.drivers.container.containers import RUNNING, Containers
+from mpbake.buildkit.nodes.drivers.container.files import archive
 from mpbake.buildkit.nodes.drivers.deployed_container import (
     FOLDER,
     create_arguments,
@@ -28,6 +28,7 @@ from mpbake.buildkit.nodes.drivers.remote import check_container
 from mpbake.buildkit.nodes.engines.contexts import engine_of
 from mpbake.buildkit.nodes.failure_causes import unreachable_by
 from mpbake.buildkit.nodes.ownership import check_volume, docker_by_hand, owned_resource
+from mpbake.buildkit.process.completed import CommandFailed
 from mpbake.graph.preflight.certificates import check_certificates, deployment_findings, raise_faults
 from mpbake.model.drivers.deployed import deployment, files_volume
 from mpbake.model.marks import CONTAINER_LABEL
@@ -164,7 +165,7 @@ class DeployedContainers(Containers):
         """Remove the volume with the files of `node`, and the remains of an interrupted copy."""
         copier = self._find_named(node, files_volume(node))
         if copier is not None and copier.mark:
-            self._change(node, "container", "rm", "--force", "--volumes", copier.id)
+            self._must(node, lambda client: client.container.remove(copier.id, force=True, volumes=True))
         self._remove_volume(node, files_volume(node))
 
     def _clean(self, node: Node, *command: str) -> None:
@@ -178,10 +179,13 @@ class DeployedContainers(Containers):
             self._start(node, made.id)
 
     def _start(self, node: Node, container: str) -> None:
-        started = self._run(node, "container", "start", container)
-        if started.returncode:  # the last line of docker only repeats the name
-            reason = "\n".join(line for line in started.stderr.splitlines() if not line.startswith(_REPEATS_NAME))
-            raise unreachable_by(self.causes, node, started, reason)
+        endpoint, timeout = engine_of(node), INSPECT_TIMEOUT
+        try:
+            self.docker.call(lambda client: client.container.start(container), endpoint=endpoint, timeout=timeout)
+        except CommandFailed as failure:
+            lines = failure.completed.stderr.splitlines()
+            reason = "\n".join(line for line in lines if not line.startswith(_REPEATS_NAME))
+            raise unreachable_by(self.causes, node, failure.completed, reason) from None
 
     def wait(self, node: Node, start: NodeStart) -> None:
         """Wait until BuildKit in the container answers, then check the connection from here. Raises Unreachable."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mpbake.buildkit.nodes.drivers.back_end import BackEnd, ask_instance, ask_nothing, boot_instance
-from mpbake.buildkit.nodes.drivers.container_causes import container_causes
-from mpbake.buildkit.nodes.drivers.containers import Containers
+from mpbake.buildkit.nodes.drivers.container.causes import container_causes
+from mpbake.buildkit.nodes.drivers.container.containers import Containers
 from mpbake.resolve import DEFAULT_BUILDER, DEFAULT_NODE
 
 if TYPE_CHECKING:

@@ -23,9 +23,10 @@ from mpbake.buildkit.nodes.drivers.back_end import (
     ask_nothing,
     boot_instance,
 )
-from mpbake.buildkit.nodes.drivers.kubernetes_causes import cluster_causes
-from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
-from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
+from mpbake.buildkit.nodes.drivers.cluster.causes import cluster_causes
+from mpbake.buildkit.nodes.drivers.cluster.client_query import CLIENT_QUERY, client_answer, exit_text
+from mpbake.buildkit.nodes.drivers.cluster.in_use import cluster_in_use
+from mpbake.buildkit.nodes.drivers.cluster.manifest import (
     deployment_manifest,
     is_rejected,
     is_rejected_pod,
@@ -33,7 +34,7 @@ from mpbake.buildkit.nodes.drivers.kubernetes_manifest import (
     rejection_text,
     says_nothing_against,
 )
-from mpbake.buildkit.nodes.drivers.kubernetes_objects import (
+from mpbake.buildkit.nodes.drivers.cluster.objects import (
     REFUSAL,
     ClusterOptions,
     blockage_of,
@@ -65,7 +66,8 @@ if TYPE_CHECKING:
 
     from mpbake.base.errors import MpbakeError
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.buildkit.process.completed import Completed
+    from mpbake.buildkit.process.docker import Docker
     from mpbake.model.existing_builders import ExistingNode
     from mpbake.model.node_state import NodeResource
     from mpbake.model.plan import Node
@@ -128,10 +130,10 @@ class Deployments:
 
     def _is_used(self, node: Node, made: NodeResource, pod: str) -> bool:
         asked = self._ask_for_client(node, pod)
-        answer = _client_answer(asked)
+        answer = client_answer(asked)
         if answer is not None:
             return answer
-        error = asked.stderr.strip().removesuffix(_exit_text(asked)).strip()
+        error = asked.stderr.strip().removesuffix(exit_text(asked)).strip()
         message, hint = explain_by(cluster_causes, node, asked.error if asked.timed_out else error or asked.error)
         by_hand = f"if no build runs, run: {shlex.join([*_kubectl(node), 'delete', _kind(node), made.name])}"
         raise NodeMayBeInUse(
@@ -141,10 +143,10 @@ class Deployments:
 
     def _has_client(self, node: Node, pod: str) -> bool | None:
         """Whether a client is connected to BuildKit in `pod`; None if the pod cannot be queried."""
-        return _client_answer(self._ask_for_client(node, pod))
+        return client_answer(self._ask_for_client(node, pod))
 
     def _ask_for_client(self, node: Node, pod: str) -> Completed:
-        return self._run(node, "exec", pod, "--", "pgrep", "-f", "buildctl dial-stdio")
+        return self._run(node, "exec", pod, "--", *CLIENT_QUERY)
 
     def remove(self, node: Node, made: NodeResource) -> None:
         """Remove the Deployment and its ConfigMaps, and wait until all pods have terminated.
@@ -374,19 +376,6 @@ def _kind(node: Node) -> str:
 def _selector(node: Node) -> str:
     """Return the label that buildx gives to the pods of a Deployment."""
     return f"app={node.buildx_name}"
-
-
-def _exit_text(completed: Completed) -> str:
-    """Return kubectl's line about a command in a pod that failed."""
-    return f"command terminated with exit code {completed.returncode}"
-
-
-def _client_answer(asked: Completed) -> bool | None:
-    """Return whether `pgrep` in a pod has found a client; None if the pod could not be queried."""
-    if not asked.returncode:
-        return True
-    # With any other output, kubectl itself has failed.
-    return False if asked.returncode == 1 and _exit_text(asked) in asked.stderr else None
 
 
 def _manager(docker: Docker) -> Deployments:

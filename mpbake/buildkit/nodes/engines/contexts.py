@@ -11,7 +11,7 @@ from mpbake.base.errors import Unreachable, UsageError
 from mpbake.base.references import format_fields
 from mpbake.base.text import without_colour
 from mpbake.buildkit.nodes.engines.engine import engine_unreachable
-from mpbake.buildkit.process.docker import CommandFailed
+from mpbake.buildkit.process.completed import CommandFailed
 from mpbake.model.node_resources import context_name
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mpbake.buildkit.nodes.engines.endpoints import Endpoints
 from mpbake.buildkit.nodes.instances.buildx_store import BuildxStore, store_folder
 from mpbake.buildkit.nodes.instances.declaration import create_arguments, declare
 from mpbake.buildkit.nodes.node_errors import unusable
-from mpbake.buildkit.process.docker import CommandFailed
+from mpbake.buildkit.process.completed import CommandFailed
 from mpbake.model.node_state import ADDED_FLAG
 from mpbake.spec.files.toml_values import same_values
 

@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
     from mpbake.buildkit.nodes.engines.endpoints import Endpoints
     from mpbake.buildkit.nodes.first_start import NodeStart
-    from mpbake.buildkit.process.docker import Completed, Docker, Watch
+    from mpbake.buildkit.process.completed import Completed
+    from mpbake.buildkit.process.docker import Docker, Watch
     from mpbake.graph.node_facts import EngineFacts
     from mpbake.model.plan import Driver, Node, Target
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mpbake.conversion.parts import walk
 from mpbake.conversion.plan.blocks import blocks_of, matrix_entry, matrix_lists
 from mpbake.conversion.plan.conversion import Note, NoteKind
-from mpbake.conversion.plan.naming.target_names import TargetNames, matches, valid_name
+from mpbake.conversion.plan.naming.target_names import TargetNames, valid_name
 from mpbake.conversion.plan.rewriting.walks import all_expressions, loop_names, names_in
 from mpbake.conversion.syntax import (
     BakeFile,
@@ -27,6 +27,8 @@ from mpbake.resolve.template import Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from mpbake.conversion.plan.naming.patterns import NamePatterns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +47,7 @@ class Names:
     templates: frozenset[str]
     untagged: frozenset[str]
     missing: tuple[str, ...]
-    rows: tuple[str, ...]
+    rows: NamePatterns
     notes: tuple[Note, ...]
 
     @property
@@ -55,7 +57,7 @@ class Names:
 
     def is_known(self, name: str) -> bool:
         """Whether a group can list `name`: a target, a group or a row of a matrix."""
-        return name in self.members or matches(name, self.rows)
+        return name in self.members or self.rows.matches(name)
 
 
 def plan_names(file: BakeFile) -> Names:

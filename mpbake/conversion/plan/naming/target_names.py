@@ -10,6 +10,7 @@ from mpbake.conversion.parts import walk
 from mpbake.conversion.plan.blocks import blocks_of, entry_of, matrix_entry
 from mpbake.conversion.plan.conversion import Note, NoteKind
 from mpbake.conversion.plan.fields import with_field_texts
+from mpbake.conversion.plan.naming.patterns import NamePatterns, literal_name, name_patterns
 from mpbake.conversion.plan.naming.row_names import row_patterns
 from mpbake.conversion.plan.rewriting.walks import all_expressions, possible_texts
 from mpbake.conversion.syntax import BakeFile, Function, Group, Item, ListOf, Literal, Target, Template, Variable
@@ -17,7 +18,7 @@ from mpbake.model.bake_fields import pushes
 from mpbake.spec.tables.value_types import NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from mpbake.conversion.syntax import Expression
 
@@ -43,13 +44,14 @@ class TargetNames:
 
     def __init__(self, file: BakeFile) -> None:
         self._targets = blocks_of(file, Target)
-        self._members = {name: possible_texts(group.targets) for name, group in blocks_of(file, Group).items()}
-        self._links = [*_links(file)]
-        self._parents = [pattern for target in self._targets.values() for pattern in _parents(target)]
+        groups = blocks_of(file, Group)
+        self._members = {name: name_patterns(possible_texts(group.targets)) for name, group in groups.items()}
+        self._links = name_patterns(_links(file))
+        self._parents = name_patterns(pattern for target in self._targets.values() for pattern in _parents(target))
         variables = blocks_of(file, Variable)
         functions = blocks_of(file, Function)
         rows = (row_patterns(target, variables, functions) for target in self._targets.values())
-        self.rows = tuple(itertools.chain.from_iterable(rows))
+        self.rows = name_patterns(itertools.chain.from_iterable(rows))
         self.templates = frozenset(name for name in self._targets if self._is_template(name))
         self.names = self._names()
         self.missing = self._missing()
@@ -70,22 +72,22 @@ class TargetNames:
         """Return the parents that no block defines, in order, such as the target that docker/metadata-action makes."""
         parents = [text for target in self._targets.values() for text in _literal_parents(target)]
         known = {*self._targets}
-        return tuple(name for name in dict.fromkeys(parents) if name not in known and not matches(name, self.rows))
+        return tuple(name for name in dict.fromkeys(parents) if name not in known and not self.rows.matches(name))
 
     def _is_template(self, name: str) -> bool:
         target = self._targets[name]
-        if self._is_member(name) or matches(name, self._links) or matrix_entry(target):
+        if self._is_member(name) or self._links.matches(name) or matrix_entry(target):
             return False
         if name.startswith("_"):
             return True
-        if name == "default" or not matches(name, self._parents):
+        if name == "default" or not self._parents.matches(name):
             return False
         return bool(_HOOK.search(name)) or not self._is_useful(name)
 
     def _is_member(self, name: str) -> bool:
         """Whether a group lists a target. A name that is also a group means the target only in this group."""
         groups = [self._members[name]] if name in self._members else self._members.values()
-        return any(matches(name, patterns) for patterns in groups)
+        return any(patterns.matches(name) for patterns in groups)
 
     def _is_useful(self, name: str) -> bool:
         """Whether `bake NAME` makes something: an image with a name, a stage or a file.
@@ -128,12 +130,12 @@ class TargetNames:
             pending += parents
 
     def _names(self) -> dict[str, str]:
-        computed = [pattern for pattern in self._parents if not _is_literal(pattern)]
+        computed = NamePatterns(computed=self._parents.computed)
         names: dict[str, str] = {}
         for name in self._targets:
             wanted = valid_name(name)
             if name in self.templates:
-                is_free = f"_{name}" not in self._targets and not matches(name, computed)
+                is_free = f"_{name}" not in self._targets and not computed.matches(name)
                 wanted = f"_{name}" if is_free and not name.startswith("_") else name
             elif name.startswith("_"):
                 wanted = name.lstrip("_-") or "target"
@@ -169,10 +171,9 @@ def _parents(target: Target) -> Iterator[str]:
 def _literal_parents(target: Target) -> Iterator[str]:
     """Yield the parents of a target that are written as literal names."""
     for pattern in _parents(target):
-        if _is_literal(pattern):
-            name = re.sub(r"\\(.)", r"\1", pattern)
-            if name:
-                yield name
+        name = literal_name(pattern)
+        if name:
+            yield name
 
 
 def _links(file: BakeFile) -> Iterator[str]:
@@ -184,12 +185,3 @@ def _links(file: BakeFile) -> Iterator[str]:
                 for pattern in possible_texts(part):
                     if pattern.startswith(prefix):
                         yield pattern.removeprefix(prefix)
-
-
-def _is_literal(pattern: str) -> bool:
-    return re.fullmatch(r"(?:[\w-]|\\.)*", pattern) is not None
-
-
-def matches(name: str, patterns: Iterable[str]) -> bool:
-    """Whether one of several patterns is for a name."""
-    return any(re.fullmatch(pattern, name, re.DOTALL) for pattern in patterns)

@@ -49,7 +49,7 @@ def prepared(file: BakeFile) -> tuple[BakeFile, list[Note]]:
 
 
 def _with_local_platform(file: BakeFile) -> BakeFile:
-    """Return a file that declares the variable of bake with the platform of this machine, if an expression uses it.
+    """Return a file that declares the variable of bake for the platform of the machine, if an expression uses it.
 
     In `platforms` a plan writes `local` instead.
     """
@@ -57,9 +57,9 @@ def _with_local_platform(file: BakeFile) -> BakeFile:
     blocks = tuple(_changed_platforms(block) for block in file.blocks if block not in declared)
     if not any(LOCAL_PLATFORM in names_in(expression) for block in blocks for expression in expressions_of(block)):
         return replace(file, blocks=blocks)
-    comments = Comments(before=("The platform of the machine that imported the bake file.",))
+    comments = Comments(before=("The platform of the machine that runs mpbake, as bake writes it.",))
     variable = Variable(name=LOCAL_PLATFORM, default=Literal(value=""), constant=True, comments=comments)
-    return replace(file, blocks=(variable, *blocks))
+    return replace(file, blocks=(*blocks, variable))
 
 
 def _changed_platforms(block: Block) -> Block:

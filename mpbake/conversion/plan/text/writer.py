@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mpbake.base.toml_text import toml_key, toml_value
+from mpbake.conversion.plan.text.banners import is_rule
 from mpbake.conversion.plan.text.document import Array, ArrayItem, Document, KeyValue, Section, Table, Value
 from mpbake.conversion.plan.text.folding import folded_template
 from mpbake.conversion.syntax import NO_COMMENTS
@@ -19,10 +20,11 @@ WIDTH = 100
 TABLE_WIDTH = 80
 """The length of a line with an inline table of several keys. A longer table gets a header and a line for each key."""
 ENTRY_WIDTH = 120
-"""The same for tables that stand one below another, such as variables: a header would tear them apart."""
-_LISTS_OF_TABLES = (("variables",), ("groups",))
-"""Tables with one entry a line, so that short tables in them look alike."""
+"""The same for tables that stand one below another, such as variables, and for arrays of one text."""
+_VARIABLES = ("variables",)
 _DOTTED = frozenset({"matrix"})
+_LISTS_OF_TABLES = (_VARIABLES, ("groups",))
+"""Tables with one entry a line, so that short tables in them look alike."""
 _INDENT = "  "
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
@@ -70,15 +72,19 @@ def _section(section: Section) -> Iterator[str]:
 
 def _below(section: Section) -> list[KeyValue]:
     """Return the keys of a section whose values have a header of their own, below the others."""
-    width = ENTRY_WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
-    return [pair for pair in section.pairs if _needs_header(pair, width)]
+    return [pair for pair in section.pairs if _needs_header(pair, _width(section)) and not _is_dotted(pair, section)]
+
+
+def _width(section: Section) -> int:
+    return ENTRY_WIDTH if section.path in _LISTS_OF_TABLES else TABLE_WIDTH
 
 
 def _body(section: Section) -> Iterator[str]:
     below = _below(section)
-    for pair in section.pairs:
-        if pair not in below:
-            yield from _pair(pair)
+    for index, pair in enumerate(pair for pair in section.pairs if pair not in below):
+        if index and section.path in _LISTS_OF_TABLES and _is_paragraph(pair.comments.before):
+            yield ""
+        yield from _pair(pair, section)
     yield from _comments(section.trailing)
     for pair in below:
         yield ""
@@ -88,6 +94,11 @@ def _body(section: Section) -> Iterator[str]:
             yield from _section(Section(path=path, pairs=table.pairs, comments=comments, trailing=table.trailing))
         else:
             yield from _tables(path, pair)
+
+
+def _is_paragraph(comments: tuple[str, ...]) -> bool:
+    """Whether an empty line separates comments from the entry above: several lines, or a title."""
+    return len(comments) > 1 or any(map(is_rule, comments))
 
 
 def _tables(path: tuple[str, ...], pair: KeyValue) -> Iterator[str]:
@@ -108,7 +119,7 @@ def _needs_header(pair: KeyValue, width: int) -> bool:
     """Whether a value is written below a header: a table, or an array of tables, that is too long for one line."""
     match pair.value:
         case Table():
-            return not _is_inline(pair, width) and not _has_dotted_keys(pair)
+            return not _is_inline(pair, width)
         case Array() as array:
             tables = [item for item in array.items if isinstance(item.value, Table)]
             return bool(tables) and len(tables) == len(array.items) and not all(map(_fits_as_item, tables))
@@ -122,16 +133,17 @@ def _is_inline(pair: KeyValue, width: int) -> bool:
     )
 
 
-def _has_dotted_keys(pair: KeyValue) -> bool:
-    """Whether the values of a table are written as `matrix.php = […]`: it stays among the keys that use it."""
-    if pair.key not in _DOTTED or not isinstance(pair.value, Table):
+def _is_dotted(pair: KeyValue, section: Section) -> bool:
+    """Whether the values of a table are written as `matrix.php = […]`: it stays in its place among the other keys."""
+    if not isinstance(pair.value, Table) or _is_inline(pair, _width(section)):
         return False
-    return not any(_needs_header(inner, TABLE_WIDTH) for inner in pair.value.pairs)
+    may_be_dotted = pair.key in _DOTTED or section.path == _VARIABLES
+    return may_be_dotted and not any(_needs_header(inner, TABLE_WIDTH) for inner in pair.value.pairs)
 
 
 def _dotted_pairs(pair: KeyValue) -> Iterator[KeyValue]:
     """Yield the keys of a table with dotted keys. Its comments go to the first."""
-    assert isinstance(pair.value, Table)  # noqa: S101 - `_has_dotted_keys` decides
+    assert isinstance(pair.value, Table)  # noqa: S101 - `_is_dotted` decides
     for index, inner in enumerate(pair.value.pairs):
         before = (*(() if index else _own(pair)), *inner.comments.before)
         comments = replace(inner.comments, before=before)
@@ -143,8 +155,8 @@ def _fits_as_item(item: ArrayItem) -> bool:
     return length <= WIDTH and not _has_comments(item.value)
 
 
-def _pair(pair: KeyValue, width: int = TABLE_WIDTH) -> Iterator[str]:
-    if _has_dotted_keys(pair) and not _is_inline(pair, width):
+def _pair(pair: KeyValue, section: Section) -> Iterator[str]:
+    if _is_dotted(pair, section):
         for inner in _dotted_pairs(pair):
             yield from _plain_pair(inner, inner.key)
         yield from _comments(pair.value.trailing if isinstance(pair.value, Table) else ())
@@ -156,7 +168,7 @@ def _plain_pair(pair: KeyValue, key: str) -> Iterator[str]:
     yield from _comments(pair.comments.before)
     if isinstance(pair.value, str) and not is_short(pair, WIDTH):
         pair = replace(pair, value=folded_template(pair.value, WIDTH))
-    if is_short(pair, WIDTH) or not isinstance(pair.value, Array) or not pair.value.items:
+    if _is_one_line(pair) or not isinstance(pair.value, Array) or not pair.value.items:
         yield _line(pair, key)
         if isinstance(pair.value, Array):
             yield from _comments(pair.value.trailing)
@@ -166,11 +178,17 @@ def _plain_pair(pair: KeyValue, key: str) -> Iterator[str]:
     yield "]"
 
 
+def _is_one_line(pair: KeyValue) -> bool:
+    """Whether a value has one line. An array of one text gains nothing from a line of its own for the text."""
+    is_one_text = isinstance(pair.value, Array) and [type(item.value) for item in pair.value.items] == [str]
+    return is_short(pair, ENTRY_WIDTH if is_one_text else WIDTH)
+
+
 def _items(array: Array, indent: str) -> Iterator[str]:
     """Yield a line for each item of an array. An inner array that is too long is divided, too."""
     for item in array.items:
         yield from _comments(item.comments.before, indent)
-        line = f"{indent}{value_text(item.value)},{_after(item.comments.after)}"
+        line = f"{indent}{_item_text(item, indent)},{_after(item.comments.after)}"
         if isinstance(item.value, Array) and item.value.items and (len(line) > WIDTH or _has_comments(item.value)):
             yield f"{indent}[{_after(item.comments.after)}"
             yield from _items(item.value, indent + _INDENT)
@@ -179,6 +197,15 @@ def _items(array: Array, indent: str) -> Iterator[str]:
             yield from _comments(_inner_comments(item.value), indent)
             yield line
     yield from _comments(array.trailing, indent)
+
+
+def _item_text(item: ArrayItem, indent: str) -> str:
+    """Return an item of an array. A long template has several lines."""
+    text = value_text(item.value)
+    if not isinstance(item.value, str) or len(indent) + len(text) <= WIDTH or _CONTROL.search(item.value):
+        return text
+    folded = folded_template(item.value, WIDTH, indent)
+    return text if folded == item.value else _quoted_lines(folded)
 
 
 def _inner_comments(value: Value) -> tuple[str, ...]:
@@ -250,7 +277,12 @@ def _string(text: str) -> str:
 
 
 def _lines_string(text: str) -> str:
+    return _quoted_lines(f"\n{text}")
+
+
+def _quoted_lines(text: str) -> str:
+    """Return a text of several lines in quotes. TOML drops a line end at its start."""
     if "'''" not in text and not text.endswith("'"):
-        return f"'''\n{text}'''" if "\\" in text or '"' in text else f'"""\n{text}"""'
+        return f"'''{text}'''" if "\\" in text or '"' in text else f'"""{text}"""'
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"""\n{escaped}"""'
+    return f'"""{escaped}"""'

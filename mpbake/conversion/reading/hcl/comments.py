@@ -88,7 +88,8 @@ class CommentMap:
         opening = [comment for comment in inner if comment.first_line == line][:1]
         others = [comment for comment in inner if comment not in opening]
         after = " ".join(self.take(opening))
-        return Comments(before=(*before, *self.take(others)), after=after)
+        left_over = (line for line in self.take(others) if line)
+        return Comments(before=(*before, *left_over), after=after)
 
     def _after(
         self, results: list[Comments], entries: Sequence[tuple[int, int]], index: int, start: int, end: int

@@ -297,6 +297,8 @@ def flattened(values: Code) -> Code:
     type_ = Type(kind=Kind.TUPLE, element=element)
     if values.type.is_sequence and values.type.members and all(member.is_primitive for member in values.type.members):
         return replace(values, type=type_)
+    if values.flat:
+        return Code(text=values.flat, type=type_)
     return Code(text=f"{values:filter} | flatten", level=Level.FILTER, type=type_)
 
 

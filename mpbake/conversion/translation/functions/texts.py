@@ -54,8 +54,11 @@ def substring(text: Code, offset: Code, length: Code) -> Code:
 
 def split_text(separator: Code, text: Code) -> Code:
     """Return `text | split(separator)`. An empty separator gives the characters."""
-    form = f"{text:filter} | list" if separator.constant == "" else f"{text:filter} | split({separator.text})"
-    return Code(text=form, level=Level.FILTER, type=list_of(STRING))
+    if separator.constant == "":
+        return Code(text=f"{text:filter} | list", level=Level.FILTER, type=list_of(STRING))
+    is_surely_text = text.type == STRING and bool(separator.constant)
+    tight = f"{text:primary}.split({separator.text})" if is_surely_text else ""
+    return Code(text=f"{text:filter} | split({separator.text})", level=Level.FILTER, type=list_of(STRING), tight=tight)
 
 
 def indented(spaces: Code, text: Code) -> Code:

@@ -18,7 +18,7 @@ from mpbake.buildkit.bake.builds import PieceBuilder
 from mpbake.buildkit.bake.images.engine_images import EngineImages
 from mpbake.buildkit.bake.images.image_forms import ImageForms
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
-from mpbake.buildkit.process.docker import Completed
+from mpbake.buildkit.process.completed import Completed
 from mpbake.buildkit.registry.authorization import Authorization
 from mpbake.buildkit.registry.credentials import Credentials
 from mpbake.buildkit.registry.transport import NoResponse, Response

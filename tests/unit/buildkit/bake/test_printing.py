@@ -16,7 +16,8 @@ from tests.unit.dockers import done, failed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from mpbake.buildkit.process.docker import Completed, Docker
+    from mpbake.buildkit.process.completed import Completed
+    from mpbake.buildkit.process.docker import Docker
 
 PRINTED = json.dumps({"group": {"default": {"targets": ["web"]}}, "target": {"web": {"context": "."}}})
 

@@ -24,7 +24,7 @@ from tests.unit.workspaces import CI, LOCAL, Engine, two_plans, workspace_with
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 VOLUME = "buildx_buildkit_ci-local_state"
 HAND = replace(CI, nodes=(replace(LOCAL, options=(("network", "host"),)),))

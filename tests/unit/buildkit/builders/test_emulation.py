@@ -19,7 +19,7 @@ from tests.unit.workspaces import INSPECTED, LOCAL, Engine, workspace_with
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 IMAGE = "example.com/binfmt:1"
 NODE = replace(LOCAL, platforms=())

@@ -9,8 +9,8 @@ import pytest
 
 from mpbake.base.toml_text import toml_document
 from mpbake.buildkit.nodes.adoption import ActualResource, adopted_mark, daemon_flags, has_declared_config
-from mpbake.buildkit.nodes.drivers.container_options import NAMES, ContainerOptions, reported_settings
-from mpbake.buildkit.nodes.drivers.kubernetes_objects import ClusterOptions
+from mpbake.buildkit.nodes.drivers.cluster.objects import ClusterOptions
+from mpbake.buildkit.nodes.drivers.container.options import NAMES, ContainerOptions, reported_settings
 from mpbake.buildkit.nodes.instances.declaration import resource_mark
 from mpbake.model.existing_builders import ExistingNode
 from mpbake.model.marks import drifted_names

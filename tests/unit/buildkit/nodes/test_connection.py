@@ -160,7 +160,7 @@ def test_a_node_of_another_authority(certificates: Certificates, strangers: Cert
     tls = replace(certificates.tls(), ca=strangers.tls().ca)
     with serving(certificates.server()) as port:
         assert refusal(port, tls) == text("""
-            the certificate of node release/arm is signed by another authority than tls.ca
+            the certificate of node release/arm is signed by an authority other than tls.ca
               = set tls.ca to the authority that signed it
             """)
 
@@ -335,7 +335,7 @@ def test_an_engine_that_wants_another_client_certificate(certificates: Certifica
 def test_an_engine_of_another_authority(certificates: Certificates, strangers: Certificates) -> None:
     with serving(certificates.engine()) as port:
         assert engines_refusal(port, replace(certificates.tls(), ca=strangers.tls().ca)) == text("""
-            the certificate of node release/arm is signed by another authority than tls.ca
+            the certificate of node release/arm is signed by an authority other than tls.ca
               = set tls.ca to the authority that signed it
             """)
 

@@ -18,14 +18,14 @@ import pytest
 from mpbake.base.errors import Cancelled, Unreachable, UsageError
 from mpbake.base.platforms import parse_platforms
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
-from mpbake.buildkit.nodes.drivers.containers import Containers
+from mpbake.buildkit.nodes.drivers.container.containers import Containers
 from mpbake.buildkit.nodes.instances.declaration import declare
 from mpbake.buildkit.nodes.instances.inspect_output import parse_inspect
 from mpbake.buildkit.nodes.instances.instances import Instances, ReadyNode
 from mpbake.buildkit.nodes.node_errors import explain
 from mpbake.buildkit.nodes.ready_nodes import ReadyNodes
 from mpbake.buildkit.nodes.records import Records
-from mpbake.buildkit.process.docker import Completed
+from mpbake.buildkit.process.completed import Completed
 from mpbake.graph.node_facts import NodeFacts
 from mpbake.model.marks import MARK
 from mpbake.model.plan import Driver, Node, TlsFiles
@@ -551,7 +551,7 @@ def test_a_container_made_with_other_options_is_used_with_a_warning(tmp_path: Pa
     nodes, _ = nodes_with(tmp_path, {"container inspect": made_for(image="old"), "buildx": done(INSPECTED)})
     (warning,) = nodes.ready(CONTAINER).warnings
     assert warning == (
-        "ci/Local runs with other options than the plan declares (image); run `mpbake builders up ci` to recreate it "
+        "ci/Local runs with options that differ from the plan (image); run `mpbake builders up ci` to recreate it "
         "with its cache"
     )
 

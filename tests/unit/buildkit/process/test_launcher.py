@@ -18,7 +18,8 @@ from python_on_whales.utils import run
 
 from mpbake.base.errors import Cancelled, Unreachable
 from mpbake.buildkit.process import launcher
-from mpbake.buildkit.process.docker import CommandFailed, Docker, Watch
+from mpbake.buildkit.process.completed import CommandFailed
+from mpbake.buildkit.process.docker import Docker, Watch
 from mpbake.buildkit.process.watchdog import alive
 from tests.checkout import CHECKOUT
 

@@ -15,7 +15,7 @@ from tests.unit.dockers import done, failed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 HUB = "https://index.docker.io/v1/"
 

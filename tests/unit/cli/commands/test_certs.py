@@ -255,7 +255,7 @@ def test_what_mpbake_does_not_replace_unasked(folder: Path) -> None:
     certs, other = made(folder), foreign_authority(folder)
     before = contents(folder)
     changes = {
-        "is signed by another authority than certs/ca.pem": (other / "client.pem", certs / "client.pem"),
+        "is signed by an authority other than certs/ca.pem": (other / "client.pem", certs / "client.pem"),
         "is not a client certificate": (certs / "release-amd64.pem", certs / "client.pem"),
         "the key certs/client-key.pem does not belong": (other / "client-key.pem", certs / "client-key.pem"),
         "certs/client.pem: is not a certificate": (certs / "client-key.pem", certs / "client.pem"),

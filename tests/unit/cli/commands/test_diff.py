@@ -203,14 +203,14 @@ def test_without_names_the_default_group_is_compared(folder: Path) -> None:
 
 def test_a_target_is_not_taken_for_a_revision(folder: Path) -> None:
     assert refusal(folder, "web") == (
-        'git knows no revision "web" here\nwrite the revision before the target: mpbake diff HEAD web'
+        'the git repository has no revision "web"\nwrite the revision before the target: mpbake diff HEAD web'
     )
 
 
 @pytest.mark.parametrize("revision", ["--output=x", "-h", "--upload-pack=x", "HEAD;touch x", "$(touch x)"])
 def test_a_revision_is_no_option(folder: Path, revision: str) -> None:
     before = everything(folder)
-    assert refusal(folder, revision).startswith(f'git knows no revision "{revision}" here\n')
+    assert refusal(folder, revision).startswith(f'the git repository has no revision "{revision}"\n')
     assert everything(folder) == before
 
 
@@ -219,7 +219,7 @@ def test_no_repository(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "the plan is not in a git repository\ncompare with a saved plan: mpbake diff plan.json"
     run(tmp_path, "init", "--quiet")
     assert refusal(tmp_path) == (
-        'git knows no revision "HEAD" here\ncommit the plan first: the repository has no commit yet'
+        'the git repository has no revision "HEAD"\ncommit the plan first: the repository has no commit yet'
     )
 
 
@@ -305,7 +305,8 @@ def test_a_saved_plan_needs_no_repository(tmp_path: Path) -> None:
 
 def test_saved_plans_that_cannot_be_read(folder: Path) -> None:
     assert refusal(folder, "x.json") == (
-        "there is no saved plan x.json\nsave it first: mpbake plan -o x.json; a name that ends in .json is no revision"
+        "there is no saved plan x.json\n"
+        "save it first: mpbake plan -o x.json; a name that ends in .json is not a revision"
     )
     (folder / "x.json").write_bytes(b"\xff")
     assert refusal(folder, "x.json") == "x.json is not UTF-8 text\nname a plan that mpbake saved"

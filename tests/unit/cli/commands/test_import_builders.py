@@ -133,7 +133,7 @@ def test_files_of_registries_are_written_beside_the_plan(here: World) -> None:
 def test_a_builder_that_buildx_does_not_have(here: World, name: str) -> None:
     with pytest.raises(UsageError) as caught:
         call(command.main, here, builders=(name,))
-    assert str(caught.value) == f'buildx has no builder "{name}"\n  = known builders: ci'
+    assert str(caught.value) == f'buildx has no builder "{name}"\n  = known builders: ci, default'
 
 
 def test_a_name_as_buildx_lists_it_and_a_docker_context(here: World) -> None:

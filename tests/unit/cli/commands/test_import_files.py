@@ -12,8 +12,8 @@ import pytest
 
 from mpbake.base.errors import MpbakeError, PlanError, UsageError
 from mpbake.buildkit.bake.printing import NoBuildx
-from mpbake.cli import importing, reading_bake
 from mpbake.cli.commands import import_files
+from mpbake.cli.importing import bake_import, reading_bake
 from mpbake.conversion.comparison import parse_printed
 from mpbake.conversion.plan import convert
 from tests.unit.worlds import call, world, written
@@ -60,7 +60,7 @@ def without_buildx(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: Any) -> Any:
         raise NoBuildx("docker has no buildx", hint="install buildx")
 
-    monkeypatch.setattr(importing, "open_printer", missing)
+    monkeypatch.setattr(bake_import, "open_printer", missing)
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def with_buildx(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     def opened(*_: Any) -> Iterator[SimpleNamespace]:
         yield printer
 
-    monkeypatch.setattr(importing, "open_printer", opened)
+    monkeypatch.setattr(bake_import, "open_printer", opened)
     return state
 
 
@@ -167,6 +167,23 @@ def test_the_plan_can_have_another_name_in_the_folder(project: Path) -> None:
     assert (project / "release.toml").read_text() == PLAN
     assert written(here.stdout).startswith(f"wrote {project.name}/release.toml\n")
     assert written(here.stdout).endswith(f"next: mpbake plan -C {project.name} -f release.toml\n")
+
+
+@pytest.mark.parametrize(
+    ("label", "environment", "command"),
+    [
+        ("timestamp()", {}, "SOURCE_DATE_EPOCH=$(date +%s) mpbake plan"),
+        ("timestamp()", {"SOURCE_DATE_EPOCH": "0"}, "mpbake plan"),
+        ('formatdate("YYYY", "2026-01-02T00:00:00Z") # not timestamp()', {}, "mpbake plan"),
+    ],
+)
+def test_the_next_command_has_the_time_that_the_plan_needs(
+    project: Path, label: str, environment: dict[str, str], command: str
+) -> None:
+    (project / "docker-bake.hcl").write_text(f'target "web" {{\n  labels = {{\n created = {label}\n}}\n}}\n')
+    here = world(project, environment=environment)
+    call(import_files.main, here, force=True)
+    assert written(here.stdout).endswith(f"\nnext: {command}\n")
 
 
 @pytest.mark.parametrize("output", ["../build.toml", "sub/build.toml", "/tmp/build.toml"])  # noqa: S108 - not written
@@ -317,7 +334,7 @@ def test_a_plan_with_errors_shows_them(project: Path, monkeypatch: pytest.Monkey
             text=f"{conversion.text}unknown = 1\n",
         )
 
-    monkeypatch.setattr(importing, "convert", wrong)
+    monkeypatch.setattr(bake_import, "convert", wrong)
     here = world(project)
     assert call(import_files.main, here, dry_run=True) == 1
     assert "errors of the plan\n  build.toml:" in written(here.stderr)

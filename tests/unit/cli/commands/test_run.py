@@ -17,7 +17,7 @@ from mpbake.base.streams import OutputFailed
 from mpbake.cli.commands import run
 from mpbake.cli.loading import NO_OVERRIDES, load_plan
 from mpbake.cli.options import RunOptions, SourceOptions
-from mpbake.cli.run_events import RunEvents, slow_engine_notice
+from mpbake.cli.runs.run_events import RunEvents, slow_engine_notice
 from mpbake.cli.selection import place_targets, select_for
 from mpbake.graph.dag import Selection
 from mpbake.model.steps import Outcome

@@ -30,6 +30,7 @@ def test_outermost_lists_get_a_line_for_each_item(template: str, folded: str) ->
         "{{ [x ~ 'a' for x in [1, 2] if x] | b }}",
         "{{ ([x] if a else [y]) + z }}",
         "{{ [a, b] in '}}' }} {{ x }}",
+        "{{ 'x' if a in ['1', 'true'] }}",
         "plain, text",
     ],
 )
@@ -74,6 +75,40 @@ def test_a_loop_is_divided_only_if_it_is_much_too_long() -> None:
     template = "{{ [name ~ ':' ~ tag for tag in tags] | b }}"
     assert folded_template(template, 30) == template
     assert folded_template(template, 20) == "{{ [\n  name ~ ':' ~ tag\n  for tag in tags\n] | b }}"
+
+
+def test_a_long_condition_has_a_line_of_its_own_and_then_for_each_part() -> None:
+    template = "{{ registry ~ '/web:' ~ version if on_tag == 'true' and is_default(jdk) else none }}"
+    lines = [
+        "{{ registry ~ '/web:' ~ version",
+        "  if on_tag == 'true' and is_default(jdk)",
+        "  else none }}",
+    ]
+    assert folded_template(template, 45).split("\n") == lines
+    lines[1:2] = ["  if on_tag == 'true'", "    and is_default(jdk)"]
+    assert folded_template(template, 32).split("\n") == lines
+
+
+def test_a_choice_in_parentheses_is_divided_if_its_line_is_too_long() -> None:
+    template = "{{ url or ('https://example.com/weekly/app.war' if is_weekly() else 'https://example.com/app.war') }}"
+    lines = [
+        "{{ url",
+        "  or ('https://example.com/weekly/app.war' if is_weekly()",
+        "    else 'https://example.com/app.war') }}",
+    ]
+    assert folded_template(template, 60).split("\n") == lines
+
+
+def test_a_long_call_has_a_line_for_each_argument() -> None:
+    template = "{{ versions | merge(checksums_of_all_platforms, go_versions, f(a, b)) }}"
+    lines = [
+        "{{ versions | merge(",
+        "    checksums_of_all_platforms,",
+        "    go_versions,",
+        "    f(a, b)",
+        "  ) }}",
+    ]
+    assert folded_template(template, 40, "  ").split("\n") == lines
 
 
 def test_a_long_choice_has_a_line_for_each_case() -> None:

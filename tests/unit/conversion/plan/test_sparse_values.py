@@ -105,6 +105,28 @@ def test_function_whose_items_count_keeps_its_list(use: str) -> None:
     assert 'result = "{{ [name] if full else [] }}"' in text
 
 
+def test_a_repeated_comment_in_a_value_that_becomes_a_template_stands_above_it_once() -> None:
+    text = plan_of("""
+        target "web" {
+          tags = [for tag in [
+            # ----
+            # soon removed
+            # ----
+            "a",
+            # soon removed
+            "b",
+          ]: "web:${tag}"]
+        }
+    """)
+    assert text == toml("""
+        [targets.web]
+        # ----
+        # soon removed
+        # ----
+        tags = "{{ ['web:' ~ tag for tag in ['a', 'b']] }}"
+    """)
+
+
 def test_comments_in_a_value_that_becomes_a_template_stand_above_it() -> None:
     text = attributes_of("""
         args = merge({

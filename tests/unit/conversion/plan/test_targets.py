@@ -288,7 +288,7 @@ def test_output_is_push_or_load_where_it_means_the_same(output: str, lines: str)
     assert "\n".join(line for line in text.splitlines() if not line.startswith("#")) == lines
 
 
-def test_child_turns_off_the_outputs_of_its_parents() -> None:
+def test_relatives_with_different_outputs_write_them_in_full() -> None:
     text = plan_of("""
         target "web" {
           tags = ["web"]
@@ -302,32 +302,88 @@ def test_child_turns_off_the_outputs_of_its_parents() -> None:
           inherits = ["local"]
           output = ["out"]
         }
-        target "again" {
-          inherits = ["files"]
-          output = ["type=registry"]
+        target "other" {
+          output = ["type=docker"]
+        }
+        target "same" {
+          inherits = ["other"]
+          output = ["type=docker"]
         }
     """)
     assert text == toml("""
         [targets.web]
         tags = ["web"]
-        push = true
+        output = ["type=registry"]
 
         [targets.local]
         inherits = ["web"]
-        push = false
-        load = true
+        output = ["type=docker"]
 
         [targets.files]
         inherits = ["local"]
-        load = false
-        push = false
         output = ["out"]
 
-        [targets.again]
-        inherits = ["files"]
-        load = false
+        [targets.other]
+        load = true
+
+        [targets.same]
+        inherits = ["other"]
+        load = true
+    """)
+
+
+def test_parents_with_different_outputs_write_them_in_full() -> None:
+    text = plan_of("""
+        target "a" {
+          output = ["type=docker"]
+        }
+        target "b" {
+          output = ["out"]
+        }
+        target "c" {
+          inherits = ["a", "b"]
+        }
+    """)
+    assert text == toml("""
+        [targets.a]
+        output = ["type=docker"]
+
+        [targets.b]
+        output = ["out"]
+
+        [targets.c]
+        inherits = ["a", "b"]
+    """)
+
+
+def test_relatives_of_a_target_without_tags_turn_off_what_they_inherit() -> None:
+    text = plan_of("""
+        target "base" {
+          output = ["type=registry"]
+        }
+        target "web" {
+          inherits = ["base"]
+          tags = ["web"]
+          output = ["type=docker"]
+        }
+        target "untagged" {
+          inherits = ["base"]
+        }
+    """)
+    assert text == toml("""
+        [targets._base]
         push = true
-        output = []
+
+        [targets.web]
+        inherits = ["_base"]
+        tags = ["web"]
+        push = false
+        load = true
+
+        [targets.untagged]
+        inherits = ["_base"]
+        # bake: the target "untagged" pushes, but has no tags: use `mpbake run --push` where it has some
+        push = false
     """)
 
 
@@ -374,17 +430,17 @@ def test_target_that_builds_nothing_has_no_output() -> None:
     assert plan_of(hcl) == toml("""
         [targets.web]
         tags = ["web"]
-        push = true
+        output = ["type=registry"]
 
         [targets.check]
         inherits = ["web"]
         call = "check"
-        push = false
+        output = []
 
         [targets.outline]
         inherits = ["web"]
         call = "outline"
-        push = false
+        output = []
 
         [targets.lint]
         call = "check"
@@ -392,7 +448,6 @@ def test_target_that_builds_nothing_has_no_output() -> None:
         [targets.built]
         inherits = ["check"]
         call = "build"
-        push = false
         output = ["out"]
     """)
     assert notes_of(hcl) == ['ignored: the target "check": bake ignores `output` because of call = "check"']

@@ -175,6 +175,7 @@ def test_validation_that_a_plan_cannot_express_is_a_comment_and_a_note(condition
     assert plan_of(hcl) == toml(f"""
         [variables]
         y = {{ default = "", env = "Y" }}
+
         # about the check
         # bake checks: {condition}
         x = {{ default = "a", env = "X" }}
@@ -242,8 +243,8 @@ def test_platform_of_the_machine_is_local_in_platforms_and_else_a_variable() -> 
     """
     assert plan_of(hcl) == toml("""
         [variables]
-        # The platform of the machine that imported the bake file.
-        bake_local_platform = ""
+        # The platform of the machine that runs mpbake, as bake writes it.
+        bake_local_platform = "{{ machine_platform() | replace('arm64', 'arm64/v8') }}"
 
         [targets.app]
         platforms = ["local"]
@@ -252,8 +253,7 @@ def test_platform_of_the_machine_is_local_in_platforms_and_else_a_variable() -> 
         [targets.arm]
         platforms = ["linux/arm64", "local"]
     """)
-    (frozen,) = converted(hcl).frozen
-    assert (frozen.key.block, frozen.key.name, frozen.expression.text) == ("variable", *["BAKE_LOCAL_PLATFORM"] * 2)
+    assert not converted(hcl).frozen
 
 
 def test_clock_is_noted_once() -> None:

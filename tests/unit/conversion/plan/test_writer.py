@@ -112,6 +112,43 @@ def test_matrix_stays_where_it_is() -> None:
     """)
 
 
+def test_long_variable_stays_where_it_is() -> None:
+    long = {"default": f"{'x' * 60}", "env": "LONG", "description": "y" * 40}
+    table = {"default": {"a": "x" * 60, "b": "y" * 60}, "env": "TABLE"}
+    variables = pair("a", "1"), pair("long", long, before=("About it",)), pair("table", table), pair("z", "2")
+    assert written(*variables, path=("variables",)) == toml(f"""
+        [variables]
+        a = "1"
+        # About it
+        long.default = "{"x" * 60}"
+        long.env = "LONG"
+        long.description = "{"y" * 40}"
+        z = "2"
+
+        [variables.table]
+        env = "TABLE"
+
+        [variables.table.default]
+        a = "{"x" * 60}"
+        b = "{"y" * 60}"
+    """)
+
+
+def test_long_template_in_a_list_has_several_lines() -> None:
+    template = f"{{{{ image ~ ':{'x' * 60}' ~ version if is_released and version != 'dev' else none }}}}"
+    text = written(pair("tags", ["{{ ['short', 'list'] | join }}", template]))
+    assert text == toml(f"""
+        [targets.web]
+        tags = [
+          "{{{{ ['short', 'list'] | join }}}}",
+          \"\"\"{{{{ image ~ ':{"x" * 60}' ~ version
+            if is_released and version != 'dev'
+            else none }}}}\"\"\",
+        ]
+    """)
+    assert " ".join(tomli.loads(text)["targets"]["web"]["tags"][1].split()) == template
+
+
 def test_list_of_long_tables_becomes_an_array_of_tables() -> None:
     rows = Array(
         items=(

@@ -38,7 +38,7 @@ def facts(folder: Path, *warnings: str) -> Facts:
 def test_the_days_that_are_left(certificates: Certificates) -> None:
     line = lines_of(facts(certificates.folder), "certificates")
     end = (datetime.now(UTC) + timedelta(days=365)).year
-    assert line.startswith("ok: far/a: its certificates end in 36")
+    assert line.startswith("ok: far/a: its certificates expire in 36")
     assert str(end) in line
 
 

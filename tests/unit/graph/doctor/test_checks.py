@@ -195,7 +195,7 @@ RELEASES = """
 @pytest.mark.parametrize(
     ("attest", "version", "finding"),
     [
-        ("", "v0.24.0", "not needed: BuildKit releases: no two of them build parts of one image"),
+        ("", "v0.24.0", "not needed: BuildKit releases: no image is built by two releases"),
         (
             "",
             "v0.13.0",

@@ -207,4 +207,4 @@ def test_only_the_order_differs() -> None:
 
 def test_steps_that_wait_for_other_steps() -> None:
     before = '[targets.a]\ntags = ["r.io/a"]\npush = true\n[targets.b]\ncontext = "x"\n'
-    assert "  ~ 1 step waits for other steps than before\n" in shown(before, before + 'needs = ["a"]\n')
+    assert "  ~ 1 step waits for different steps\n" in shown(before, before + 'needs = ["a"]\n')

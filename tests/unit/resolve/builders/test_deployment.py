@@ -184,7 +184,7 @@ def test_endpoints_that_nothing_deployed_has(endpoint: str) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "deploy", "problem"),
     [
-        ("docker-container://bk", '{ host = "b" }', "leads to another engine than deploy.host, b"),
+        ("docker-container://bk", '{ host = "b" }', "does not lead to the engine of deploy.host, b"),
         ("docker-container://bk?context=a", '{ host = "b" }', "  = write docker-container://bk?context=b"),
         (
             "docker-container://bk?context=a",

@@ -41,6 +41,10 @@ def test_the_platforms_of_a_target(written: str, result: list[str]) -> None:
     assert platforms(written) == result
 
 
+def test_templates_have_the_platform_that_local_stands_for() -> None:
+    assert platforms("\"{{ [machine_platform(), 'linux/arm64'] }}\"") == ["linux/riscv64", "linux/arm64"]
+
+
 def test_local_on_the_command_line() -> None:
     assert platforms("[]", setting="web.platforms=local") == ["linux/riscv64"]
 

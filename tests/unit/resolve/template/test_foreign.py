@@ -95,6 +95,11 @@ def test_the_hint_names_the_form_of_mpbake(template: str, problem: str) -> None:
     assert str(caught.value) == problem
 
 
+def test_the_hint_for_a_variable_of_bake_names_the_function() -> None:
+    with pytest.raises(TemplateProblem, match=r"write \{\{ machine_platform\(\) \}\}"):
+        Renderer().render("{{ BAKE_LOCAL_PLATFORM }}", {})
+
+
 def test_a_name_that_is_not_called_may_be_a_misspelt_variable() -> None:
     with pytest.raises(TemplateProblem, match='did you mean "value"'):
         Renderer().render("{{ values }}", {"value": "1"})

@@ -326,7 +326,7 @@ def test_the_variables_of_a_template(template: str, names: set[str]) -> None:
 
 
 def test_names_with_a_meaning_of_their_own() -> None:
-    assert {"git", "platform", "range", "timestamp"} == RESERVED
+    assert {"git", "machine_platform", "platform", "range", "timestamp"} == RESERVED
 
 
 def test_the_platform_is_known_in_some_places_only() -> None:
@@ -439,6 +439,12 @@ def test_the_time_is_never_that_of_a_clock() -> None:
         Renderer().render("{{ timestamp() }}", {})
 
 
+def test_the_platform_of_the_machine_is_the_one_that_the_caller_gives() -> None:
+    assert Renderer(machine="linux/arm64").render("{{ machine_platform().split('/')[1] }}", {}) == "arm64"
+    with pytest.raises(TemplateProblem, match=r"^the platform of this machine is unknown\nwrite the platform: linux/a"):
+        Renderer().render("{{ machine_platform() }}", {})
+
+
 def test_a_version_in_a_variable_is_text() -> None:
     version = Renderer().render("{{ '1.2.3' | semver }}", {})
     assert type(version) is str
@@ -466,7 +472,7 @@ def test_the_examples_of_the_documentation(template: str, shown: str) -> None:
     epoch = re.search(r"`SOURCE_DATE_EPOCH=(\d+)`", PAGE)
     assert block
     assert epoch
-    renderer = Renderer(git=FACTS.__getitem__, epoch=epoch[1])
+    renderer = Renderer(git=FACTS.__getitem__, epoch=epoch[1], machine="linux/amd64")
     functions = re.search(r"```toml\n(\[functions\..*?)\[targets", PAGE, re.DOTALL)
     assert functions
     spec = PlanSpec.model_validate({"version": 1} | tomllib.loads(block[1]) | tomllib.loads(functions[1]))
@@ -486,6 +492,7 @@ def test_the_documentation_shows_all_that_mpbake_adds() -> None:
         *(f"| {name}" for name in (*FILTERS, *DATA_FILTERS, *RegexFilters(lambda _: None).filters())),
         "| timestamp",
         "timestamp()",
+        "machine_platform()",
         "range(",
         *(f"git.{fact}" for fact in GIT_FACTS),
     )

@@ -149,7 +149,7 @@ def test_a_bake_file_needs_a_plan_before_it(tmp_path: Path) -> None:
 def test_a_plan_cannot_include_a_bake_file(tmp_path: Path) -> None:
     files = {"build.toml": '\ninclude = ["meta.json"]', "meta.json": meta()}
     assert problems_of_files(tmp_path, files) == text("""
-        build.toml:2: include[0]: meta.json is no plan
+        build.toml:2: include[0]: meta.json is not a plan
             include = ["meta.json"]
           = name a bake file with -f, after the plan
     """)

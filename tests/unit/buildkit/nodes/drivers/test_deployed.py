@@ -16,7 +16,7 @@ from mpbake.buildkit.builders.apply import reconcile, stop
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.builders.survey import survey_builder
-from mpbake.buildkit.nodes.drivers.container_files import archive
+from mpbake.buildkit.nodes.drivers.container.files import archive
 from mpbake.buildkit.nodes.drivers.deployed import DEPLOYED_BACK_END, DeployedContainers, has_connection
 from mpbake.buildkit.nodes.drivers.deployed_container import (
     buildkitd_arguments,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from mpbake.model.node_state import NodeRow
     from tests.unit.tls import Certificates
 
@@ -557,7 +557,7 @@ def test_a_node_of_another_authority_is_diagnosed_as_in_a_run(tmp_path: Path, ce
     assert (row.status, row.silent) == ("unusable", False)
     assert row.drift[0] == "port"
     assert row.trouble == text("""
-        the certificate of node ci/arm is signed by another authority than tls.ca
+        the certificate of node ci/arm is signed by an authority other than tls.ca
           = run `mpbake builders up`, or set tls.ca to the authority that signed it
         """)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mpbake.base.errors import ImageUnavailable, Unreachable
-from mpbake.buildkit.nodes.drivers.containers import Containers
+from mpbake.buildkit.nodes.drivers.container.containers import Containers
 from mpbake.buildkit.nodes.first_start import NodeStart
 from mpbake.model.drivers.docker_container import container_name
 from mpbake.model.node_resources import volume_name
@@ -17,7 +17,7 @@ from mpbake.model.plan import Driver, Node
 from tests.unit.dockers import FakeDocker, container, done, failed
 
 if TYPE_CHECKING:
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 NODE = Node(builder="CI", name="local", driver=Driver.DOCKER_CONTAINER, endpoint="ssh://far")
 FOUND = NodeResource(id="c0ffee", name="buildx_buildkit_ci-local", status="running", mark="a=1")

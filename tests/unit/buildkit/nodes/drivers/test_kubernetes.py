@@ -13,11 +13,11 @@ from mpbake.buildkit.builders import replacement
 from mpbake.buildkit.builders.inventory import inventory
 from mpbake.buildkit.builders.removal import prune, remove
 from mpbake.buildkit.nodes.drivers.back_end import Blockage
+from mpbake.buildkit.nodes.drivers.cluster.in_use import cluster_in_use
+from mpbake.buildkit.nodes.drivers.cluster.objects import REFUSAL, end_with_errors
 from mpbake.buildkit.nodes.drivers.kubernetes import Deployments
-from mpbake.buildkit.nodes.drivers.kubernetes_cluster import cluster_in_use
-from mpbake.buildkit.nodes.drivers.kubernetes_objects import REFUSAL, end_with_errors
 from mpbake.buildkit.nodes.instances.declaration import declare
-from mpbake.buildkit.process.docker import Completed
+from mpbake.buildkit.process.completed import Completed
 from mpbake.model.existing_builders import ExistingNode
 from mpbake.model.marks import ANNOTATION, drifted_names
 from mpbake.model.node_state import NodeResource

@@ -16,7 +16,7 @@ from tests.unit.dockers import FakeDocker, done, failed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 NODE = Node(builder="CI", name="local", driver=Driver.REMOTE)
 

@@ -49,6 +49,24 @@ def test_only_the_tables_and_the_parser_of_plans_name_a_driver() -> None:
     assert naming == NAMING_DRIVERS
 
 
+COMPARING = {
+    "buildkit/nodes/instances/inspect_output.py",  # buildx reports this driver for an engine without BuildKit
+}
+"""The only modules that may compare a driver with a default driver: elsewhere, the rules of a driver decide."""
+
+
+def test_no_module_compares_a_driver_with_a_default_driver() -> None:
+    package = CHECKOUT / "mpbake"
+    comparing = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if re.search(
+            r"(==|!=|\bis|\bnot|\bin) +\(?(ENGINE|CONTAINER|AUTOMATIC)_DRIVER", path.read_text(encoding="utf-8")
+        )
+    }
+    assert comparing == COMPARING
+
+
 # A made-up driver. A real one would be a module in `model/drivers/` and a module in `buildkit/nodes/drivers/`.
 RULES_OF_NOTHING = DriverRules(name="nothing", endpoint=EndpointRules(schemes=("nothing",)), is_stored=False)
 CAUSES_OF_NOTHING: Causes = lambda _, far_host: engine_causes(far_host)  # noqa: E731 - one line of a module

@@ -18,7 +18,7 @@ from tests.unit.plans import text
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
     from tests.unit.tls import Certificates
 
 

@@ -14,7 +14,7 @@ from tests.unit.dockers import FakeDocker, context_in_use, done, failed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 SOCKET = "unix:///tmp/no/such.sock"
 

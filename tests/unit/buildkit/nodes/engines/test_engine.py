@@ -15,7 +15,7 @@ from mpbake.graph.node_facts import EngineFacts
 from tests.unit.dockers import FakeDocker, done, failed
 
 if TYPE_CHECKING:
-    from mpbake.buildkit.process.docker import Completed
+    from mpbake.buildkit.process.completed import Completed
 
 HINT = (
     "  = start it (Docker Desktop, or: sudo systemctl start docker), or correct DOCKER_HOST or "

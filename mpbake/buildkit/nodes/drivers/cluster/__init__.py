@@ -1,0 +1,1 @@
+"""The Kubernetes cluster in which buildx makes the Deployments of nodes."""

@@ -1,0 +1,1 @@
+"""Containers of nodes, which several drivers share."""

@@ -1,0 +1,1 @@
+"""Tests of `mpbake/report/plan/pictures/`."""
