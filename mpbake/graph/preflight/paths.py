@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,29 +17,43 @@ from mpbake.spec.problem import Problem
 from mpbake.spec.tables.target_tables import ATTRIBUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mpbake.base.errors import KeyPath
     from mpbake.model.plan import PlatformVariant, Target
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WrittenFolders:
+    """The folders that targets write, and the folders above them, which such a build creates, too."""
+
+    folders: frozenset[Path] = frozenset()
+    above: frozenset[Path] = frozenset()
+
+    def contain(self, path: Path) -> bool:
+        """Whether a build writes the folder `path`, or a folder above or below it."""
+        return path in self.above or any(folder in self.folders for folder in (path, *path.parents))
+
+
 def missing_paths(
-    targets: Iterable[Target], root: Path, environment: Mapping[str, str], written: Collection[str] = ()
+    targets: Iterable[Target], root: Path, environment: Mapping[str, str], written: WrittenFolders | None = None
 ) -> Iterator[Problem]:
     """Yield a problem for each missing folder or file that `targets` or their linked targets name.
 
-    A secret with only an id is missing if `environment` has no variable and `root` no file of that name. `written` are
-    folders that need not exist yet.
+    A secret with only an id is missing if `environment` has no variable and `root` no file of that name. The folders
+    `written` need not exist yet.
     """
     for target in _with_links(targets):
-        yield from _missing_paths_of(target, written)
+        yield from _missing_paths_of(target, written or WrittenFolders())
         yield from _unknown_secrets(target, root, environment)
 
 
-def written_folders(targets: Iterable[Target]) -> frozenset[str]:
+def written_folders(targets: Iterable[Target]) -> WrittenFolders:
     """Return the folders that the outputs of `targets` write."""
     outputs = (parse_fields(output) for target in targets for output in target.outputs)
-    return frozenset(fields["dest"] for fields in outputs if fields.get("type") == "local" and fields.get("dest"))
+    folders = {Path(fields["dest"]) for fields in outputs if fields.get("type") == "local" and fields.get("dest")}
+    above = (parent for folder in folders for parent in folder.parents)
+    return WrittenFolders(folders=frozenset(folders), above=frozenset(above))
 
 
 def unset_secret_warnings(targets: Iterable[Target], environment: Mapping[str, str]) -> Iterator[str]:
@@ -59,20 +74,15 @@ def _with_links(targets: Iterable[Target]) -> Iterable[Target]:
     return dict.fromkeys((*targets, *of_uniform, *of_varying))
 
 
-def _missing_paths_of(target: Target, written: Collection[str]) -> Iterator[Problem]:
+def _missing_paths_of(target: Target, written: WrittenFolders) -> Iterator[Problem]:
     for variant, _ in target.split_by_variant(()):
         for name, value in variant.attributes.items():
             paths = ATTRIBUTES[name].paths if ATTRIBUTES[name].access is PathAccess.NEEDS else Paths.NONE
             for place, path in paths_of(paths, value):
-                if paths is Paths.CONTEXT and _is_written(path, written):
+                if paths is Paths.CONTEXT and written.contain(Path(path)):
                     continue
                 yield from _missing_path(target, variant.source_key((name, *place)), paths, path)
         yield from _missing_dockerfile(target, variant)
-
-
-def _is_written(path: str, folders: Iterable[str]) -> bool:
-    """Whether a build writes a folder: this one, or one above or below it."""
-    return any(f"{path}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{path}/") for folder in folders)
 
 
 def _missing_path(target: Target, key: KeyPath, paths: Paths, path: str) -> Iterator[Problem]:
