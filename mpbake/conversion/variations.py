@@ -32,8 +32,10 @@ _MOST_COMPARED = 2
 """The maximum number of values of one variable that come from comparisons in the file."""
 _FEW = 20
 """The number of variables that all get the empty text and another text."""
-_NOT_SETTABLE = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM", "DEBUG"})
-"""The variables that bake sets itself, and one of which docker makes `1`, whatever its value is."""
+_NOT_SETTABLE = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
+"""The variables that bake sets itself."""
+_DEBUG = "DEBUG"
+"""A variable of which docker makes `1`, whatever its value is, unless the value is empty."""
 _UNRELATED = "another"
 """The other text for a secret: the report prints values, so no value may be made from a secret."""
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")
@@ -84,7 +86,7 @@ def variations(file: BakeFile, environment: Mapping[str, str]) -> tuple[Variatio
 
 
 def is_settable(variable: Variable) -> bool:
-    """Whether the environment can set a variable under its name: no constant, and none that bake or docker sets."""
+    """Whether the environment can set a variable under its name: no constant, and none that bake sets."""
     return not variable.constant and not variable.env and variable.name not in _NOT_SETTABLE
 
 
@@ -108,6 +110,7 @@ def needed_values(file: BakeFile, environment: Mapping[str, str]) -> tuple[Varia
     return tuple(Variation(variable=name, value=value) for name, value in values.items())
 
 
+_ON = "1"
 _PLACEHOLDER = re.compile(r"[\s<>]")
 _EMPTY, _NULL = Literal(value=""), Literal(value=None)
 _PLATFORM = "linux/amd64"
@@ -133,6 +136,8 @@ def _other_values(variable: Variable, present: str | None, compared: Iterable[st
             values = ["first", "first,second"]
         case _:
             values = []
+    if variable.name == _DEBUG:
+        values = [_ON if value else "" for value in values if (kind, value) != ("bool", "false")]
     return [value for value in dict.fromkeys(values) if value != current]
 
 

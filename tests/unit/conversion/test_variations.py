@@ -37,7 +37,11 @@ def values(text: str, **environment: str) -> list[str]:
         ('V = "dev"', []),
         ('variable "BAKE_LOCAL_PLATFORM" { default = "linux/amd64" }', []),
         # docker gives bake "1", whatever the value is.
-        ('variable "DEBUG" { default = "false" }', []),
+        ('variable "DEBUG" { default = "false" }', ["DEBUG=1", "DEBUG="]),
+        ('variable "DEBUG" { default = "" }', ["DEBUG=1"]),
+        ('variable "DEBUG" { default = false }', ["DEBUG=1"]),
+        ('variable "DEBUG" { default = true }', []),
+        ('variable "DEBUG" { default = 1 }', []),
     ],
 )
 def test_the_type_decides(variable: str, expected: list[str]) -> None:
