@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import stat
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from testbed.testbed import Testbed
 
-    from tests.engine.conftest import Docker, Mpbake
+    from tests.engine.conftest import Docker, Mpbake, RunMpbake
 
 pytestmark = pytest.mark.newest
 
@@ -203,16 +204,35 @@ def _commands_until(ended: threading.Event, seen: set[str]) -> None:
                     seen.add((folder / name).read_bytes().decode(errors="replace"))
 
 
-def test_no_key_shows_while_it_is_deployed(fleet: Fleet, mpbake: Mpbake, tmp_path: Path) -> None:
+def _recording_docker(folder: Path) -> Path:
+    """Put a `docker` into `folder` that records each command line and environment, even of the shortest command.
+
+    Return the record.
+    """
+    record, docker = folder / "record", shutil.which("docker")
+    program = folder / "docker"
+    folder.mkdir()
+    program.write_text(f'#!/bin/sh\ncat "/proc/$$/cmdline" "/proc/$$/environ" >>"{record}"\nexec {docker} "$@"\n')
+    program.chmod(0o755)
+    return record
+
+
+def test_no_key_shows_while_it_is_deployed(
+    fleet: Fleet, run_mpbake: RunMpbake, testbed_env: dict[str, str], tmp_path: Path
+) -> None:
     issue_all(tmp_path / "certs", fleet)
     (tmp_path / "build.toml").write_text(plan_of(fleet))
+    record = _recording_docker(tmp_path / "bin")
     ended, seen = threading.Event(), set[str]()
     watch = threading.Thread(target=_commands_until, args=(ended, seen))
     watch.start()
-    mpbake("builders", "up")
+    completed = run_mpbake(["builders", "up"], env={"PATH": f"{record.parent}:{testbed_env['PATH']}"})
     ended.set()
     watch.join()
-    assert any("container\0create" in text for text in seen), "the deployment was watched"
+    assert completed.returncode == 0, completed.stderr
+    assert any("mpbake\0builders\0up" in text for text in seen), "the deployment was watched"
+    seen.add(record.read_bytes().decode(errors="replace"))
+    assert any("container\0create" in text for text in seen)
     assert any("container\0cp\0-" in text for text in seen)
     (secret,) = (tmp_path / "certs/release-one-key.pem").read_text().splitlines()[1:2]
     assert not [text for text in seen if secret in text]
