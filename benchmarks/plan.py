@@ -200,7 +200,7 @@ def prove_equal(folder: Path, compared: dict[str, list[str]]) -> int:
     for tool, command in compared.items():
         measure(command, folder, folder / f"{tool}.json")
         resolved[tool] = json.loads((folder / f"{tool}.json").read_bytes())
-    ours = {target["name"]: _ours(target, folder) for target in resolved["mpbake"]["targets"]}
+    ours = {target["name"]: _ours(target) for target in resolved["mpbake"]["targets"]}
     theirs = {name: _theirs(target) for name, target in resolved["bake"]["target"].items()}
     if ours != theirs:
         differing = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
@@ -209,14 +209,20 @@ def prove_equal(folder: Path, compared: dict[str, list[str]]) -> int:
     return len(ours)
 
 
-def _ours(target: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _ours(target: dict[str, Any]) -> dict[str, Any]:
     attributes = target["attributes"] | {name: target[name] for name in _COMPARED if name in target}
-    attributes["context"] = str(Path(attributes["context"]).relative_to(folder))
-    return _stated(attributes)
+    dockerfile = attributes.pop("dockerfile", None)
+    if dockerfile is not None:
+        attributes["dockerfile"] = str(Path(dockerfile["path"]).relative_to(attributes["context"]))
+    return _stated(_without_default(attributes))
 
 
 def _theirs(target: dict[str, Any]) -> dict[str, Any]:
-    return _stated({"context": "."} | target | ({"dockerfile": ""} if target["dockerfile"] == "Dockerfile" else {}))
+    return _stated(_without_default({"context": "."} | target))
+
+
+def _without_default(target: dict[str, Any]) -> dict[str, Any]:
+    return target | ({"dockerfile": ""} if target.get("dockerfile") == "Dockerfile" else {})
 
 
 def _stated(target: dict[str, Any]) -> dict[str, Any]:
