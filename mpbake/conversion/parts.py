@@ -56,15 +56,16 @@ def children(expression: Expression) -> tuple[Expression, ...]:  # noqa: C901, P
         case ObjectOf(pairs=pairs):
             return tuple(part for pair in pairs for part in (pair.key, pair.value))
         case ForList(collection=collection, result=result, condition=condition):
-            return collection, result, *_present(condition)
+            return collection, result, *present(condition)
         case ForObject(collection=collection, result_key=result_key, result=result, condition=condition):
-            return collection, result_key, result, *_present(condition)
+            return collection, result_key, result, *present(condition)
         case _:
             assert_never(expression)
 
 
-def _present(condition: Expression | None) -> tuple[Expression, ...]:
-    return () if condition is None else (condition,)
+def present(expression: Expression | None) -> tuple[Expression, ...]:
+    """Return an expression that may be absent, as a tuple of at most one."""
+    return () if expression is None else (expression,)
 
 
 def walk(expression: Expression) -> Iterator[Expression]:

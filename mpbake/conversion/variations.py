@@ -35,7 +35,7 @@ _FEW = 20
 _NOT_SETTABLE = frozenset({"BAKE_CMD_CONTEXT", "BAKE_LOCAL_PLATFORM"})
 """The variables that bake sets itself."""
 _DEBUG = "DEBUG"
-"""A variable of which docker makes `1`, whatever its value is, unless the value is empty."""
+"""A variable that docker sets to `1` if it has any other value that is not empty."""
 _UNRELATED = "another"
 """The other text for a secret: the report prints values, so no value may be made from a secret."""
 _LAST_NUMBER = re.compile(r"\d+(?!.*\d)")

@@ -32,7 +32,7 @@ class Outputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutputForms:
-    """How targets write their outputs: `spelt` are the targets that write `output` also where a flag means the same."""
+    """How targets write their outputs. Those in `spelt` write `output` even if a flag has the same meaning."""
 
     spelt: frozenset[str] = frozenset()
 
@@ -75,11 +75,10 @@ def outputs_of(
     own = forms.own(target, untagged=untagged)
     if own is None:
         return _without_push(target, ancestors, forms) if untagged else None
-    inherited = forms.all(ancestors)
-    off: dict[str, bool | Expression] = {flag: False for outputs in inherited for flag in outputs.flags}
-    flags = {flag: off[flag] for flag in off if flag not in own.flags} | dict(own.flags)
-    texts = own.texts
-    if texts is None and (any(outputs.texts is not None for outputs in inherited) or not flags):
+    inherited = no_outputs(ancestors, forms)
+    flags = {flag: off for flag, off in inherited.flags.items() if flag not in own.flags} | dict(own.flags)
+    texts = inherited.texts if own.texts is None else own.texts
+    if texts is None and not flags:
         texts = ListOf(items=())
     return Outputs(flags=flags, texts=texts, notes=own.notes)
 

@@ -7,9 +7,10 @@ from mpbake.conversion.translation.inference import inside, type_of, with_inferr
 from mpbake.conversion.translation.scope import Bound, BoundFunction, Scope, template_name
 from mpbake.conversion.translation.sparse import sparse_list, sparse_table
 from mpbake.conversion.translation.texts import translate_text, translate_value
-from mpbake.conversion.translation.types import Kind, Type, type_of_constraint, type_of_value
+from mpbake.conversion.translation.types import ANY, Kind, Type, type_of_constraint, type_of_value
 
 __all__ = [
+    "ANY",
     "Bound",
     "BoundFunction",
     "Kind",

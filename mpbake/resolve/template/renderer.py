@@ -324,7 +324,7 @@ class Renderer:
 
 
 def _identity(value: Any) -> tuple[type, Any]:
-    """Return a key for a value. Any other value than a text, number or flag is only the same as itself."""
+    """Return a key for a value. A value that is not text, an integer, a flag or none equals only itself."""
     return type(value), value if type(value) in _SCALARS else id(value)
 
 

@@ -1,4 +1,4 @@
-"""Patterns for the names of targets: most of them are a name, which needs no search."""
+"""Patterns for the names of targets. Most patterns match only one name, so they need no search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LITERAL = re.compile(r"(?:[\w-]|\\.)*")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NamePatterns:
-    """Regular expressions for names, of which those for one name are in `literal`."""
+    """Regular expressions for names. Those that match only one name are in `literal`, as this name."""
 
     literal: frozenset[str] = frozenset()
     computed: tuple[re.Pattern[str], ...] = ()

@@ -1,4 +1,4 @@
-"""What the names of a bake file mean in every expression: names in the plan, and static types."""
+"""The meaning of the names of a bake file in each expression: names in the plan, and static types."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mpbake.conversion.plan.blocks import blocks_of, matrix_entry
 from mpbake.conversion.plan.rewriting.walks import expressions_of, names_in
 from mpbake.conversion.syntax import BakeFile, Expression, Function, Literal, Target, Variable
 from mpbake.conversion.translation import (
+    ANY,
     Bound,
     BoundFunction,
-    Kind,
     Scope,
     Type,
     Untranslatable,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from mpbake.conversion.plan.naming.names import Names
 
-ANY = Type(kind=Kind.ANY, nullable=True)
 _STRING = type_of_value("")
 _PASSES = 2
 """The types of matrix variables and of functions depend on each other."""

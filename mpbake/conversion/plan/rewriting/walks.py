@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, assert_never
 
-from mpbake.conversion.parts import walk
+from mpbake.conversion.parts import present, walk
 from mpbake.conversion.syntax import (
     BakeFile,
     Block,
@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def _present(condition: Expression | None) -> tuple[Expression, ...]:
-    return () if condition is None else (condition,)
-
-
 def names_in(expression: Expression) -> set[str]:
     """Return all names in an expression, also those of loop variables."""
     return {part.name for part in walk(expression) if isinstance(part, Name)}
@@ -51,14 +47,14 @@ def expressions_of(block: Block) -> Iterator[Expression]:
     """Yield the expressions of a block, without the type of a variable."""
     match block:
         case Variable(default=default, description=description, validations=validations):
-            yield from _present(default)
-            yield from _present(description)
+            yield from present(default)
+            yield from present(description)
             yield from (validation.condition for validation in validations)
         case Function(result=result):
             yield result
         case Group(targets=targets, description=description):
             yield targets
-            yield from _present(description)
+            yield from present(description)
         case Target(entries=entries):
             yield from (entry.value for entry in entries)
         case _:
